@@ -1,0 +1,3 @@
+"""Makes `pytest suites --target URL` work in a checkout."""
+
+pytest_plugins = ["runstone.plugin"]

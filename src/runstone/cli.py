@@ -1,0 +1,320 @@
+"""The command line; everything it does is done elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NoReturn, ParamSpec, TypeVar
+
+import click
+import httpx
+import msgspec
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+import runstone
+from runstone import evidence, recipes, report, retrieval
+from runstone.contracts import Profile, load_catalogue, load_profile
+from runstone.errors import RunstoneError, UsageError
+from runstone.judging import judge
+from runstone.locations import locate
+from runstone.observe import QUICK_S
+from runstone.session import Session, Settings
+from runstone.target import Target, checked_url, parsed_headers
+from runstone.verdict import HARNESS_ERROR, Report
+
+INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+_Params = ParamSpec("_Params")
+_Result = TypeVar("_Result")
+
+
+def main() -> NoReturn:
+    """Run the command line; a diagnosis is one line on standard error and an exit code."""
+    try:
+        code = cli.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except RunstoneError as error:
+        _say_error(str(error))
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        _say_error("interrupted; what was observed is kept")
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(HARNESS_ERROR)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _say_error(message: str) -> None:
+    click.echo(f"runstone: {' '.join(message.split())}", err=True)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(runstone.__version__, prog_name="runstone")
+def cli() -> None:
+    """Prove whether a server that speaks the LangGraph run API keeps its promises."""
+
+
+def _judging_options(command: Callable[_Params, _Result]) -> Callable[_Params, _Result]:
+    """The options that `check` and `judge` share."""
+    options = (
+        click.option("--area", multiple=True, help="Only this area; may be repeated."),
+        click.option(
+            "--select", multiple=True, metavar="ID-GLOB", help="Only these requirements, like 'RUN-*'."
+        ),
+        click.option("--fail-on", type=click.Choice(["must", "should"]), default="must", show_default=True),
+        click.option(
+            "--waivers", type=click.Path(path_type=Path), help="Known failures, each with its expiry."
+        ),
+        click.option("--out", type=click.Path(path_type=Path), help="Where the reports go."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@cli.command()
+@click.argument("target", required=False)
+@click.option("--profile", default=None, help="Default: langgraph.", envvar="RUNSTONE_PROFILE")
+@click.option(
+    "--header", multiple=True, metavar="'NAME: VALUE'", help="Sent with every request, never recorded."
+)
+@click.option("--quick", is_flag=True, help=f"Leave out what must wait for more than {QUICK_S:g} s.")
+@click.option("--concurrency", type=click.IntRange(1, 256), default=16, show_default=True)
+@click.option("--budget", type=click.FloatRange(min=1), metavar="SECONDS", help="End the observation then.")
+@_judging_options
+def check(
+    target: str | None,
+    profile: str | None,
+    header: tuple[str, ...],
+    quick: bool,
+    concurrency: int,
+    budget: float | None,
+    area: tuple[str, ...],
+    select: tuple[str, ...],
+    fail_on: str,
+    waivers: Path | None,
+    out: Path | None,
+) -> int:
+    """Observe a server, judge it and report. TARGET is a URL or a recipe; default: embedded."""
+    chosen = load_profile(profile or "langgraph")
+    _check_selection(area, select)
+    headers = _headers(header)
+    name = target or os.environ.get("RUNSTONE_TARGET") or "embedded"
+    with _reachable(name, chosen, headers) as (server, own_waivers):
+        settings = Settings(
+            profile=chosen,
+            target=server,
+            out=out or Path("reports/out") / server.name.replace(":", "-"),
+            concurrency=concurrency,
+            budget_s=budget,
+            quick=quick,
+            fail_on="should" if fail_on == "should" else "must",
+            areas=area,
+            select=select,
+            waivers=waivers or own_waivers,
+        )
+        with _progress() as progress:
+            found = judge(Session(settings, progress))
+    return _show(found, settings.out)
+
+
+def _headers(lines: Sequence[str]) -> dict[str, str]:
+    return parsed_headers([*os.environ.get("RUNSTONE_HEADERS", "").splitlines(), *lines])
+
+
+@contextmanager
+def _reachable(name: str, profile: Profile, headers: dict[str, str]) -> Iterator[tuple[Target, Path | None]]:
+    """The target behind a URL, or behind a recipe, which is started for the time of the block."""
+    if "://" in name or (name not in recipes.names() and (":" in name or "/" in name)):
+        url = checked_url(name)
+        label = url.split("://", 1)[1].replace("/", "-")
+        yield Target(name=label, url=url, headers=headers, declared=dict(profile.capabilities)), None
+        return
+    recipe = recipes.load(name)
+    takes_profile = recipe.profile_option and profile.name != "langgraph"
+    with recipes.running(
+        recipe, options=[recipe.profile_option, profile.name] if takes_profile else []
+    ) as server:
+        target = recipe.target(server.url)
+        declared = {**profile.capabilities, **target.declared}
+        yield msgspec.structs.replace(target, headers=headers, declared=declared), _waivers_of(recipe.name)
+
+
+@cli.command(name="judge")
+@click.argument("folder", metavar="EVIDENCE", type=click.Path(path_type=Path))
+@_judging_options
+def judge_again(
+    folder: Path,
+    area: tuple[str, ...],
+    select: tuple[str, ...],
+    fail_on: str,
+    waivers: Path | None,
+    out: Path | None,
+) -> int:
+    """Judge recorded EVIDENCE again, offline."""
+    manifest = evidence.read_manifest(folder)
+    _check_selection(area, select)
+    settings = Settings(
+        profile=load_profile(manifest.profile),
+        evidence=folder,
+        out=out or folder.parent,
+        quick=manifest.quick,
+        fail_on="should" if fail_on == "should" else "must",
+        areas=area,
+        select=select,
+        waivers=waivers or _waivers_of(manifest.target),
+    )
+    return _show(judge(Session(settings, lambda *_: None)), settings.out)
+
+
+def _waivers_of(target: str) -> Path | None:
+    found = recipes.load(target).waivers if target in recipes.names() else None
+    return None if found is None else Path(found)
+
+
+def _check_selection(areas: Sequence[str], globs: Sequence[str]) -> None:
+    """Raises UsageError for an area or a glob that selects nothing: a run of nothing is no run."""
+    catalogue = load_catalogue()
+    for area in areas:
+        catalogue.select(area=area)
+    for glob in globs:
+        catalogue.select(glob=glob)
+
+
+def _show(found: Report, folder: Path) -> int:
+    report.print_summary(found, Console(), report_dir=folder)
+    return found.exit_code
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar on a terminal, nothing when piped."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda *_: None
+        return
+    columns = (
+        TextColumn("observing"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.description}"),
+    )
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("self-check", total=None)
+        yield lambda name, done, total: bar.update(task, description=name, completed=done, total=total)
+
+
+@cli.command(name="list")
+@click.option("--area", help="Only this area.")
+def list_requirements(area: str | None) -> None:
+    """The catalogue: every requirement with its level."""
+    catalogue = load_catalogue()
+    report.print_catalogue(catalogue.select(area=area) if area else catalogue.values(), Console())
+
+
+@cli.command()
+@click.argument("requirement")
+def explain(requirement: str) -> None:
+    """Everything known about one REQUIREMENT, like RUN-WAIT-004."""
+    report.print_requirement(load_catalogue()[requirement], Console())
+
+
+@cli.command()
+@click.argument("name")
+@click.option("--port", type=click.IntRange(1, 65535), help="Default: a free one.")
+def up(name: str, port: int | None) -> None:
+    """Start a known server and leave it running until Ctrl-C."""
+    recipe = recipes.load(name)
+    recipes.stay_up(
+        recipe, port, lambda server: click.echo(f"{recipe.name} is up: {server.url} (Ctrl-C stops it)")
+    )
+
+
+@cli.command()
+@click.argument("thread")
+@click.argument("run")
+@click.option("--url", envvar="RUNSTONE_TARGET", default="http://127.0.0.1:2024", show_default=True)
+@click.option("--header", multiple=True, metavar="'NAME: VALUE'", help="Sent with every request.")
+@click.option("--order", help="The paths to try, by comma: stream,state,join_stream,join.")
+@click.option("--deadline", type=click.FloatRange(min=0.1), default=60.0, show_default=True, help="Seconds.")
+def result(
+    thread: str, run: str, url: str, header: tuple[str, ...], order: str | None, deadline: float
+) -> int:
+    """Fetch the result of RUN on THREAD by whichever path works, and say which did."""
+    chosen = [name.strip() for name in order.split(",")] if order else retrieval.DEFAULT_ORDER
+    found = asyncio.run(_retrieve(checked_url(url), _headers(header), thread, run, chosen, deadline))
+    click.echo(retrieval.describe(found))
+    return found.exit_code
+
+
+async def _retrieve(
+    url: str, headers: dict[str, str], thread: str, run: str, order: Sequence[Any], deadline: float
+) -> retrieval.RunResult:
+    async with httpx.AsyncClient(base_url=url, headers=headers, trust_env=False) as client:
+        poller = retrieval.StatusPoller(client, deadline=deadline)
+        return await retrieval.ResultRetriever(client, order=order, poller=poller).result(thread, run)
+
+
+@cli.command()
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", type=click.IntRange(0, 65535), default=2024, show_default=True)
+@click.option("--db", type=click.Path(path_type=Path), help="Default: a temporary folder, gone at the end.")
+@click.option(
+    "--graphs", type=click.Path(path_type=Path), help="A langgraph.json; default: the conformance graphs."
+)
+@click.option(
+    "--profile", type=click.Choice(["langgraph", "wait-state"]), default="langgraph", show_default=True
+)
+@click.option(
+    "--auth-secret", envvar="RUNSTONE_AUTH_SECRET", help="Demand bearer tokens (JWT, HS256) signed with it."
+)
+@click.option(
+    "--run-time-limit", multiple=True, metavar="[GRAPH=]SECONDS", help="End longer runs as timeout."
+)
+def serve(
+    host: str,
+    port: int,
+    db: Path | None,
+    graphs: Path | None,
+    profile: str,
+    auth_secret: str | None,
+    run_time_limit: tuple[str, ...],
+) -> None:
+    """Run the embedded reference runtime until Ctrl-C."""
+    try:
+        from runstone import reference
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            f"the reference runtime needs {error.name}; install it with: pip install 'runstone[embedded]'"
+        ) from None
+    reference.serve(
+        host=host,
+        port=port,
+        db=db,
+        graphs=graphs or locate("fixtures") / "graphs" / "python" / "langgraph.json",
+        profile=profile,
+        auth_secret=auth_secret,
+        run_time_limits=_time_limits(run_time_limit),
+    )
+
+
+def _time_limits(words: Sequence[str]) -> dict[str, float]:
+    """`limited=1` → {"limited": 1.0}; a bare number holds for every graph, under the key `*`."""
+    limits: dict[str, float] = {}
+    for word in words:
+        graph, _, seconds = word.rpartition("=")
+        try:
+            limits[graph or "*"] = float(seconds)
+        except ValueError:
+            raise UsageError(
+                f"--run-time-limit {word!r} is not [GRAPH=]SECONDS, like 30 or slow=30"
+            ) from None
+    return limits

@@ -1,0 +1,269 @@
+"""The recorder: sends one request and keeps everything that came back, under a deadline and a byte cap.
+
+Nothing here raises for what a target does: a refused connection, a hang or a cut body becomes an `Exchange`
+with its `failure`. Secrets are replaced by their exact value before anything is kept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from types import TracebackType
+from typing import Self
+
+import httpx
+import msgspec
+
+from runstone.limits import Limits
+from runstone.sse import EventReader
+from runstone.trace import Comment, Event, Exchange
+
+_SHORTEST_SECRET = (
+    6  # a shorter header value is a word that bodies hold anyway; it is hidden in requests only
+)
+_RESET = (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError)
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """One request as a scenario asks for it. Times in seconds after sending."""
+
+    scenario: str
+    part: str
+    number: int
+    label: str
+    method: str
+    path: str
+    params: tuple[tuple[str, str], ...] = ()
+    headers: tuple[tuple[str, str], ...] = ()
+    content: bytes | None = None
+    deadline: float
+    close_after: float | None = None  # hang up then
+    close_after_events: int | None = None  # hang up when so many events have arrived
+
+
+class Redactor:
+    """Replaces the values of secret headers, exactly as they were sent, by `[redacted:NAME]`."""
+
+    def __init__(self, secrets: Mapping[str, str]) -> None:
+        self._names = {name.lower() for name in secrets}
+        pairs = {value: name.lower() for name, value in secrets.items()}
+        # `Bearer TOKEN`: a server that echoes only the token has leaked it too.
+        pairs |= {value.split(" ", 1)[1]: name for value, name in list(pairs.items()) if " " in value}
+        self._pairs = sorted(
+            ((value, name) for value, name in pairs.items() if len(value) >= _SHORTEST_SECRET),
+            key=lambda pair: -len(pair[0]),
+        )
+
+    def text(self, text: str) -> str:
+        """The text without the secrets."""
+        for value, name in self._pairs:
+            if value in text:
+                text = text.replace(value, f"[redacted:{name}]")
+        return text
+
+    def headers(self, headers: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+        """Headers with lower-case names; those that carry a secret are hidden whatever their length."""
+        return tuple(
+            (name.lower(), f"[redacted:{name.lower()}]" if name.lower() in self._names else self.text(value))
+            for name, value in headers
+        )
+
+    def response_headers(self, headers: httpx.Headers) -> tuple[tuple[str, str], ...]:
+        """Every response header, names in lower case, without the secrets."""
+        return tuple((name.lower(), self.text(value)) for name, value in headers.multi_items())
+
+    def event(self, event: Event) -> Event:
+        """The event without the secrets."""
+        hidden = self.text(event.data)
+        return event if hidden == event.data else msgspec.structs.replace(event, data=hidden)
+
+    def comment(self, comment: Comment) -> Comment:
+        """The comment without the secrets."""
+        hidden = self.text(comment.text)
+        return comment if hidden == comment.text else msgspec.structs.replace(comment, text=hidden)
+
+
+class _Answer:
+    """What has arrived so far of one response."""
+
+    def __init__(self, cap: int) -> None:
+        self.cap = cap
+        self.response: httpx.Response | None = None
+        self.headers_after: float | None = None
+        self.body = bytearray()
+        self.chunks: list[tuple[float, int]] = []
+        self.reader: EventReader | None = None
+        self.truncated = False
+        self.failure: str | None = None
+        self.closed_by_client = False
+        self.retried = False
+
+    def take(self, chunk: bytes, at: float) -> None:
+        room = self.cap - len(self.body)
+        self.truncated = len(chunk) > room
+        kept = chunk[:room]
+        self.body += kept
+        self.chunks.append((round(at, 4), len(kept)))
+        if self.reader is not None:
+            self.reader.feed(kept, round(at, 4))
+
+
+class Recorder:
+    """One connection pool, one clock and one byte budget for a whole session."""
+
+    def __init__(self, url: str, headers: Mapping[str, str], limits: Limits) -> None:
+        self.limits = limits
+        self._url = url.rstrip("/")
+        self._headers = dict(headers)
+        self._redactor = Redactor(headers)
+        self._began = time.monotonic()
+        self._kept_bytes = 0
+        self._client = httpx.AsyncClient(
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=64, keepalive_expiry=4.0),
+            timeout=None,  # noqa: S113 - every request runs under its own wall-clock deadline
+            follow_redirects=False,
+            trust_env=False,
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._client.aclose()
+
+    @property
+    def clock(self) -> float:
+        """Seconds since the session began."""
+        return time.monotonic() - self._began
+
+    async def send(
+        self, request: Request, keep: list[Exchange], opened: asyncio.Future[Exchange] | None = None
+    ) -> Exchange:
+        """Send the request and append the exchange to `keep`, even when this task is cancelled.
+
+        `opened` is given what is known as soon as the headers have arrived (or never will).
+        """
+        crowded = self._kept_bytes > self.limits.session_bytes
+        answer = _Answer(self.limits.crowded_bytes if crowded else self.limits.body_bytes)
+        sent_at = self.clock
+        try:
+            await self._converse(request, answer, sent_at, opened)
+        except asyncio.CancelledError:
+            answer.failure = "the scenario's deadline passed, or the session was ended"
+            raise
+        finally:
+            exchange = self._exchange(request, answer, sent_at)
+            self._kept_bytes += len(answer.body)
+            keep.append(exchange)
+            if opened is not None and not opened.done():
+                opened.set_result(exchange)
+        return exchange
+
+    async def _converse(
+        self, request: Request, answer: _Answer, sent_at: float, opened: asyncio.Future[Exchange] | None
+    ) -> None:
+        closing = request.close_after is not None and request.close_after < request.deadline
+        seconds = request.close_after if closing else request.deadline
+        try:
+            async with asyncio.timeout(seconds), self._responding(request, answer) as response:
+                answer.response = response
+                answer.headers_after = self.clock - sent_at
+                kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+                answer.reader = EventReader() if kind == "text/event-stream" else None
+                if opened is not None and not opened.done():
+                    opened.set_result(self._exchange(request, answer, sent_at))
+                await self._read_body(request, answer, response, sent_at)
+        except TimeoutError:
+            if closing:
+                answer.closed_by_client = True
+            else:
+                answer.failure = f"not finished within {request.deadline:.1f} s"
+        except httpx.ConnectTimeout:
+            answer.failure = f"no connection within {self.limits.connect_s:.1f} s"
+        except httpx.HTTPError as error:
+            answer.failure = f"{type(error).__name__}: {error}".removesuffix(": ")
+
+    async def _read_body(
+        self, request: Request, answer: _Answer, response: httpx.Response, sent_at: float
+    ) -> None:
+        async for chunk in response.aiter_raw():
+            answer.take(chunk, self.clock - sent_at)
+            if answer.truncated:
+                return
+            enough = request.close_after_events
+            if enough is not None and answer.reader is not None and len(answer.reader.events) >= enough:
+                answer.closed_by_client = True
+                return
+
+    @asynccontextmanager
+    async def _responding(self, request: Request, answer: _Answer) -> AsyncIterator[httpx.Response]:
+        """Send; once more on a fresh connection if a kept-alive one was reset before any response."""
+        try:
+            response = await self._client.send(self._built(request), stream=True)
+        except _RESET:
+            answer.retried = True
+            response = await self._client.send(self._built(request), stream=True)
+        try:
+            yield response
+        finally:
+            await response.aclose()
+
+    def _built(self, request: Request) -> httpx.Request:
+        headers = {"accept-encoding": "identity", **self._headers, **dict(request.headers)}
+        return self._client.build_request(
+            request.method,
+            self._url + request.path,
+            params=list(request.params) or None,
+            headers=headers,
+            content=request.content,
+            timeout=httpx.Timeout(None, connect=self.limits.connect_s),
+        )
+
+    def _exchange(self, request: Request, answer: _Answer, sent_at: float) -> Exchange:
+        response, reader = answer.response, answer.reader
+        body = bytes(answer.body)
+        utf8 = _is_utf8(body)
+        text = self._redactor.text
+        if reader is not None and not (answer.failure or answer.closed_by_client or answer.truncated):
+            reader.close()
+        url = str(httpx.URL(self._url + request.path, params=list(request.params) or None))
+        return Exchange(
+            scenario=request.scenario,
+            part=request.part,
+            number=request.number,
+            label=request.label,
+            method=request.method,
+            url=text(url),
+            sent_at=round(sent_at, 4),
+            request_headers=self._redactor.headers((*request.headers, *self._headers.items())),
+            request_body=None
+            if request.content is None
+            else text(request.content.decode("utf-8", "replace")),
+            code=None if response is None else response.status_code,
+            response_headers=() if response is None else self._redactor.response_headers(response.headers),
+            content=text(body.decode("utf-8" if utf8 else "latin-1")),
+            utf8=utf8,
+            truncated=answer.truncated,
+            headers_after=None if answer.headers_after is None else round(answer.headers_after, 4),
+            first_byte_after=answer.chunks[0][0] if answer.chunks else None,
+            finished_after=round(self.clock - sent_at, 4),
+            chunks=tuple(answer.chunks),
+            events=() if reader is None else tuple(map(self._redactor.event, reader.events)),
+            comments=() if reader is None else tuple(map(self._redactor.comment, reader.comments)),
+            malformed_lines=() if reader is None else tuple(map(text, reader.malformed)),
+            failure=answer.failure,
+            closed_by_client=answer.closed_by_client,
+            retried=answer.retried,
+        )
+
+
+def _is_utf8(body: bytes) -> bool:
+    try:
+        body.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True

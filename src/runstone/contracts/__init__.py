@@ -1,0 +1,63 @@
+"""What is promised, read from the data under contracts/: requirements, profiles, automata, grammar, schemas."""
+
+from runstone.contracts.catalogue import (
+    Capability,
+    Catalogue,
+    Level,
+    Probe,
+    Requirement,
+    Source,
+    UnknownArea,
+    UnknownRequirement,
+    load_capabilities,
+    load_catalogue,
+    load_sources,
+)
+from runstone.contracts.grammar import (
+    Automaton,
+    Closing,
+    EventRule,
+    FirstEvent,
+    Lifecycle,
+    Mode,
+    StreamGrammar,
+    lifecycle,
+    stream_grammar,
+)
+from runstone.contracts.profile import Profile, UnknownProfile, WaitBody, load_profile, profile_names
+from runstone.contracts.reading import MalformedContract
+from runstone.contracts.schemas import UnknownSchema, Violation, schema_names, validator, violations
+
+__all__ = [
+    "Automaton",
+    "Capability",
+    "Catalogue",
+    "Closing",
+    "EventRule",
+    "FirstEvent",
+    "Level",
+    "Lifecycle",
+    "MalformedContract",
+    "Mode",
+    "Probe",
+    "Profile",
+    "Requirement",
+    "Source",
+    "StreamGrammar",
+    "UnknownArea",
+    "UnknownProfile",
+    "UnknownRequirement",
+    "UnknownSchema",
+    "Violation",
+    "WaitBody",
+    "lifecycle",
+    "load_capabilities",
+    "load_catalogue",
+    "load_profile",
+    "load_sources",
+    "profile_names",
+    "schema_names",
+    "stream_grammar",
+    "validator",
+    "violations",
+]

@@ -1,0 +1,117 @@
+"""Profiles: which requirements apply to a kind of server, and where its dialect differs."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from runstone.contracts.catalogue import Requirement
+from runstone.contracts.reading import MalformedContract, read_yaml, shown_path, suggestion
+from runstone.errors import UsageError
+from runstone.locations import locate
+
+ABSENT: Final = object()
+
+
+class UnknownProfile(UsageError):  # noqa: N818 - named as what it reports
+    """No profile has this name."""
+
+
+class WaitBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the body of a wait or join carries things; `values`, `error`, `interrupts` are JSON pointers."""
+
+    schema: str
+    values: str
+    reserved: tuple[str, ...]
+    error: str
+    error_schema: str
+    interrupts: str
+
+    def values_in(self, body: Any) -> Any:
+        """The final values that the body carries, without reserved members; `ABSENT` if it has none."""
+        values = resolve(body, self.values)
+        if isinstance(values, dict):
+            return {key: value for key, value in values.items() if key not in self.reserved}
+        return values
+
+    def error_in(self, body: Any) -> Any:
+        """The error object that the body carries; `ABSENT` if it has none."""
+        return resolve(body, self.error)
+
+    def interrupts_in(self, body: Any) -> Any:
+        """The list of interrupts that the body carries; `ABSENT` if it has none."""
+        return resolve(body, self.interrupts)
+
+
+class Defaults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Sizes that scenarios use."""
+
+    concurrent_runs: int = 32
+
+
+class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One kind of server. `includes`, `excludes`: globs of ids. `capabilities`: what all of its kind offer."""
+
+    name: str
+    description: str
+    wait: WaitBody
+    includes: tuple[str, ...] = ("*",)
+    excludes: tuple[str, ...] = ()
+    capabilities: dict[str, bool] = {}
+    defaults: Defaults = Defaults()
+
+    def excludes_requirement(self, requirement: Requirement) -> str | None:
+        """Why the requirement does not apply to this profile; None when it does."""
+        if requirement.profiles and self.name not in requirement.profiles:
+            return f"it is promised by profile {' and '.join(requirement.profiles)} only"
+        if any(fnmatchcase(requirement.id, glob) for glob in self.excludes):
+            return f"profile {self.name} excludes it"
+        if not any(fnmatchcase(requirement.id, glob) for glob in self.includes):
+            return f"profile {self.name} does not include it"
+        return None
+
+
+def resolve(document: Any, pointer: str) -> Any:
+    """The part of a document that a JSON pointer (RFC 6901) names; `ABSENT` if there is none."""
+    for token in pointer.split("/")[1:]:
+        step = token.replace("~1", "/").replace("~0", "~")
+        if isinstance(document, dict) and step in document:
+            document = document[step]
+        elif isinstance(document, list) and step.isdecimal() and int(step) < len(document):
+            document = document[int(step)]
+        else:
+            return ABSENT
+    return document
+
+
+def profile_names() -> tuple[str, ...]:
+    """The profiles that there are."""
+    return tuple(sorted(path.stem for path in _folder().glob("*.yaml")))
+
+
+@cache
+def load_profile(name: str) -> Profile:
+    """The profile of this name. Raises UnknownProfile, which names the nearest one, and MalformedContract."""
+    names = profile_names()
+    if name not in names:
+        hint = suggestion(name, names) or f"; there are {', '.join(names)}"
+        raise UnknownProfile(f"there is no profile {name!r}{hint}")
+    return read_profile(_folder() / f"{name}.yaml")
+
+
+def read_profile(path: Path) -> Profile:
+    """The profile of a file. Raises MalformedContract."""
+    profile = read_yaml(path, Profile)
+    if profile.name != path.stem:
+        raise MalformedContract(
+            f"{shown_path(path)}: the profile's name is {profile.name!r}, the file's {path.stem!r}"
+        )
+    return profile
+
+
+def _folder() -> Path:
+    return locate("contracts") / "profiles"

@@ -1,0 +1,140 @@
+"""The JSON Schemas of contracts/schemas: a validator per schema, built once, and violations in few words."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from functools import cache
+from typing import Any, Final
+
+import msgspec
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError, best_match
+from jsonschema.protocols import Validator
+from referencing import Registry, Resource
+
+from runstone.contracts.reading import MalformedContract, shown_path, suggestion
+from runstone.errors import UsageError
+from runstone.locations import locate
+
+BASE: Final = "https://runstone.dev/schemas/"  # an identifier; nothing is ever fetched from there
+_MESSAGE = 200  # characters of a message
+_QUOTED = 60  # characters of a value within it
+
+
+class UnknownSchema(UsageError):  # noqa: N818 - named as what it reports
+    """No schema has this name."""
+
+
+class Violation(msgspec.Struct, frozen=True):
+    """One place where a document breaks a schema: a JSON pointer ('' for the whole) and why."""
+
+    path: str
+    message: str
+
+
+@cache
+def schema_names() -> tuple[str, ...]:
+    """The names of the schemas: their files, without `.json`."""
+    return tuple(sorted(path.stem for path in (locate("contracts") / "schemas").glob("*.json")))
+
+
+@cache
+def validator(name: str) -> Validator:
+    """The compiled validator of a schema. Raises UnknownSchema, which names the nearest one."""
+    if name not in schema_names():
+        raise UnknownSchema(f"there is no schema {name!r}{suggestion(name, schema_names())}")
+    return Draft202012Validator(_documents()[name], registry=_registry())
+
+
+def violations(name: str, document: Any) -> list[Violation]:
+    """Where the document breaks the schema, in document order; empty when it conforms.
+
+    Raises UnknownSchema. A document nested too deep to be walked is one violation, not an error.
+    """
+    checker = validator(name)
+    try:
+        if checker.is_valid(document):
+            return []
+        found = sorted(checker.iter_errors(document), key=lambda error: list(map(str, error.path)))
+    except RecursionError:
+        return [Violation("", "is nested deeper than can be judged")]
+    return list(dict.fromkeys(_violation(error) for error in found))
+
+
+@cache
+def _documents() -> Mapping[str, Mapping[str, Any]]:
+    folder = locate("contracts") / "schemas"
+    documents: dict[str, Mapping[str, Any]] = {}
+    for name in schema_names():
+        path = folder / f"{name}.json"
+        try:
+            documents[name] = json.loads(path.read_text("utf-8"))
+        except ValueError as error:
+            raise MalformedContract(f"{shown_path(path)} is no JSON: {error}") from None
+    return documents
+
+
+@cache
+def _registry() -> Registry[Any]:
+    resources = (Resource.from_contents(document) for document in _documents().values())
+    return resources @ Registry()
+
+
+def _violation(error: ValidationError) -> Violation:
+    deepest = best_match([error]) or error
+    pointer = "".join(f"/{_escaped(step)}" for step in deepest.absolute_path)
+    return Violation(pointer, _shortened(_message(deepest), _MESSAGE))
+
+
+def _message(error: ValidationError) -> str:
+    """What is wrong, without quoting more of the document than a reader needs."""
+    got, wanted = error.instance, error.validator_value
+    match error.validator:
+        case "type":
+            names = [wanted] if isinstance(wanted, str) else wanted
+            return f"wanted {_either(names)}, got {_shown(got)}"
+        case "required":
+            missing = [key for key in wanted if key not in got]
+            return f"lacks {_listed(missing)}"
+        case "enum":
+            return f"wanted {_either(map(_shown, wanted))}, got {_shown(got)}"
+        case "const":
+            return f"wanted {_shown(wanted)}, got {_shown(got)}"
+        case "pattern":
+            described = error.schema.get("description", "") if isinstance(error.schema, Mapping) else ""
+            return f"wanted {described or f'text like {wanted}'}, got {_shown(got)}".replace("wanted A ", "wanted a ")
+        case "additionalProperties" | "unevaluatedProperties":
+            return error.message
+        case "not":
+            return f"is what it must not be: {_shown(got)}"
+        case keyword:
+            return f"breaks {keyword} {_shown(wanted)}: got {_shown(got)}"
+
+
+def _shown(value: Any) -> str:
+    match value:
+        case dict():
+            return f"an object of {_listed(list(value)[:4])}" if value else "an empty object"
+        case list():
+            return f"an array of {len(value)}"
+        case _:
+            return _shortened(json.dumps(value, ensure_ascii=False), _QUOTED)
+
+
+def _either(names: Iterable[str]) -> str:
+    *most, last = names
+    return f"{', '.join(most)} or {last}" if most else last
+
+
+def _listed(names: Iterable[object]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def _escaped(step: object) -> str:
+    return str(step).replace("~", "~0").replace("/", "~1")
+
+
+def _shortened(text: str, limit: int) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= limit else line[: limit - 1] + "…"

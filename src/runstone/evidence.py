@@ -1,0 +1,139 @@
+"""The evidence folder: every trace as JSON, and a manifest that vouches for each file by its SHA-256.
+
+    evidence/manifest.json
+    evidence/traces/<scenario>.json
+
+Traces are written as they end, so that nothing already observed is lost when a run is broken off; the
+manifest of such a run says `complete: false` and why.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from runstone.errors import UsageError
+from runstone.target import RunTimeLimit
+from runstone.trace import Trace
+from runstone.verdict import Capability
+
+FORMAT = 1
+_MANIFEST = "manifest.json"
+_TRACES = "traces"
+
+
+class EvidenceError(UsageError):
+    """The folder is no evidence, or not the evidence that was written."""
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What was observed, of whom, when and how; `files` maps each trace's path to its SHA-256."""
+
+    format: int
+    runstone: str
+    session: str = ""  # which `pytest -n` session observed it; its workers read instead of observing again
+    profile: str
+    target: str
+    url: str
+    server: str = "unknown"
+    started_at: str
+    observe_s: float = 0.0
+    turn_s: float = 1.0
+    quick: bool = False
+    complete: bool = False
+    stopped: str | None = None
+    unusable: Literal["unreachable", "unfit", ""] = ""
+    capabilities: dict[str, Capability] = {}
+    run_time_limit: RunTimeLimit | None = None
+    crashed: dict[str, str] = {}
+    files: dict[str, str] = {}
+
+
+class EvidenceWriter:
+    """Writes one folder. An earlier observation in the same folder is removed first."""
+
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
+        self.folder = folder
+        self.manifest = manifest
+        traces = folder / _TRACES
+        traces.mkdir(parents=True, exist_ok=True)
+        for stale in [*traces.glob("*.json"), *folder.glob(_MANIFEST)]:
+            stale.unlink()
+        self._files: dict[str, str] = {}
+        self.save()
+
+    def add(self, trace: Trace) -> None:
+        """Write one trace."""
+        name = f"{_TRACES}/{trace.scenario}.json"
+        content = msgspec.json.format(msgspec.json.encode(trace), indent=1)
+        (self.folder / name).write_bytes(content)
+        self._files[name] = hashlib.sha256(content).hexdigest()
+
+    def save(self, **changes: object) -> Manifest:
+        """Write the manifest, with these of its fields changed."""
+        self.manifest = msgspec.structs.replace(
+            self.manifest, files=dict(sorted(self._files.items())), **changes
+        )
+        target = self.folder / _MANIFEST
+        fresh = target.with_suffix(".tmp")
+        fresh.write_bytes(msgspec.json.format(msgspec.json.encode(self.manifest), indent=2))
+        fresh.replace(target)
+        return self.manifest
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest. Raises EvidenceError when it is missing, malformed or of another version."""
+    path = folder / _MANIFEST
+    try:
+        content = path.read_bytes()
+    except OSError:
+        raise EvidenceError(
+            f"{folder} is no evidence folder: it has no {_MANIFEST}; `runstone check` writes one"
+        ) from None
+    try:
+        version = msgspec.json.decode(content, type=_Versioned).format
+        if version != FORMAT:
+            raise EvidenceError(
+                f"{path} is of evidence format {version}, this Runstone reads format {FORMAT}; "
+                "judge it with the Runstone that wrote it, or observe again"
+            )
+        return msgspec.json.decode(content, type=Manifest)
+    except msgspec.DecodeError as error:
+        raise EvidenceError(f"{path} is damaged ({error}); observe again") from None
+
+
+class _Versioned(msgspec.Struct):
+    format: int
+
+
+def read(folder: Path) -> tuple[Manifest, dict[str, Trace]]:
+    """The manifest and the traces by scenario. Raises EvidenceError for any file lost, added or altered."""
+    manifest = read_manifest(folder)
+    present = {f"{_TRACES}/{path.name}" for path in (folder / _TRACES).glob("*.json")}
+    for name in sorted(present - set(manifest.files)):
+        raise EvidenceError(
+            f"{folder / name} is not in the manifest: the evidence was altered; observe again"
+        )
+    traces: dict[str, Trace] = {}
+    decoder = msgspec.json.Decoder(Trace)
+    for name, digest in manifest.files.items():
+        try:
+            content = (folder / name).read_bytes()
+        except OSError:
+            raise EvidenceError(
+                f"{folder / name} is missing: the evidence is truncated; observe again"
+            ) from None
+        if hashlib.sha256(content).hexdigest() != digest:
+            raise EvidenceError(
+                f"{folder / name} does not have the SHA-256 of the manifest: the evidence was altered; "
+                "observe again"
+            )
+        try:
+            trace = decoder.decode(content)
+        except msgspec.DecodeError as error:
+            raise EvidenceError(f"{folder / name} is no trace ({error}); observe again") from None
+        traces[trace.scenario] = trace
+    return manifest, traces

@@ -1,0 +1,393 @@
+"""How pytest judges: before the first test all scenarios are observed, then every outcome becomes a case.
+
+A case travels as an attribute of pytest's own report, so that it reaches the one process that writes the
+reports whether or not `pytest -n` spread the tests over workers.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
+from fnmatch import fnmatchcase
+from io import StringIO
+from typing import Any
+
+import msgspec
+import pytest
+from rich.console import Console
+
+from runstone import report as reports
+from runstone.canonical import first_difference, shown
+from runstone.contracts import Requirement
+from runstone.errors import RunstoneError
+from runstone.locations import locate
+from runstone.observe import QUICK_S, SCENARIO_ATTRIBUTE, Scenario
+from runstone.session import NotObserved, ScenarioCrashed, Session
+from runstone.suite import Broken
+from runstone.trace import Exchange, Missing, excerpt, reading
+from runstone.verdict import Case, Outcome, Report, broken_outcome
+
+_REASON = 600  # characters of a reason; the exchanges hold the rest
+_CURL_LINES = 6  # more than a single judge reads on purpose; a report shows every exchange anyway
+_READ = pytest.StashKey[list[Exchange]]()
+_FAILING: frozenset[Outcome] = frozenset({"fail", "harness-error"})
+_LETTERS: dict[str, tuple[str, str]] = {
+    "pass": (".", "PASS"),
+    "fail": ("F", "FAIL"),
+    "warn": ("w", "WARN"),
+    "not-testable": ("t", "NOT-TESTABLE"),
+    "not-applicable": ("-", "NOT-APPLICABLE"),
+    "not-run": ("n", "NOT-RUN"),
+    "harness-error": ("E", "HARNESS-ERROR"),
+}
+
+
+JUDGING = pytest.StashKey["Judging"]()
+
+
+class _NotApplicable(Exception):  # noqa: N818 - a finding, not an error
+    """The target lacks a capability that this case needs."""
+
+
+class Judging:
+    """The hooks of one session. `open_session` is called when the first requirement was collected."""
+
+    def __init__(self, open_session: Callable[[], Session]) -> None:
+        self._open_session = open_session
+        self._session: Session | None = None
+        self._worker = False
+        self._collected: dict[str, Scenario] = {}
+        self._cases: defaultdict[str, list[Case]] = defaultdict(list)
+        self._cells: defaultdict[tuple[str, str], list[Case]] = defaultdict(list)
+        self._selected: set[str] = set()
+        self._set_aside: dict[str, str] = {}
+        self.report: Report | None = None
+        self.error: RunstoneError | None = None
+        self.interrupted = False
+
+    @property
+    def session(self) -> Session:
+        """The session, opened at the first use: a run without requirements needs none."""
+        if self._session is None:
+            self._session = self._open_session()
+        return self._session
+
+    def pytest_configure(self, config: pytest.Config) -> None:
+        config.stash[JUDGING] = self
+
+    # collection: which requirements, and which scenarios they need
+
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        judges = [item for item in items if item.get_closest_marker("requirement")]
+        if not judges:
+            return
+        self._worker = hasattr(config, "workerinput")
+        if self._worker:
+            self.session.token = config.workerinput["testrunuid"]  # type: ignore[attr-defined]
+        kept, aside = [], []
+        for item in judges:
+            self._collected |= {each.name: each for each in self._scenarios_of(item)}
+            reason = self._reason_to_leave_out(item)
+            if reason is None:
+                kept.append(item)
+            else:
+                aside.append(item)
+                self._set_aside[_requirement_id(item)] = reason
+        # Monitors read every trace of the session, so whatever they say comes last.
+        others = [item for item in items if item not in set(judges)]
+        items[:] = others + sorted(kept, key=lambda item: "traces" in _fixtures(item))
+        if aside:
+            config.hook.pytest_deselected(items=aside)
+
+    def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
+        """By an option of ours or by pytest's own -k and -m."""
+        for item in items:
+            self._set_aside.setdefault(_requirement_id(item), "it was not selected")
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        self._selected = {_requirement_id(item) for item in session.items} - {""}
+        if self._worker:
+            told = {"selected": sorted(self._selected), "set_aside": self._set_aside}
+            session.config.workeroutput["runstone"] = told  # type: ignore[attr-defined]
+
+    def _reason_to_leave_out(self, item: pytest.Item) -> str | None:
+        settings = self.session.settings
+        promise = self._requirement(item)
+        excluded = settings.profile.excludes_requirement(promise)
+        if excluded:
+            return excluded
+        if settings.areas and promise.area not in settings.areas:
+            return "its area was not selected"
+        if settings.select and not any(fnmatchcase(promise.id, glob) for glob in settings.select):
+            return "it was not selected"
+        slow = [each for each in self._scenarios_of(item) if each.waits > QUICK_S]
+        if settings.quick and slow:
+            return f"left out by --quick: {slow[0].name} must wait {slow[0].waits:g} s"
+        return None
+
+    def _requirement(self, item: pytest.Item) -> Requirement:
+        wanted = _requirement_id(item)
+        if wanted not in self.session.catalogue:
+            raise pytest.UsageError(
+                f"{item.nodeid} judges {wanted!r}, which is not in contracts/requirements"
+            )
+        return self.session.catalogue[wanted]
+
+    def _scenarios_of(self, item: pytest.Item) -> list[Scenario]:
+        return [each for name in _fixtures(item) if (each := self._scenario(item, name)) is not None]
+
+    def _scenario(self, item: pytest.Item, fixture: str) -> Scenario | None:
+        known: dict[str, Any] = item._fixtureinfo.name2fixturedefs  # type: ignore[attr-defined]  # not public
+        found = (getattr(each.func, SCENARIO_ATTRIBUTE, None) for each in known.get(fixture, ()))
+        return next((each for each in found if each is not None), None)
+
+    # observation, once, before the first test
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> None:
+        judges = [item for item in session.items if item.get_closest_marker("requirement")]
+        if session.config.option.collectonly or not judges:
+            return
+        wanted = {each.name: each for item in judges for each in self._scenarios_of(item)}
+        if any("traces" in _fixtures(item) for item in judges):
+            limit = QUICK_S if self.session.settings.quick else float("inf")
+            wanted |= {name: each for name, each in self._collected.items() if each.waits <= limit}
+        try:
+            self.session.observe(list(wanted.values()))
+        except RunstoneError as error:
+            self.error = error
+            pytest.exit(str(error), returncode=error.exit_code)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> bool | None:
+        """Run nothing against a target that cannot be judged: no judge can then pass by accident."""
+        judged = item.get_closest_marker("requirement") is not None
+        return True if judged and self.session.unusable else None
+
+    # judging
+
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        if item.get_closest_marker("requirement") is None:
+            return
+        wanted = [*self._requirement(item).needs]
+        wanted += [name for mark in item.iter_markers("needs") for name in mark.args]
+        reason = self.session.absent(wanted)
+        if reason is not None:
+            raise _NotApplicable(reason)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, None, None]:
+        with reading() as journal:
+            try:
+                yield
+            finally:
+                item.stash[_READ] = list(journal.values())
+
+    def pytest_assertrepr_compare(self, op: str, left: object, right: object) -> list[str] | None:
+        """Say `wanted …, got …` and, for documents, where they first differ."""
+        if op == "==" and isinstance(left, (dict, list)) and isinstance(right, type(left)):
+            difference = first_difference(left, right)
+            return None if difference is None else [f"got {difference}"]
+        words = {
+            "==": "wanted",
+            "!=": "wanted anything but",
+            "in": "wanted one of",
+            "not in": "wanted none of",
+        }
+        wanted = words.get(op, f"wanted {op}")
+        return [f"{wanted} {shown(_plain(right))}, got {shown(_plain(left))}"]
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        report = yield
+        if item.get_closest_marker("requirement") is None or call.when == "teardown":
+            return report
+        if call.when == "setup" and call.excinfo is None:
+            return report
+        error = None if call.excinfo is None else call.excinfo.value
+        if isinstance(error, KeyboardInterrupt):
+            return report
+        promise = self._requirement(item)
+        case = self._case(item, promise, error)
+        report.outcome = "passed" if case.verdict == "pass" else _pytest_outcome(case, promise)
+        text = _failure_text(promise, case)
+        if report.outcome == "failed":
+            report.longrepr = text
+        elif report.outcome == "skipped":
+            path, line, _ = item.location
+            report.longrepr = (path, line or 0, f"{case.verdict}: {case.reason}")
+        params = getattr(getattr(item, "callspec", None), "params", {})
+        cell = [params["outcome"], params["entry_point"]] if {"outcome", "entry_point"} <= set(params) else []
+        report.runstone = {"id": promise.id, "case": msgspec.to_builtins(case), "cell": cell}  # type: ignore[attr-defined]
+        report.user_properties += [("id", promise.id), ("level", promise.level), ("verdict", case.verdict)]
+        return report
+
+    def _case(self, item: pytest.Item, promise: Requirement, error: BaseException | None) -> Case:
+        outcome, reason = self._outcome(promise, item, error)
+        read = list(error.exchanges) if isinstance(error, Broken) else item.stash.get(_READ, [])
+        name = getattr(getattr(item, "callspec", None), "id", "")
+        shows_curl = outcome in {"fail", "warn", "not-testable"}
+        return Case(
+            case=name,
+            verdict=outcome,
+            reason=reason,
+            exchanges=tuple(exchange.key for exchange in read[:40]),
+            curl=tuple(exchange.curl() for exchange in read[-_CURL_LINES:]) if shows_curl else (),
+        )
+
+    def _outcome(
+        self, promise: Requirement, item: pytest.Item, error: BaseException | None
+    ) -> tuple[Outcome, str]:
+        if error is None:
+            partial = self.session.stopped is not None and "traces" in _fixtures(item)
+            return ("not-run", f"not all was observed: {self.session.stopped}") if partial else ("pass", "")
+        if isinstance(error, _NotApplicable):
+            return "not-applicable", str(error)
+        if isinstance(error, NotObserved):
+            return "not-run", str(error)
+        if isinstance(error, Missing):
+            return "not-testable", excerpt(str(error), _REASON)
+        if isinstance(error, AssertionError):
+            return broken_outcome(promise.level), _assertion_text(error)
+        kind = "scenario" if isinstance(error, ScenarioCrashed) else "judge"
+        last = str(error).strip().splitlines()[-1:] or [""]
+        return (
+            "harness-error",
+            f"the {kind} itself failed: {type(error).__name__}: {excerpt(last[0], _REASON)}",
+        )
+
+    def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
+        found: dict[str, Any] | None = getattr(report, "runstone", None)
+        if found is None:
+            return None
+        verdict = found["case"]["verdict"]
+        letter, word = _LETTERS[verdict]
+        category = {"pass": "passed", "fail": "failed"}.get(verdict, verdict)
+        return category, letter, word
+
+    # reporting
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        found: dict[str, Any] | None = getattr(report, "runstone", None)
+        if found is None or self._worker:
+            return
+        case = msgspec.convert(found["case"], Case)
+        self._cases[found["id"]].append(case)
+        if found["cell"]:
+            outcome, entry_point = found["cell"]
+            self._cells[outcome, entry_point].append(case)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """Of pytest-xdist: learn the token under which one of the workers will observe."""
+        self.session.token = node.workerinput["testrunuid"]
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Of pytest-xdist: learn what the worker left out."""
+        told = getattr(node, "workeroutput", {}).get("runstone", {})
+        self._selected |= set(told.get("selected", ()))
+        self._set_aside |= told.get("set_aside", {})
+
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """Ctrl-C, or an exit that a hook asked for, of which only the first is the user's doing."""
+        self.interrupted = excinfo.errisinstance(KeyboardInterrupt)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if self._session is None or self._worker or session.config.option.collectonly:
+            return
+        if self._session.token:
+            self._session.adopt()
+        self.report = self._session.report(self._cases, self._cells, self._selected, self._set_aside)
+        out = self._session.settings.out
+        out.mkdir(parents=True, exist_ok=True)
+        reports.write_all(self.report, list(self._session.traces.values()), out)
+        session.exitstatus = self.report.exit_code
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        if self.report is None or self._session is None:
+            return
+        terminalreporter.write_sep("=", "runstone")
+        page = StringIO()
+        reports.print_summary(
+            self.report, Console(file=page, width=100), report_dir=self._session.settings.out
+        )
+        terminalreporter.write(page.getvalue())
+
+
+class SuitesBroken(RunstoneError):  # noqa: N818 - a diagnosis, named for what it says
+    """The suites could not be collected or run: Runstone itself is at fault."""
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """pytest as Runstone knows it: without the plugins and the options of the surrounding project."""
+    kept = {name: os.environ.get(name) for name in ("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "PYTEST_ADDOPTS")}
+    os.environ |= {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": ""}
+    try:
+        yield
+    finally:
+        for name, value in kept.items():
+            os.environ.pop(name) if value is None else os.environ.__setitem__(name, value)
+
+
+def judge(session: Session) -> Report:
+    """Run the suites in this process and write the reports to the session's `out`.
+
+    Raises KeyboardInterrupt after Ctrl-C, once everything observed is written; RunstoneError for a diagnosis
+    of the session; SuitesBroken when pytest itself could not run them.
+    """
+    judging = Judging(lambda: session)
+    suites = str(locate("suites"))
+    quiet = ["-p", "no:terminal", "-p", "no:cacheprovider", "-c", os.devnull, "--rootdir", suites]
+    loaded = ["--confcutdir", suites, "--import-mode=importlib", "-p", "runstone.plugin", "-W", "error"]
+    output = StringIO()
+    with _alone(), redirect_stdout(output):
+        pytest.main([*quiet, *loaded, suites], plugins=[judging])
+    if judging.error is not None:
+        raise judging.error
+    if judging.interrupted:
+        raise KeyboardInterrupt
+    if judging.report is None:
+        raise SuitesBroken(f"pytest could not run the suites in {suites}: {excerpt(output.getvalue(), 400)}")
+    return judging.report
+
+
+def _requirement_id(item: pytest.Item) -> str:
+    mark = item.get_closest_marker("requirement")
+    return str(mark.args[0]) if mark is not None and mark.args else ""
+
+
+def _fixtures(item: pytest.Item) -> Sequence[str]:
+    return getattr(item, "fixturenames", ())
+
+
+def _pytest_outcome(case: Case, promise: Requirement) -> Any:
+    """How plain pytest, JUnit and Allure see a case: whatever is neither kept nor broken is never green."""
+    broken_must = case.verdict == "not-testable" and promise.level == "MUST"
+    return "failed" if case.verdict in _FAILING or broken_must else "skipped"
+
+
+def _failure_text(promise: Requirement, case: Case) -> str:
+    lines = [f"promised  {promise.id} ({promise.level}): {promise.statement}", f"seen      {case.reason}"]
+    lines += [f"where     {', '.join(case.exchanges[-4:])}"] if case.exchanges else []
+    lines += [f"repeat    {line}" for line in case.curl]
+    return "\n".join(lines)
+
+
+def _assertion_text(error: AssertionError) -> str:
+    """The assertion's own message; of pytest's explanation only its first line."""
+    text = str(error).strip() or "the promise was broken"
+    first, _, rest = text.partition("\n")
+    if first.startswith("assert ") and rest and "wanted" not in first and "got" not in first:
+        first = f"{first} {rest.splitlines()[0].strip()}"
+    return excerpt(first.removeprefix("assert "), _REASON)
+
+
+def _plain(value: object) -> object:
+    return list(value) if isinstance(value, (set, frozenset, tuple)) else value

@@ -1,0 +1,34 @@
+"""Deadlines and byte caps of an observation, as multiples of what the target itself takes for nothing."""
+
+from __future__ import annotations
+
+import msgspec
+
+# A turn of `echo` on the official servers takes about 1 s, on a fast one 0.03 s; a loaded machine was seen to
+# take ten times its calm latency for single requests, hence the factor and the floors below.
+_SLACK = 10.0
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """Seconds and bytes. `turn_s`: the fastest seen `echo` turn, from its request to its result."""
+
+    turn_s: float = 1.0
+    connect_s: float = 2.5
+    request_s: float = 6.0  # one request, beyond the `patience` that its scenario grants
+    settle_s: float = 6.0  # a run becoming terminal, a thread leaving busy
+    scenario_s: float = 45.0  # one scenario, beyond its own declared waiting
+    poll_s: float = 0.05  # between two readings of a status
+    body_bytes: int = 2 * 1024 * 1024  # of one response
+    session_bytes: int = 64 * 1024 * 1024  # of all responses; past it each is cut at `crowded_bytes`
+    crowded_bytes: int = 64 * 1024
+
+    @classmethod
+    def calibrated(cls, turn_s: float) -> Limits:
+        """Limits for a target whose `echo` turn took this long."""
+        return cls(
+            turn_s=turn_s,
+            request_s=6.0 + _SLACK * turn_s,
+            settle_s=5.0 + _SLACK * turn_s,
+            scenario_s=30.0 + 3 * _SLACK * turn_s,
+            poll_s=min(0.2, max(0.02, turn_s / 6)),
+        )

@@ -1,0 +1,108 @@
+"""The pytest plugin: options and fixtures; `pytest suites --target URL` judges as `runstone check` does."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from runstone.contracts import Profile, load_profile
+from runstone.errors import RunstoneError
+from runstone.judging import JUDGING, Judging
+from runstone.observe import QUICK_S
+from runstone.session import Session, Settings
+from runstone.target import Target, checked_url, parsed_headers
+from runstone.trace import Trace
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("runstone", "conformance of a server that speaks the LangGraph run API")
+    group.addoption("--target", metavar="URL", help="the server to observe (default: RUNSTONE_TARGET)")
+    group.addoption("--evidence", metavar="DIR", type=Path, help="judge this evidence instead of a server")
+    group.addoption(
+        "--profile", default=os.environ.get("RUNSTONE_PROFILE", "langgraph"), help="the contract's profile"
+    )
+    group.addoption("--header", action="append", default=[], metavar="'NAME: VALUE'", help="send this header")
+    group.addoption("--out", metavar="DIR", type=Path, help="where reports and evidence go")
+    group.addoption("--concurrency", type=int, default=16, help="scenarios observed at once")
+    group.addoption("--budget", type=float, metavar="SECONDS", help="end the observation then")
+    group.addoption(
+        "--quick", action="store_true", help=f"leave out scenarios that wait more than {QUICK_S:g} s"
+    )
+    group.addoption("--fail-on", choices=("must", "should"), default="must", help="what makes a target fail")
+    group.addoption("--waivers", metavar="FILE", type=Path, help="known failures")
+    group.addoption("--area", action="append", default=[], help="only this area")
+    group.addoption(
+        "--select", action="append", default=[], metavar="ID-GLOB", help="only these requirements"
+    )
+    group.addoption(
+        "--no-self-check", action="store_true", help="judge even a target without fit conformance graphs"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "requirement(id): this test judges a requirement of the catalogue")
+    config.addinivalue_line("markers", "needs(*capabilities): this case applies only to targets with them")
+    if not any(isinstance(plugin, Judging) for plugin in config.pluginmanager.get_plugins()):
+        config.pluginmanager.register(Judging(lambda: _session_from(config)), "runstone-judging")
+
+
+def _session_from(config: pytest.Config) -> Session:
+    """The session of a plain `pytest suites`. Raises pytest.UsageError, which pytest shows as one line."""
+    try:
+        return Session(_settings_from(config), _quiet)
+    except RunstoneError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+def _quiet(_name: str, _done: int, _total: int) -> None:
+    """Plain pytest shows its own progress."""
+
+
+def _settings_from(config: pytest.Config) -> Settings:
+    """What the options say. Raises UsageError for what cannot be meant."""
+    option = config.option
+    url = option.target or os.environ.get("RUNSTONE_TARGET")
+    lines = [*os.environ.get("RUNSTONE_HEADERS", "").splitlines(), *option.header]
+    profile = load_profile(option.profile)
+    target = None
+    if url and not option.evidence:
+        checked = checked_url(url)
+        declared = dict(profile.capabilities)
+        target = Target(
+            name=checked.split("://")[1], url=checked, headers=parsed_headers(lines), declared=declared
+        )
+    out = option.out or Path("reports/out") / (target.name.replace(":", "-") if target else "judged")
+    return Settings(
+        profile=profile,
+        target=target,
+        evidence=option.evidence,
+        out=out,
+        concurrency=option.concurrency,
+        budget_s=option.budget,
+        quick=option.quick,
+        fail_on=option.fail_on,
+        areas=tuple(option.area),
+        select=tuple(option.select),
+        waivers=option.waivers,
+        insist_on_fitness=not option.no_self_check,
+    )
+
+
+@pytest.fixture(scope="session")
+def runstone_session(pytestconfig: pytest.Config) -> Session:
+    """The session that holds the traces; scenarios' fixtures take theirs from it."""
+    return pytestconfig.stash[JUDGING].session
+
+
+@pytest.fixture(scope="session")
+def profile(runstone_session: Session) -> Profile:
+    """The profile in force: where a wait's body carries values, error and interrupts."""
+    return runstone_session.settings.profile
+
+
+@pytest.fixture(scope="session")
+def traces(runstone_session: Session) -> list[Trace]:
+    """Every trace of the session, for monitors."""
+    return [trace for trace in runstone_session.traces.values() if not trace.cut_short]

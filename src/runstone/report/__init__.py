@@ -1,0 +1,68 @@
+"""Reports: pure functions from a Report (and, for the page, its traces) to text; only `write_all` writes."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from runstone.errors import UsageError
+from runstone.report.document import MalformedReport, from_json, to_json
+from runstone.report.html import to_html
+from runstone.report.junit import to_junit
+from runstone.report.summary import to_markdown
+from runstone.report.terminal import print_catalogue, print_requirement, print_summary
+from runstone.trace import Trace
+from runstone.verdict import Report
+
+__all__ = [
+    "MalformedReport",
+    "UnwritableReport",
+    "from_json",
+    "print_catalogue",
+    "print_requirement",
+    "print_summary",
+    "to_html",
+    "to_json",
+    "to_junit",
+    "to_markdown",
+    "write_all",
+]
+
+
+class UnwritableReport(UsageError):
+    """The folder for the report cannot be made or written to."""
+
+
+def write_all(report: Report, traces: Sequence[Trace], folder: Path) -> None:
+    """Write report.json, report.html, junit.xml and summary.md; each appears whole or not at all.
+
+    Raises UnwritableReport when the folder cannot be written to.
+    """
+    texts = {
+        "report.json": to_json(report),
+        "report.html": to_html(report, traces),
+        "junit.xml": to_junit(report),
+        "summary.md": to_markdown(report),
+    }
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in texts.items():
+            _replace(folder / name, text)
+    except OSError as error:
+        reason = error.strerror or error
+        raise UnwritableReport(f"cannot write the report to {folder}: {reason}; use --out DIR") from error
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write beside the file and rename: a reader never sees half a report."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as beside:
+            beside.write(text)
+        Path(name).chmod(0o644)  # mkstemp makes a file that only its owner reads; CI publishes reports
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

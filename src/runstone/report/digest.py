@@ -1,0 +1,189 @@
+"""What every renderer says about a report: the headline, the counts, and which findings come first.
+
+One place decides it, so that terminal, Markdown, HTML and JUnit never disagree.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Literal
+
+import msgspec
+
+from runstone.report.text import counted
+from runstone.verdict import LEVELS, Case, FailOn, Outcome, Report, Verdict, fails_target
+
+Standing = Literal["kept", "broken", "warned", "other"]
+STANDINGS: tuple[Standing, ...] = ("kept", "broken", "warned", "other")
+
+# The verdicts as a reader sees them, those that need attention first.
+OUTCOME_WORDS: dict[Outcome, str] = {
+    "harness-error": "harness error",
+    "fail": "fail",
+    "not-testable": "not testable",
+    "warn": "warn",
+    "waived": "waived",
+    "not-run": "not run",
+    "pass": "pass",
+    "not-applicable": "not applicable",
+}
+_JUDGED: frozenset[Outcome] = frozenset({"pass", "fail", "warn", "not-testable", "waived"})
+
+
+class Share(msgspec.Struct, frozen=True):
+    """How much of one level was kept. Not-applicable is left out of `of`; not-run is not: it is never green."""
+
+    level: str
+    kept: int
+    of: int
+    counts: dict[Outcome, int]
+
+    @property
+    def percent(self) -> str:
+        """`98.3 %`, rounded down so that 100 % means all of them; '' where nothing was kept or asked."""
+        if not self.kept or not self.of:
+            return ""
+        tenths = self.kept * 1000 // self.of
+        return "100 %" if tenths == 1000 else f"{tenths / 10:.1f} %"
+
+    @property
+    def words(self) -> str:
+        """`118 of 120 kept (98.3 %)`, or that there was nothing to keep."""
+        if not self.of:
+            return "none asked" if not self.counts else "none applicable"
+        return f"{self.kept} of {self.of} kept" + (f" ({self.percent})" if self.percent else "")
+
+
+class AreaRow(msgspec.Struct, frozen=True):
+    """One line of the table of areas: how many requirements stand where."""
+
+    area: str
+    kept: int
+    broken: int
+    warned: int
+    other: int
+
+
+class Unjudged(msgspec.Struct, frozen=True):
+    """Requirements that share a verdict and a reason for not having been judged."""
+
+    verdict: Outcome
+    reason: str
+    ids: tuple[str, ...]
+
+
+def standing(verdict: Verdict, fail_on: FailOn) -> Standing:
+    """Which column a requirement counts in: broken is what makes the target not conforming."""
+    if fails_target(verdict, fail_on):
+        return "broken"
+    if verdict.verdict in {"warn", "not-testable"}:
+        return "warned"
+    return "kept" if verdict.verdict == "pass" else "other"
+
+
+def judged(report: Report) -> int:
+    """How many requirements were judged at all."""
+    return sum(verdict.verdict in _JUDGED for verdict in report.verdicts)
+
+
+def conforms(report: Report) -> bool:
+    """Whether the report may say so: nothing judged never conforms, whatever the report claims."""
+    return report.conforming and judged(report) > 0
+
+
+def headline(report: Report) -> str:
+    """`embedded conforms to profile langgraph`, or that it does not, or that Runstone broke."""
+    if any(verdict.verdict == "harness-error" for verdict in report.verdicts):
+        return f"Runstone broke while it judged {report.target.name}"
+    relation = "conforms" if conforms(report) else "does not conform"
+    return f"{report.target.name} {relation} to profile {report.profile}"
+
+
+def grounds(report: Report) -> list[str]:
+    """Why the target does not conform, the gravest first; empty for one that does."""
+    broken = Counter(verdict.level for verdict in failing(report))
+    said = [f"{broken[level]} {level} broken" for level in LEVELS if broken[level]]
+    errors = [verdict for verdict in report.verdicts if verdict.verdict == "harness-error"]
+    if errors:
+        said.insert(0, counted(len(errors), "harness error"))
+    if not judged(report):
+        said.append("nothing was judged")
+    if report.waiver_errors:
+        said.append(counted(len(report.waiver_errors), "waiver") + " in error")
+    if not report.complete:
+        said.append("the run is incomplete")
+    return said
+
+
+def shares(report: Report) -> list[Share]:
+    """One per level, from the verdicts themselves."""
+    return [_share(level, [v.verdict for v in report.verdicts if v.level == level]) for level in LEVELS]
+
+
+def _share(level: str, outcomes: list[Outcome]) -> Share:
+    counts = Counter(outcomes)
+    applicable = len(outcomes) - counts["not-applicable"]
+    ordered = {outcome: counts[outcome] for outcome in OUTCOME_WORDS if counts[outcome]}
+    return Share(level, counts["pass"], applicable, ordered)
+
+
+def area_rows(report: Report) -> list[AreaRow]:
+    """The table of areas, in the order in which the areas come."""
+    rows = []
+    for area in dict.fromkeys(verdict.area for verdict in report.verdicts):
+        counts = Counter(standing(v, report.fail_on) for v in report.verdicts if v.area == area)
+        rows.append(AreaRow(area, *(counts[name] for name in STANDINGS)))
+    return rows
+
+
+def total_row(rows: Iterable[AreaRow]) -> AreaRow:
+    """The sum of all areas."""
+    rows = list(rows)
+    return AreaRow("all", *(sum(getattr(row, name) for row in rows) for name in STANDINGS))
+
+
+def failing(report: Report) -> list[Verdict]:
+    """What makes the target not conforming, MUST before SHOULD, else in the catalogue's order."""
+    found = [v for v in report.verdicts if fails_target(v, report.fail_on)]
+    return sorted(found, key=lambda verdict: LEVELS.index(verdict.level))
+
+
+def warned(report: Report) -> list[Verdict]:
+    """What is broken or could not be tested without making the target fail."""
+    return [v for v in report.verdicts if standing(v, report.fail_on) == "warned"]
+
+
+def having(report: Report, outcome: Outcome) -> list[Verdict]:
+    """The requirements with this verdict."""
+    return [verdict for verdict in report.verdicts if verdict.verdict == outcome]
+
+
+def telling_cases(verdict: Verdict) -> list[Case]:
+    """The cases that explain a verdict: those that were not kept, else all."""
+    return [case for case in verdict.cases if case.verdict not in {"pass", "not-applicable"}] or list(
+        verdict.cases
+    )
+
+
+def reasons(verdict: Verdict) -> str:
+    """The reasons of the telling cases on one line, each once."""
+    return "; ".join(dict.fromkeys(case.reason for case in telling_cases(verdict) if case.reason))
+
+
+def unjudged(report: Report) -> list[Unjudged]:
+    """What was not run and what does not apply, grouped by the reason given."""
+    groups: dict[tuple[Outcome, str], list[str]] = {}
+    for outcome in ("not-run", "not-applicable"):
+        for verdict in having(report, outcome):
+            groups.setdefault((outcome, reasons(verdict) or "no reason given"), []).append(verdict.id)
+    return [Unjudged(outcome, reason, tuple(ids)) for (outcome, reason), ids in groups.items()]
+
+
+def differing_cells(report: Report) -> Iterator[tuple[str, str, str]]:
+    """Row, column and reason of each cell of the parity grid that differs or could not be tested."""
+    for row in report.grid.rows:
+        for column in report.grid.columns:
+            cell = report.grid.cells.get(row, {}).get(column)
+            if cell is not None and cell.verdict in {"differs", "not-testable"}:
+                yield row, column, cell.reason

@@ -1,0 +1,135 @@
+"""report.html: one self-contained page that loads nothing and runs no script but its own.
+
+Every value is inserted as text: Jinja escapes what the template writes, the script only sets text contents,
+and a content security policy names the hashes of the one script and the one style sheet.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+from markupsafe import Markup
+
+from runstone.report import digest
+from runstone.report.proof import gather
+from runstone.report.templates import environment, folder
+from runstone.report.text import counted, for_terminal, shortened
+from runstone.trace import Trace
+from runstone.verdict import Capability, Case, Report, Verdict
+
+_CURLS = 3  # lines of one case
+_CURL = 3_000  # characters; a longer line is in report.json
+_REASON = 2_000
+_PARAMETERS = re.compile(r"[^\w]+")
+
+# JSON inside a script element must not end it, nor open a comment.
+_INERT = {ord("<"): "\\u003c", ord(">"): "\\u003e", ord("&"): "\\u0026"}
+
+
+class Segment(msgspec.Struct, frozen=True):
+    """A stretch of a level's bar, in percent of its width."""
+
+    verdict: str
+    start: float
+    width: float
+
+
+def to_html(report: Report, traces: Iterable[Trace]) -> str:
+    """The page: verdict and totals, parity grid, capabilities, and each requirement with its exchanges."""
+    style, script = _asset("report.css"), _asset("report.js")
+    template = environment(autoescape=True, finalize=_shown).get_template("report.html.j2")
+    return template.render(
+        report=report,
+        digest=digest,
+        areas=areas(report),
+        segments=segments,
+        consequence=consequence,
+        cell_target=cell_target,
+        explained=explained,
+        shortened=lambda text: shortened(text, _REASON),
+        curls=curls,
+        curls_left=lambda case: len(case.curl) - len(curls(case)),
+        counted=counted,
+        style=Markup(style),  # noqa: S704 - Runstone's own files
+        script=Markup(script),  # noqa: S704
+        style_hash=_policy_hash(style),
+        script_hash=_policy_hash(script),
+        data=embedded(gather(report, traces)),
+    )
+
+
+def embedded(value: Any) -> Markup:
+    """A value as JSON that is inert inside a script element."""
+    return Markup(msgspec.json.encode(value).decode().translate(_INERT))  # noqa: S704 - made inert
+
+
+def areas(report: Report) -> list[tuple[str, list[Verdict]]]:
+    """The requirements by area, in the order in which the areas come."""
+    grouped: dict[str, list[Verdict]] = {}
+    for verdict in report.verdicts:
+        grouped.setdefault(verdict.area, []).append(verdict)
+    return list(grouped.items())
+
+
+def segments(share: digest.Share) -> list[Segment]:
+    """The bar of one level: what applies, by verdict, kept first."""
+    bar = []
+    start = 0.0
+    ordered = ["pass", *(outcome for outcome in share.counts if outcome not in {"pass", "not-applicable"})]
+    for outcome in ordered:
+        width = 100 * share.counts.get(outcome, 0) / share.of if share.of else 0.0
+        if width:
+            bar.append(Segment(outcome, round(start, 3), round(width, 3)))
+        start += width
+    return bar
+
+
+def consequence(capability: Capability) -> str:
+    """What follows for the requirements that need this capability."""
+    if not capability.present:
+        return "not applicable: neither declared nor found"
+    if capability.declared and capability.probed is False:
+        return "judged, and expected to fail: declared, but not found"
+    if not capability.declared:
+        return "judged: found, though not declared"
+    return "judged"
+
+
+def cell_target(report: Report, row: str, column: str) -> str:
+    """The requirement that a cell of the parity grid speaks of; '' where no case names both row and column."""
+    cell = report.grid.cells.get(row, {}).get(column)
+    found = ""
+    for verdict in report.verdicts:
+        for case in verdict.cases:
+            if verdict.area == "parity" and {row, column} <= set(_PARAMETERS.split(case.case)):
+                if cell is not None and case.reason == cell.reason:
+                    return verdict.id
+                found = found or verdict.id
+    return found
+
+
+def explained(verdict: Verdict) -> str:
+    """The short line under a statement: why it is not kept; '' for a requirement that is."""
+    return "" if verdict.verdict == "pass" else shortened(digest.reasons(verdict), 240)
+
+
+def curls(case: Case) -> list[str]:
+    """The curl lines that the page can hold whole."""
+    return [line for line in case.curl if len(line) <= _CURL][:_CURLS]
+
+
+def _shown(value: Any) -> Any:
+    return for_terminal(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _asset(name: str) -> str:
+    return (folder() / name).read_text("utf-8")
+
+
+def _policy_hash(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

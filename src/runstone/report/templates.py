@@ -1,0 +1,29 @@
+"""The templates in reports/templates/, in an environment that escapes by default and refuses unknown names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from runstone.locations import locate
+
+
+def folder() -> Path:
+    """Where the templates lie. Raises what `locate` raises when the installation lacks them."""
+    return locate("reports") / "templates"
+
+
+def environment(*, autoescape: bool, finalize: Callable[[Any], Any] | None = None) -> Environment:
+    """A strict environment; `finalize` sees the value of every expression before it is written."""
+    return Environment(
+        loader=FileSystemLoader(folder()),
+        autoescape=autoescape,
+        undefined=StrictUndefined,
+        finalize=finalize,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )

@@ -1,0 +1,266 @@
+"""The report on a terminal: 80 columns, ASCII, and without any escape code where the output is piped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Protocol
+
+from rich.console import Console
+from rich.text import Text
+
+from runstone.report import digest
+from runstone.report.text import counted, for_terminal, shortened
+from runstone.verdict import Case, Outcome, Report, Verdict
+
+_FAILURES_IN_FULL = 25  # a dead server breaks 200 promises; beyond these, one line each
+_CASES = 4
+_CURLS = 3
+_CURL = 1_500  # characters; a longer line is in report.json
+_REASON = 600
+_WIDEST = 100  # columns: longer lines are tiring to read
+
+_STYLES: dict[Outcome, str] = {
+    "pass": "green",
+    "fail": "bold red",
+    "not-testable": "red",
+    "harness-error": "bold magenta",
+    "warn": "yellow",
+    "waived": "cyan",
+    "not-applicable": "dim",
+    "not-run": "dim",
+}
+_SAMENESS_STYLES = {"same": "green", "differs": "bold red", "not-testable": "red"}
+
+
+class RequirementLike(Protocol):
+    """What listing and explaining need to know of a requirement."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def level(self) -> str: ...
+    @property
+    def area(self) -> str: ...
+    @property
+    def statement(self) -> str: ...
+    @property
+    def source(self) -> Iterable[str]: ...
+    @property
+    def needs(self) -> Iterable[str]: ...
+    @property
+    def note(self) -> str | None: ...
+
+
+def print_summary(report: Report, console: Console, *, report_dir: Path | str) -> None:
+    """Areas, parity grid, each failure with its proof, warnings in short; the last line is the verdict."""
+    out = _Page(console)
+    _print_head(report, out)
+    _print_areas(report, out)
+    _print_grid(report, out)
+    _print_harness_errors(report, out)
+    _print_failures(report, out)
+    _print_short("Warned", digest.warned(report), out)
+    _print_short("Waived", digest.having(report, "waived"), out)
+    _print_last_line(report, out, report_dir)
+
+
+def print_catalogue(requirements: Iterable[RequirementLike], console: Console) -> None:
+    """The catalogue: a heading per area, then id, level and statement."""
+    out = _Page(console)
+    chosen = list(requirements)
+    for number, area in enumerate(dict.fromkeys(requirement.area for requirement in chosen)):
+        if number:
+            out.line()
+        out.line(area, "bold")
+        for requirement in (one for one in chosen if one.area == area):
+            out.entry(f"  {requirement.id:<16} {requirement.level:<6}  ", requirement.statement)
+    out.line()
+    out.line(counted(len(chosen), "requirement"))
+
+
+def print_requirement(
+    requirement: RequirementLike, console: Console, *, verdict: Verdict | None = None
+) -> None:
+    """One requirement in full, and how the last run judged it where `verdict` is given."""
+    out = _Page(console)
+    out.line(f"{requirement.id}  {requirement.level}  {requirement.area}", "bold")
+    out.line()
+    out.entry("", requirement.statement)
+    out.line()
+    for source in requirement.source:
+        out.entry("source:  ", source)
+    needs = ", ".join(requirement.needs)
+    out.entry("needs:   ", needs or "nothing beyond the run API")
+    if requirement.note:
+        out.entry("note:    ", requirement.note)
+    if verdict is not None:
+        out.line()
+        out.line(f"Last verdict: {digest.OUTCOME_WORDS[verdict.verdict]}", _STYLES[verdict.verdict])
+        for case in verdict.cases:
+            _print_case(case, out)
+
+
+class _Page:
+    """Writes plain lines, wrapped to the width; styles show on a terminal only. Nothing is read as markup."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._width = min(console.width, _WIDEST)
+        self._encoding = console.encoding
+
+    def line(self, text: str = "", style: str = "") -> None:
+        """One line as it is: never wrapped, so that a curl line can be pasted."""
+        self.spans((text, style))
+
+    def spans(self, *spans: tuple[str, str]) -> None:
+        """One line made of text and style pairs."""
+        text = Text.assemble(*((self._plain(part), style) for part, style in spans))
+        self._console.print(text, soft_wrap=True, highlight=False, markup=False, emoji=False)
+
+    def entry(self, lead: str, text: str, style: str = "") -> None:
+        """`lead` and then the text, wrapped and indented to where the text begins."""
+        flat = Text(" ".join(self._plain(text).split()))
+        for line in flat.wrap(self._console, max(self._width - len(lead), 20)):
+            self.spans((lead, ""), (line.plain.rstrip(), style))
+            lead = " " * len(lead)
+
+    def _plain(self, text: str) -> str:
+        """The text as this console can show it: a pipe in a C locale takes ASCII only."""
+        return for_terminal(text).encode(self._encoding, "backslashreplace").decode(self._encoding)
+
+
+def _print_head(report: Report, out: _Page) -> None:
+    target = report.target
+    out.entry("target   ", f"{target.name} at {target.url} ({target.server or 'server unknown'})")
+    mode = ", quick" if report.quick else ""
+    took = f"{report.phases.observe_s:.1f} s observing, {report.phases.judge_s:.1f} s judging"
+    out.entry("profile  ", f"{report.profile}{mode}; {took}")
+    out.line()
+
+
+def _print_areas(report: Report, out: _Page) -> None:
+    rows = digest.area_rows(report)
+    if not rows:
+        return
+    width = max([14, *(len(row.area) for row in rows)])
+    out.line(f"{'area':<{width}}{'kept':>8}{'broken':>8}{'warned':>8}{'other':>8}", "bold")
+    for row in rows:
+        _print_row(row, width, out)
+    if len(rows) != 1:
+        _print_row(digest.total_row(rows), width, out)
+    out.line()
+
+
+def _print_row(row: digest.AreaRow, width: int, out: _Page) -> None:
+    counts = (
+        (row.kept, "green"),
+        (row.broken, "bold red"),
+        (row.warned, "yellow"),
+        (row.other, "dim"),
+    )
+    cells = [(f"{count or '-':>8}", style if count else "dim") for count, style in counts]
+    out.spans((f"{row.area:<{width}}", ""), *cells)
+
+
+def _print_grid(report: Report, out: _Page) -> None:
+    grid = report.grid
+    if not any(cell.verdict != "not-run" for row in grid.cells.values() for cell in row.values()):
+        out.line("parity: not run\n")
+        return
+    widths = [max(len(column), 8) + 2 for column in grid.columns]
+    first = max([14, *(len(row) for row in grid.rows)])
+    heads = [f"{column:>{width}}" for column, width in zip(grid.columns, widths, strict=True)]
+    out.line(f"{'parity':<{first}}{''.join(heads)}", "bold")
+    for row in grid.rows:
+        cells = [grid.cells.get(row, {}).get(column) for column in grid.columns]
+        words = [_SHORT.get(cell.verdict, cell.verdict) if cell else "not run" for cell in cells]
+        styles = [_SAMENESS_STYLES.get(cell.verdict, "dim") if cell else "dim" for cell in cells]
+        spans = [
+            (f"{word:>{width}}", style) for word, width, style in zip(words, widths, styles, strict=True)
+        ]
+        out.spans((f"{row:<{first}}", ""), *spans)
+    for row, column, reason in digest.differing_cells(report):
+        out.entry(f"  {row} by {column}: ", shortened(reason or "no reason given", _REASON))
+    out.line()
+
+
+_SHORT = {"not-applicable": "n/a", "not-run": "not run", "not-testable": "untestable"}
+
+
+def _print_harness_errors(report: Report, out: _Page) -> None:
+    errors = digest.having(report, "harness-error")
+    if errors:
+        out.line("Runstone itself broke here; nothing is said about the target:", _STYLES["harness-error"])
+        _print_list(errors, out)
+
+
+def _print_failures(report: Report, out: _Page) -> None:
+    failures = digest.failing(report)
+    for verdict in failures[:_FAILURES_IN_FULL]:
+        out.spans(
+            ("BROKEN ", _STYLES["fail"]),
+            (f"{verdict.id}", "bold"),
+            (f"  {verdict.level}, {verdict.area}", "dim"),
+        )
+        out.entry("  promise  ", verdict.statement)
+        cases = digest.telling_cases(verdict)
+        for case in cases[:_CASES]:
+            _print_case(case, out)
+        if len(cases) > _CASES:
+            out.line(f"  and {counted(len(cases) - _CASES, 'further case')} in report.json")
+        out.line()
+    further = failures[_FAILURES_IN_FULL:]
+    if further:
+        out.line(f"and {counted(len(further), 'further promise')} broken:", _STYLES["fail"])
+        _print_list(further, out)
+
+
+def _print_case(case: Case, out: _Page) -> None:
+    if case.case:
+        out.entry("  case     ", f"{case.case} ({digest.OUTCOME_WORDS[case.verdict]})")
+    if case.reason:
+        out.entry("  seen     ", shortened(case.reason, _REASON), _STYLES[case.verdict])
+    if case.exchanges:
+        shown = ", ".join(case.exchanges[:6])
+        more = f" and {len(case.exchanges) - 6} more" if len(case.exchanges) > 6 else ""
+        out.entry("  where    ", shown + more)
+    lines = [line for line in case.curl if len(line) <= _CURL][:_CURLS]
+    for line in lines:
+        out.line(f"  {line}", "dim")
+    left = len(case.curl) - len(lines)
+    if left:
+        out.line(f"  ({counted(left, 'further curl line')} in report.json)")
+
+
+def _print_short(title: str, verdicts: list[Verdict], out: _Page) -> None:
+    if verdicts:
+        out.line(title, "bold")
+        _print_list(verdicts, out)
+
+
+def _print_list(verdicts: list[Verdict], out: _Page) -> None:
+    width = max(len(verdict.id) for verdict in verdicts)
+    for verdict in verdicts:
+        reason = shortened(digest.reasons(verdict) or "no reason given", 300)
+        if verdict.verdict == "waived" and verdict.waiver is not None:
+            reason = f"until {verdict.waiver.expires}: {verdict.waiver.reason}"
+        out.entry(f"  {verdict.id:<{width}}  ", reason)
+    out.line()
+
+
+def _print_last_line(report: Report, out: _Page, report_dir: Path | str) -> None:
+    for message in report.waiver_errors:
+        out.entry("waiver in error: ", message, _STYLES["fail"])
+    if report.stopped:
+        out.entry("stopped early: ", report.stopped, _STYLES["fail"])
+    others = [v.verdict for v in report.verdicts if digest.standing(v, report.fail_on) == "other"]
+    counts = [(others.count(outcome), word) for outcome, word in digest.OUTCOME_WORDS.items()]
+    if others:
+        out.entry("other: ", ", ".join(f"{count} {word}" for count, word in counts if count))
+    kept = ", ".join(f"{share.level} {share.words}" for share in digest.shares(report) if share.counts)
+    if kept:
+        out.entry("", kept)
+    good = digest.conforms(report)
+    said = ", ".join(["conforming" if good else "NOT CONFORMING", *digest.grounds(report)])
+    out.line(f"{said}; report in {report_dir}", "bold green" if good else "bold red")

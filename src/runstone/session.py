@@ -1,0 +1,281 @@
+"""One session: observe a target (or read evidence), hold the traces, and turn judged cases into a report."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import time
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+from filelock import FileLock
+
+import runstone
+from runstone import evidence, waivers
+from runstone.contracts import Catalogue, Profile, Requirement, load_capabilities, load_catalogue
+from runstone.errors import TargetError, UsageError
+from runstone.observe import Observation, Observer, Scenario
+from runstone.selfcheck import Fitness
+from runstone.target import Target
+from runstone.trace import Trace
+from runstone.verdict import (
+    Capability,
+    Case,
+    FailOn,
+    Phases,
+    Report,
+    TargetSummary,
+    Verdict,
+    exit_code,
+    grid_from,
+    most_severe,
+    totals_by_area,
+    totals_by_level,
+)
+
+Progress = Callable[[str, int, int], None]
+UNREACHABLE = 3
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What to observe or to judge again, and by which measure. One of `target` and `evidence` is given."""
+
+    profile: Profile
+    target: Target | None = None
+    evidence: Path | None = None
+    out: Path
+    concurrency: int = 16
+    budget_s: float | None = None
+    quick: bool = False
+    fail_on: FailOn = "must"
+    areas: tuple[str, ...] = ()
+    select: tuple[str, ...] = ()
+    waivers: Path | None = None
+    insist_on_fitness: bool = True
+
+
+class Session:
+    """The traces of one session, and what is known of the target."""
+
+    def __init__(self, settings: Settings, progress: Progress) -> None:
+        self.settings = settings
+        self.catalogue: Catalogue = load_catalogue()
+        self.progress = progress
+        self.traces: dict[str, Trace] = {}
+        self.manifest: evidence.Manifest | None = None
+        self.began = time.monotonic()
+        self.token = ""  # what the workers of `pytest -n` share; only one of them observes
+        self._waivers = self._load_waivers()
+        if settings.evidence is not None:
+            self.manifest, self.traces = evidence.read(settings.evidence)
+
+    def _load_waivers(self) -> list[waivers.Waiver]:
+        path = self.settings.waivers
+        return [] if path is None else waivers.load(path, self.catalogue, self.catalogue)
+
+    @property
+    def folder(self) -> Path:
+        """Where the evidence is, or will be."""
+        return self.settings.evidence or self.settings.out / "evidence"
+
+    @property
+    def capabilities(self) -> Mapping[str, Capability]:
+        """What the target can do, as declared and probed; empty before the observation."""
+        return self.manifest.capabilities if self.manifest else {}
+
+    @property
+    def stopped(self) -> str | None:
+        """Why the observation is not whole; None when it is."""
+        return self.manifest.stopped if self.manifest else "nothing was observed"
+
+    @property
+    def unusable(self) -> bool:
+        """Whether the target could not be judged at all."""
+        return self.manifest is None or bool(self.manifest.unusable)
+
+    def absent(self, needs: Iterable[str]) -> str | None:
+        """Why something that needs these capabilities does not apply to the target; None when it does."""
+        for name in needs:
+            capability = self.capabilities.get(name, Capability())
+            if not capability.present:
+                found = "not found by the probe" if capability.probed is False else "not probed"
+                return f"the target has no {name}: not declared, {found}"
+        return None
+
+    def observe(self, scenarios: Sequence[Scenario]) -> None:
+        """Fill the traces: from the evidence if given, else from the target, once for all workers."""
+        if self.settings.evidence is not None:
+            return
+        self.settings.out.mkdir(parents=True, exist_ok=True)
+        if not self.token:
+            self._observe_target(scenarios)
+            return
+        with FileLock(self.settings.out / "observe.lock"):
+            written = self._already_observed()
+            if written is None:
+                self._observe_target(scenarios)
+            else:
+                self.manifest, self.traces = evidence.read(self.folder)
+
+    def _already_observed(self) -> evidence.Manifest | None:
+        try:
+            manifest = evidence.read_manifest(self.folder)
+        except evidence.EvidenceError:
+            return None
+        return manifest if manifest.session == self.token else None
+
+    def adopt(self) -> None:
+        """Take over what a worker observed, for the report."""
+        if self.manifest is None and self._already_observed() is not None:
+            self.manifest, self.traces = evidence.read(self.folder)
+
+    def _observe_target(self, scenarios: Sequence[Scenario]) -> None:
+        target, settings = self.settings.target, self.settings
+        if target is None:
+            raise UsageError("no target: give --target URL, or set RUNSTONE_TARGET")
+        writer = evidence.EvidenceWriter(
+            self.folder,
+            evidence.Manifest(
+                format=evidence.FORMAT,
+                runstone=runstone.__version__,
+                session=self.token,
+                profile=settings.profile.name,
+                target=target.name,
+                url=target.url,
+                started_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+                quick=settings.quick,
+                run_time_limit=target.run_time_limit,
+                stopped="the observation was broken off",
+            ),
+        )
+        self.manifest = writer.manifest
+
+        def keep(trace: Trace) -> None:
+            self.traces[trace.scenario] = trace
+            writer.add(trace)
+
+        def choose(fitness: Fitness) -> list[Scenario]:
+            self.manifest = writer.save(
+                server=fitness.server,
+                turn_s=fitness.turn_s,
+                capabilities=target.capabilities(fitness.probed, load_capabilities()),
+            )
+            return [each for each in scenarios if self.absent(each.needs) is None]
+
+        observer = Observer(
+            target,
+            concurrency=settings.concurrency,
+            budget_s=settings.budget_s,
+            on_trace=keep,
+            on_progress=self.progress,
+        )
+        began = time.monotonic()
+        try:
+            seen = asyncio.run(observer.observe(choose, insist_on_fitness=settings.insist_on_fitness))
+        except TargetError as error:
+            kind = "unfit" if "no fit conformance graphs" in str(error) else "unreachable"
+            self.manifest = writer.save(unusable=kind, stopped=str(error), observe_s=time.monotonic() - began)
+        except KeyboardInterrupt:
+            self.manifest = writer.save(stopped="interrupted", observe_s=time.monotonic() - began)
+            raise
+        else:
+            self.manifest = writer.save(**_outcome(seen))
+
+    def trace(self, name: str) -> Trace:
+        """The trace of a scenario. Raises NotObserved when the session ended before it did."""
+        found = self.traces.get(name)
+        if found is None or found.cut_short:
+            raise NotObserved(self.stopped or f"the evidence has no trace of {name}")
+        if self.manifest is not None and name in self.manifest.crashed:
+            raise ScenarioCrashed(self.manifest.crashed[name])
+        return found
+
+    def report(
+        self,
+        cases: Mapping[str, Sequence[Case]],
+        cells: Mapping[tuple[str, str], Sequence[Case]],
+        selected: Container[str],
+        set_aside: Mapping[str, str],
+    ) -> Report:
+        """Everything judged as a report. `set_aside`: requirements that were left out, with the reason."""
+        manifest = self.manifest
+        settings = self.settings
+        judged = [self._verdict(each, cases.get(each.id, ()), set_aside) for each in self.catalogue.values()]
+        verdicts, waiver_errors = waivers.apply(judged, self._waivers, dt.datetime.now(dt.UTC).date())
+        unjudged = [each.id for each in verdicts if each.verdict == "not-run" and each.id in selected]
+        complete = not unjudged and self.stopped is None
+        code = exit_code(verdicts, fail_on=settings.fail_on, complete=complete, waiver_errors=waiver_errors)
+        if self.unusable:
+            code = UNREACHABLE
+        observed_s = 0.0 if manifest is None else manifest.observe_s
+        elapsed_s = time.monotonic() - self.began
+        judge_s = elapsed_s if settings.evidence else max(0.0, elapsed_s - observed_s)
+        return Report(
+            runstone=runstone.__version__,
+            profile=settings.profile.name,
+            started_at=manifest.started_at
+            if manifest
+            else dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+            duration_s=round(observed_s + judge_s, 2),
+            phases=Phases(observe_s=round(observed_s, 2), judge_s=round(judge_s, 2)),
+            complete=complete,
+            stopped=self.stopped or _first(unjudged),
+            conforming=code == 0,
+            exit_code=code,
+            fail_on=settings.fail_on,
+            quick=settings.quick,
+            target=TargetSummary(
+                name=manifest.target if manifest else "unknown",
+                url=manifest.url if manifest else "",
+                server=manifest.server if manifest else "unknown",
+                capabilities=dict(self.capabilities),
+            ),
+            totals=totals_by_level(verdicts),
+            areas=totals_by_area(verdicts),
+            grid=grid_from(cells),
+            verdicts=tuple(verdicts),
+            waiver_errors=tuple(waiver_errors),
+        )
+
+    def _verdict(self, each: Requirement, cases: Sequence[Case], set_aside: Mapping[str, str]) -> Verdict:
+        outcome = most_severe(case.verdict for case in cases)
+        shown = tuple(cases)
+        excluded = self.settings.profile.excludes_requirement(each)
+        if not cases and excluded:
+            outcome, shown = "not-applicable", (Case(case="", verdict="not-applicable", reason=excluded),)
+        elif not cases:
+            reason = set_aside.get(each.id) or self.stopped or "its suite was not collected"
+            shown = (Case(case="", verdict="not-run", reason=reason),)
+        return Verdict(
+            id=each.id,
+            level=each.level,
+            area=each.area,
+            statement=each.statement,
+            source=tuple(each.source),
+            verdict=outcome,
+            cases=shown,
+        )
+
+
+class NotObserved(Exception):  # noqa: N818 - a finding about the session, not an error
+    """The session ended before this scenario was observed: nothing can be said."""
+
+
+class ScenarioCrashed(Exception):  # noqa: N818 - a diagnosis: the scenario's own code failed
+    """A scenario raised something that is not the target's doing; the text is its traceback."""
+
+
+def _outcome(seen: Observation) -> dict[str, object]:
+    gone = seen.stopped is not None and "stopped answering" in seen.stopped
+    return {
+        "observe_s": round(seen.seconds, 3),
+        "stopped": seen.stopped,
+        "complete": seen.stopped is None,
+        "unusable": "unreachable" if gone else "",
+        "crashed": seen.crashed,
+    }
+
+
+def _first(unjudged: Sequence[str]) -> str | None:
+    return f"{len(unjudged)} requirements were not judged, {unjudged[0]} first" if unjudged else None

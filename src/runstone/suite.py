@@ -1,0 +1,112 @@
+"""What a suite is written with: scenarios, requirements, and the few words judges share.
+
+A judge is a test function that takes traces and asserts. It does no I/O. What it needs from a trace raises
+`Missing` when it is absent (not-testable), so no judge passes on what was not said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
+
+import pytest
+
+from runstone.api import (
+    ENTRY_POINTS,
+    OMIT,
+    THREADED_ENTRY_POINTS,
+    Api,
+    Blocked,
+    Opened,
+    Options,
+    ask,
+    new_id,
+)
+from runstone.canonical import ABSENT, canonical, first_difference, shown
+from runstone.contracts import Profile, violations
+from runstone.observe import scenario
+from runstone.trace import UUID, Event, Exchange, Missing, Trace
+
+__all__ = [
+    "ABSENT",
+    "ENTRY_POINTS",
+    "OMIT",
+    "THREADED_ENTRY_POINTS",
+    "UUID",
+    "Api",
+    "Blocked",
+    "Broken",
+    "Event",
+    "Exchange",
+    "Missing",
+    "Opened",
+    "Options",
+    "Profile",
+    "Trace",
+    "ask",
+    "by_entry_point",
+    "by_threaded_entry_point",
+    "canonical",
+    "conforms",
+    "first_difference",
+    "needs",
+    "new_id",
+    "none_broken",
+    "requirement",
+    "scenario",
+    "shown",
+    "some",
+]
+
+_Judge = TypeVar("_Judge", bound=Callable[..., None])
+_Item = TypeVar("_Item")
+
+by_entry_point = pytest.mark.parametrize("entry_point", ENTRY_POINTS)
+by_threaded_entry_point = pytest.mark.parametrize("entry_point", THREADED_ENTRY_POINTS)
+
+
+def requirement(id: str) -> Callable[[_Judge], _Judge]:  # noqa: A002 - the catalogue's own name
+    """Mark a test as the judge of this requirement; statement, level and source stand in the catalogue."""
+
+    def mark(judge: _Judge) -> _Judge:
+        marked: _Judge = pytest.mark.requirement(id)(judge)
+        return marked
+
+    return mark
+
+
+def needs(*capabilities: str) -> pytest.MarkDecorator:
+    """Mark a single case that applies only to targets with these capabilities."""
+    return pytest.mark.needs(*capabilities)
+
+
+class Broken(AssertionError):  # noqa: N818 - a finding, not an error of the harness
+    """A promise was broken at these exchanges, of the many that were read."""
+
+    def __init__(self, reason: str, exchanges: Sequence[Exchange]) -> None:
+        super().__init__(reason)
+        self.exchanges = tuple(exchanges)
+
+
+def none_broken(findings: Iterable[tuple[Exchange, str]]) -> None:
+    """Pass when there is no finding; else fail with the first ones and their exchanges. For monitors."""
+    found = list(findings)
+    if found:
+        reasons = "; ".join(f"{exchange.key} {exchange.method} {reason}" for exchange, reason in found[:3])
+        more = f"; and {len(found) - 3} more" if len(found) > 3 else ""
+        raise Broken(reasons + more, [exchange for exchange, _ in found[:10]])
+
+
+def conforms(document: Any, schema: str, exchange: Exchange) -> None:
+    """Fail when the document, found in this exchange, breaks a schema of contracts/schemas."""
+    broken = violations(schema, document)
+    if broken:
+        raise Broken(f"{schema}{broken[0].path}: {broken[0].message} ({exchange.where})", [exchange])
+
+
+def some(items: Iterable[_Item], what: str) -> list[_Item]:
+    """The items as a list, at least one. Raises Missing: nothing is promised kept about an empty list."""
+    found = list(items)
+    if not found:
+        raise Missing(f"there is no {what}")
+    return found

@@ -1,0 +1,64 @@
+"""Where the server is, how to speak to it, and what it says that it can do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import httpx
+import msgspec
+
+from runstone.errors import UsageError
+from runstone.verdict import Capability
+
+
+class RunTimeLimit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A declared limit: runs of `assistant` are ended by the server after `seconds`."""
+
+    assistant: str
+    seconds: float
+
+
+class Target(msgspec.Struct, frozen=True, kw_only=True):
+    """A server under test. `declared`: capabilities by name, from the profile, the recipe or the user."""
+
+    name: str
+    url: str
+    headers: dict[str, str] = {}
+    declared: dict[str, bool] = {}
+    run_time_limit: RunTimeLimit | None = None
+
+    def capabilities(self, probed: Mapping[str, bool], known: Iterable[str]) -> dict[str, Capability]:
+        """Every known capability with what was declared and what the probe found."""
+        declared = dict(self.declared)
+        if self.run_time_limit is not None:
+            declared["run_time_limit"] = True
+        return {
+            name: Capability(declared=declared.get(name), probed=probed.get(name))
+            for name in sorted({*known, *declared})
+        }
+
+
+def checked_url(text: str) -> str:
+    """The base URL without its trailing slash. Raises UsageError when it is no http(s) URL."""
+    try:
+        url = httpx.URL(text)
+    except httpx.InvalidURL as error:
+        raise UsageError(f"{text!r} is no URL ({error}); write it like http://127.0.0.1:2024") from None
+    if url.scheme not in {"http", "https"} or not url.host:
+        raise UsageError(f"{text!r} is no URL; write it like http://127.0.0.1:2024, or name a recipe")
+    if url.query or url.fragment:
+        raise UsageError(f"{text!r} has a query or a fragment; give only the address that /threads follows")
+    return text.rstrip("/")
+
+
+def parsed_headers(lines: Iterable[str]) -> dict[str, str]:
+    """Headers from lines `Name: value`. Raises UsageError, which repeats no value, for any other line."""
+    headers: dict[str, str] = {}
+    for line in lines:
+        name, colon, value = line.partition(":")
+        if not colon or not name.strip() or not name.strip().isascii() or " " in name.strip():
+            raise UsageError(
+                f"header number {len(headers) + 1} has no 'Name: value' form; separate them by a colon"
+            )
+        headers[name.strip()] = value.strip()
+    return headers

@@ -1,0 +1,408 @@
+"""What happened on the wire: immutable exchanges and events, grouped into one trace per scenario.
+
+Judges read traces and nothing else. Reading what is not there raises `Missing`, which a verdict shows as
+*not-testable*; so a server that says nothing keeps no promise about what it said. Each read is noted in the
+current `reading()` journal: a verdict lists the exchanges it was judged on without its author naming them.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cached_property
+from itertools import pairwise
+from typing import Any, NoReturn
+
+import msgspec
+
+UUID = re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}")
+_RUN_PATH = re.compile(rf"(?:/threads/(?P<thread>{UUID.pattern}))?/runs/(?P<run>{UUID.pattern})")
+_EXCERPT = 160  # characters of a body that a reason quotes; a report shows the whole exchange
+
+_journal: ContextVar[dict[tuple[str, int], Exchange] | None] = ContextVar("journal", default=None)
+
+
+class Missing(Exception):  # noqa: N818 - it is a finding about the target, not an error of the harness
+    """The trace lacks what a judge needs, because the target did not deliver it."""
+
+
+class AmbiguousLabel(LookupError):  # noqa: N818 - a diagnosis, named for what it says
+    """A judge asked for *the* exchange of a label that the scenario gave to several."""
+
+
+@contextmanager
+def reading() -> Iterator[dict[tuple[str, int], Exchange]]:
+    """Collect the exchanges read inside the block, in the order of their first reading."""
+    journal: dict[tuple[str, int], Exchange] = {}
+    token = _journal.set(journal)
+    try:
+        yield journal
+    finally:
+        _journal.reset(token)
+
+
+def strict_json(text: str) -> Any:
+    """Decode RFC 8259 JSON; ValueError for anything else, `NaN` and nesting past Python's stack included."""
+    try:
+        return json.loads(text, parse_constant=_refuse_constant)
+    except RecursionError:
+        raise ValueError("nested deeper than can be decoded") from None
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+class Event(msgspec.Struct, frozen=True, dict=True, kw_only=True, omit_defaults=True):
+    """One server-sent event: name, raw data, and its own `id:` field (None if it carried none)."""
+
+    event: str
+    data: str
+    at: float  # seconds after the request was sent
+    id: str | None = None
+    data_lines: int = 1
+
+    @cached_property
+    def json(self) -> Any:
+        """The data, decoded. Raises Missing when it is no JSON."""
+        try:
+            return strict_json(self.data)
+        except ValueError as error:
+            reason = f"the data of event {self.event!r} is no JSON ({error}): {excerpt(self.data)}"
+            raise Missing(reason) from None
+
+    @property
+    def mode(self) -> str:
+        """The name up to the first `|`: the stream mode, without the namespace of a subgraph."""
+        return self.event.partition("|")[0]
+
+
+class Comment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One comment line of an event stream; `inside` when it stood between the lines of an event."""
+
+    text: str
+    at: float
+    inside: bool = False
+
+
+class Exchange(msgspec.Struct, frozen=True, dict=True, kw_only=True, omit_defaults=True):
+    """One request and what came back. Times are seconds after `sent_at`; secrets are redacted."""
+
+    scenario: str
+    number: int  # 1 for the scenario's first request
+    label: str  # the operation, or the name the scenario gave it
+    method: str
+    url: str
+    sent_at: float  # seconds after the session began
+    part: str = ""
+    request_headers: tuple[tuple[str, str], ...] = ()
+    request_body: str | None = None
+    code: int | None = None  # None: no response arrived
+    response_headers: tuple[tuple[str, str], ...] = ()
+    content: str = ""  # the body as UTF-8, or as Latin-1 where it is none (see `utf8`)
+    utf8: bool = True
+    truncated: bool = False  # the body went past the byte cap and was cut there
+    headers_after: float | None = None
+    first_byte_after: float | None = None
+    finished_after: float = 0.0
+    chunks: tuple[tuple[float, int], ...] = ()  # arrival and size of every chunk of the body
+    events: tuple[Event, ...] = ()
+    comments: tuple[Comment, ...] = ()
+    malformed_lines: tuple[str, ...] = ()  # lines of an event stream that are neither field nor comment
+    failure: str | None = None  # why the response is missing or unfinished
+    closed_by_client: bool = False  # the scenario hung up on purpose
+    retried: bool = False  # a kept-alive connection was reset before the response; sent again on a fresh one
+
+    def _read(self) -> Exchange:
+        journal = _journal.get()
+        if journal is not None:
+            journal.setdefault((self.scenario, self.number), self)
+        return self
+
+    @property
+    def key(self) -> str:
+        """How reports and evidence name this exchange: `scenario#4`."""
+        return f"{self.scenario}#{self.number}"
+
+    @property
+    def path(self) -> str:
+        """The URL's path and query, as a reader wants to see it."""
+        return "/" + self.url.split("://", 1)[-1].partition("/")[2]
+
+    @property
+    def where(self) -> str:
+        """`exchange 4 GET /threads/…/state`, ids shortened."""
+        return f"exchange {self.number} {self.method} {UUID.sub('…', self.path)}"
+
+    @property
+    def answered(self) -> bool:
+        """Whether a status line arrived at all."""
+        self._read()
+        return self.code is not None
+
+    @property
+    def complete(self) -> bool:
+        """Whether the response arrived to its end."""
+        self._read()
+        unfinished = self.failure is not None or self.closed_by_client or self.truncated
+        return self.code is not None and not unfinished
+
+    @property
+    def status(self) -> int:
+        """The HTTP status. Raises Missing when no response arrived."""
+        self._read()
+        if self.code is None:
+            raise Missing(f"{self.where} got no response: {self.failure}")
+        return self.code
+
+    @property
+    def ok(self) -> Exchange:
+        """This exchange, if it was answered with a 2xx to its end. Raises Missing otherwise."""
+        if not 200 <= self.status < 300:
+            raise Missing(f"{self.where} answered {self.status}: {excerpt(self.content)}")
+        return self.whole
+
+    @property
+    def whole(self) -> Exchange:
+        """This exchange, if the body arrived to its end or the scenario hung up. Raises Missing otherwise."""
+        if self.status and self.failure is not None:
+            raise Missing(f"{self.where} answered {self.status} but did not end: {self.failure}")
+        if self.truncated:
+            raise Missing(f"{self.where} sent a body past the byte cap; {len(self.content)} bytes are kept")
+        return self
+
+    @cached_property
+    def headers(self) -> Mapping[str, str]:
+        """Response headers by lower-case name; repeated ones joined by a comma."""
+        merged: dict[str, str] = {}
+        for name, value in self._read().response_headers:
+            merged[name] = f"{merged[name]}, {value}" if name in merged else value
+        return merged
+
+    @property
+    def text(self) -> str:
+        """The whole body as text. Raises Missing when it did not arrive to its end."""
+        return self.whole.content
+
+    @cached_property
+    def _decoded(self) -> Any:
+        return strict_json(self.content)
+
+    @property
+    def json(self) -> Any:
+        """The whole body, decoded. Raises Missing when it is unfinished or no JSON."""
+        try:
+            return self.whole._decoded
+        except ValueError as error:
+            raise Missing(
+                f"{self.where} answered {self.status} with no JSON ({error}): {excerpt(self.content)}"
+            ) from None
+
+    @property
+    def object(self) -> dict[str, Any]:
+        """The JSON body of a 2xx answer that is an object. Raises Missing when it is anything else."""
+        body = self.ok.json
+        if not isinstance(body, dict):
+            raise Missing(f"{self.where} answered no JSON object: {excerpt(self.content)}")
+        return body
+
+    @property
+    def array(self) -> list[Any]:
+        """The JSON body of a 2xx answer that is an array. Raises Missing when it is anything else."""
+        body = self.ok.json
+        if not isinstance(body, list):
+            raise Missing(f"{self.where} answered no JSON array: {excerpt(self.content)}")
+        return body
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether the response calls itself an event stream."""
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower() == "text/event-stream"
+
+    @property
+    def stream(self) -> tuple[Event, ...]:
+        """The events of a 2xx event stream, at least one. Raises Missing when there is none."""
+        if not self.ok.is_stream:
+            kind = self.headers.get("content-type", "no content type")
+            raise Missing(f"{self.where} answered no event stream, but {kind}")
+        if not self.events:
+            raise Missing(f"{self.where} streamed no event")
+        return self.events
+
+    def named(self, name: str) -> list[Event]:
+        """The events of the stream with this name, at least one. Raises Missing when there is none."""
+        found = [event for event in self.stream if event.event == name]
+        if not found:
+            names = ", ".join(dict.fromkeys(event.event for event in self.stream))
+            raise Missing(f"{self.where} streamed no event {name!r}, only: {names}")
+        return found
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the stream's events, in order."""
+        return [event.event for event in self.stream]
+
+    @property
+    def longest_silence(self) -> float:
+        """The longest time without a byte of the body, from the request to the end, in seconds."""
+        self._read()
+        arrivals = [0.0, *(at for at, _ in self.chunks), self.finished_after]
+        return max(later - earlier for earlier, later in pairwise(arrivals))
+
+    @property
+    def ended_at(self) -> float:
+        """When the response ended, in seconds after the session began."""
+        return self.sent_at + self.finished_after
+
+    @cached_property
+    def request_json(self) -> Any:
+        """The request's body, decoded; None where there was none or it was no JSON."""
+        try:
+            return strict_json(self.request_body) if self.request_body else None
+        except ValueError:
+            return None
+
+    @cached_property
+    def _named_run(self) -> tuple[str | None, str | None]:
+        """Thread and run id from Content-Location, else from the body or the metadata event."""
+        located = _RUN_PATH.search(self.headers.get("content-location", ""))
+        if located:
+            return located["thread"], located["run"]
+        for event in self.events:
+            if event.event == "metadata":
+                return None, _text_member(_lenient(event.data), "run_id")
+        body = None if self.is_stream else _lenient(self.content)
+        return _text_member(body, "thread_id"), _text_member(body, "run_id")
+
+    @property
+    def found_run_id(self) -> str | None:
+        """The run this exchange created or concerned, where the response names it."""
+        self._read()
+        return self._named_run[1]
+
+    @property
+    def run_id(self) -> str:
+        """As `found_run_id`. Raises Missing when the response names none."""
+        found = self.found_run_id
+        if found is None:
+            raise Missing(f"{self.where} names no run: neither Content-Location nor body holds a run id")
+        return found
+
+    @property
+    def found_thread_id(self) -> str | None:
+        """The thread of the run, where the response names it."""
+        self._read()
+        return self._named_run[0]
+
+    @property
+    def thread_id(self) -> str:
+        """As `found_thread_id`. Raises Missing when the response names none."""
+        thread = self.found_thread_id
+        if thread is None:
+            raise Missing(f"{self.where} names no thread")
+        return thread
+
+    def curl(self) -> str:
+        """The line that repeats this request in a shell; a redacted secret stays a placeholder."""
+        words = ["curl", "-sS", "-i"]
+        if self.is_stream:
+            words.append("-N")
+        if self.method != "GET":
+            words += ["-X", self.method]
+        words.append(self.url)
+        for name, value in self.request_headers:
+            if name in {"content-type", "last-event-id", "prefer", "origin"} or "redacted" in value:
+                words += ["-H", f"{name}: {value}"]
+        if self.request_body is not None:
+            words += ["--data-binary", self.request_body]
+        return shlex.join(words)
+
+
+class Trace(msgspec.Struct, frozen=True, dict=True, kw_only=True, omit_defaults=True):
+    """Everything one scenario saw. `blocked` says why it could not go on, by part ('' for the whole)."""
+
+    scenario: str
+    exchanges: tuple[Exchange, ...] = ()
+    blocked: dict[str, str] = {}
+    notes: dict[str, Any] = {}  # what the scenario knew: its own ids, inputs and choices
+    started_at: float = 0.0
+    finished_at: float = 0.0
+    cut_short: bool = False  # the session ended before the scenario did: kept, but nothing is judged on it
+
+    def __getattr__(self, label: str) -> Exchange:
+        if label.startswith("__"):
+            raise AttributeError(label)
+        return self.only(label)
+
+    def find(self, label: str) -> list[Exchange]:
+        """The exchanges with this label, in the order of sending; perhaps none."""
+        return [exchange for exchange in self.exchanges if exchange.label == label]
+
+    def all(self, label: str) -> list[Exchange]:
+        """The exchanges with this label, at least one. Raises Missing when there is none."""
+        found = self.find(label)
+        if not found:
+            raise Missing(self._absence(label))
+        return found
+
+    def only(self, label: str) -> Exchange:
+        """The one exchange with this label. Raises Missing for none and AmbiguousLabel for several."""
+        found = self.all(label)
+        if len(found) > 1:
+            raise AmbiguousLabel(f"{self.scenario} has {len(found)} exchanges labelled {label!r}")
+        return found[0]
+
+    def first(self, label: str) -> Exchange:
+        """The first exchange with this label. Raises Missing when there is none."""
+        return self.all(label)[0]
+
+    def last(self, label: str) -> Exchange:
+        """The last exchange with this label. Raises Missing when there is none."""
+        return self.all(label)[-1]
+
+    def note(self, key: str) -> Any:
+        """What the scenario noted under this key. Raises Missing when it did not get that far."""
+        if key not in self.notes:
+            raise Missing(self._absence(key))
+        return self.notes[key]
+
+    def part(self, name: str) -> Trace:
+        """What one part of the scenario saw (`Api.each`). Raises Missing when that part never began."""
+        own = tuple(exchange for exchange in self.exchanges if exchange.part == name)
+        blocked = {part: reason for part, reason in self.blocked.items() if part in {"", name}}
+        if not own:
+            raise Missing(f"{self.scenario} has no exchange of part {name!r}" + _because(blocked))
+        notes = {key.removeprefix(f"{name}."): value for key, value in self.notes.items()}
+        return msgspec.structs.replace(self, exchanges=own, blocked=blocked, notes=notes)
+
+    def _absence(self, label: str) -> str:
+        return f"{self.scenario} has no {label!r}" + _because(self.blocked)
+
+
+def _because(blocked: Mapping[str, str]) -> str:
+    reasons = "; ".join(dict.fromkeys(blocked.values()))
+    return f": {reasons}" if reasons else ""
+
+
+def excerpt(text: str, limit: int = _EXCERPT) -> str:
+    """The text on one line, cut to `limit` characters; `an empty body` for none."""
+    line = " ".join(text.split())
+    if not line:
+        return "an empty body"
+    return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def _lenient(text: str) -> Any:
+    try:
+        return strict_json(text)
+    except ValueError:
+        return None
+
+
+def _text_member(body: Any, key: str) -> str | None:
+    value = body.get(key) if isinstance(body, dict) else None
+    return value if isinstance(value, str) else None

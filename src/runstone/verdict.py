@@ -1,0 +1,217 @@
+"""Verdicts: what a case, a requirement and a whole run come to.
+
+A *case* is one judgement of a requirement (one entry point, one graph). The most severe of its cases is the
+requirement's verdict; the requirements' levels and the policy decide whether the target conforms.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
+
+import msgspec
+
+Level = Literal["MUST", "SHOULD", "MAY"]
+FailOn = Literal["must", "should"]
+Outcome = Literal[
+    "pass", "not-applicable", "waived", "not-run", "warn", "not-testable", "fail", "harness-error"
+]
+Sameness = Literal["same", "differs", "not-applicable", "not-testable", "not-run"]
+
+# From the mildest to the most severe: of several cases, the last one in this order stands.
+SEVERITY: tuple[Outcome, ...] = (
+    "not-applicable",
+    "pass",
+    "not-run",
+    "waived",
+    "warn",
+    "not-testable",
+    "fail",
+    "harness-error",
+)
+GRID_ROWS = ("success", "error", "interrupt", "cancel", "timeout")
+GRID_COLUMNS = ("wait", "stream", "background", "stateless_wait", "stateless_stream")
+LEVELS: tuple[Level, ...] = ("MUST", "SHOULD", "MAY")
+
+CONFORMING = 0
+NOT_CONFORMING = 1
+HARNESS_ERROR = 4
+
+
+class Case(msgspec.Struct, frozen=True, kw_only=True):
+    """One judgement: `case` names its parameters ('' where there are none), `reason` what was seen."""
+
+    case: str
+    verdict: Outcome
+    reason: str = ""
+    exchanges: tuple[str, ...] = ()
+    curl: tuple[str, ...] = ()
+
+
+class AcceptedBy(msgspec.Struct, frozen=True, kw_only=True):
+    """The waiver that covers a failing requirement."""
+
+    reason: str
+    owner: str
+    expires: str
+    link: str
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """One requirement judged."""
+
+    id: str
+    level: Level
+    area: str
+    statement: str
+    source: tuple[str, ...]
+    verdict: Outcome
+    waiver: AcceptedBy | None = None
+    cases: tuple[Case, ...] = ()
+
+
+class Capability(msgspec.Struct, frozen=True, kw_only=True):
+    """What the target says it can do, and what the probe found; None where nothing is known."""
+
+    declared: bool | None = None
+    probed: bool | None = None
+
+    @property
+    def present(self) -> bool:
+        """Judged unless undeclared and not found: a declared one that is absent shall fail, not vanish."""
+        return bool(self.declared) or bool(self.probed)
+
+
+class TargetSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """The target as a report names it."""
+
+    name: str
+    url: str
+    server: str
+    capabilities: dict[str, Capability] = {}
+
+
+class Phases(msgspec.Struct, frozen=True, kw_only=True):
+    """Seconds spent observing and judging."""
+
+    observe_s: float = 0.0
+    judge_s: float = 0.0
+
+
+class Cell(msgspec.Struct, frozen=True, kw_only=True):
+    """One cell of the parity grid: does this entry point give what `wait` gives for this outcome?"""
+
+    verdict: Sameness
+    reason: str = ""
+
+
+class Grid(msgspec.Struct, frozen=True, kw_only=True):
+    """The parity grid: outcome (rows) by entry point (columns)."""
+
+    rows: tuple[str, ...] = GRID_ROWS
+    columns: tuple[str, ...] = GRID_COLUMNS
+    cells: dict[str, dict[str, Cell]] = {}
+
+
+class AreaTotals(msgspec.Struct, frozen=True, kw_only=True):
+    """How one area did: verdict → number of requirements; only verdicts that occur."""
+
+    area: str
+    totals: dict[str, int]
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything one run found. Schema: contracts/schemas/report.json."""
+
+    runstone: str
+    profile: str
+    started_at: str
+    duration_s: float
+    phases: Phases
+    complete: bool
+    stopped: str | None
+    conforming: bool
+    exit_code: int
+    fail_on: FailOn
+    quick: bool
+    target: TargetSummary
+    totals: dict[str, dict[str, int]]
+    areas: tuple[AreaTotals, ...]
+    grid: Grid
+    verdicts: tuple[Verdict, ...]
+    waiver_errors: tuple[str, ...] = ()
+
+
+def most_severe(outcomes: Iterable[Outcome]) -> Outcome:
+    """The outcome that stands for all; `not-run` for none."""
+    return max(outcomes, key=SEVERITY.index, default="not-run")
+
+
+def broken_outcome(level: Level) -> Outcome:
+    """What breaking a promise of this level comes to: only a MUST fails the target."""
+    return "fail" if level == "MUST" else "warn"
+
+
+def fails_target(verdict: Verdict, fail_on: FailOn) -> bool:
+    """Whether this verdict alone makes the target not conforming."""
+    if verdict.verdict == "fail":
+        return True
+    if verdict.verdict == "not-testable":
+        return verdict.level == "MUST" or (fail_on == "should" and verdict.level == "SHOULD")
+    return verdict.verdict == "warn" and fail_on == "should" and verdict.level == "SHOULD"
+
+
+def totals_by_level(verdicts: Sequence[Verdict]) -> dict[str, dict[str, int]]:
+    """Level → verdict → number of requirements; only verdicts that occur, mildest first."""
+    return {
+        level: _counted(verdict.verdict for verdict in verdicts if verdict.level == level) for level in LEVELS
+    }
+
+
+def totals_by_area(verdicts: Sequence[Verdict]) -> tuple[AreaTotals, ...]:
+    """The same by area, in the order in which the areas come."""
+    areas = dict.fromkeys(verdict.area for verdict in verdicts)
+    return tuple(
+        AreaTotals(
+            area=area, totals=_counted(verdict.verdict for verdict in verdicts if verdict.area == area)
+        )
+        for area in areas
+    )
+
+
+def _counted(outcomes: Iterable[Outcome]) -> dict[str, int]:
+    counts = Counter(outcomes)
+    return {outcome: counts[outcome] for outcome in SEVERITY if counts[outcome]}
+
+
+def exit_code(
+    verdicts: Sequence[Verdict], *, fail_on: FailOn, complete: bool, waiver_errors: Sequence[str]
+) -> int:
+    """0 conforming, 1 not conforming, 4 harness error. Nothing judged, or an unfinished run, is never 0."""
+    outcomes = {verdict.verdict for verdict in verdicts}
+    if "harness-error" in outcomes:
+        return HARNESS_ERROR
+    broken = any(fails_target(verdict, fail_on) for verdict in verdicts)
+    judged = bool(outcomes & {"pass", "waived", "warn", "fail", "not-testable"})
+    return NOT_CONFORMING if broken or waiver_errors or not complete or not judged else CONFORMING
+
+
+def grid_from(cells: Mapping[tuple[str, str], Iterable[Case]]) -> Grid:
+    """Fold the parity cases of each (outcome, entry point) into the grid; nothing judged is `not-run`."""
+    return Grid(
+        cells={
+            row: {column: _cell(cells.get((row, column), ())) for column in GRID_COLUMNS} for row in GRID_ROWS
+        }
+    )
+
+
+def _cell(cases: Iterable[Case]) -> Cell:
+    cases = list(cases)
+    outcome = most_severe(case.verdict for case in cases)
+    reason = next((case.reason for case in cases if case.verdict == outcome), "")
+    if outcome == "pass":
+        return Cell(verdict="same")
+    if outcome in {"not-applicable", "not-run", "not-testable"}:
+        return Cell(verdict=outcome, reason=reason)
+    return Cell(verdict="differs", reason=reason)
