@@ -560,6 +560,17 @@ def test_update_by_hand_after_the_run_is_not_its_result(stage: Stage) -> None:
     assert only(stage, "state").values == VALUES
 
 
+def test_history_seen_through_another_graph_is_no_result(stage: Stage) -> None:
+    echo, fail = ({"run_id": run, "graph_id": graph} for run, graph in ((RUN, "echo"), (LATER, "fail")))
+    stage.answers["state"] = answer(state(LATER, metadata=fail))
+    stage.answers["history"] = answer([state(values={"log": []}, metadata=echo)])
+    found = failure(only(stage, "state"))
+    assert isinstance(found, AnotherRun)
+    assert "graph fail" in str(found)
+    stage.answers["state"] = answer(state(LATER, metadata=fail | {"graph_id": "echo"}))
+    assert only(stage, "state").values == {"log": []}
+
+
 def test_state_of_another_thread(stage: Stage) -> None:
     stage.answers["state"] = answer(state(checkpoint={"thread_id": LATER}))
     assert isinstance(failure(only(stage, "state")), AnotherRun)

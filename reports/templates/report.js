@@ -110,7 +110,7 @@
     }
     rows.push(...(exchange.last_events || []).map(eventRow));
     const heads = ["ms", "event", "id", "data"].map((text) => make("th", { scope: "col", text }));
-    const comments = exchange.comments ? `, ${exchange.comments} comment lines` : "";
+    const comments = exchange.comments ? `, and comment lines: ${exchange.comments}` : "";
     const table = make(
       "table",
       { class: "events" },
@@ -361,6 +361,13 @@
   addEventListener("afterprint", () => {
     for (const item of openedForPrint) item.open = false;
   });
+
+  // What a link jumps to must not end up below the filters, which stay at the top on a wide page.
+  new ResizeObserver(() => {
+    const filters = byId("filters");
+    const covered = getComputedStyle(filters).position === "sticky" ? filters.offsetHeight : 0;
+    document.documentElement.style.scrollPaddingTop = `${covered + 12}px`;
+  }).observe(byId("filters"));
 
   byId("filters").hidden = false;
   apply();

@@ -168,7 +168,9 @@ class Judging:
 
     # judging
 
+    @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """Before any fixture: whether the case applies to this target at all."""
         if item.get_closest_marker("requirement") is None:
             return
         wanted = [*self._requirement(item).needs]

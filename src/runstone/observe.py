@@ -50,7 +50,7 @@ def scenario(drive: Drive | None = None, *, waits: float = 0.0, needs: Sequence[
         declared = Scenario(name=name, drive=function, waits=waits, needs=tuple(needs))
 
         def recorded(runstone_session: Any) -> Trace:
-            trace: Trace = runstone_session.trace(name)
+            trace: Trace = runstone_session.trace(declared)
             return trace
 
         recorded.__name__ = name

@@ -182,13 +182,19 @@ class Session:
         else:
             self.manifest = writer.save(**_outcome(seen))
 
-    def trace(self, name: str) -> Trace:
-        """The trace of a scenario. Raises NotObserved when the session ended before it did."""
-        found = self.traces.get(name)
+    def trace(self, scenario: Scenario) -> Trace:
+        """What the scenario saw; an empty trace where the target lacks a capability that it needs.
+
+        Raises NotObserved when the session ended before it did, ScenarioCrashed when its own code failed.
+        """
+        absent = self.absent(scenario.needs)
+        if absent is not None:
+            return Trace(scenario=scenario.name, blocked={"": absent})
+        found = self.traces.get(scenario.name)
         if found is None or found.cut_short:
-            raise NotObserved(self.stopped or f"the evidence has no trace of {name}")
-        if self.manifest is not None and name in self.manifest.crashed:
-            raise ScenarioCrashed(self.manifest.crashed[name])
+            raise NotObserved(self.stopped or f"the evidence has no trace of {scenario.name}")
+        if self.manifest is not None and scenario.name in self.manifest.crashed:
+            raise ScenarioCrashed(self.manifest.crashed[scenario.name])
         return found
 
     def report(

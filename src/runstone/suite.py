@@ -23,7 +23,7 @@ from runstone.api import (
     new_id,
 )
 from runstone.canonical import ABSENT, canonical, first_difference, shown
-from runstone.contracts import Profile, violations
+from runstone.contracts import Profile, lifecycle, operation_for, stream_grammar, violations
 from runstone.observe import scenario
 from runstone.trace import UUID, Event, Exchange, Missing, Trace
 
@@ -49,13 +49,17 @@ __all__ = [
     "canonical",
     "conforms",
     "first_difference",
+    "lifecycle",
     "needs",
     "new_id",
     "none_broken",
+    "operation_for",
     "requirement",
     "scenario",
     "shown",
     "some",
+    "stream_grammar",
+    "violations",
 ]
 
 _Judge = TypeVar("_Judge", bound=Callable[..., None])

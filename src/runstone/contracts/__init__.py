@@ -24,6 +24,7 @@ from runstone.contracts.grammar import (
     lifecycle,
     stream_grammar,
 )
+from runstone.contracts.operations import Operation, operation_for
 from runstone.contracts.profile import Profile, UnknownProfile, WaitBody, load_profile, profile_names
 from runstone.contracts.reading import MalformedContract
 from runstone.contracts.schemas import UnknownSchema, Violation, schema_names, validator, violations
@@ -39,6 +40,7 @@ __all__ = [
     "Lifecycle",
     "MalformedContract",
     "Mode",
+    "Operation",
     "Probe",
     "Profile",
     "Requirement",
@@ -55,6 +57,7 @@ __all__ = [
     "load_catalogue",
     "load_profile",
     "load_sources",
+    "operation_for",
     "profile_names",
     "schema_names",
     "stream_grammar",

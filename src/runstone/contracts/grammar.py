@@ -124,10 +124,16 @@ class StreamGrammar(msgspec.Struct, frozen=True, kw_only=True, dict=True, forbid
         base, divided, namespace = name.partition(self.separator)
         if not divided and (base == self.first.event or base in self.closing):
             return True
-        wanted = [self.modes[mode] for mode in modes if mode in self.modes and base in self.modes[mode].events]
+        wanted = [
+            self.modes[mode] for mode in modes if mode in self.modes and base in self.modes[mode].events
+        ]
         if not divided:
             return bool(wanted)
-        return subgraphs and any(mode.subgraphs for mode in wanted) and bool(self._namespace.fullmatch(namespace))
+        return (
+            subgraphs
+            and any(mode.subgraphs for mode in wanted)
+            and bool(self._namespace.fullmatch(namespace))
+        )
 
     def may_follow(self, before: str, after: str) -> bool:
         """Whether an event `after` may come anywhere behind an event `before`."""

@@ -103,7 +103,9 @@ def _message(error: ValidationError) -> str:
             return f"wanted {_shown(wanted)}, got {_shown(got)}"
         case "pattern":
             described = error.schema.get("description", "") if isinstance(error.schema, Mapping) else ""
-            return f"wanted {described or f'text like {wanted}'}, got {_shown(got)}".replace("wanted A ", "wanted a ")
+            return f"wanted {described or f'text like {wanted}'}, got {_shown(got)}".replace(
+                "wanted A ", "wanted a "
+            )
         case "additionalProperties" | "unevaluatedProperties":
             return error.message
         case "not":

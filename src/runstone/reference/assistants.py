@@ -10,7 +10,7 @@ import msgspec
 
 from runstone.reference.bodies import AssistantBody, AssistantPatch, ConfigBody
 from runstone.reference.database import Database, Where
-from runstone.reference.errors import Conflict, Invalid, NotFound
+from runstone.reference.errors import Conflict, Forbidden, Invalid, NotFound
 from runstone.reference.wire import now
 
 # The namespace that every server of this API derives its default assistants from.
@@ -19,6 +19,11 @@ NAMESPACE = UUID("6ba7b821-9dad-11d1-80b4-00c04fd430c8")
 _ROW = (
     "assistant_id, graph_id, name, description, config, context, metadata, version, created_at, updated_at"
 )
+
+
+def default_assistant_id(graph_id: str) -> str:
+    """The id of a graph's default assistant, the same on every server."""
+    return str(uuid5(NAMESPACE, graph_id))
 
 
 class Assistant(msgspec.Struct):
@@ -50,17 +55,17 @@ class Assistants:
     def __init__(self, database: Database, graph_ids: list[str]) -> None:
         self._db = database
         self._graph_ids = graph_ids
+        self._defaults = {default_assistant_id(graph_id): graph_id for graph_id in graph_ids}
 
     def install_defaults(self) -> None:
         """Make sure that each graph has its default assistant."""
-        for graph_id in self._graph_ids:
-            assistant_id = str(uuid5(NAMESPACE, graph_id))
+        for assistant_id, graph_id in self._defaults.items():
             if self._row(None, assistant_id) is None:
                 self._insert(assistant_id, None, AssistantBody(graph_id, name=graph_id), {"created_by": "system"})
 
     def resolve(self, owner: str | None, name: str) -> Assistant:
         """The assistant of this id, or the default one of the graph of this name. Raises NotFound."""
-        return self.get(owner, str(uuid5(NAMESPACE, name)) if name in self._graph_ids else name)
+        return self.get(owner, default_assistant_id(name) if name in self._graph_ids else name)
 
     def get(self, owner: str | None, assistant_id: str) -> Assistant:
         """One assistant. Raises NotFound."""
@@ -129,6 +134,8 @@ class Assistants:
     def delete(self, owner: str | None, assistant_id: str) -> None:
         """Delete an assistant with its versions. Raises NotFound, and Conflict for a default one."""
         assistant = self._own(owner, assistant_id)
+        if assistant.assistant_id in self._defaults:
+            raise Conflict(f"assistant {assistant_id} is the default one of its graph and stays")
         self._db.run("DELETE FROM assistants WHERE assistant_id = ?", assistant.assistant_id)
 
     def count(self, owner: str | None, query: AssistantQuery) -> int:
@@ -164,8 +171,8 @@ class Assistants:
 
     def _own(self, owner: str | None, assistant_id: str) -> Assistant:
         assistant = self.get(owner, assistant_id)
-        if assistant.metadata.get("created_by") == "system" and owner is not None:
-            raise NotFound(f"assistant {assistant_id} belongs to the server")
+        if assistant.assistant_id in self._defaults and owner is not None:
+            raise Forbidden(f"assistant {assistant_id} belongs to the server")
         return assistant
 
     def _insert(

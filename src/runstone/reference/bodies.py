@@ -33,6 +33,11 @@ class CommandBody(msgspec.Struct, omit_defaults=True):
     goto: str | Goto | list[str | Goto] | None = None
 
     @property
+    def resumes(self) -> bool:
+        """Whether it answers an interrupt; null is an answer, leaving it out is none."""
+        return self.resume is not UNSET
+
+    @property
     def nodes(self) -> list[str | Goto]:
         """The nodes to go to, as a list."""
         if self.goto is None:

@@ -53,25 +53,21 @@ def _load(folder: Path, graph_id: str, target: Any) -> Graph:
 def _module(folder: Path, file: Path) -> ModuleType:
     # A name made of the path keeps two files with one stem apart, and finds classes in checkpoints again
     # after a restart; one file is executed once, however many graphs it holds.
-    name = ".".join(file.resolve().with_suffix("").relative_to(folder, walk_up=False).parts) if _inside(
-        folder, file
-    ) else file.stem
+    file = file.resolve()
+    below = file.relative_to(folder) if file.is_relative_to(folder) else Path(file.name)
+    name = ".".join(below.with_suffix("").parts)
     loaded = sys.modules.get(name)
-    if loaded is not None and getattr(loaded, "__file__", None) == str(file.resolve()):
+    if loaded is not None and getattr(loaded, "__file__", None) == str(file):
         return loaded
-    spec = importlib.util.spec_from_file_location(name, file.resolve())
+    spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None or not file.is_file():
         raise BadGraphs(f"{file} is no Python file")
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except Exception as error:  # whatever the file raises, the person who named it wants to read
         raise BadGraphs(f"{file} cannot be imported ({type(error).__name__}: {error})") from error
     return module
-
-
-def _inside(folder: Path, file: Path) -> bool:
-    return file.resolve().is_relative_to(folder)
 
 
 def equip(graph: Graph, saver: BaseCheckpointSaver[str], store: BaseStore) -> Graph:

@@ -161,7 +161,7 @@ class Runs:
         )
         if row is None:
             return None
-        if (seconds := row["start_at"] - time.time()) > 0 and row["attempt"] == 0:
+        if (seconds := row["start_at"] - time.time()) > 0:
             return float(seconds)
         attempt = row["attempt"] + 1
         self._db.run(

@@ -155,6 +155,11 @@ class ThreadState:
         return self._member("metadata", "run_id")
 
     @property
+    def graph_id(self) -> str | None:
+        """The graph whose run wrote the checkpoint, where the metadata says."""
+        return self._member("metadata", "graph_id")
+
+    @property
     def thread_id(self) -> str | None:
         """The thread of the checkpoint, where it says."""
         return self._member("checkpoint", "thread_id")

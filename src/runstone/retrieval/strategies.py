@@ -129,6 +129,9 @@ async def _state(sought: Sought) -> Finding:
         own = await _last_checkpoint(sought)
         if own is None:
             return await _pause_without_checkpoint(sought, state)
+        if None not in {own.graph_id, state.graph_id} and own.graph_id != state.graph_id:
+            # Servers show a thread's whole history through its latest graph: other channels are left out.
+            raise AnotherRun(f"a later run of graph {excerpt(str(state.graph_id))} hides this run's values")
         state = own
     return await _attributed(sought, state, str(request))
 

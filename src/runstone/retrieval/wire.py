@@ -21,7 +21,7 @@ import httpx
 from runstone.errors import UsageError
 from runstone.retrieval.errors import BrokenStream, MalformedAnswer, NoAnswer, Refused, TooLarge, TooSlow
 from runstone.sse import EventReader
-from runstone.trace import Event, excerpt, strict_json
+from runstone.trace import UUID, Event, excerpt, strict_json
 
 # A kept-alive connection that the server has dropped fails on its next use: seen on the official Python
 # server after an unhandled 500. All requests here only read, so sending one again is safe.
@@ -48,7 +48,7 @@ class Request:
     body: Any = None
 
     def __str__(self) -> str:
-        return f"{self.method} {self.path}"
+        return f"{self.method} {UUID.sub('…', self.path)}"
 
 
 def thread_path(thread_id: str) -> str:

@@ -1,0 +1,80 @@
+"""The parts of one reference runtime, opened and closed together."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiosqlite
+from filelock import FileLock, Timeout
+from langgraph.store.sqlite.aio import AsyncSqliteStore
+
+from runstone.reference.assistants import Assistants
+from runstone.reference.checkpoints import Checkpoints, Graph, open_saver
+from runstone.reference.database import Database
+from runstone.reference.errors import CannotServe, FolderInUse
+from runstone.reference.graphs import equip, load_graphs
+from runstone.reference.runs import Runs
+from runstone.reference.scheduler import Scheduler
+from runstone.reference.settings import Settings
+from runstone.reference.threads import Thread, Threads
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """What a request can reach."""
+
+    settings: Settings
+    database: Database
+    threads: Threads
+    runs: Runs
+    assistants: Assistants
+    checkpoints: Checkpoints
+    store: AsyncSqliteStore
+    graphs: Mapping[str, Graph]
+    scheduler: Scheduler
+
+    def graph_of(self, thread: Thread) -> Graph | None:
+        """The graph that ran on the thread last; None before the first run."""
+        return self.graphs.get(thread.graph_id or "")
+
+
+@asynccontextmanager
+async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
+    """Open the folder, load the graphs, take up unfinished runs; close all of it at the end.
+
+    Raises CannotServe when the folder is in use or cannot be written, or a graph cannot be loaded.
+    """
+    async with AsyncExitStack() as stack:
+        folder = _folder(settings.db, stack)
+        rows = stack.enter_context(closing(Database(folder / "runstone.sqlite")))
+        saver = await open_saver(await stack.enter_async_context(aiosqlite.connect(folder / "checkpoints.sqlite")))
+        store = await stack.enter_async_context(AsyncSqliteStore.from_conn_string(str(folder / "store.sqlite")))
+        await store.setup()
+        graphs = {
+            graph_id: equip(graph, saver, store) for graph_id, graph in load_graphs(settings.graphs).items()
+        }
+        threads, runs, checkpoints = Threads(rows), Runs(rows), Checkpoints(saver)
+        assistants = Assistants(rows, list(graphs))
+        assistants.install_defaults()
+        scheduler = Scheduler(settings, rows, threads, runs, checkpoints, graphs)
+        stack.push_async_callback(scheduler.stop)
+        scheduler.recover()
+        yield Runtime(settings, rows, threads, runs, assistants, checkpoints, store, graphs, scheduler)
+
+
+def _folder(wanted: Path | None, stack: AsyncExitStack) -> Path:
+    if wanted is None:
+        temporary = tempfile.TemporaryDirectory(prefix="runstone-", ignore_cleanup_errors=True)
+        return Path(stack.enter_context(temporary))
+    try:
+        wanted.mkdir(parents=True, exist_ok=True)
+        stack.enter_context(FileLock(wanted / "lock").acquire(timeout=0))
+    except Timeout:
+        raise FolderInUse(f"another server keeps its data in {wanted}; name another folder") from None
+    except OSError as error:
+        raise CannotServe(f"the folder {wanted} cannot be used ({error.strerror or error})") from None
+    return wanted
