@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn, ParamSpec, TypeVar
+from typing import Any, Literal, NoReturn, ParamSpec, TypeVar
 
 import click
 import httpx
@@ -23,7 +23,7 @@ from runstone.errors import RunstoneError, UsageError
 from runstone.judging import judge
 from runstone.locations import locate
 from runstone.observe import QUICK_S
-from runstone.session import Session, Settings
+from runstone.session import UNREACHABLE, Session, Settings
 from runstone.target import Target, checked_url, parsed_headers
 from runstone.verdict import HARNESS_ERROR, Report
 
@@ -104,7 +104,6 @@ def check(
 ) -> int:
     """Observe a server, judge it and report. TARGET is a URL or a recipe; default: embedded."""
     chosen = load_profile(profile or "langgraph")
-    _check_selection(area, select)
     headers = _headers(header)
     name = target or os.environ.get("RUNSTONE_TARGET") or "embedded"
     with _reachable(name, chosen, headers) as (server, own_waivers):
@@ -160,7 +159,6 @@ def judge_again(
 ) -> int:
     """Judge recorded EVIDENCE again, offline."""
     manifest = evidence.read_manifest(folder)
-    _check_selection(area, select)
     settings = Settings(
         profile=load_profile(manifest.profile),
         evidence=folder,
@@ -179,17 +177,11 @@ def _waivers_of(target: str) -> Path | None:
     return None if found is None else Path(found)
 
 
-def _check_selection(areas: Sequence[str], globs: Sequence[str]) -> None:
-    """Raises UsageError for an area or a glob that selects nothing: a run of nothing is no run."""
-    catalogue = load_catalogue()
-    for area in areas:
-        catalogue.select(area=area)
-    for glob in globs:
-        catalogue.select(glob=glob)
-
-
 def _show(found: Report, folder: Path) -> int:
-    report.print_summary(found, Console(), report_dir=folder)
+    if found.exit_code == UNREACHABLE:
+        _say_error(f"{found.stopped} (what was observed is in {folder})")
+    else:
+        report.print_summary(found, Console(), report_dir=folder)
     return found.exit_code
 
 
@@ -243,13 +235,13 @@ def up(name: str, port: int | None) -> None:
 @click.argument("run")
 @click.option("--url", envvar="RUNSTONE_TARGET", default="http://127.0.0.1:2024", show_default=True)
 @click.option("--header", multiple=True, metavar="'NAME: VALUE'", help="Sent with every request.")
-@click.option("--order", help="The paths to try, by comma: stream,state,join_stream,join.")
+@click.option("--order", help="The paths to try; default: stream,state,join_stream,join.")
 @click.option("--deadline", type=click.FloatRange(min=0.1), default=60.0, show_default=True, help="Seconds.")
 def result(
     thread: str, run: str, url: str, header: tuple[str, ...], order: str | None, deadline: float
 ) -> int:
     """Fetch the result of RUN on THREAD by whichever path works, and say which did."""
-    chosen = [name.strip() for name in order.split(",")] if order else retrieval.DEFAULT_ORDER
+    chosen = [name.strip() for name in order.split(",")] if order else (*retrieval.DEFAULT_ORDER, "join")
     found = asyncio.run(_retrieve(checked_url(url), _headers(header), thread, run, chosen, deadline))
     click.echo(retrieval.describe(found))
     return found.exit_code
@@ -284,7 +276,7 @@ def serve(
     port: int,
     db: Path | None,
     graphs: Path | None,
-    profile: str,
+    profile: Literal["langgraph", "wait-state"],
     auth_secret: str | None,
     run_time_limit: tuple[str, ...],
 ) -> None:

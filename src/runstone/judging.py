@@ -66,6 +66,7 @@ class Judging:
         self.report: Report | None = None
         self.error: RunstoneError | None = None
         self.interrupted = False
+        self.uncollected: list[str] = []
 
     @property
     def session(self) -> Session:
@@ -118,7 +119,8 @@ class Judging:
         excluded = settings.profile.excludes_requirement(promise)
         if excluded:
             return excluded
-        if settings.areas and promise.area not in settings.areas:
+        catalogue = self.session.catalogue
+        if settings.areas and not any(promise.area in catalogue.areas_named(name) for name in settings.areas):
             return "its area was not selected"
         if settings.select and not any(fnmatchcase(promise.id, glob) for glob in settings.select):
             return "it was not selected"
@@ -183,7 +185,7 @@ class Judging:
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, None, None]:
         with reading() as journal:
             try:
-                yield
+                return (yield)
             finally:
                 item.stash[_READ] = list(journal.values())
 
@@ -201,31 +203,46 @@ class Judging:
         wanted = words.get(op, f"wanted {op}")
         return [f"{wanted} {shown(_plain(right))}, got {shown(_plain(left))}"]
 
-    @pytest.hookimpl(wrapper=True)
+    @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
-    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        report = yield
-        if item.get_closest_marker("requirement") is None or call.when == "teardown":
-            return report
-        if call.when == "setup" and call.excinfo is None:
-            return report
+    ) -> pytest.TestReport | None:
+        """Make the report of a judge; that of anything else is pytest's own."""
         error = None if call.excinfo is None else call.excinfo.value
-        if isinstance(error, KeyboardInterrupt):
-            return report
+        judged = call.when == "call" or (call.when == "setup" and error is not None)
+        if (
+            item.get_closest_marker("requirement") is None
+            or not judged
+            or isinstance(error, KeyboardInterrupt)
+        ):
+            return None
         promise = self._requirement(item)
         case = self._case(item, promise, error)
-        report.outcome = "passed" if case.verdict == "pass" else _pytest_outcome(case, promise)
-        text = _failure_text(promise, case)
+        report = pytest.TestReport(
+            nodeid=item.nodeid,
+            location=item.location,
+            keywords=dict.fromkeys(item.keywords, 1),
+            outcome="passed" if case.verdict == "pass" else _pytest_outcome(case, promise),
+            # pytest's own rendering of a traceback takes 20 ms, and says less than the line we have.
+            longrepr=None,
+            when="call",
+            duration=call.duration,
+            start=call.start,
+            stop=call.stop,
+            user_properties=[("id", promise.id), ("level", promise.level), ("verdict", case.verdict)],
+        )
         if report.outcome == "failed":
-            report.longrepr = text
+            report.longrepr = _failure_text(promise, case)
+            if case.verdict == "harness-error" and call.excinfo is not None:
+                report.longrepr += f"\n{call.excinfo.getrepr(style='short')}"
         elif report.outcome == "skipped":
             path, line, _ = item.location
             report.longrepr = (path, line or 0, f"{case.verdict}: {case.reason}")
-        params = getattr(getattr(item, "callspec", None), "params", {})
-        cell = [params["outcome"], params["entry_point"]] if {"outcome", "entry_point"} <= set(params) else []
-        report.runstone = {"id": promise.id, "case": msgspec.to_builtins(case), "cell": cell}  # type: ignore[attr-defined]
-        report.user_properties += [("id", promise.id), ("level", promise.level), ("verdict", case.verdict)]
+        report.runstone = {  # type: ignore[attr-defined]  # travels to the controller of pytest-xdist
+            "id": promise.id,
+            "case": msgspec.to_builtins(case),
+            "cell": _cell(item),
+        }
         return report
 
     def _case(self, item: pytest.Item, promise: Requirement, error: BaseException | None) -> Case:
@@ -297,7 +314,13 @@ class Judging:
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         """Ctrl-C, or an exit that a hook asked for, of which only the first is the user's doing."""
-        self.interrupted = excinfo.errisinstance(KeyboardInterrupt)
+        self.interrupted = excinfo.type is KeyboardInterrupt  # pytest's own `Interrupted` derives from it
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Keep why a suite could not be collected."""
+        if report.failed:
+            last = report.longreprtext.strip().splitlines()[-1:]
+            self.uncollected.append(f"{report.nodeid}: {''.join(last)}")
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
@@ -355,8 +378,9 @@ def judge(session: Session) -> Report:
         raise judging.error
     if judging.interrupted:
         raise KeyboardInterrupt
-    if judging.report is None:
-        raise SuitesBroken(f"pytest could not run the suites in {suites}: {excerpt(output.getvalue(), 400)}")
+    if judging.uncollected or judging.report is None:
+        said = judging.uncollected[0] if judging.uncollected else excerpt(output.getvalue(), _REASON)
+        raise SuitesBroken(f"the suites in {suites} cannot be run: {said}")
     return judging.report
 
 
@@ -367,6 +391,12 @@ def _requirement_id(item: pytest.Item) -> str:
 
 def _fixtures(item: pytest.Item) -> Sequence[str]:
     return getattr(item, "fixturenames", ())
+
+
+def _cell(item: pytest.Item) -> list[str]:
+    """The cell of the parity grid that this case fills; none for most."""
+    params = getattr(getattr(item, "callspec", None), "params", {})
+    return [params["outcome"], params["entry_point"]] if {"outcome", "entry_point"} <= set(params) else []
 
 
 def _pytest_outcome(case: Case, promise: Requirement) -> Any:

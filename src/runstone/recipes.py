@@ -27,6 +27,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Final, NoReturn
 
+import filelock
 import httpx
 import msgspec
 import platformdirs
@@ -186,10 +187,14 @@ def interpreter(recipe: Recipe) -> Path:
     if recipe.install is None:
         return Path(sys.executable)
     environment = _environment(recipe, recipe.install)
-    python = _interpreter(environment)
-    if not python.exists():
-        _install(recipe.name, Path(recipe.install.python), environment)
-    return python
+    try:
+        environment.parent.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(f"{environment}.lock"):  # two that start at once install once
+            if not _interpreter(environment).exists():
+                _install(recipe.name, Path(recipe.install.python), environment)
+    except OSError as error:
+        raise InstallFailed(f"cannot install the server {recipe.name!r} in {environment}: {error}") from None
+    return _interpreter(environment)
 
 
 def _environment(recipe: Recipe, install: Install) -> Path:
@@ -207,19 +212,13 @@ def _install(name: str, requirements: Path, environment: Path) -> None:
 
     Its scripts do not survive the move (they hold the path that they were made in): recipes call {python} -m.
     """
-    environment.parent.mkdir(parents=True, exist_ok=True)
     making = Path(tempfile.mkdtemp(prefix=f".{environment.name}-", dir=environment.parent))
     pip = ["-m", "pip", "install", "--disable-pip-version-check", "--no-input", "-r", str(requirements)]
     try:
-        _step(
-            name, [sys.executable, "-m", "venv", str(making)], "install Python's venv module (python3-venv)"
-        )
+        _step(name, [sys.executable, "-m", "venv", str(making)], "is Python's venv module there?")
         _step(name, [str(_interpreter(making)), *pip], "is the package index within reach?")
         shutil.rmtree(environment, ignore_errors=True)
         making.rename(environment)
-    except OSError as error:
-        if not _interpreter(environment).exists():  # else another process was first, and its work will do
-            raise InstallFailed(f"cannot install the server {name!r} in {environment}: {error}") from None
     finally:
         shutil.rmtree(making, ignore_errors=True)
 
@@ -245,13 +244,11 @@ def running(
     `options`: further words of the command. Raises RecipeError: PortTaken, InstallFailed, StartFailed.
     """
     with _sigterm_raises(), tempfile.TemporaryDirectory(prefix="runstone-") as folder:
-        python = interpreter(recipe)
+        python, fixtures = interpreter(recipe), locate("fixtures")
         workdir, output = Path(folder) / "work", log or Path(folder) / "server.log"
-        fixtures = locate("fixtures")
         if recipe.copy is not None:
-            shutil.copytree(
-                fixtures / recipe.copy, workdir, ignore=shutil.ignore_patterns(".*", "__pycache__")
-            )
+            leave_out = shutil.ignore_patterns(".*", "__pycache__")  # what servers and Python leave behind
+            shutil.copytree(fixtures / recipe.copy, workdir, ignore=leave_out)
         workdir.mkdir(exist_ok=True)
         port = _free_port(port)
         values = {
@@ -277,7 +274,7 @@ def stay_up(
     log: Path | None = None,
     options: Sequence[str] = (),
 ) -> None:
-    """Keep the server running until Ctrl-C or SIGTERM. Raises RecipeError, StartFailed too when it dies."""
+    """Keep the server running until Ctrl-C or SIGTERM. Raises RecipeError; StartFailed also when it dies."""
     try:
         with running(recipe, port=port, log=log, options=options) as server:
             announce(server)

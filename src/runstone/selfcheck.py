@@ -7,6 +7,7 @@ on which some path shows it is fit, however many other paths are broken: those a
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -28,15 +29,13 @@ async def self_check(api: Api) -> None:
     first = await api.server_ok()
     if not first.answered:
         return
-    await api.info()
-    for name, capability in load_capabilities().items():
-        if capability.probe is not None and capability.probe.path is not None:
-            await api.request("GET", capability.probe.path, label=f"probe {name}")
-    missing = set(_INPUTS)
+    await asyncio.gather(api.info(), *(_probe(api, name, path) for name, path in _probe_paths().items()))
+    missing, threads = set(_INPUTS), []
 
     async def turn(part: Api, name: str) -> None:
         graph, _, entry_point = name.partition(".")
         thread = await part.create_thread()
+        threads.append(thread)
         result = await part.turn(entry_point, thread, graph, _INPUTS[graph])
         await part.settle(thread)
         state = await part.state(thread)
@@ -45,6 +44,21 @@ async def self_check(api: Api) -> None:
 
     for entry_point in _ENTRY_POINTS:
         await api.each([f"{graph}.{entry_point}" for graph in sorted(missing)], turn)
+        if not threads:
+            return  # without threads no entry point is any better, and each may cost a whole deadline
+
+
+async def _probe(api: Api, name: str, path: str) -> None:
+    await api.request("GET", path, label=f"probe {name}")
+
+
+def _probe_paths() -> dict[str, str]:
+    """Capability → the path that shows it."""
+    return {
+        name: capability.probe.path
+        for name, capability in load_capabilities().items()
+        if capability.probe is not None and capability.probe.path is not None
+    }
 
 
 @dataclass(frozen=True, slots=True)

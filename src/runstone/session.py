@@ -67,12 +67,20 @@ class Session:
         self.began = time.monotonic()
         self.token = ""  # what the workers of `pytest -n` share; only one of them observes
         self._waivers = self._load_waivers()
+        self._check_selection()
         if settings.evidence is not None:
             self.manifest, self.traces = evidence.read(settings.evidence)
 
     def _load_waivers(self) -> list[waivers.Waiver]:
         path = self.settings.waivers
         return [] if path is None else waivers.load(path, self.catalogue, self.catalogue)
+
+    def _check_selection(self) -> None:
+        """Raises UnknownArea or UnknownRequirement for what selects nothing: a run of nothing is no run."""
+        for area in self.settings.areas:
+            self.catalogue.areas_named(area)
+        for glob in self.settings.select:
+            self.catalogue.select(glob=glob)
 
     @property
     def folder(self) -> Path:

@@ -190,6 +190,8 @@ class Exchange(msgspec.Struct, frozen=True, dict=True, kw_only=True, omit_defaul
 
     @cached_property
     def _decoded(self) -> Any:
+        if not self.utf8:
+            raise ValueError("it is not UTF-8")
         return strict_json(self.content)
 
     @property
@@ -270,13 +272,14 @@ class Exchange(msgspec.Struct, frozen=True, dict=True, kw_only=True, omit_defaul
     def _named_run(self) -> tuple[str | None, str | None]:
         """Thread and run id from Content-Location, else from the body or the metadata event."""
         located = _RUN_PATH.search(self.headers.get("content-location", ""))
-        if located:
+        if located and located["thread"]:
             return located["thread"], located["run"]
         for event in self.events:
             if event.event == "metadata":
-                return None, _text_member(_lenient(event.data), "run_id")
+                return None, located["run"] if located else _text_member(_lenient(event.data), "run_id")
         body = None if self.is_stream else _lenient(self.content)
-        return _text_member(body, "thread_id"), _text_member(body, "run_id")
+        # Of a stateless run the header may name the run alone and the body, a Run, its thread.
+        return _text_member(body, "thread_id"), located["run"] if located else _text_member(body, "run_id")
 
     @property
     def found_run_id(self) -> str | None:

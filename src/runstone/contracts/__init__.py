@@ -1,4 +1,4 @@
-"""What is promised, read from the data under contracts/: requirements, profiles, automata, grammar, schemas."""
+"""What is promised, read from contracts/: requirements, profiles, automata, stream grammar, schemas."""
 
 from runstone.contracts.catalogue import (
     Capability,

@@ -54,7 +54,7 @@ class Requirement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class Probe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How a capability is found from outside: a true member of /info's `flags`, or a path that answers 200."""
+    """How a capability is found: a true member of /info's `flags`, or a path that answers 200."""
 
     flag: str | None = None
     path: str | None = None
@@ -69,7 +69,7 @@ class Capability(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What an alias in `source` stands for; `kind` says what it can carry (contracts/requirements/sources.yaml)."""
+    """What an alias in `source` stands for; `kind` says what it can carry (sources.yaml)."""
 
     kind: Literal["contract", "client", "library", "goal", "server"]
     title: str

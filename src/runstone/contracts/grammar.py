@@ -78,17 +78,17 @@ class FirstEvent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class Closing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An event that ends a stream; `then` names those that may still follow."""
+    """An event that ends a stream; `then` names those that may still follow. No schema: any JSON."""
 
-    schema: str
+    schema: str | None = None
     then: tuple[str, ...] = ()
 
 
 class EventRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An event of a mode: the schema of its data, and in words what is promised about its place."""
+    """An event of a mode: in words what is promised about its place, and the schema of its data, if any."""
 
-    schema: str
     order: str
+    schema: str | None = None
 
 
 class Mode(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -109,14 +109,14 @@ class StreamGrammar(msgspec.Struct, frozen=True, kw_only=True, dict=True, forbid
     modes: dict[str, Mode]
 
     @cached_property
-    def schemas(self) -> Mapping[str, str]:
+    def schemas(self) -> Mapping[str, str | None]:
         """The schema of the data by event name, without a namespace."""
         rules = {name: rule.schema for mode in self.modes.values() for name, rule in mode.events.items()}
         closing = {name: event.schema for name, event in self.closing.items()}
         return {self.first.event: self.first.schema, **closing, **rules}
 
     def schema_of(self, name: str) -> str | None:
-        """The schema of the data of an event, whatever its namespace; None for an event nobody knows."""
+        """The schema of the data of an event, whatever its namespace; None if it has none, or is unknown."""
         return self.schemas.get(name.partition(self.separator)[0])
 
     def is_allowed(self, name: str, modes: Iterable[str], *, subgraphs: bool = False) -> bool:

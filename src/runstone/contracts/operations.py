@@ -30,7 +30,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True, dict=True, forbid_unk
 
 
 def operation_for(method: str, path: str) -> Operation | None:
-    """The operation of a request; None for one that the contract does not describe. Raises MalformedContract."""
+    """The operation of a request; None for one that is not described. Raises MalformedContract."""
     bare = path.partition("?")[0]
     # A literal path goes before one with a placeholder: /threads/search is no thread called "search".
     found = [each for each in _operations() if each.answers(method, bare)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
@@ -13,8 +13,7 @@ from runstone.contracts.catalogue import Requirement
 from runstone.contracts.reading import MalformedContract, read_yaml, shown_path, suggestion
 from runstone.errors import UsageError
 from runstone.locations import locate
-
-ABSENT: Final = object()
+from runstone.trace import Missing, excerpt
 
 
 class UnknownProfile(UsageError):  # noqa: N818 - named as what it reports
@@ -32,18 +31,20 @@ class WaitBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     interrupts: str
 
     def values_in(self, body: Any) -> Any:
-        """The final values that the body carries, without reserved members; `ABSENT` if it has none."""
+        """The final values that the body carries, without reserved members. Raises Missing if it has none."""
         values = resolve(body, self.values)
+        if values is None:
+            raise Missing(f"the body has no values at {self.values or 'its root'}: {excerpt(repr(body))}")
         if isinstance(values, dict):
             return {key: value for key, value in values.items() if key not in self.reserved}
         return values
 
     def error_in(self, body: Any) -> Any:
-        """The error object that the body carries; `ABSENT` if it has none."""
+        """The error object that the body carries; None if it has none."""
         return resolve(body, self.error)
 
     def interrupts_in(self, body: Any) -> Any:
-        """The list of interrupts that the body carries; `ABSENT` if it has none."""
+        """The list of interrupts that the body carries; None if it has none."""
         return resolve(body, self.interrupts)
 
 
@@ -54,7 +55,7 @@ class Defaults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One kind of server. `includes`, `excludes`: globs of ids. `capabilities`: what all of its kind offer."""
+    """One kind of server. `includes`, `excludes`: globs of ids. `capabilities`: what all of it offer."""
 
     name: str
     description: str
@@ -76,15 +77,15 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 def resolve(document: Any, pointer: str) -> Any:
-    """The part of a document that a JSON pointer (RFC 6901) names; `ABSENT` if there is none."""
+    """The part of a document that a JSON pointer (RFC 6901) names; None if there is none, or it is null."""
     for token in pointer.split("/")[1:]:
         step = token.replace("~1", "/").replace("~0", "~")
-        if isinstance(document, dict) and step in document:
-            document = document[step]
+        if isinstance(document, dict):
+            document = document.get(step)
         elif isinstance(document, list) and step.isdecimal() and int(step) < len(document):
             document = document[int(step)]
         else:
-            return ABSENT
+            return None
     return document
 
 

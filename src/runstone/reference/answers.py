@@ -76,7 +76,7 @@ class TimedWait(Response):
         super().__init__()
         self._output = output
         self._seconds = seconds
-        self._headers = headers
+        self._run_headers = headers
         self._gone = gone
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -85,10 +85,10 @@ class TimedWait(Response):
     async def _wait(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             async with asyncio.timeout(self._seconds):
-                response = Response(await self._output, 200, self._headers, JSON)
+                response = Response(await self._output, 200, self._run_headers, JSON)
         except TimeoutError:
             text = f"the run did not end within {self._seconds:g} s; it goes on and can be joined"
-            response = refusal(408, text, self._headers)
+            response = refusal(408, text, self._run_headers)
         await response(scope, receive, send)
 
 

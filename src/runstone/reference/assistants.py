@@ -16,9 +16,7 @@ from runstone.reference.wire import now
 # The namespace that every server of this API derives its default assistants from.
 NAMESPACE = UUID("6ba7b821-9dad-11d1-80b4-00c04fd430c8")
 
-_ROW = (
-    "assistant_id, graph_id, name, description, config, context, metadata, version, created_at, updated_at"
-)
+_ROW = "assistant_id, graph_id, name, description, config, context, metadata, version, created_at, updated_at"
 
 
 def default_assistant_id(graph_id: str) -> str:
@@ -61,7 +59,9 @@ class Assistants:
         """Make sure that each graph has its default assistant."""
         for assistant_id, graph_id in self._defaults.items():
             if self._row(None, assistant_id) is None:
-                self._insert(assistant_id, None, AssistantBody(graph_id, name=graph_id), {"created_by": "system"})
+                self._insert(
+                    assistant_id, None, AssistantBody(graph_id, name=graph_id), {"created_by": "system"}
+                )
 
     def resolve(self, owner: str | None, name: str) -> Assistant:
         """The assistant of this id, or the default one of the graph of this name. Raises NotFound."""
@@ -91,7 +91,9 @@ class Assistants:
     def patch(self, owner: str | None, assistant_id: str, patch: AssistantPatch) -> Assistant:
         """Make a new version: metadata is merged, the rest replaced. Raises NotFound."""
         old = self._own(owner, assistant_id)
-        changes = {key: value for key, value in msgspec.structs.asdict(patch).items() if value is not msgspec.UNSET}
+        changes = {
+            key: value for key, value in msgspec.structs.asdict(patch).items() if value is not msgspec.UNSET
+        }
         if changes.get("graph_id", old.graph_id) not in self._graph_ids:
             raise NotFound(f"there is no graph {changes['graph_id']!r}")
         _check_config(changes.get("config"))
@@ -156,7 +158,9 @@ class Assistants:
 
     def _matching(self, owner: str | None, query: AssistantQuery) -> Where:
         where = _visible_to(owner)
-        where.add("graph_id IN (SELECT value FROM json_each(?))", msgspec.json.encode(self._graph_ids).decode())
+        where.add(
+            "graph_id IN (SELECT value FROM json_each(?))", msgspec.json.encode(self._graph_ids).decode()
+        )
         if query.graph_id is not None:
             where.add("graph_id = ?", query.graph_id)
         if query.name is not None:
@@ -185,8 +189,9 @@ class Assistants:
         )
         with self._db.transaction():
             self._db.run(
-                f"INSERT INTO assistants ({_ROW}, owner) VALUES (?, ?, '', NULL, '{{}}', '{{}}', '{{}}', 0, ?, ?, ?)",
-                *(assistant_id, body.graph_id, stamp, stamp, owner),
+                "INSERT INTO assistants (assistant_id, owner, graph_id, name, config, context, metadata,"
+                " version, created_at, updated_at) VALUES (?, ?, ?, '', '{}', '{}', '{}', 0, ?, ?)",
+                *(assistant_id, owner, body.graph_id, stamp, stamp),
             )
             self._activate(assistant)
 

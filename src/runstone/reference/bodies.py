@@ -91,7 +91,7 @@ class RunBody(msgspec.Struct):
 
 
 class Plan(msgspec.Struct):
-    """What a run is to do, with every default filled in: the `kwargs` of a run, and all that a worker needs."""
+    """What a run is to do, every default filled in: the `kwargs` of a run, and all that a worker needs."""
 
     input: Any
     command: CommandBody | None
@@ -195,7 +195,7 @@ class AssistantPatch(msgspec.Struct):
 
     graph_id: str | UnsetType = UNSET
     name: str | UnsetType = UNSET
-    description: str | None | UnsetType = UNSET
+    description: str | UnsetType | None = UNSET
     config: dict[str, Any] | UnsetType = UNSET
     context: dict[str, Any] | UnsetType = UNSET
     metadata: dict[str, Any] | UnsetType = UNSET

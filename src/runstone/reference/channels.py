@@ -20,7 +20,7 @@ class Channel:
         self._output = b"null"
 
     def publish(self, event: StoredEvent) -> None:
-        """Hand an event to everybody who listens. A slow listener delays nobody: it has a queue of its own."""
+        """Hand an event to everybody who listens. A slow one delays nobody: each has a queue of its own."""
         for listener in self._listeners:
             listener.put_nowait(event)
 
@@ -106,8 +106,10 @@ def sse(event: StoredEvent) -> bytes:
 
 
 def _wanted(name: str, modes: Collection[str]) -> bool:
-    """Whether a stream that asked for these modes gets this event: `messages-tuple` events are named `messages`."""
+    """Whether a stream that asked for these modes gets this event (`messages-tuple` is named `messages`)."""
     if not modes:
         return True
     mode = name.partition("|")[0].partition("/")[0]
-    return mode in modes or mode in ("metadata", "error") or (mode == "messages" and "messages-tuple" in modes)
+    return (
+        mode in modes or mode in ("metadata", "error") or (mode == "messages" and "messages-tuple" in modes)
+    )

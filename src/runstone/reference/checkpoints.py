@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import aiosqlite
@@ -20,6 +21,11 @@ Graph = Pregel[Any, Any, Any, Any]
 # What langgraph raises for an update, a namespace or a filter that does not fit; all are the client's.
 _CLIENTS_FAULT = (ValueError, TypeError, KeyError)
 
+# The checkpointer's columns beside the thread; langgraph copies a run's metadata to each of its checkpoints.
+_CHECKPOINT = "checkpoint_ns, checkpoint_id, parent_checkpoint_id, type, checkpoint, metadata"
+_WRITE = "checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, value"
+_RUN_ID = "json_extract(CAST(metadata AS TEXT), '$.run_id')"
+
 
 class Checkpoints:
     """What the checkpointer keeps, thread by thread."""
@@ -30,7 +36,7 @@ class Checkpoints:
     async def state(
         self, graph: Graph, thread_id: str, at: CheckpointBody | None = None, *, subgraphs: bool = False
     ) -> StateSnapshot:
-        """The state at a checkpoint, or the newest. Raises NotFound for a checkpoint that the thread lacks."""
+        """The state at a checkpoint, or the newest. Raises NotFound for one that the thread lacks."""
         config = config_of(thread_id, at)
         if at is not None and at.checkpoint_id and await self.saver.aget_tuple(config) is None:
             raise NotFound(f"checkpoint {at.checkpoint_id} does not exist on thread {thread_id}")
@@ -84,8 +90,8 @@ class Checkpoints:
     async def written_by(self, thread_id: str, run_id: str) -> bool:
         """Whether a run left a checkpoint of its own, from which it can go on."""
         sql = (
-            "SELECT 1 FROM checkpoints WHERE thread_id = ? AND checkpoint_ns = ''"
-            " AND json_extract(CAST(metadata AS TEXT), '$.run_id') = ? LIMIT 1"
+            "SELECT 1 FROM checkpoints WHERE thread_id = ? AND checkpoint_ns = ''"  # noqa: S608
+            f" AND {_RUN_ID} = ? LIMIT 1"
         )
         async with self.saver.lock, self.saver.conn.execute(sql, (thread_id, run_id)) as cursor:
             return await cursor.fetchone() is not None
@@ -98,32 +104,25 @@ class Checkpoints:
 
     async def forget(self, thread_id: str, run_id: str, mark: int | None = None) -> None:
         """Delete the checkpoints of one run, and what it wrote to older ones after the mark."""
+        own = f"SELECT checkpoint_id FROM checkpoints WHERE thread_id = ?1 AND {_RUN_ID} = ?2"  # noqa: S608
+        writes = f"DELETE FROM writes WHERE thread_id = ?1 AND (rowid > ?3 OR checkpoint_id IN ({own}))"  # noqa: S608
+        checkpoints = f"DELETE FROM checkpoints WHERE thread_id = ?1 AND {_RUN_ID} = ?2"  # noqa: S608
+        after = mark if mark is not None else sys.maxsize
         await self._execute(
-            (
-                "DELETE FROM writes WHERE thread_id = ?1 AND (rowid > ?3 OR checkpoint_id IN (SELECT checkpoint_id FROM"
-                " checkpoints WHERE thread_id = ?1 AND json_extract(CAST(metadata AS TEXT), '$.run_id') = ?2))",
-                (thread_id, run_id, mark if mark is not None else 2**62),
-            ),
-            (
-                "DELETE FROM checkpoints WHERE thread_id = ? AND json_extract(CAST(metadata AS TEXT), '$.run_id') = ?",
-                (thread_id, run_id),
-            ),
+            (writes, (thread_id, run_id, after)),
+            (checkpoints, (thread_id, run_id)),
         )
 
     async def copy(self, source: str, target: str) -> None:
         """Give the target thread a copy of all that the source has."""
         await self._execute(
-            (
-                "INSERT INTO checkpoints SELECT ?, checkpoint_ns, checkpoint_id, parent_checkpoint_id, type,"
-                " checkpoint, metadata FROM checkpoints WHERE thread_id = ?",
-                (target, source),
-            ),
-            (
-                "INSERT INTO writes (thread_id, checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type,"
-                " value) SELECT ?, checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, value"
-                " FROM writes WHERE thread_id = ?",
-                (target, source),
-            ),
+            *(
+                (
+                    f"INSERT INTO {table} (thread_id, {rest}) SELECT ?, {rest} FROM {table} WHERE thread_id = ?",  # noqa: S608
+                    (target, source),
+                )
+                for table, rest in (("checkpoints", _CHECKPOINT), ("writes", _WRITE))
+            )
         )
 
     async def delete(self, thread_id: str) -> None:
@@ -200,13 +199,14 @@ def thread_state(snapshot: StateSnapshot) -> dict[str, Any]:
 
 def _task(task: PregelTask) -> dict[str, Any]:
     nested = task.state if isinstance(task.state, StateSnapshot) else None
+    named = task.state if isinstance(task.state, dict) else {}
     return {
         "id": task.id,
         "name": task.name,
         "path": Raw(to_json_marked(task.path)),
         "error": None if task.error is None else str(task.error),
         "interrupts": Raw(to_json_marked(task.interrupts)),
-        "checkpoint": None if nested else (task.state or {}).get("configurable"),
+        "checkpoint": named.get("configurable"),
         "state": thread_state(nested) if nested else None,
         "result": Raw(to_json_marked(task.result)),
     }

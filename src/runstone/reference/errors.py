@@ -1,4 +1,4 @@
-"""What goes wrong here: `Refused` is told to the client, `CannotServe` to the person who starts the server."""
+"""What goes wrong: `Refused` is told to the client, `CannotServe` to the person who starts the server."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Invalid(Refused):
     status = 422
 
 
-class CannotServe(TargetError):
+class CannotServe(TargetError):  # noqa: N818 - a diagnosis, named for what it says
     """The server cannot start. One line: what is wrong, where, and how to mend it."""
 
 

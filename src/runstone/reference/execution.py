@@ -42,7 +42,7 @@ async def execute(graph: Graph, job: Job, checkpoints: Checkpoints, publish: Pub
 
 
 def config_for(job: Job) -> RunnableConfig:
-    """The config of a run. Its ids go into the metadata, from which langgraph copies them to each checkpoint."""
+    """The config of a run. Its ids are metadata, which langgraph copies to each checkpoint."""
     plan = job.plan
     ids = {"run_id": job.run_id, "assistant_id": job.assistant_id, "graph_id": job.graph_id}
     config: RunnableConfig = {
@@ -66,7 +66,11 @@ async def _input(graph: Graph, job: Job, checkpoints: Checkpoints) -> Any:
 
 
 async def _command(graph: Graph, job: Job, command: CommandBody, checkpoints: Checkpoints) -> Any:
-    update = [(key, value) for key, value in command.update] if isinstance(command.update, list) else command.update
+    update = (
+        [(key, value) for key, value in command.update]
+        if isinstance(command.update, list)
+        else command.update
+    )
     goto = [Send(each.node, each.input) if isinstance(each, Goto) else each for each in command.nodes]
     if command.resumes:
         resume = await _resume(graph, job, command.resume, checkpoints)
@@ -88,7 +92,7 @@ async def _resume(graph: Graph, job: Job, answer: Any, checkpoints: Checkpoints)
 
 
 async def _leave_pending_nodes(graph: Graph, job: Job, checkpoints: Checkpoints) -> None:
-    """A goto leaves the nodes that were to run next; langgraph by itself would run them once more beside it."""
+    """A goto leaves the nodes that were to run next; langgraph by itself would run them beside it."""
     state = await checkpoints.state(graph, job.thread_id, job.plan.checkpoint)
     if state.next:
         await graph.aupdate_state(config_for(job), None, END)

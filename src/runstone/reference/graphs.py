@@ -105,4 +105,8 @@ def _state_schema(graph: Graph) -> dict[str, Any]:
 def subgraph_schemas(graph: Graph, namespace: str | None, *, recurse: bool) -> Mapping[str, Any]:
     """The schemas of the subgraphs by namespace, `parent|child` where they nest."""
     found = graph.get_subgraphs(namespace=namespace, recurse=recurse)
-    return {name: schemas(name.rpartition("|")[2], subgraph) for name, subgraph in found}
+    return {
+        name: schemas(name.rpartition("|")[2], subgraph)
+        for name, subgraph in found
+        if isinstance(subgraph, Pregel)
+    }

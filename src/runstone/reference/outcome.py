@@ -22,13 +22,15 @@ class Outcome:
 
     @property
     def rests(self) -> str | None:
-        """The status that the thread takes whatever its state is: an exception outlasts what is left to do."""
+        """The status that the thread takes whatever its state is: an error outlasts what is left to do."""
         return "error" if self.status in ("error", "timeout") else None
 
 
 SUCCESS = Outcome("success")
 CANCELLED = Outcome("interrupted", {"error": "UserInterrupt", "message": "the run was cancelled"})
-ROLLED_BACK = Outcome("interrupted", {"error": "UserRollback", "message": "the run was cancelled and rolled back"})
+ROLLED_BACK = Outcome(
+    "interrupted", {"error": "UserRollback", "message": "the run was cancelled and rolled back"}
+)
 
 
 def failed(error: BaseException) -> Outcome:
@@ -41,7 +43,9 @@ def failed(error: BaseException) -> Outcome:
 
 def timed_out(limit: float) -> Outcome:
     """The outcome of a run that took longer than its limit in seconds."""
-    return Outcome("timeout", {"error": "TimeoutError", "message": f"the run took longer than its limit of {limit:g} s"})
+    return Outcome(
+        "timeout", {"error": "TimeoutError", "message": f"the run took longer than its limit of {limit:g} s"}
+    )
 
 
 def resting_status(outcome: Outcome, state: StateSnapshot | None) -> str:
@@ -50,7 +54,7 @@ def resting_status(outcome: Outcome, state: StateSnapshot | None) -> str:
 
 
 def output(outcome: Outcome, state: StateSnapshot | None, profile: Profile) -> bytes:
-    """The body of wait: the values (and `__interrupt__`), or `{"__error__": …}`; a whole state in `wait-state`.
+    """The body of wait: values (and `__interrupt__`), or `{"__error__": …}`; in `wait-state` a whole state.
 
     Raises TypeError or ValueError when the values cannot be carried as JSON.
     """

@@ -17,7 +17,9 @@ from runstone.reference.wire import now
 RunStatus = Literal["pending", "running", "success", "error", "timeout", "interrupted"]
 ACTIVE: tuple[RunStatus, ...] = ("pending", "running")
 
-_COLUMNS = "run_id, thread_id, assistant_id, created_at, updated_at, status, metadata, kwargs, multitask_strategy"
+_COLUMNS = (
+    "run_id, thread_id, assistant_id, created_at, updated_at, status, metadata, kwargs, multitask_strategy"
+)
 
 
 class Run(msgspec.Struct):
@@ -91,7 +93,7 @@ class Runs:
         """Insert a pending run."""
         run_id, stamp = str(uuid4()), now()
         self._db.run(
-            f"INSERT INTO runs ({_COLUMNS}, graph_id, start_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            f"INSERT INTO runs ({_COLUMNS}, graph_id, start_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
             *(run_id, new.thread_id, new.assistant_id, stamp, stamp, "pending"),
             *(msgspec.json.encode(new.metadata).decode(), msgspec.json.encode(new.plan).decode()),
             *(new.strategy, new.graph_id, time.time() + new.after_seconds),
@@ -156,7 +158,8 @@ class Runs:
         row = self._db.one(
             "SELECT run_id, thread_id, assistant_id, graph_id, metadata, kwargs, attempt, start_at FROM runs"
             " WHERE thread_id = ?1 AND status IN ('pending', 'running')"
-            " ORDER BY status = 'running' DESC, CASE WHEN start_at <= ?2 THEN 0 ELSE start_at END, number LIMIT 1",
+            " ORDER BY status = 'running' DESC, CASE WHEN start_at <= ?2 THEN 0 ELSE start_at END, number"
+            " LIMIT 1",
             *(thread_id, time.time()),
         )
         if row is None:

@@ -51,8 +51,12 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
     async with AsyncExitStack() as stack:
         folder = _folder(settings.db, stack)
         rows = stack.enter_context(closing(Database(folder / "runstone.sqlite")))
-        saver = await open_saver(await stack.enter_async_context(aiosqlite.connect(folder / "checkpoints.sqlite")))
-        store = await stack.enter_async_context(AsyncSqliteStore.from_conn_string(str(folder / "store.sqlite")))
+        saver = await open_saver(
+            await stack.enter_async_context(aiosqlite.connect(folder / "checkpoints.sqlite"))
+        )
+        store = await stack.enter_async_context(
+            AsyncSqliteStore.from_conn_string(str(folder / "store.sqlite"))
+        )
         await store.setup()
         graphs = {
             graph_id: equip(graph, saver, store) for graph_id, graph in load_graphs(settings.graphs).items()

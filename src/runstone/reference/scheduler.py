@@ -30,7 +30,9 @@ from runstone.reference.wire import encode, to_json, to_json_marked
 
 CancelAction = Literal["interrupt", "rollback"]
 
-_STOP_WITHIN_S = 1.0  # a node that does not let go is left behind; its run is taken up again at the next start
+_STOP_WITHIN_S = (
+    1.0  # a node that does not let go is left behind; its run is taken up again at the next start
+)
 _log = logging.getLogger(__name__)
 _STOPPED = {"error": "ServerStopped", "message": "the server stopped; the run goes on when it starts again"}
 
@@ -91,7 +93,9 @@ class Scheduler:
         execution = self._executions.get(run.thread_id)
         if execution is None or execution.job.run_id != run.run_id:
             outcome = outcomes.ROLLED_BACK if action == "rollback" else outcomes.CANCELLED
-            self._write_end(run.run_id, run.thread_id, outcome, outcomes.output(outcome, None, self._settings.profile))
+            self._write_end(
+                run.run_id, run.thread_id, outcome, outcomes.output(outcome, None, self._settings.profile)
+            )
         elif not execution.ending and execution.cancelled_by is None:
             execution.cancelled_by = action
             execution.graph_task.cancel()
@@ -118,7 +122,9 @@ class Scheduler:
     async def alone(self, thread_id: str) -> AsyncIterator[None]:
         """Keep runs off a thread while its state is changed from outside. Raises Conflict when it is busy."""
         if thread_id in self._held or self._runs.active(thread_id):
-            raise Conflict(f"thread {thread_id} is busy: its state cannot be changed while a run is under way")
+            raise Conflict(
+                f"thread {thread_id} is busy: its state cannot be changed while a run is under way"
+            )
         self._held.add(thread_id)
         try:
             yield
@@ -220,7 +226,7 @@ class Scheduler:
         job: Job | None = None,
         state: StateSnapshot | None = None,
     ) -> None:
-        """Everything that tells that the run is over, in one transaction; only then whoever listens hears it."""
+        """All that tells that the run is over, in one transaction; only then do its listeners hear it."""
         rolled_back = outcome is outcomes.ROLLED_BACK
         with self._db.transaction():
             if job is not None and outcome.error:

@@ -17,7 +17,7 @@ ThreadField = Literal["thread_id", "created_at", "updated_at", "metadata", "stat
 
 
 class Thread(msgspec.Struct):
-    """A thread on the wire. `values` is null before the first run; `interrupts` maps a task's id to its interrupts."""
+    """A thread on the wire. `values` is null before the first run; `interrupts` is keyed by task id."""
 
     thread_id: str
     created_at: str
@@ -68,7 +68,8 @@ class Threads:
         if taken is None:
             stamp = now()
             self._db.run(
-                "INSERT INTO threads (thread_id, owner, created_at, updated_at, metadata) VALUES (?, ?, ?, ?, ?)",
+                "INSERT INTO threads (thread_id, owner, created_at, updated_at, metadata)"
+                " VALUES (?, ?, ?, ?, ?)",
                 *(thread_id, owner, stamp, stamp, _text(metadata or {})),
             )
         elif if_exists == "raise" or taken["owner"] != owner:
@@ -129,7 +130,9 @@ class Threads:
     def of_assistant(self, owner: str | None, assistant_id: str) -> list[str]:
         """The ids of the threads whose last run was this assistant's."""
         query = ThreadQuery(metadata={"assistant_id": assistant_id})
-        return [thread.thread_id for thread in self.search(owner, query, order="thread_id", limit=-1, offset=0)]
+        return [
+            thread.thread_id for thread in self.search(owner, query, order="thread_id", limit=-1, offset=0)
+        ]
 
 
 def _of(owner: str | None) -> Where:
@@ -142,7 +145,9 @@ def _of(owner: str | None) -> Where:
 def _matching(owner: str | None, query: ThreadQuery) -> Where:
     where = _of(owner)
     if query.ids is not None:
-        where.add("thread_id IN (SELECT value FROM json_each(?))", _text([each.lower() for each in query.ids]))
+        where.add(
+            "thread_id IN (SELECT value FROM json_each(?))", _text([each.lower() for each in query.ids])
+        )
     if query.status is not None:
         where.add("status = ?", query.status)
     where.holds("metadata", query.metadata)

@@ -55,7 +55,9 @@ class Webhooks:
         body = encode(hook.payload | {"webhook_sent_at": now()})
         try:
             async with httpx.AsyncClient(timeout=_TIMEOUT_S) as client:
-                answer = await client.post(hook.url, content=body, headers={"content-type": "application/json"})
+                answer = await client.post(
+                    hook.url, content=body, headers={"content-type": "application/json"}
+                )
                 answer.raise_for_status()
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             _log.warning("webhook %s: %s", hook.url, error)

@@ -73,7 +73,7 @@ def to_json(value: Any) -> bytes:
 
 
 def to_json_marked(value: Any) -> bytes:
-    """Like `to_json`, but what JSON cannot carry becomes `{"__not_json__": TYPE}`, so that state stays readable."""
+    """Like `to_json`, but what JSON cannot carry becomes `{"__not_json__": TYPE}`: state stays readable."""
     try:
         return to_json(value)
     except _UNSERIALISABLE:
@@ -131,7 +131,7 @@ _last = datetime.min.replace(tzinfo=UTC)
 
 
 def now() -> str:
-    """The time, RFC 3339 in UTC with microseconds; no two calls answer the same, so updates always advance."""
+    """The time, RFC 3339 in UTC with microseconds; each call answers a later one, so updates advance."""
     global _last
     _last = max(datetime.now(UTC), _last + timedelta(microseconds=1))
     return _last.isoformat(timespec="microseconds")

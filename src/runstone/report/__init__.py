@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 
-class UnwritableReport(UsageError):
+class UnwritableReport(UsageError):  # noqa: N818 - named as what it reports
     """The folder for the report cannot be made or written to."""
 
 

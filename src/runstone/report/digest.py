@@ -32,7 +32,7 @@ _JUDGED: frozenset[Outcome] = frozenset({"pass", "fail", "warn", "not-testable",
 
 
 class Share(msgspec.Struct, frozen=True):
-    """How much of one level was kept. Not-applicable is left out of `of`; not-run is not: it is never green."""
+    """How much of one level was kept. `of` leaves out not-applicable, never not-run: that is not green."""
 
     level: str
     kept: int
@@ -114,6 +114,13 @@ def grounds(report: Report) -> list[str]:
     if not report.complete:
         said.append("the run is incomplete")
     return said
+
+
+def reservations(report: Report) -> list[str]:
+    """What a conforming report must not hide: what was waived, warned about or never run."""
+    counts = [(len(having(report, "waived")), "waived"), (len(warned(report)), "warned")]
+    counts.append((len(having(report, "not-run")), "not run"))
+    return [f"{count} {word}" for count, word in counts if count]
 
 
 def shares(report: Report) -> list[Share]:

@@ -9,7 +9,7 @@ from runstone.report.text import well_formed_tree
 from runstone.verdict import Report
 
 
-class MalformedReport(UsageError):
+class MalformedReport(UsageError):  # noqa: N818 - named as what it reports
     """A report.json that is no JSON, or lacks what a report must have; the message says where."""
 
 

@@ -16,7 +16,7 @@ import msgspec
 from markupsafe import Markup
 
 from runstone.report import digest
-from runstone.report.proof import gather
+from runstone.report.proof import gather, inert_json
 from runstone.report.templates import environment, folder
 from runstone.report.text import counted, for_terminal, shortened
 from runstone.trace import Trace
@@ -26,9 +26,6 @@ _CURLS = 3  # lines of one case
 _CURL = 3_000  # characters; a longer line is in report.json
 _REASON = 2_000
 _PARAMETERS = re.compile(r"[^\w]+")
-
-# JSON inside a script element must not end it, nor open a comment.
-_INERT = {ord("<"): "\\u003c", ord(">"): "\\u003e", ord("&"): "\\u0026"}
 
 
 class Segment(msgspec.Struct, frozen=True):
@@ -59,13 +56,8 @@ def to_html(report: Report, traces: Iterable[Trace]) -> str:
         script=Markup(script),  # noqa: S704
         style_hash=_policy_hash(style),
         script_hash=_policy_hash(script),
-        data=embedded(gather(report, traces)),
+        data=Markup(inert_json(gather(report, traces)).decode()),  # noqa: S704 - made inert
     )
-
-
-def embedded(value: Any) -> Markup:
-    """A value as JSON that is inert inside a script element."""
-    return Markup(msgspec.json.encode(value).decode().translate(_INERT))  # noqa: S704 - made inert
 
 
 def areas(report: Report) -> list[tuple[str, list[Verdict]]]:
@@ -92,16 +84,16 @@ def segments(share: digest.Share) -> list[Segment]:
 def consequence(capability: Capability) -> str:
     """What follows for the requirements that need this capability."""
     if not capability.present:
-        return "not applicable: neither declared nor found"
+        return "not applicable"
     if capability.declared and capability.probed is False:
-        return "judged, and expected to fail: declared, but not found"
+        return "judged, and bound to fail"
     if not capability.declared:
-        return "judged: found, though not declared"
+        return "judged, because found"
     return "judged"
 
 
 def cell_target(report: Report, row: str, column: str) -> str:
-    """The requirement that a cell of the parity grid speaks of; '' where no case names both row and column."""
+    """The requirement that a cell of the parity grid speaks of; '' where no case names its row and column."""
     cell = report.grid.cells.get(row, {}).get(column)
     found = ""
     for verdict in report.verdicts:
@@ -119,8 +111,8 @@ def explained(verdict: Verdict) -> str:
 
 
 def curls(case: Case) -> list[str]:
-    """The curl lines that the page can hold whole."""
-    return [line for line in case.curl if len(line) <= _CURL][:_CURLS]
+    """The last curl lines that the page can hold whole: a judge reads what it judges last."""
+    return [line for line in case.curl if len(line) <= _CURL][-_CURLS:]
 
 
 def _shown(value: Any) -> Any:

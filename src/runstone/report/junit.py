@@ -15,9 +15,9 @@ _MESSAGE = 300  # characters: CI systems show the message in a list, the text on
 def to_junit(report: Report) -> str:
     """The report as JUnit XML.
 
-    Broken and untestable MUSTs are failures with reason, exchanges and curl; a harness error is an error; warn,
-    waived, not-applicable and not-run are skipped with their reason. What spoils the run as a whole (nothing
-    judged, stopped early, waivers in error) fails a suite named `session`.
+    What makes the target fail is a failure with reason, exchanges and curl; a harness error is an error;
+    warn, waived, not-applicable and not-run are skipped with their reason. What spoils the run as a whole
+    (nothing judged, stopped early, waivers in error) fails a suite named `session`.
     """
     document = JUnitXml(for_xml(f"runstone {report.target.name}"))
     session = _session_cases(report)
@@ -27,8 +27,8 @@ def to_junit(report: Report) -> str:
         verdicts = [verdict for verdict in report.verdicts if verdict.area == area]
         cases = [_case(verdict, case, report) for verdict in verdicts for case in _cases(verdict)]
         document.add_testsuite(_suite(area, cases, report))
-    document.update_statistics()
-    written: bytes = document.tostring()
+    document.update_statistics()  # type: ignore[no-untyped-call] # junitparser annotates most, not this
+    written: bytes = document.tostring()  # type: ignore[no-untyped-call]
     return '<?xml version="1.0" encoding="utf-8"?>\n' + written.decode("utf-8") + "\n"
 
 

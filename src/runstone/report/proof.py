@@ -8,6 +8,7 @@ kept, and past a second one nothing but a count; the evidence folder has everyth
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import msgspec
 
@@ -66,7 +67,7 @@ class ShownExchange(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=Tru
 
 
 class Proof(msgspec.Struct, frozen=True):
-    """The embedded exchanges, and for each case of each requirement their places and how many are left out."""
+    """The embedded exchanges, and for each case of each requirement their places and how many are left."""
 
     exchanges: list[ShownExchange]
     cases: dict[str, list[tuple[list[int], int]]]
@@ -80,12 +81,17 @@ def gather(report: Report, traces: Iterable[Trace]) -> Proof:
     spent = 0
     for key in _keys_by_urgency(report):
         entry = _shown(known, key) if spent < _WHOLE_BUDGET else _brief(known, key)
-        spent += len(msgspec.json.encode(entry))
+        spent += len(inert_json(entry))
         if spent > _WHOLE_BUDGET + _BRIEF_BUDGET:
             break
         places[key] = len(shown)
         shown.append(entry)
     return Proof(shown, {verdict.id: _cases(verdict, places) for verdict in report.verdicts})
+
+
+def inert_json(value: Any) -> bytes:
+    """A value as JSON without `<`: it can neither end the script element around it nor open a comment."""
+    return msgspec.json.encode(value).replace(b"<", b"\\u003c")
 
 
 def _keys_by_urgency(report: Report) -> Iterator[str]:
@@ -104,9 +110,7 @@ def _weight(verdict: Verdict) -> int:
 
 def _cases(verdict: Verdict, places: Mapping[str, int]) -> list[tuple[list[int], int]]:
     found = [[places[key] for key in case.exchanges if key in places] for case in verdict.cases]
-    return [
-        (kept, len(case.exchanges) - len(kept)) for kept, case in zip(found, verdict.cases, strict=True)
-    ]
+    return [(kept, len(case.exchanges) - len(kept)) for kept, case in zip(found, verdict.cases, strict=True)]
 
 
 def _brief(known: Mapping[str, Exchange], key: str) -> ShownExchange:

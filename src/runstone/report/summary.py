@@ -65,8 +65,8 @@ def fence(text: str) -> Markdown:
 
 
 def repeat(curls: tuple[str, ...]) -> Markdown | str:
-    """The curl lines in a fenced block; those that are too long or too many are left to report.json."""
-    shown = [line for line in curls if len(line) <= _CURL][:_CURLS]
+    """The last curl lines in a fenced block; those too long or too many are left to report.json."""
+    shown = [line for line in curls if len(line) <= _CURL][-_CURLS:]
     left = len(curls) - len(shown)
     note = f"{counted(left, 'further curl line')} in report.json" if left else ""
     if not shown:

@@ -16,6 +16,7 @@ from runstone.verdict import Case, Outcome, Report, Verdict
 _FAILURES_IN_FULL = 25  # a dead server breaks 200 promises; beyond these, one line each
 _CASES = 4
 _CURLS = 3
+_EXCHANGES = 6
 _CURL = 1_500  # characters; a longer line is in report.json
 _REASON = 600
 _WIDEST = 100  # columns: longer lines are tiring to read
@@ -222,10 +223,11 @@ def _print_case(case: Case, out: _Page) -> None:
     if case.reason:
         out.entry("  seen     ", shortened(case.reason, _REASON), _STYLES[case.verdict])
     if case.exchanges:
-        shown = ", ".join(case.exchanges[:6])
-        more = f" and {len(case.exchanges) - 6} more" if len(case.exchanges) > 6 else ""
-        out.entry("  where    ", shown + more)
-    lines = [line for line in case.curl if len(line) <= _CURL][:_CURLS]
+        before = len(case.exchanges) - _EXCHANGES
+        shown = ", ".join(case.exchanges[-_EXCHANGES:])
+        out.entry("  where    ", shown + (f" and {before} before" if before > 0 else ""))
+    # The last ones: a judge finds its way to what it judges.
+    lines = [line for line in case.curl if len(line) <= _CURL][-_CURLS:]
     for line in lines:
         out.line(f"  {line}", "dim")
     left = len(case.curl) - len(lines)
@@ -253,7 +255,7 @@ def _print_last_line(report: Report, out: _Page, report_dir: Path | str) -> None
     for message in report.waiver_errors:
         out.entry("waiver in error: ", message, _STYLES["fail"])
     if report.stopped:
-        out.entry("stopped early: ", report.stopped, _STYLES["fail"])
+        out.entry("incomplete: ", report.stopped, _STYLES["fail"])
     others = [v.verdict for v in report.verdicts if digest.standing(v, report.fail_on) == "other"]
     counts = [(others.count(outcome), word) for outcome, word in digest.OUTCOME_WORDS.items()]
     if others:
@@ -262,5 +264,7 @@ def _print_last_line(report: Report, out: _Page, report_dir: Path | str) -> None
     if kept:
         out.entry("", kept)
     good = digest.conforms(report)
-    said = ", ".join(["conforming" if good else "NOT CONFORMING", *digest.grounds(report)])
+    verdict = "conforming" if good else "NOT CONFORMING"
+    kept_count = f"{len(digest.having(report, 'pass'))} kept"
+    said = ", ".join([verdict, *digest.grounds(report), kept_count, *digest.reservations(report)])
     out.line(f"{said}; report in {report_dir}", "bold green" if good else "bold red")

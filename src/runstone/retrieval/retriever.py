@@ -81,7 +81,7 @@ class ResultRetriever:
         order: Sequence[Strategy] = DEFAULT_ORDER,
         poller: StatusPoller | None = None,
         deadline: float = 15.0,
-        byte_limit: int = 64 * 1024 * 1024,
+        byte_limit: int = 32 * 1024 * 1024,
     ) -> None:
         self._client = client
         self._configured = _checked(order)

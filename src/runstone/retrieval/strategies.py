@@ -125,7 +125,7 @@ async def _state(sought: Sought) -> Finding:
     """`state`: the thread's state where this run wrote it, else this run's last checkpoint in the history."""
     request = first_request("state", sought.thread_id, sought.run_id)
     state = ThreadState.of(await sought.json(request), str(request))
-    if state.run_id is not None and not state.written_by(sought.run_id):
+    if state.handmade or (state.run_id is not None and not state.written_by(sought.run_id)):
         own = await _last_checkpoint(sought)
         if own is None:
             return await _pause_without_checkpoint(sought, state)
@@ -158,15 +158,13 @@ async def _attributed(sought: Sought, state: ThreadState, source: str) -> Findin
 async def _pause_without_checkpoint(sought: Sought, state: ThreadState) -> Finding:
     """A run that resumes, and pauses again in the same node, writes no checkpoint: it shows on the last."""
     if state.handmade or not state.finding.interrupts:
-        raise AnotherRun(
-            f"a later run has written the state: {_writer(state)}; the history has none of this run"
-        )
+        raise AnotherRun(f"{_writer(state)} has written the state since; the history has none of this run")
     await _require_newest(sought, "the state")
     return state.finding
 
 
 def _writer(state: ThreadState) -> str:
-    return "an update by hand" if state.handmade else f"run {excerpt(str(state.run_id))}"
+    return "an update by hand" if state.handmade else f"the other run {excerpt(str(state.run_id))}"
 
 
 async def _last_checkpoint(sought: Sought) -> ThreadState | None:

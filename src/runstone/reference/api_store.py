@@ -1,0 +1,106 @@
+"""The store: long-term memory that graphs and clients share."""
+
+from __future__ import annotations
+
+from datetime import UTC
+from typing import Any
+
+from langgraph.store.base import Item
+from starlette.responses import Response
+
+from runstone.reference.answers import answer
+from runstone.reference.bodies import ItemKeyBody, NamespacesBody, PutItemBody, SearchItemsBody
+from runstone.reference.errors import Forbidden, Invalid, NotFound
+from runstone.reference.routing import Call, Operation
+
+
+async def put(call: Call) -> Response:
+    """Write an item; one that is there is replaced and keeps its `created_at`."""
+    body = await call.body(PutItemBody)
+    if not body.namespace:
+        raise Invalid("namespace must name at least one label")
+    await call.runtime.store.aput(_namespace(call, body.namespace), _key(body.key), body.value, index=False)
+    return Response(status_code=204)
+
+
+async def get(call: Call) -> Response:
+    """Read an item; the query's namespace is joined by dots."""
+    namespace = _namespace(call, (call.text("namespace") or "").split("."))
+    item = await call.runtime.store.aget(namespace, _key(call.text("key")))
+    if item is None:
+        raise NotFound(f"there is no item {call.text('key')!r} in {'.'.join(namespace)}")
+    return answer(_item(item))
+
+
+async def delete(call: Call) -> Response:
+    """Delete an item, if it is there."""
+    body = await call.body(ItemKeyBody)
+    await call.runtime.store.adelete(_namespace(call, body.namespace), _key(body.key))
+    return Response(status_code=204)
+
+
+async def search(call: Call) -> Response:
+    """Find items below a namespace."""
+    body = await call.body(SearchItemsBody)
+    prefix = _namespace(call, body.namespace_prefix)
+    try:
+        items = await call.runtime.store.asearch(
+            prefix, query=body.query, filter=body.filter, limit=body.limit, offset=body.offset
+        )
+    except ValueError as error:
+        raise Invalid(f"the filter does not fit: {error}") from None
+    return answer({"items": [_item(item) for item in items]})
+
+
+async def namespaces(call: Call) -> Response:
+    """List namespaces by prefix, suffix and depth."""
+    body = await call.body(NamespacesBody)
+    prefix = _namespace(call, body.prefix or ([call.owner] if call.owner else []))
+    found = await call.runtime.store.alist_namespaces(
+        prefix=prefix or None,
+        suffix=_labels(body.suffix or []) or None,
+        max_depth=body.max_depth,
+        limit=body.limit,
+        offset=body.offset,
+    )
+    return answer({"namespaces": found})
+
+
+def _namespace(call: Call, labels: list[str]) -> tuple[str, ...]:
+    """Checked labels; with authentication everybody has the namespace of their name, and no other."""
+    if call.owner is not None and labels[:1] != [call.owner]:
+        raise Forbidden(f"your namespaces begin with {call.owner!r}")
+    return _labels(labels)
+
+
+def _labels(labels: list[str]) -> tuple[str, ...]:
+    if any(not label or "." in label or "\0" in label for label in labels) or labels[:1] == ["langgraph"]:
+        raise Invalid("a label must not be empty and must hold no dot; the first must not be 'langgraph'")
+    return tuple(labels)
+
+
+def _key(key: str | None) -> str:
+    if not key:
+        raise Invalid("key must not be empty")
+    return key
+
+
+def _item(item: Item) -> dict[str, Any]:
+    return {
+        "namespace": item.namespace,
+        "key": item.key,
+        "value": item.value,
+        "created_at": item.created_at.replace(tzinfo=UTC),  # SQLite's times are UTC and do not say so
+        "updated_at": item.updated_at.replace(tzinfo=UTC),
+    }
+
+
+_ITEMS = "/store/items"
+
+OPERATIONS = [
+    Operation("PUT", _ITEMS, put, "Write an item", PutItemBody, None, 204),
+    Operation("GET", _ITEMS, get, "Read an item", query=("namespace", "key")),
+    Operation("DELETE", _ITEMS, delete, "Delete an item", ItemKeyBody, None, 204),
+    Operation("POST", f"{_ITEMS}/search", search, "Search items", SearchItemsBody),
+    Operation("POST", "/store/namespaces", namespaces, "List namespaces", NamespacesBody),
+]

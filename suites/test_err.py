@@ -1,0 +1,276 @@
+"""Errors: the right status for a wrong request, a body that a person can read, and nothing left behind."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from runstone.suite import (
+    ENTRY_POINTS,
+    THREADED_ENTRY_POINTS,
+    Api,
+    Exchange,
+    Missing,
+    Trace,
+    by_entry_point,
+    by_threaded_entry_point,
+    conforms,
+    new_id,
+    requirement,
+    scenario,
+    shown,
+    some,
+)
+
+NO_JSON = b'{"assistant_id": "steps", '
+NO_UUID = "not-a-uuid"
+INPUT = {"note": "errors"}
+RUN_PATHS = {
+    "wait": "/threads/{thread}/runs/wait",
+    "stream": "/threads/{thread}/runs/stream",
+    "background": "/threads/{thread}/runs",
+    "stateless_wait": "/runs/wait",
+    "stateless_stream": "/runs/stream",
+}
+BODY_PATHS = {
+    **RUN_PATHS,
+    "thread": "/threads",
+    "search": "/threads/search",
+    "state": "/threads/{thread}/state",
+}
+MISFORMED_IDS = {
+    "thread": ("GET", f"/threads/{NO_UUID}"),
+    "state": ("GET", f"/threads/{NO_UUID}/state"),
+    "runs": ("GET", f"/threads/{NO_UUID}/runs"),
+    "background": ("POST", f"/threads/{NO_UUID}/runs"),
+    "wait": ("POST", f"/threads/{NO_UUID}/runs/wait"),
+    "stream": ("POST", f"/threads/{NO_UUID}/runs/stream"),
+    "run": ("GET", f"/threads/{{thread}}/runs/{NO_UUID}"),
+    "join": ("GET", f"/threads/{{thread}}/runs/{NO_UUID}/join"),
+    "join_stream": ("GET", f"/threads/{{thread}}/runs/{NO_UUID}/stream"),
+    "cancel": ("POST", f"/threads/{{thread}}/runs/{NO_UUID}/cancel"),
+}
+# Whether a background run stays when nobody is connected is no question, so on_disconnect is not sent to it.
+CHOICES = [
+    (entry_point, field)
+    for entry_point in THREADED_ENTRY_POINTS
+    for field in ("multitask_strategy", "stream_mode", "if_not_exists", "on_disconnect")
+    if (entry_point, field) != ("background", "on_disconnect")
+]
+TRACE_OF_A_SERVER = re.compile(
+    r"Traceback \(most recent call last\)"
+    r'|File "[^"]+", line \d+'  # Python
+    r"|\bat [^\n]*[(/][^\n()]*:\d+:\d+"  # JavaScript
+    r"|(?:/[\w.@+-]+){2,}\.(?:py|pyc|js|mjs|cjs|ts|mts|so)\b"  # a path that ends in a source file
+    r"|\b[A-Za-z]:\\\\?\w"
+)
+
+
+@scenario
+async def odd_requests(api: Api) -> None:
+    """Reading what is not there, creating what is, routes that are none, and types that are no JSON type."""
+    thread = await api.create_thread()
+    await api.thread(thread, label="known_thread")
+    await api.thread(new_id(), label="unknown_thread")
+    await api.request("POST", "/threads", json={"thread_id": thread, "if_exists": "raise"}, label="conflict")
+    await api.request("GET", "/no/such/route", label="unknown_route")
+    await api.request("PUT", "/threads", json={}, label="wrong_method")
+    await api.request("PUT", f"/threads/{thread}/runs", json={}, label="wrong_method")
+    content = b'{"metadata": {"sent": "as text"}}'
+    headers = {"content-type": "text/plain"}
+    await api.request("POST", "/threads", content=content, headers=headers, label="as_text_plain")
+    await api.request("POST", "/threads", content=content, label="without_content_type")
+
+
+@scenario
+async def misformed_ids(api: Api) -> None:
+    """Paths with an id that is no UUID, after the same with ids that exist."""
+    thread = await api.create_thread()
+    accepted = await api.wait(thread, "steps", INPUT, label="accepted")
+    await api.thread(thread, label="known_thread")
+    await api.run(thread, accepted.run_id, label="known_run")
+    for label, (method, path) in MISFORMED_IDS.items():
+        json: dict[str, Any] = {"json": _run_body()} if method == "POST" else {}
+        await api.request(method, path.format(thread=thread), **json, label=label)
+
+
+@scenario
+async def misformed_bodies(api: Api) -> None:
+    """Bodies that break off in the middle, after one that does not."""
+    thread = await api.create_thread()
+    await api.wait(thread, "steps", INPUT, label="accepted")
+    for label, path in BODY_PATHS.items():
+        headers = {"content-type": "application/json"}
+        await api.request("POST", path.format(thread=thread), content=NO_JSON, headers=headers, label=label)
+
+
+@scenario
+async def runs_without_form(api: Api) -> None:
+    """A good run by every entry point, then runs without an assistant and with choices that are none."""
+
+    async def refuse(part: Api, entry_point: str) -> None:
+        stateless = entry_point.startswith("stateless")
+        thread = "" if stateless else await part.create_thread()
+        path = RUN_PATHS[entry_point].format(thread=thread)
+        await part.turn(entry_point, thread or None, "steps", INPUT)
+        without = _run_body()
+        del without["assistant_id"]
+        if stateless:
+            await part.request("POST", path, json=without, label="without_assistant")
+            return
+        await part.settle(thread)
+        await part.runs(thread, limit=100, label="runs_before")
+        await part.request("POST", path, json=without, label="without_assistant")
+        await part.runs(thread, limit=100, label="runs_after")
+        await part.thread(thread, label="thread_after")
+        for field in [field for by, field in CHOICES if by == entry_point]:
+            await part.request("POST", path, json=_run_body(**{field: "no-such-choice"}), label=field)
+
+    await api.each(ENTRY_POINTS, refuse)
+
+
+def _run_body(**fields: Any) -> dict[str, Any]:
+    return {"assistant_id": "steps", "input": INPUT, "multitask_strategy": "enqueue", **fields}
+
+
+def _assert_refused(exchange: Exchange) -> None:
+    refused = 400 <= exchange.status < 500
+    assert refused, f"wanted a 4xx, got {exchange.status}: {shown(exchange.content)}"
+
+
+def _refusal(exchange: Exchange) -> Exchange:
+    """The exchange, if it answered a 4xx: whether it should have is another requirement's question."""
+    if not 400 <= exchange.status < 500:
+        raise Missing(f"{exchange.where} answered {exchange.status}, so there is no error to read")
+    return exchange.whole
+
+
+def _kinds(odd: Trace, ids: Trace, bodies: Trace, form: Trace) -> dict[str, list[Exchange]]:
+    """The 4xx answers by kind of mistake; each kind after a good request that was accepted."""
+    return {
+        "not_found": [odd.known_thread.ok, odd.unknown_thread],
+        "conflict": [odd.known_thread.ok, odd.conflict],
+        "route": [odd.known_thread.ok, odd.unknown_route],
+        "misformed_id": [ids.known_thread.ok, ids.thread],
+        "misformed_body": [bodies.accepted.ok, bodies.background],
+        "validation": [form.part("background").create_run.ok, form.part("background").without_assistant],
+    }
+
+
+by_kind = pytest.mark.parametrize(
+    "kind", ["not_found", "conflict", "route", "misformed_id", "misformed_body", "validation"]
+)
+
+
+@requirement("ERR-001")
+@by_kind
+def test_error_can_be_read(
+    kind: str, odd_requests: Trace, misformed_ids: Trace, misformed_bodies: Trace, runs_without_form: Trace
+) -> None:
+    kinds = _kinds(odd_requests, misformed_ids, misformed_bodies, runs_without_form)
+    answer = _refusal(kinds[kind][-1])
+    content_type = answer.headers.get("content-type", "")
+    if "json" in content_type:
+        conforms(answer.json, "error-body", answer)
+    else:
+        readable = bool(answer.text.strip()) and "html" not in content_type
+        assert readable, f"wanted JSON or plain text, got {content_type or 'no type'}: {shown(answer.text)}"
+
+
+@requirement("ERR-002")
+@by_kind
+def test_error_is_json_with_a_detail(
+    kind: str, odd_requests: Trace, misformed_ids: Trace, misformed_bodies: Trace, runs_without_form: Trace
+) -> None:
+    kinds = _kinds(odd_requests, misformed_ids, misformed_bodies, runs_without_form)
+    answer = _refusal(kinds[kind][-1])
+    assert answer.headers.get("content-type", "").partition(";")[0] == "application/json"
+    detail = answer.json.get("detail") if isinstance(answer.json, dict) else None
+    told = isinstance(detail, str) and bool(detail.strip())
+    assert told, f"wanted a text under `detail`, got {shown(answer.json)}"
+
+
+@requirement("ERR-003")
+def test_unknown_thread_is_not_found(odd_requests: Trace) -> None:
+    assert odd_requests.known_thread.ok.status == 200
+    assert odd_requests.unknown_thread.status == 404
+
+
+@requirement("ERR-004")
+@pytest.mark.parametrize("operation", MISFORMED_IDS)
+def test_misformed_id_is_refused(operation: str, misformed_ids: Trace) -> None:
+    assert misformed_ids.known_run.ok.status == 200
+    _assert_refused(misformed_ids.only(operation))
+
+
+@requirement("ERR-005")
+@pytest.mark.parametrize("operation", MISFORMED_IDS)
+def test_misformed_id_answers_422(operation: str, misformed_ids: Trace) -> None:
+    assert misformed_ids.known_run.ok.status == 200
+    assert misformed_ids.only(operation).status == 422
+
+
+@requirement("ERR-006")
+@pytest.mark.parametrize("operation", BODY_PATHS)
+def test_body_that_is_no_json_is_refused(operation: str, misformed_bodies: Trace) -> None:
+    assert misformed_bodies.accepted.ok.status == 200
+    _assert_refused(misformed_bodies.only(operation))
+
+
+@requirement("ERR-007")
+@by_entry_point
+def test_run_without_an_assistant_is_refused(entry_point: str, runs_without_form: Trace) -> None:
+    part = runs_without_form.part(entry_point)
+    assert part.result.ok.status == 200
+    _assert_refused(part.without_assistant)
+
+
+@requirement("ERR-008")
+@pytest.mark.parametrize("entry_point, field", CHOICES)
+def test_choice_that_is_none_is_refused(entry_point: str, field: str, runs_without_form: Trace) -> None:
+    part = runs_without_form.part(entry_point)
+    assert part.result.ok.status == 200
+    _assert_refused(part.only(field))
+
+
+@requirement("ERR-009")
+@by_threaded_entry_point
+def test_refused_run_leaves_nothing_behind(entry_point: str, runs_without_form: Trace) -> None:
+    part = runs_without_form.part(entry_point)
+    _refusal(part.without_assistant)
+    before = some((run.get("run_id") for run in part.runs_before.array), "run of the thread")
+    assert [run.get("run_id") for run in part.runs_after.array] == before
+    assert part.thread_after.object.get("status") == part.last("settle").object.get("status")
+
+
+@requirement("ERR-010")
+@pytest.mark.parametrize("sent", ["as_text_plain", "without_content_type"])
+def test_json_of_another_type_is_accepted(sent: str, odd_requests: Trace) -> None:
+    assert odd_requests.create_thread.ok.status == 200
+    exchange = odd_requests.only(sent)
+    assert exchange.status == 200
+    metadata = exchange.object.get("metadata")
+    assert isinstance(metadata, dict), f"wanted a thread with metadata, got {shown(exchange.object)}"
+    assert metadata.get("sent") == "as text"
+
+
+@requirement("ERR-011")
+def test_unknown_route_is_not_found(odd_requests: Trace) -> None:
+    assert odd_requests.create_thread.ok.status == 200
+    assert odd_requests.unknown_route.status == 404
+    for exchange in odd_requests.all("wrong_method"):
+        assert exchange.status in {404, 405}
+
+
+@requirement("ERR-012")
+def test_error_shows_nothing_of_the_inside(
+    odd_requests: Trace, misformed_ids: Trace, misformed_bodies: Trace, runs_without_form: Trace
+) -> None:
+    traces = (odd_requests, misformed_ids, misformed_bodies, runs_without_form)
+    refused = [each for trace in traces for each in trace.exchanges if each.answered and each.status >= 400]
+    assert runs_without_form.part("wait").result.ok.status == 200
+    for exchange in some(refused, "error answer"):
+        leak = TRACE_OF_A_SERVER.search(exchange.text)
+        assert leak is None, f"wanted no stack trace and no path, got {shown(leak and leak.group())}"

@@ -1,0 +1,185 @@
+"""Getting the result of a run: every path that answers agrees, and a failure is no empty result."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from runstone.contracts import lifecycle
+from runstone.suite import (
+    Api,
+    Blocked,
+    Exchange,
+    Missing,
+    Profile,
+    Trace,
+    needs,
+    requirement,
+    scenario,
+    shown,
+    some,
+)
+
+TIMED = 5  # readings of which the fastest is judged: the others show the load as well
+OTHER_MODES: dict[str, Any] = {
+    "updates": "updates",
+    "custom": "custom",
+    "messages-tuple": "messages-tuple",
+    "none": [],
+}
+
+
+@scenario
+async def result_by_every_path(api: Api) -> None:
+    """The result of a run is fetched by every path: of one in the background, and of one by stream."""
+    await api.each(["background", "stream"], _fetch_by_every_path)
+
+
+async def _fetch_by_every_path(part: Api, entry_point: str) -> None:
+    thread = await part.create_thread()
+    given = {"sleep": 0.8, "note": entry_point}
+    if entry_point == "stream":
+        live = await part.stream(thread, "slow", given, label="live stream", stream_resumable=True)
+        run = live.found_run_id
+        if run is None:
+            raise Blocked(f"{live.where} names no run")
+    else:
+        run = await part.create_run(thread, "slow", given, stream_mode="values", stream_resumable=True)
+        await part.join_stream(thread, run, label="live stream")
+    await part.poll_run(thread, run)
+    await part.settle(thread)
+    await part.state(thread)
+    await part.join(thread, run)
+    await part.history(thread)
+    await part.join_stream(thread, run, last_event_id="-1", label="replay")
+
+
+@scenario
+async def retrievals_timed(api: Api) -> None:
+    """The result of a finished run is fetched five times by each path, in turn with GET /ok."""
+    thread = await api.create_thread()
+    run = await api.create_run(thread, "steps", {"note": "timed"})
+    await api.poll_run(thread, run)
+    await api.settle(thread)
+    for _ in range(TIMED):
+        await api.server_ok()
+        await api.state(thread)
+        await api.join(thread, run)
+
+
+@scenario
+async def stateless_run_kept(api: Api) -> None:
+    """A stateless background run, told to keep its thread, is read until it has ended."""
+    created = await api.send_run(None, "steps", {"note": "kept"}, on_completion="keep")
+    thread, run = created.found_thread_id, created.found_run_id
+    if thread is None or run is None:
+        raise Blocked(f"{created.where} names no thread and run to read")
+    await api.poll_run(thread, run)
+
+
+@scenario
+async def results_of_other_stream_modes(api: Api) -> None:
+    """Runs with a stream mode that carries no values, by wait and by join."""
+
+    async def turn(part: Api, mode: str) -> None:
+        fields = {"stream_mode": OTHER_MODES[mode]}
+        thread, other = await asyncio.gather(part.create_thread(), part.create_thread())
+        run = await part.create_run(other, "steps", {"note": mode}, **fields)
+        await asyncio.gather(part.wait(thread, "steps", {"note": mode}, **fields), part.join(other, run))
+
+    await api.each(OTHER_MODES, turn)
+
+
+@requirement("RETR-001")
+def test_state_holds_the_result(result_by_every_path: Trace) -> None:
+    turn = result_by_every_path.part("background")
+    assert turn.last("poll").object.get("status") == "success"
+    assert _is_the_result(turn.state.object.get("values"), "background")
+
+
+@requirement("RETR-002")
+def test_join_answers_the_result(result_by_every_path: Trace, profile: Profile) -> None:
+    turn = result_by_every_path.part("background")
+    assert turn.last("poll").object.get("status") == "success"
+    assert _is_the_result(profile.wait.values_in(turn.join.object), "background")
+
+
+@requirement("RETR-003")
+def test_joined_stream_ends_with_the_result(result_by_every_path: Trace) -> None:
+    turn = result_by_every_path.part("background")
+    assert _is_the_result(turn.only("live stream").named("values")[-1].json, "background")
+
+
+@requirement("RETR-004")
+@pytest.mark.parametrize("entry_point", ["background", "stream"])
+def test_replay_ends_with_the_result(result_by_every_path: Trace, entry_point: str) -> None:
+    replay = result_by_every_path.part(entry_point).replay
+    assert _is_the_result(replay.named("values")[-1].json, entry_point)
+
+
+@requirement("RETR-005")
+@pytest.mark.parametrize("entry_point", ["background", "stream"])
+def test_all_paths_agree(result_by_every_path: Trace, entry_point: str, profile: Profile) -> None:
+    turn = result_by_every_path.part(entry_point)
+    final = turn.state.object.get("values")
+    assert _is_the_result(final, entry_point)
+    assert turn.only("live stream").named("values")[-1].json == final
+    assert profile.wait.values_in(turn.join.object) == final
+    newest = some(turn.history.array, "entry of the history")[0]
+    assert newest.get("values") == final
+    replayed = [event.json for event in turn.replay.events if event.event == "values"]
+    assert replayed[-1:] in ([], [final]), f"wanted {shown(final)} or no replay, got {shown(replayed[-1:])}"
+
+
+@requirement("RETR-006")
+@pytest.mark.parametrize("path", ["state", "join"])
+def test_finished_result_is_at_hand(retrievals_timed: Trace, path: str) -> None:
+    for answer in retrievals_timed.all(path):
+        assert "s3" in answer.ok.text
+    round_trip = _fastest_s(retrievals_timed.all("ok"))
+    extra = _fastest_s(retrievals_timed.all(path)) - round_trip
+    assert extra < 0.5, f"wanted less than 500 ms beyond the round trip, got {1000 * extra:.0f} ms"
+
+
+@requirement("RETR-007")
+@pytest.mark.parametrize("path", ["wait", "background"])
+@pytest.mark.parametrize(
+    "ending", ["error", "interrupt", "cancel", pytest.param("timeout", marks=needs("run_time_limit"))]
+)
+def test_failure_is_no_empty_result(
+    error: Trace, interrupt: Trace, cancel: Trace, timeout: Trace, ending: str, path: str
+) -> None:
+    traces = {"error": error, "interrupt": interrupt, "cancel": cancel, "timeout": timeout}
+    turn = traces[ending].part(path)
+    if turn.last("poll").object.get("status") not in lifecycle().runs.terminal:
+        raise Missing(f"{turn.last('poll').where} does not show that the run ended")
+    assert turn.result.ok.json not in [{}, [], "", None]
+
+
+@requirement("RETR-008")
+@pytest.mark.parametrize("entry_point", ["wait", "stream", "background", "stateless"])
+def test_status_tells_the_end(success: Trace, stateless_run_kept: Trace, entry_point: str) -> None:
+    turn = stateless_run_kept if entry_point == "stateless" else success.part(entry_point)
+    assert turn.last("poll").object.get("status") == "success"
+
+
+@requirement("RETR-009")
+@pytest.mark.parametrize("mode", OTHER_MODES)
+@pytest.mark.parametrize("path", ["wait", "join"])
+def test_values_whatever_the_stream_mode(
+    results_of_other_stream_modes: Trace, mode: str, path: str, profile: Profile
+) -> None:
+    answer = results_of_other_stream_modes.part(mode).only(path)
+    assert profile.wait.values_in(answer.object) == {"log": ["s1", "s2", "s3"], "note": mode}
+
+
+def _is_the_result(values: Any, note: str) -> bool:
+    assert isinstance(values, dict), f"wanted the final values, got {shown(values)}"
+    assert (values.get("log"), values.get("note")) == (["a", "b", "c"], note)
+    return True
+
+
+def _fastest_s(answers: list[Exchange]) -> float:
+    return min(answer.ok.finished_after for answer in answers)

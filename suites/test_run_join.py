@@ -1,0 +1,192 @@
+"""GET /threads/{thread_id}/runs/{run_id}/join: wait for a run that is there already."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from runstone.suite import (
+    OMIT,
+    Api,
+    Missing,
+    Profile,
+    Trace,
+    conforms,
+    new_id,
+    requirement,
+    scenario,
+    shown,
+)
+
+PATIENCE_S = (0.5, 1.5, 4.0)  # a busy target was seen to take 0.5 s to read a request, which is then lost
+SLEEP_S = 0.8
+ENDINGS: dict[str, tuple[str, dict[str, Any]]] = {
+    "success": ("steps", {"note": "joined"}),
+    "error": ("fail", {"message": "the filter is full"}),
+    "interrupt": ("interrupt", {"question": "change the filter?"}),
+}
+by_moment = pytest.mark.parametrize("moment", ["join early", "join late"])
+
+
+@scenario
+async def joined_by_four(api: Api) -> None:
+    """Four clients join one run that goes on."""
+    thread = await api.create_thread()
+    run = await api.create_run(thread, "slow", {"sleep": SLEEP_S})
+    await asyncio.gather(*(api.join(thread, run) for _ in range(4)))
+    await api.state(thread)
+
+
+@scenario
+async def joined_early_and_late(api: Api) -> None:
+    """A run of each ending is joined as soon as it is created, and again when it has ended."""
+    api.note(at_once=3.0 + api.limits.turn_s)  # official servers look at a finished run every 0.5 s
+    await api.each(ENDINGS, _join_twice)
+
+
+async def _join_twice(part: Api, ending: str) -> None:
+    graph, given = ENDINGS[ending]
+    thread = await part.create_thread()
+    run = await part.create_run(thread, graph, given)
+    await part.join(thread, run, label="join early")
+    await part.poll_run(thread, run)
+    await part.settle(thread)
+    await part.join(thread, run, label="join late")
+    await part.state(thread)
+
+
+@scenario
+async def older_run_joined(api: Api) -> None:
+    """Of two runs on a thread the first is joined again when the second has ended."""
+    thread = await api.create_thread()
+    first = await api.create_run(thread, "steps", {"note": "first"})
+    await api.join(thread, first, label="join first")
+    second = await api.create_run(thread, "steps", {"note": "second"})
+    await api.join(thread, second, label="join second")
+    await api.join(thread, first, label="join first again")
+
+
+@scenario
+async def strange_runs_joined(api: Api) -> None:
+    """Runs that are not the thread's are joined beside one that is."""
+    thread = await api.create_thread()
+    run = await api.create_run(thread, "steps", {"note": "own"})
+    await api.join(thread, run, label="own run")
+    await api.join(thread, new_id(), label="unknown run")
+    other = await api.create_thread(label="create_other")
+    await api.join(other, run, label="run of another thread")
+
+
+@scenario
+async def hung_up_joins(api: Api) -> None:
+    """The client of a join hangs up while the run goes on, with and without `cancel_on_disconnect`."""
+    await api.each(["cancel", "leave"], _hang_up)
+
+
+async def _hang_up(part: Api, choice: str) -> None:
+    cancel = {"cancel": True, "leave": OMIT}[choice]
+    for patience in PATIENCE_S:
+        hang_up_after = patience + 0.5 * part.limits.turn_s
+        # A server may notice the hang-up at its next keep-alive only: 5 s on the slowest known.
+        sleep = hang_up_after + (7.0 if choice == "cancel" else 2.0)
+        thread = await part.create_thread()
+        run = await part.create_run(thread, "slow", {"sleep": sleep})
+        await part.until_running(thread, run, label="watch")
+        joined = await part.join(thread, run, cancel_on_disconnect=cancel, close_after=hang_up_after)
+        if joined.answered:
+            break
+    await part.poll_run(thread, run, patience=sleep)
+
+
+@requirement("RUN-JOIN-001")
+def test_blocks_until_the_end(joined_by_four: Trace, profile: Profile) -> None:
+    answer = joined_by_four.first("join")
+    assert answer.status == 200
+    conforms(answer.object, profile.wait.schema, answer)
+    assert _log(profile.wait.values_in(answer.object)) == ["a", "b", "c"]
+    passed = answer.ended_at - joined_by_four.create_run.sent_at
+    assert passed >= SLEEP_S, f"wanted an answer after the run's {SLEEP_S} s, got it after {passed:.2f} s"
+
+
+@requirement("RUN-JOIN-002")
+def test_ended_run_is_answered_at_once(joined_early_and_late: Trace, profile: Profile) -> None:
+    turn = joined_early_and_late.part("success")
+    answer = turn.only("join late")
+    final = turn.state.object.get("values")
+    assert _log(final) == ["s1", "s2", "s3"]
+    assert profile.wait.values_in(answer.object) == final
+    at_once = joined_early_and_late.note("at_once")
+    assert answer.finished_after < at_once, (
+        f"wanted it in {at_once:.1f} s, got it in {answer.finished_after:.1f} s"
+    )
+
+
+@requirement("RUN-JOIN-003")
+@by_moment
+def test_error_of_a_failed_run(joined_early_and_late: Trace, moment: str, profile: Profile) -> None:
+    answer = joined_early_and_late.part("error").only(moment)
+    told = profile.wait.error_in(answer.object)
+    assert isinstance(told, dict), f"wanted an error object, got {shown(answer.json)}"
+    conforms(answer.json, profile.wait.error_schema, answer)
+    assert told.get("message"), f"wanted a message, got {shown(told)}"
+
+
+@requirement("RUN-JOIN-004")
+@by_moment
+def test_interrupts_of_a_paused_run(joined_early_and_late: Trace, moment: str, profile: Profile) -> None:
+    answer = joined_early_and_late.part("interrupt").only(moment)
+    listed = profile.wait.interrupts_in(answer.object)
+    assert isinstance(listed, list), f"wanted a list of interrupts, got {shown(answer.json)}"
+    values = [each.get("value") if isinstance(each, dict) else each for each in listed]
+    assert values == [{"question": "change the filter?"}]
+
+
+@requirement("RUN-JOIN-005")
+def test_older_run_keeps_its_output(older_run_joined: Trace, profile: Profile) -> None:
+    first, second, again = (
+        profile.wait.values_in(older_run_joined.only(label).object)
+        for label in ("join first", "join second", "join first again")
+    )
+    if _log(first) != ["s1", "s2", "s3"] or second == first:
+        raise Missing(f"the two runs had no outputs to tell apart: {shown(first)} and {shown(second)}")
+    assert again == first
+
+
+@requirement("RUN-JOIN-006")
+@pytest.mark.parametrize("which", ["unknown run", "run of another thread"])
+def test_strange_run_is_an_error(strange_runs_joined: Trace, which: str, profile: Profile) -> None:
+    own = profile.wait.values_in(strange_runs_joined.only("own run").object)
+    if _log(own) != ["s1", "s2", "s3"]:
+        raise Missing(f"the thread's own run could not be joined either: {shown(own)}")
+    answer = strange_runs_joined.only(which)
+    assert answer.complete, f"wanted an answer, got {answer.code}, then {answer.failure}"
+    if not 400 <= answer.status < 500:
+        told = profile.wait.error_in(answer.object)
+        assert isinstance(told, dict), (
+            f"wanted 404 or an error body, got {answer.status} {shown(answer.json)}"
+        )
+
+
+@requirement("RUN-JOIN-007")
+def test_every_join_gets_the_values(joined_by_four: Trace, profile: Profile) -> None:
+    final = joined_by_four.state.object.get("values")
+    assert _log(final) == ["a", "b", "c"]
+    for answer in joined_by_four.all("join"):
+        assert profile.wait.values_in(answer.object) == final
+
+
+@requirement("RUN-JOIN-008")
+@pytest.mark.parametrize("choice, ending", [("cancel", "interrupted"), ("leave", "success")])
+def test_hang_up(hung_up_joins: Trace, choice: str, ending: str) -> None:
+    turn = hung_up_joins.part(choice)
+    hung_up = turn.last("join")
+    if not hung_up.closed_by_client:
+        raise Missing(f"{hung_up.where} was over before the client hung up: {hung_up.code}")
+    assert turn.last("poll").object.get("status") == ending
+
+
+def _log(values: Any) -> Any:
+    """The nodes that ran, as the values show them."""
+    return values.get("log") if isinstance(values, dict) else None

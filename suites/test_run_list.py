@@ -1,0 +1,71 @@
+"""GET /threads/{thread_id}/runs: the runs of one thread, filtered, ordered and in pages."""
+
+from __future__ import annotations
+
+import pytest
+
+from runstone.suite import Api, Exchange, Missing, Trace, conforms, new_id, requirement, scenario, some
+
+GRAPHS = ("steps", "steps", "steps", "steps", "fail")  # the last one fails, so that it stops no other
+PAGE = 2
+OFFSETS = (0, 2, 4, 6)
+
+
+@scenario
+async def runs_listed(api: Api) -> None:
+    """Five ended runs of a thread and one of another, listed in every way."""
+    thread, other = await api.create_thread(), await api.create_thread()
+    own = [await api.create_run(thread, graph, {"note": "listed"}) for graph in GRAPHS]
+    api.note(own=own, others=[await api.create_run(other, "steps", {"note": "other"})])
+    for run in own:
+        await api.poll_run(thread, run)
+    await api.runs(thread, limit=100)
+    await api.runs(other, limit=100, label="others")
+    for status in ("success", "error"):
+        await api.runs(thread, limit=100, status=status, label=f"in_{status}")
+    for offset in OFFSETS:
+        await api.runs(thread, limit=PAGE, offset=offset, label="page")
+    await api.runs(new_id(), limit=100, label="of_unknown_thread")
+
+
+def _ids(exchange: Exchange, status: str | None = None) -> list[str]:
+    """The ids of the listed runs; with `status`, only of those that say they are in it."""
+    runs = [run if isinstance(run, dict) else {} for run in exchange.array]
+    return [str(run.get("run_id")) for run in runs if status in (None, run.get("status"))]
+
+
+@requirement("RUN-LIST-001")
+@pytest.mark.parametrize("label, note", [("runs", "own"), ("others", "others")])
+def test_list_holds_the_runs_of_its_thread(label: str, note: str, runs_listed: Trace) -> None:
+    listed = runs_listed.only(label)
+    assert listed.status == 200
+    for run in some(listed.array, "run in the list"):
+        conforms(run, "run", listed)
+    assert sorted(_ids(listed)) == sorted(runs_listed.note(note))
+
+
+@requirement("RUN-LIST-002")
+@pytest.mark.parametrize("status", ["success", "error"])
+def test_status_filters(status: str, runs_listed: Trace) -> None:
+    everything, wanted = _ids(runs_listed.runs), _ids(runs_listed.runs, status)
+    if not 0 < len(wanted) < len(everything):
+        raise Missing(f"{len(wanted)} of {len(everything)} runs are in {status}, so a filter would not show")
+    assert sorted(_ids(runs_listed.only(f"in_{status}"))) == sorted(wanted)
+
+
+@requirement("RUN-LIST-003")
+def test_newest_comes_first(runs_listed: Trace) -> None:
+    assert _ids(runs_listed.runs) == list(reversed(runs_listed.note("own")))
+
+
+@requirement("RUN-LIST-004")
+def test_pages_hold_every_run_once(runs_listed: Trace) -> None:
+    pages = [_ids(page) for page in runs_listed.all("page")]
+    assert [len(page) for page in pages] == [PAGE, PAGE, 1, 0]
+    assert sorted(run for page in pages for run in page) == sorted(runs_listed.note("own"))
+
+
+@requirement("RUN-LIST-005")
+def test_unknown_thread_has_no_list(runs_listed: Trace) -> None:
+    some(runs_listed.runs.array, "run in the list of a known thread")
+    assert runs_listed.of_unknown_thread.status == 404

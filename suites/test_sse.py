@@ -1,0 +1,172 @@
+"""Event streams on the wire: their headers, their lines, their events, and when each of them is sent."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+
+from runstone.contracts.profile import resolve
+from runstone.suite import Api, Event, Exchange, Trace, requirement, scenario, some
+from runstone.trace import strict_json
+
+SLEEP_S, TICKS = 1.5, 5  # a tick every 0.3 s
+EVENT_LATENESS_S = 0.6  # servers that poll for events do so twice a second at the slowest
+SILENCE_LIMIT_S = 16.0  # the 15 s that are promised, and 1 s for a comment that is under way
+TEXTS = {
+    "beyond_ascii": 'Grüße, 你好, 🎻, é, "quoted"\\\nnext line\u2028and\u2029more',
+    "with_nul": "before\x00after",
+}
+
+
+@scenario
+async def ticking_stream(api: Api) -> None:
+    """`slow` sends an event every 0.3 s while its second node sleeps."""
+    thread = await api.create_thread()
+    given = {"sleep": SLEEP_S, "ticks": TICKS}
+    await api.stream(thread, "slow", given, stream_mode=["values", "custom"], patience=SLEEP_S)
+
+
+@scenario
+async def joined_event_stream(api: Api) -> None:
+    """A background run is joined by a stream while its second node sleeps."""
+    thread = await api.create_thread()
+    run = await api.create_run(thread, "slow", {"sleep": 1.0}, stream_mode=["values"])
+    await api.join_stream(thread, run, patience=1.0)
+
+
+@scenario
+async def echoed_text(api: Api) -> None:
+    """`echo` sends back text that is hard to carry."""
+
+    async def turn(part: Api, text: str) -> None:
+        part.note(text=TEXTS[text])
+        messages = [{"role": "user", "content": TEXTS[text]}]
+        thread = await part.create_thread()
+        await part.stream(thread, "echo", {"messages": messages}, stream_mode=["values", "custom"])
+
+    await api.each(TEXTS, turn)
+
+
+@pytest.fixture
+def streams(
+    success: Trace, error: Trace, interrupt: Trace, ticking_stream: Trace, joined_event_stream: Trace
+) -> list[Exchange]:
+    """The streams of every route and of every way in which a run can end or pause by itself."""
+    outcomes = [success, error, interrupt]
+    return [
+        *(outcome.part("stream").result for outcome in outcomes),
+        success.part("stateless_stream").result,
+        ticking_stream.stream,
+        joined_event_stream.join_stream,
+    ]
+
+
+@pytest.fixture
+def events(streams: list[Exchange]) -> list[tuple[Exchange, Event]]:
+    """Every event of these streams; each of them carries some."""
+    return [(stream, event) for stream in streams for event in stream.stream]
+
+
+@requirement("SSE-001")
+@pytest.mark.parametrize("route", ["stream", "stateless_stream", "join_stream"])
+def test_content_type(success: Trace, joined_event_stream: Trace, route: str) -> None:
+    joined = route == "join_stream"
+    answer = (joined_event_stream.join_stream if joined else success.part(route).result).ok
+    kind = answer.headers.get("content-type", "nothing").partition(";")[0].strip().lower()
+    assert kind == "text/event-stream"
+    assert some(answer.events, "event in the stream")
+
+
+@requirement("SSE-002")
+def test_lines_are_fields_or_comments(streams: list[Exchange]) -> None:
+    for stream in streams:
+        assert stream.stream
+        assert list(stream.malformed_lines) == []
+
+
+@requirement("SSE-003")
+def test_events_have_a_name_and_json(events: list[tuple[Exchange, Event]]) -> None:
+    for stream, event in events:
+        assert event.event != "", f"an event without a name in {stream.where}: {event.data[:80]}"
+        assert event.data == "" or _is_json(event.data), (
+            f"wanted one JSON document in event {event.event!r} of {stream.where}, got {event.data[:80]}"
+        )
+
+
+@requirement("SSE-004")
+def test_data_stands_on_one_line(events: list[tuple[Exchange, Event]]) -> None:
+    for stream, event in events:
+        assert event.data_lines <= 1, (
+            f"wanted one data line, got {event.data_lines} in event {event.event!r} of {stream.where}"
+        )
+
+
+@requirement("SSE-005")
+def test_silence_is_filled_with_comments(silence_by_stream: Trace) -> None:
+    stream = silence_by_stream.result
+    slept = _first_with("a", stream).at
+    woke = _first_with("b", stream).at
+    comments = [comment.at for comment in stream.comments if slept <= comment.at <= woke]
+    assert comments, f"wanted a comment in {woke - slept:.0f} s of silence, got none"
+    moments = [slept, *comments, woke]
+    longest = max(later - earlier for earlier, later in pairwise(moments))
+    assert longest <= SILENCE_LIMIT_S
+
+
+@requirement("SSE-006")
+def test_comments_stand_between_events(streams: list[Exchange], silence_by_stream: Trace) -> None:
+    for stream in [*streams, silence_by_stream.result]:
+        assert stream.stream
+        inside = [comment.text for comment in stream.comments if comment.inside]
+        assert inside == []
+
+
+@requirement("SSE-007")
+@pytest.mark.parametrize("header", ["cache-control", "x-accel-buffering"])
+def test_headers_forbid_caching_and_buffering(streams: list[Exchange], header: str) -> None:
+    wanted = {"cache-control": {"no-store", "no-cache"}, "x-accel-buffering": {"no"}}[header]
+    for stream in streams:
+        assert stream.stream
+        value = stream.headers.get(header, "nothing")
+        found = {word.strip().lower() for word in value.split(",")}
+        assert found & wanted, f"wanted {header}: {' or '.join(sorted(wanted))}, got {value}"
+
+
+@requirement("SSE-008")
+def test_events_are_sent_when_produced(ticking_stream: Trace) -> None:
+    ticks = [event.at for event in ticking_stream.stream.named("custom")]
+    states = [event.at for event in ticking_stream.stream.named("values")]
+    assert len(ticks) == TICKS
+    assert ticks[-1] - ticks[0] >= SLEEP_S * (TICKS - 1) / TICKS - EVENT_LATENESS_S
+    assert states[-1] - states[0] >= SLEEP_S - EVENT_LATENESS_S
+
+
+@requirement("SSE-009")
+def test_text_arrives_as_it_was_sent(echoed_text: Trace) -> None:
+    turn = echoed_text.part("beyond_ascii")
+    assert turn.stream.ok.utf8, "the stream is no valid UTF-8"
+    echoed = [event.json for event in turn.stream.named("custom")]
+    assert echoed == [{"echo": turn.note("text")}]
+    last = turn.stream.named("values")[-1].json
+    assert [resolve(last, f"/messages/{each}/content") for each in (0, 1)] == [turn.note("text")] * 2
+    with_nul = echoed_text.part("with_nul").stream
+    assert with_nul.answered, "wanted any answer to a text with a NUL, got none"
+    assert "\x00" not in turn.stream.content + with_nul.content, "a NUL character stands in the stream"
+
+
+def _is_json(text: str) -> bool:
+    try:
+        strict_json(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _first_with(node: str, stream: Exchange) -> Event:
+    """The event that shows that this node was through."""
+    events = stream.named("values")
+    found = [
+        event for event in events if isinstance(log := resolve(event.json, "/log"), list) and node in log
+    ]
+    return some(found, f"values event with {node!r} in its log")[0]

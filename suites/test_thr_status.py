@@ -1,0 +1,226 @@
+"""The status of a thread: what each outcome of a run makes of it, and that it does not stay busy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from runstone.suite import (
+    THREADED_ENTRY_POINTS,
+    Api,
+    Exchange,
+    Missing,
+    Trace,
+    by_threaded_entry_point,
+    requirement,
+    scenario,
+    shown,
+)
+
+STATUSES = {"idle", "busy", "interrupted", "error"}
+ACTIVE = {"pending", "running"}
+TERMINAL = {"success", "error", "timeout", "interrupted"}
+SLEEP_S = 1.5  # of the node in whose middle a thread is read: a reading takes milliseconds
+CANCELLED_SLEEP_S = 60.0  # never slept to its end
+
+
+@scenario
+async def thread_during_a_run(api: Api) -> None:
+    """A thread read while its run waits for its time, and in the middle of a long node."""
+
+    async def pending(part: Api) -> None:
+        thread = await part.create_thread()
+        run = await part.create_run(thread, "steps", {"note": "later"}, after_seconds=1)
+        await _thread_within_run(part, thread, run)
+
+    async def running(part: Api) -> None:
+        thread = await part.create_thread()
+        run = await part.create_run(thread, "slow", {"sleep": SLEEP_S})
+        await part.until_logged(thread, "a")
+        await _thread_within_run(part, thread, run)
+
+    drives = {"pending": pending, "running": running}
+    await api.each(drives, lambda part, name: drives[name](part))
+
+
+async def _thread_within_run(part: Api, thread: str, run: str) -> None:
+    await part.thread(thread, label="during")
+    await part.run(thread, run, label="run_during")
+    await part.poll_run(thread, run)
+    await part.settle(thread)
+
+
+@scenario
+async def thread_with_a_queue(api: Api) -> None:
+    """Two runs, one queued behind the other: the thread after the first, in the second, and at the end."""
+    thread = await api.create_thread()
+    first = await api.create_run(thread, "slow", {"sleep": 0.3}, label="create_first")
+    second = await api.create_run(thread, "slow", {"sleep": 1.0}, label="create_second")
+    await api.poll_run(thread, first, label="first")
+    await api.thread(thread, label="between")
+    await api.run(thread, second, label="run_between")
+    await api.until_running(thread, second, label="second_starts")
+    await api.thread(thread, label="in_second")
+    await api.run(thread, second, label="run_in_second")
+    await api.poll_run(thread, second, label="second")
+    await api.settle(thread)
+
+
+@scenario
+async def thread_that_recovers(api: Api) -> None:
+    """A good run after a failed one, and the resume of an interrupted one."""
+
+    async def after_error(part: Api) -> None:
+        thread = await part.create_thread()
+        await part.wait(thread, "fail", {"message": "the boiler is cold"}, label="broken")
+        await part.settle(thread, label="before")
+        await part.wait(thread, "steps", {"note": "repaired"}, label="good")
+        await part.settle(thread, label="after")
+
+    async def after_interrupt(part: Api) -> None:
+        thread = await part.create_thread()
+        await part.wait(thread, "interrupt", {"question": "go on?"}, label="broken")
+        await part.settle(thread, label="before")
+        await part.state(thread, label="state_before")
+        await part.wait(thread, "interrupt", command={"resume": "yes"}, label="good")
+        await part.settle(thread, label="after")
+
+    drives = {"error": after_error, "interrupted": after_interrupt}
+    await api.each(drives, lambda part, name: drives[name](part))
+
+
+@scenario
+async def thread_after_a_rollback(api: Api) -> None:
+    """A run that is rolled back while its second node sleeps, without waiting for the rollback."""
+    thread = await api.create_thread()
+    run = await api.create_run(thread, "slow", {"sleep": CANCELLED_SLEEP_S})
+    await api.until_logged(thread, "a")
+    await api.cancel(thread, run, action="rollback", wait=False)
+    await api.poll_run(thread, run)
+    await api.settle(thread)
+
+
+def _status(exchange: Exchange) -> Any:
+    return exchange.object.get("status")
+
+
+def _insist(exchange: Exchange, status: set[str], why: str) -> None:
+    """Raise Missing unless the run or thread is in one of these: the case would not be the one meant."""
+    if _status(exchange) not in status:
+        raise Missing(f"{why}: {exchange.where} says {shown(_status(exchange))}")
+
+
+def _interrupts_by_task(state: dict[str, Any]) -> dict[str, list[Any]]:
+    tasks = state.get("tasks") or []
+    return {task["id"]: _told(task.get("interrupts")) for task in tasks if task.get("interrupts")}
+
+
+def _told(interrupts: Any) -> list[Any]:
+    """Id and value of each interrupt; servers add members of their own."""
+    return [{key: each.get(key) for key in ("id", "value")} for each in interrupts or []]
+
+
+@requirement("THR-STATUS-001")
+def test_status_is_one_of_four(
+    success: Trace, error: Trace, interrupt: Trace, cancel: Trace, thread_during_a_run: Trace
+) -> None:
+    for trace in (success, error, interrupt, cancel):
+        for exchange in trace.all("settle"):
+            assert _status(exchange) in STATUSES
+    for exchange in thread_during_a_run.all("during"):
+        assert _status(exchange) in STATUSES
+
+
+@requirement("THR-STATUS-002")
+@pytest.mark.parametrize("status", ["pending", "running"])
+def test_thread_of_an_active_run_is_busy(status: str, thread_during_a_run: Trace) -> None:
+    part = thread_during_a_run.part(status)
+    _insist(part.run_during, {status}, "the run was no longer in the middle")
+    assert _status(part.during) == "busy"
+    _insist(part.last("poll"), {"success"}, "the run did not end well")
+
+
+@requirement("THR-STATUS-003")
+@by_threaded_entry_point
+def test_thread_is_idle_after_success(entry_point: str, success: Trace) -> None:
+    part = success.part(entry_point)
+    _insist(part.last("poll"), {"success"}, "the run did not end well")
+    assert _status(part.last("settle")) == "idle"
+
+
+@requirement("THR-STATUS-004")
+@by_threaded_entry_point
+@pytest.mark.parametrize("kind", ["static", "dynamic"])
+def test_thread_is_interrupted_at_an_interrupt(
+    kind: str, entry_point: str, interrupt: Trace, static_interrupt: Trace
+) -> None:
+    part = (static_interrupt if kind == "static" else interrupt).part(entry_point)
+    if not part.state.object.get("next"):
+        raise Missing(f"{part.state.where} names no next node, so nothing was interrupted")
+    assert _status(part.last("settle")) == "interrupted"
+
+
+@requirement("THR-STATUS-005")
+@by_threaded_entry_point
+def test_thread_is_in_error_after_an_exception(entry_point: str, error: Trace) -> None:
+    part = error.part(entry_point)
+    _insist(part.last("poll"), {"error"}, "the run did not fail")
+    assert _status(part.last("settle")) == "error"
+
+
+@requirement("THR-STATUS-006")
+@pytest.mark.parametrize("status", ["error", "interrupted"])
+def test_good_run_makes_the_thread_idle_again(status: str, thread_that_recovers: Trace) -> None:
+    part = thread_that_recovers.part(status)
+    _insist(part.last("before"), {status}, "the thread was not in the status to recover from")
+    assert part.good.ok.status == 200
+    assert _status(part.last("after")) == "idle"
+
+
+@requirement("THR-STATUS-007")
+@pytest.mark.parametrize("after", ["success", "error", "interrupt", "cancel", "rollback"])
+def test_thread_leaves_busy(
+    after: str, success: Trace, error: Trace, interrupt: Trace, cancel: Trace, thread_after_a_rollback: Trace
+) -> None:
+    traces = {"success": success, "error": error, "interrupt": interrupt, "cancel": cancel}
+    parts = [thread_after_a_rollback]
+    if after != "rollback":
+        parts = [traces[after].part(entry_point) for entry_point in THREADED_ENTRY_POINTS]
+    for part in parts:
+        last = part.last("poll")
+        if after != "rollback" or last.status != 404:  # a run that was rolled back may be gone
+            _insist(last, TERMINAL, "the run did not end")
+        assert _status(part.last("settle")) in STATUSES - {"busy"}
+
+
+@requirement("THR-STATUS-008")
+@by_threaded_entry_point
+def test_thread_after_a_cancel(entry_point: str, cancel: Trace) -> None:
+    part = cancel.part(entry_point)
+    assert part.cancel.ok.status < 300
+    _insist(part.last("poll"), {"interrupted"}, "the run was not cancelled")
+    paused = {"interrupted"} if part.state.object.get("next") else set()
+    assert _status(part.last("settle")) in {"idle"} | paused
+
+
+@requirement("THR-STATUS-009")
+@pytest.mark.parametrize("when", ["between", "in_second"])
+def test_thread_stays_busy_for_the_queue(when: str, thread_with_a_queue: Trace) -> None:
+    _insist(thread_with_a_queue.last("first"), {"success"}, "the first run did not end well")
+    _insist(thread_with_a_queue.only(f"run_{when}"), ACTIVE, "the queued run was over")
+    assert _status(thread_with_a_queue.only(when)) == "busy"
+    _insist(thread_with_a_queue.last("second"), {"success"}, "the queued run did not end well")
+
+
+@requirement("THR-STATUS-010")
+def test_thread_shows_its_interrupts(thread_that_recovers: Trace) -> None:
+    part = thread_that_recovers.part("interrupted")
+    wanted = _interrupts_by_task(part.state_before.object)
+    if not wanted:
+        raise Missing(f"{part.state_before.where} shows no task with an interrupt")
+    before, after = (part.last(label).object.get("interrupts") for label in ("before", "after"))
+    assert isinstance(before, dict), f"wanted interrupts by task, got {shown(before)}"
+    assert {task: _told(each) for task, each in before.items() if each} == wanted
+    _insist(part.last("after"), {"idle"}, "the resume did not end well")
+    assert [each for each in (after or {}).values() if each] == []

@@ -1,0 +1,285 @@
+"""The reference runtime as a process: it starts, stops, is killed, and loses nothing."""
+
+from __future__ import annotations
+
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import jwt
+import pytest
+
+from runstone import __version__
+from runstone.locations import locate
+
+GRAPHS = locate("fixtures") / "graphs" / "python" / "langgraph.json"
+SECRET = "a secret of more than thirty-two bytes, as HS256 asks for"  # noqa: S105 - signs this file's tokens
+
+
+@dataclass
+class Server:
+    """A reference runtime in a process of its own."""
+
+    process: subprocess.Popen[str]
+    url: str
+    client: httpx.Client
+
+    def thread(self, **body: Any) -> str:
+        """Create a thread; answers its id."""
+        return str(self.post("/threads", body)["thread_id"])
+
+    def post(self, path: str, body: Any = None) -> Any:
+        """POST that must be accepted; answers the JSON, or None without a body."""
+        answer = self.client.post(path, json=body)
+        assert answer.is_success, answer.text
+        return answer.json() if answer.content else None
+
+    def get(self, path: str) -> Any:
+        """GET that must be accepted; answers the JSON."""
+        answer = self.client.get(path)
+        assert answer.is_success, answer.text
+        return answer.json()
+
+    def settled(self, thread: str, run: str) -> str:
+        """Wait for a run by polling it; answers its terminal status."""
+        for _ in range(600):
+            status = str(self.get(f"/threads/{thread}/runs/{run}")["status"])
+            if status not in ("pending", "running"):
+                return status
+            time.sleep(0.02)
+        raise AssertionError(f"run {run} is still {status}")
+
+    def until(self, thread: str, values: dict[str, Any]) -> None:
+        """Wait until the thread's state holds these values."""
+        for _ in range(600):
+            state = self.get(f"/threads/{thread}/state")
+            if values.items() <= state["values"].items():
+                return
+            time.sleep(0.02)
+        raise AssertionError(f"the state is still {state}")
+
+
+def arguments(*options: str, graphs: Path = GRAPHS) -> list[str]:
+    """The command line of a server on a free port."""
+    return [sys.executable, "-m", "runstone.reference", "--port", "0", "--graphs", str(graphs), *options]
+
+
+@contextmanager
+def launched(*options: str) -> Iterator[Server]:
+    """Start a server, wait for the line that says where it listens, and end it."""
+    with subprocess.Popen(arguments(*options), stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            ready = re.fullmatch(r"runstone-reference (\S+) on (http://\S+)\n", process.stdout.readline())
+            assert ready is not None
+            assert ready[1] == __version__
+            with httpx.Client(base_url=ready[2], timeout=30) as client:
+                yield Server(process, ready[2], client)
+        finally:
+            if process.poll() is None:
+                process.kill()
+
+
+def said_by(*options: str, graphs: Path = GRAPHS) -> tuple[int, str]:
+    """Exit code and error output of a server that cannot start."""
+    ended = subprocess.run(arguments(*options, graphs=graphs), capture_output=True, text=True, timeout=60)
+    return ended.returncode, ended.stderr
+
+
+def bearer(name: str) -> dict[str, str]:
+    """The header that says who is calling."""
+    return {"Authorization": f"Bearer {jwt.encode({'sub': name}, SECRET, 'HS256')}"}
+
+
+def test_kill_in_mid_run_and_restart_lose_nothing_and_repeat_nothing(tmp_path: Path) -> None:
+    slow = {"assistant_id": "slow", "input": {"sleep": 2}, "stream_resumable": True}
+    with launched("--db", str(tmp_path)) as server:
+        thread, done = server.thread(), server.thread(metadata={"kept": True})
+        finished = server.post(f"/threads/{done}/runs/wait", {"assistant_id": "steps", "input": {}})
+        halfway = server.post(f"/threads/{thread}/runs", slow)["run_id"]
+        queued = server.post(f"/threads/{thread}/runs", {"assistant_id": "steps", "input": {"note": 7}})[
+            "run_id"
+        ]
+        server.until(thread, {"log": ["a"]})
+        server.process.kill()
+    with launched("--db", str(tmp_path)) as server:
+        assert server.get(f"/threads/{thread}")["status"] == "busy"
+        assert server.settled(thread, halfway) == "success"
+        assert server.settled(thread, queued) == "success"
+        assert server.get(f"/threads/{thread}/runs/{halfway}/join")["log"] == ["a", "b", "c"]
+        assert server.get(f"/threads/{thread}/state")["values"]["log"] == ["a", "b", "c", "s1", "s2", "s3"]
+        assert server.get(f"/threads/{thread}")["status"] == "idle"
+        assert server.get(f"/threads/{done}")["metadata"]["kept"] is True
+        assert server.get(f"/threads/{done}/state")["values"] == finished
+        assert len(server.get(f"/threads/{done}/history")) == 5
+        replay = server.client.get(
+            f"/threads/{thread}/runs/{halfway}/stream", headers={"Last-Event-ID": "-1"}
+        )
+        numbers = [int(number) for number in re.findall(r"^id: (\d+)$", replay.text, re.MULTILINE)]
+        assert numbers == list(range(len(numbers)))
+        assert '"attempt":2' in replay.text
+
+
+def test_a_run_that_had_no_checkpoint_yet_starts_over_from_its_input(tmp_path: Path) -> None:
+    body = {"assistant_id": "slow", "input": {"sleep": 2, "note": "n"}, "durability": "exit"}
+    with launched("--db", str(tmp_path)) as server:
+        thread = server.thread()
+        run = server.post(f"/threads/{thread}/runs", body)["run_id"]
+        stream = f"{server.url}/threads/{thread}/runs/{run}"
+        assert httpx.get(stream).json()["status"] == "running"
+        server.process.kill()
+    with launched("--db", str(tmp_path)) as server:
+        assert server.settled(thread, run) == "success"
+        assert server.get(f"/threads/{thread}/runs/{run}/join") == {
+            "log": ["a", "b", "c"],
+            "note": "n",
+            "sleep": 2,
+        }
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_ends_open_streams_and_leaves_the_run_for_the_next_start(tmp_path: Path, number: int) -> None:
+    with launched("--db", str(tmp_path)) as server:
+        thread = server.thread()
+        body = {"assistant_id": "slow", "input": {"sleep": 1.5}}
+        with server.client.stream("POST", f"/threads/{thread}/runs/stream", json=body) as stream:
+            run = stream.headers["content-location"].rpartition("/")[2]
+            lines = stream.iter_lines()
+            assert next(lines) == "event: metadata"
+            server.process.send_signal(number)
+            assert not [line for line in lines if line.startswith(("event: error", "event: end"))]
+        assert server.process.wait(timeout=10) == 0
+    with launched("--db", str(tmp_path)) as server:
+        assert server.settled(thread, run) == "success"
+        assert server.get(f"/threads/{thread}/state")["values"]["log"] == ["a", "b", "c"]
+
+
+def test_what_keeps_a_server_from_starting_is_said_in_one_line(tmp_path: Path) -> None:
+    with launched("--db", str(tmp_path / "db")) as server:
+        port = server.url.rpartition(":")[2]
+        code, taken = said_by("--port", port)
+        assert (code, taken) == (3, f"port {port} on 127.0.0.1 is taken; name another with --port\n")
+        code, in_use = said_by("--db", str(tmp_path / "db"))
+        assert code == 3
+        assert in_use.count("\n") == 1
+        assert "another server keeps its data in" in in_use
+    broken = tmp_path / "langgraph.json"
+    broken.write_text('{"graphs": {"x": "./nowhere.py:graph"}}')
+    code, missing = said_by(graphs=broken)
+    assert code == 3
+    assert missing == f"{tmp_path / 'nowhere.py'} is no Python file\n"
+
+
+def test_a_temporary_folder_goes_with_the_server() -> None:
+    with launched() as server:
+        opened = Path(f"/proc/{server.process.pid}/fd")
+        if not opened.is_dir():
+            pytest.skip("needs /proc")
+        files = {each.readlink() for each in opened.iterdir()}
+        folder = next(each.parent for each in files if each.name == "runstone.sqlite")
+        server.process.terminate()
+        assert server.process.wait(timeout=10) == 0
+    assert not folder.exists()
+
+
+def test_credentials_decide_what_is_seen() -> None:
+    with launched("--auth-secret", SECRET) as server:
+        client, ann, bob = server.client, bearer("ann"), bearer("bob")
+        assert client.get("/ok").json() == {"ok": True}
+        nameless = jwt.encode({}, SECRET, "HS256")
+        for headers in ({}, {"Authorization": "Bearer nonsense"}, {"Authorization": f"Bearer {nameless}"}):
+            refused = client.post("/threads", json={}, headers=headers)
+            assert refused.status_code == 401
+            assert isinstance(refused.json()["detail"], str)
+        thread = client.post("/threads", json={"metadata": {"of": "ann"}}, headers=ann).json()["thread_id"]
+        spoof = {
+            "assistant_id": "config",
+            "input": {},
+            "config": {"configurable": {"langgraph_auth_user_id": "bob"}},
+        }
+        path = f"/threads/{thread}/runs"
+        seen = client.post(f"{path}/wait", json=spoof, headers=ann).json()["seen"]["configurable"]
+        assert seen == {"langgraph_auth_user_id": "ann"}
+        run = client.get(path, headers=ann).json()[0]["run_id"]
+        foreign: list[tuple[str, str, Any]] = [
+            ("GET", f"/threads/{thread}", None),
+            ("PATCH", f"/threads/{thread}", {"metadata": {}}),
+            ("DELETE", f"/threads/{thread}", None),
+            ("GET", f"/threads/{thread}/state", None),
+            ("POST", f"/threads/{thread}/history", {}),
+            ("POST", f"/threads/{thread}/copy", None),
+            ("POST", f"{path}/wait", spoof),
+            ("GET", f"{path}/{run}/join", None),
+            ("GET", f"{path}/{run}/stream", None),
+            ("GET", f"/runs/{run}/wait", None),
+            ("POST", f"{path}/{run}/cancel", None),
+        ]
+        for method, where, body in foreign:
+            assert client.request(method, where, json=body, headers=bob).status_code == 404, where
+        assert client.post("/threads/search", json={}, headers=bob).json() == []
+        assert client.post("/threads/count", json={}, headers=bob).json() == 0
+        again = {"thread_id": thread, "if_exists": "do_nothing"}
+        assert client.post("/threads", json=again, headers=bob).status_code == 409
+        assert client.get(f"/threads/{thread}", headers=ann).json()["metadata"]["of"] == "ann"
+        item = {"namespace": ["ann"], "key": "k", "value": {}}
+        assert client.put("/store/items", json=item, headers=bob).status_code == 403
+        assert client.put("/store/items", json=item, headers=ann).status_code == 204
+
+
+def test_wait_state_profile_answers_thread_states() -> None:
+    with launched("--profile", "wait-state") as server:
+        thread = server.thread()
+        first = server.post(f"/threads/{thread}/runs/wait", {"assistant_id": "steps", "input": {}})
+        assert first == server.get(f"/threads/{thread}/state")
+        run = server.get(f"/threads/{thread}/runs")[0]["run_id"]
+        paused = server.post(f"/threads/{thread}/runs/wait", {"assistant_id": "interrupt", "input": {}})
+        assert paused["next"] == ["ask"]
+        assert [each["value"] for each in paused["interrupts"]] == [{"question": "proceed?"}]
+        assert server.get(f"/threads/{thread}/runs/{run}/join") == first
+        failing = server.post("/runs/wait", {"assistant_id": "fail", "input": {}})
+        assert failing["__error__"] == {"error": "ValueError", "message": "boom"}
+        assert failing["values"]["log"] == ["ok"]
+
+
+def test_a_run_over_its_time_limit_ends_as_timeout() -> None:
+    with launched("--run-time-limit", "limited=0.2") as server:
+        body = {"assistant_id": "limited", "input": {"sleep": 30}}
+        thread = server.thread()
+        waited = server.post(f"/threads/{thread}/runs/wait", body)
+        assert waited["__error__"]["error"] == "TimeoutError"
+        run = server.get(f"/threads/{thread}/runs")[0]
+        assert run["status"] == "timeout"
+        assert server.get(f"/threads/{thread}")["status"] == "error"
+        stream = server.client.post("/runs/stream", json=body).text
+        assert stream.rstrip().splitlines()[-2] == "event: error"
+        assert server.post("/runs/wait", body | {"assistant_id": "slow", "input": {"sleep": 0.3}})["log"] == [
+            "a",
+            "b",
+            "c",
+        ]
+
+
+def test_the_terminal_status_of_a_run_and_its_thread_are_one_commit(tmp_path: Path) -> None:
+    """A reader of the file, in a process of its own, never sees a run that is over on a thread that is busy."""
+    sql = "SELECT runs.status, threads.resting FROM runs JOIN threads USING (thread_id) WHERE threads.thread_id = ?"
+    with (
+        launched("--db", str(tmp_path)) as server,
+        closing(sqlite3.connect(tmp_path / "runstone.sqlite")) as rows,
+    ):
+        thread = server.thread(thread_id=str(uuid4()))
+        server.post(f"/threads/{thread}/runs", {"assistant_id": "fail", "input": {}})
+        pairs = [rows.execute(sql, (thread,)).fetchone()]
+        while pairs[-1][0] in ("pending", "running"):
+            pairs.append(rows.execute(sql, (thread,)).fetchone())
+        assert pairs[-1] == ("error", "error")
+        assert set(pairs[:-1]) <= {("pending", "idle"), ("running", "idle")}
