@@ -13,8 +13,6 @@ from runstone.suite import (
     Blocked,
     Exchange,
     Trace,
-    by_threaded_entry_point,
-    canonical,
     first_difference,
     requirement,
     scenario,
@@ -25,6 +23,7 @@ from runstone.suite import (
 QUESTION = {"text": "open the valve?", "choices": ["yes", "no"]}
 FALSY: dict[str, Any] = {"false": False, "zero": 0, "empty_text": "", "empty_list": []}
 SIDES = ("left", "right")
+CASES = (*THREADED_ENTRY_POINTS, "parallel", "sequence")
 # What `interrupt` asks, and the nodes that are next, by its variant.
 ASKED: dict[str, tuple[list[dict[str, Any]], list[str]]] = {
     "single": ([{"question": QUESTION}], ["ask"]),
@@ -35,7 +34,7 @@ ASKED: dict[str, tuple[list[dict[str, Any]], list[str]]] = {
 
 @scenario
 async def asked_and_answered(api: Api) -> None:
-    """`interrupt` asks once; the answer is given by each entry point, and once more when none is wanted."""
+    """`interrupt` asks once, and the answer is given by each entry point."""
 
     async def turn(part: Api, entry_point: str) -> None:
         thread = await part.create_thread()
@@ -43,10 +42,6 @@ async def asked_and_answered(api: Api) -> None:
         await _read(part, thread, "asked")
         await part.turn(entry_point, thread, "interrupt", command={"resume": "yes"})
         await _read(part, thread, "answered")
-        run = await part.runs(thread)
-        part.note(statuses=[each.get("status") for each in run.array if isinstance(each, dict)])
-        await part.wait(thread, "interrupt", command={"resume": "again"}, label="unasked")
-        await _read(part, thread, "unasked_state")
 
     await api.each(THREADED_ENTRY_POINTS, turn)
 
@@ -84,12 +79,18 @@ async def answered_with_nothing(api: Api) -> None:
 
 
 @scenario
-async def resumed_without_a_run(api: Api) -> None:
-    """A resume comes to a thread that never ran."""
-    thread = await api.create_thread()
-    await _read(api, thread, "answered")
-    await api.wait(thread, "interrupt", command={"resume": "yes"}, label="unasked")
-    await _read(api, thread, "unasked_state")
+async def answered_unasked(api: Api) -> None:
+    """A resume comes to a thread whose run has ended, and to one that never ran."""
+
+    async def turn(part: Api, thread_is: str) -> None:
+        thread = await part.create_thread()
+        if thread_is == "finished":
+            await part.wait(thread, "steps", {"note": "no question"})
+        await _read(part, thread, "state_before")
+        await part.wait(thread, "steps", command={"resume": "yes"}, label="resume")
+        await _read(part, thread, "state_after")
+
+    await api.each(["finished", "fresh"], turn)
 
 
 async def _read(part: Api, thread: str, label: str) -> Exchange:
@@ -104,3 +105,100 @@ def _identified(state: Exchange) -> list[dict[str, Any]]:
     if len({each["id"] for each in found if isinstance(each.get("id"), str)}) != len(SIDES):
         raise Blocked(f"{state.where} gives no id of its own for each of two interrupts: {shown(found)}")
     return found
+
+
+@requirement("INT-DYN-001")
+@pytest.mark.parametrize("case", CASES)
+def test_state_tells_of_the_interrupt(asked: dict[str, Trace], case: str) -> None:
+    state = asked[case].asked
+    questions, nodes = ASKED.get(case, ASKED["single"])
+    values = [resolve(each, "/value") for each in _pending(state)]
+    assert sorted(values, key=shown) == sorted(questions, key=shown)
+    assert sorted(some(resolve(state.object, "/next") or [], "next node")) == nodes
+
+
+@requirement("INT-DYN-002")
+@pytest.mark.parametrize("case", CASES)
+def test_state_lists_the_same_interrupts(asked: dict[str, Trace], case: str) -> None:
+    state = asked[case].asked
+    listed = state.object.get("interrupts")
+    assert isinstance(listed, list), f"wanted a member `interrupts` that is a list, got {shown(listed)}"
+    told = _pending(state)
+    assert sorted(listed, key=shown) == sorted(told, key=shown)
+
+
+@requirement("INT-DYN-003")
+@pytest.mark.parametrize("case", [*THREADED_ENTRY_POINTS, "sequence"])
+def test_answer_reaches_the_node(asked: dict[str, Trace], case: str) -> None:
+    answered = asked[case].answered.object
+    assert resolve(answered, "/values/answer") == (["one", "two"] if case == "sequence" else "yes")
+    assert resolve(answered, "/next") == []
+    assert _log(asked[case].answered)[-1:] == ["after"]
+
+
+@requirement("INT-DYN-004")
+def test_each_gets_its_own_answer(asked_more_than_once: Trace) -> None:
+    answered = asked_more_than_once.part("parallel").answered
+    assert resolve(answered.object, "/values/answers") == {side: f"to the {side}" for side in SIDES}
+    assert _log(answered)[-1:] == ["after"]
+
+
+@requirement("INT-DYN-005")
+@pytest.mark.parametrize("case", FALSY)
+def test_falsy_answer_is_delivered(answered_with_nothing: Trace, case: str) -> None:
+    turn = answered_with_nothing.part(case)
+    assert _pending(turn.asked)
+    values = resolve(turn.answered.object, "/values")
+    wanted = {"answer": FALSY[case], "log": ["before", "ask", "after"]}
+    got = (
+        {key: value for key, value in values.items() if key in wanted} if isinstance(values, dict) else values
+    )
+    difference = first_difference(got, wanted)  # unlike `==` it tells 0 from false
+    assert difference is None, f"got {difference}"
+
+
+@requirement("INT-DYN-006")
+@pytest.mark.parametrize("thread_is", ["finished", "fresh"])
+def test_unasked_answer_changes_nothing(answered_unasked: Trace, thread_is: str) -> None:
+    assert _log(answered_unasked.part("finished").state_before) == ["s1", "s2", "s3"]
+    turn = answered_unasked.part(thread_is)
+    assert turn.resume.complete, f"the resume did not end: {turn.resume.failure}"
+    assert 200 <= turn.resume.status < 500, f"wanted a 2xx or a 4xx, got {turn.resume.status}"
+    assert resolve(turn.state_after.object, "/next") == resolve(turn.state_before.object, "/next")
+    assert _written(turn.state_after) == _written(turn.state_before)
+
+
+@requirement("INT-DYN-007")
+@pytest.mark.parametrize("case", CASES)
+def test_finished_nodes_are_not_run_again(asked: dict[str, Trace], case: str) -> None:
+    _, nodes = ASKED.get(case, ASKED["single"])
+    assert _log(asked[case].asked) == ["before"]
+    log = _log(asked[case].answered)
+    assert [log[:1], sorted(log[1:-1]), log[-1:]] == [["before"], nodes, ["after"]]
+
+
+@pytest.fixture
+def asked(asked_and_answered: Trace, asked_more_than_once: Trace) -> dict[str, Trace]:
+    """The turns by case: one question by each entry point, and several by wait."""
+    single = {each: asked_and_answered.part(each) for each in THREADED_ENTRY_POINTS}
+    return single | {each: asked_more_than_once.part(each) for each in ("parallel", "sequence")}
+
+
+def _pending(state: Exchange) -> list[dict[str, Any]]:
+    """The interrupts of the state's tasks, at least one. Raises Missing for none."""
+    tasks = resolve(state.object, "/tasks")
+    lists = [resolve(task, "/interrupts") for task in tasks] if isinstance(tasks, list) else []
+    found = [each for told in lists if isinstance(told, list) for each in told if isinstance(each, dict)]
+    return some(found, f"interrupt in the tasks of {state.where}")
+
+
+def _log(state: Exchange) -> list[Any]:
+    """The nodes that were executed."""
+    log = resolve(state.object, "/values/log")
+    return log if isinstance(log, list) else []
+
+
+def _written(state: Exchange) -> dict[str, Any]:
+    """The values that hold something: a key that was never written may be left out, or be empty."""
+    values = resolve(state.object, "/values")
+    return {key: value for key, value in values.items() if value} if isinstance(values, dict) else {}

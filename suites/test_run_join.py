@@ -86,7 +86,7 @@ async def hung_up_joins(api: Api) -> None:
 
 
 async def _hang_up(part: Api, choice: str) -> None:
-    cancel = {"cancel": True, "leave": OMIT}[choice]
+    cancel = True if choice == "cancel" else OMIT
     for patience in PATIENCE_S:
         hang_up_after = patience + 0.5 * part.limits.turn_s
         # A server may notice the hang-up at its next keep-alive only: 5 s on the slowest known.

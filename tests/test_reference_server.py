@@ -270,8 +270,8 @@ def test_a_run_over_its_time_limit_ends_as_timeout() -> None:
 
 
 def test_the_terminal_status_of_a_run_and_its_thread_are_one_commit(tmp_path: Path) -> None:
-    """A reader of the file, in a process of its own, never sees a run that is over on a thread that is busy."""
-    sql = "SELECT runs.status, threads.resting FROM runs JOIN threads USING (thread_id) WHERE threads.thread_id = ?"
+    """Another reader of the file never sees a run that is over on a thread that has not settled."""
+    sql = "SELECT runs.status, resting FROM runs JOIN threads USING (thread_id) WHERE thread_id = ?"
     with (
         launched("--db", str(tmp_path)) as server,
         closing(sqlite3.connect(tmp_path / "runstone.sqlite")) as rows,

@@ -31,7 +31,7 @@ class Difference:
     right: Any
 
     def __str__(self) -> str:
-        return f"at {self.path or 'the root'}: {shown(self.left)} instead of {shown(self.right)}"
+        return f"at {self.path or 'the root'}: got {shown(self.left)}, wanted {shown(self.right)}"
 
 
 class Absent:

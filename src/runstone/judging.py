@@ -193,7 +193,7 @@ class Judging:
         """Say `wanted …, got …` and, for documents, where they first differ."""
         if op == "==" and isinstance(left, (dict, list)) and isinstance(right, type(left)):
             difference = first_difference(left, right)
-            return None if difference is None else [f"got {difference}"]
+            return None if difference is None else [str(difference)]
         words = {
             "==": "wanted",
             "!=": "wanted anything but",
@@ -416,7 +416,7 @@ def _assertion_text(error: AssertionError) -> str:
     """The assertion's own message; of pytest's explanation only its first line."""
     text = str(error).strip() or "the promise was broken"
     first, _, rest = text.partition("\n")
-    if first.startswith("assert ") and rest and "wanted" not in first and "got" not in first:
+    if first.startswith("assert ") and rest and "wanted" not in first:
         first = f"{first} {rest.splitlines()[0].strip()}"
     return excerpt(first.removeprefix("assert "), _REASON)
 

@@ -182,7 +182,7 @@ def _asked_modes(call: Call) -> list[str]:
                 asked.extend(map(str, json.loads(value)))
             except ValueError:
                 raise Invalid("stream_mode is neither a mode nor a JSON array of modes") from None
-        else:
+        elif value:  # the Python SDK sends it empty when it asks for all
             asked.append(value)
     if unknown := sorted(set(asked) - set(get_args(StreamMode))):
         raise Invalid(f"unknown stream_mode: {', '.join(unknown)[:80]}")

@@ -154,7 +154,7 @@ async def history(call: Call) -> Response:
 
 
 async def _history(call: Call, body: HistoryBody) -> Response:
-    thread = _thread(call)
+    thread, before = _thread(call), _checkpoint_id(body.before)
     graph = call.runtime.graph_of(thread)
     if graph is None:
         return answer([])
@@ -162,7 +162,7 @@ async def _history(call: Call, body: HistoryBody) -> Response:
         graph,
         thread.thread_id,
         limit=body.limit,
-        before=_checkpoint_id(body.before),
+        before=before,
         metadata=body.metadata,
         at=body.checkpoint,
     )

@@ -9,6 +9,7 @@ from runstone.reference.runs import StoredEvent
 
 # Proxies and clients commonly give up after 15 to 60 s of silence; official servers speak every 5 s.
 SIGN_OF_LIFE_AFTER = 5.0
+_SEPARATORS = [(mark.encode(), b"\\u%04x" % ord(mark)) for mark in "\x85\u2028\u2029"]
 
 
 class Channel:
@@ -100,9 +101,15 @@ async def _stream(
 
 
 def sse(event: StoredEvent) -> bytes:
-    """One event as text/event-stream. JSON holds no line ends, so its data is one line."""
+    """One event as text/event-stream. JSON holds no line ends, so its data is one line.
+
+    Not even for clients that take Unicode's line separators for line ends, as httpx's `iter_lines` does.
+    """
+    data = event.data
+    for separator, escaped in _SEPARATORS:
+        data = data.replace(separator, escaped)
     number = b"" if event.number is None else b"id: %d\n" % event.number
-    return b"%sevent: %s\ndata: %s\n\n" % (number, event.name.encode(), event.data)
+    return b"%sevent: %s\ndata: %s\n\n" % (number, event.name.encode(), data)
 
 
 def _wanted(name: str, modes: Collection[str]) -> bool:

