@@ -47,6 +47,7 @@ async def unserialisable_update(api: Api) -> None:
     """A node writes a value that no serialiser can carry; then its thread is read and searched for."""
     mark = new_id()
     thread = await api.create_thread(metadata={"mark": mark})
+    await api.wait(thread, "bad_update", {"kind": "ok"}, label="wait before")
     await api.thread(thread, label="thread before")
     await api.state(thread, label="state before")
     await api.search_threads(metadata={"mark": mark}, limit=10, label="search before")
@@ -94,23 +95,32 @@ def test_future_is_not_left_in_the_state(unresolved_update: Trace) -> None:
 
 @requirement("BAD-003")
 @pytest.mark.parametrize("reading", ["thread", "state", "search"])
-def test_thread_can_still_be_read(unserialisable_update: Trace, reading: str) -> None:
+def test_thread_can_still_be_read(unserialisable_update: Trace, reading: str, profile: Profile) -> None:
+    _demand_update(unserialisable_update.only("wait before"), profile)
     before = unserialisable_update.only(f"{reading} before").ok
     if not (before.array if reading == "search" else before.object):
         raise Missing(f"{before.where} answered nothing even before the bad update")
-    assert unserialisable_update.wait.answered
+    assert unserialisable_update.wait.complete, "wanted an answer of the run, got none"
     after = unserialisable_update.only(f"{reading} after")
     assert after.status < 500, f"wanted a status below 500, got {after.status}"
     assert after.complete, f"wanted an answer to its end, got {after.failure}"
 
 
 @requirement("BAD-004")
-def test_unserialisable_value_is_an_error(unserialisable_update: Trace) -> None:
+def test_unserialisable_value_is_an_error(unserialisable_update: Trace, profile: Profile) -> None:
+    _demand_update(unserialisable_update.only("wait before"), profile)
     answer = unserialisable_update.wait
     assert answer.text.strip() not in ["", "{}", "null"], (
         f"wanted an error, got {answer.status} and an empty body"
     )
     assert unserialisable_update.last("poll").object.get("status") == "error"
+
+
+def _demand_update(answer: Exchange, profile: Profile) -> None:
+    """Raise Missing when not even an update in order was made: nothing was then written, good or bad."""
+    values = profile.wait.values_in(answer.object)
+    if values != {"log": ["bad"], "kind": "ok", "value": "fine"}:
+        raise Missing(f"{answer.where}, an update in order, gave {shown(answer.json)}")
 
 
 def _error_told(result: Exchange, entry_point: str, profile: Profile) -> dict[str, Any]:

@@ -62,9 +62,9 @@ CHOICES = [
 TRACE_OF_A_SERVER = re.compile(
     r"Traceback \(most recent call last\)"
     r'|File "[^"]+", line \d+'  # Python
-    r"|\bat [^\n]*[(/][^\n()]*:\d+:\d+"  # JavaScript
-    r"|(?:/[\w.@+-]+){2,}\.(?:py|pyc|js|mjs|cjs|ts|mts|so)\b"  # a path that ends in a source file
-    r"|\b[A-Za-z]:\\\\?\w"
+    r"|\bat [^\n]*\.[cm]?[jt]s:\d+:\d+"  # JavaScript
+    r"|(?<![\w/.:])(?:/[\w.@+-]+)+\.(?:py|[cm]?[jt]s)\b"  # a path, but not the one of a URL
+    r"|\b[A-Za-z]:\\\\\w+\\\\"  # a path of Windows, its backslashes as JSON writes them
 )
 
 
@@ -186,7 +186,7 @@ def test_error_is_json_with_a_detail(
 ) -> None:
     kinds = _kinds(odd_requests, misformed_ids, misformed_bodies, runs_without_form)
     answer = _refusal(kinds[kind][-1])
-    assert answer.headers.get("content-type", "").partition(";")[0] == "application/json"
+    assert answer.headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
     detail = answer.json.get("detail") if isinstance(answer.json, dict) else None
     told = isinstance(detail, str) and bool(detail.strip())
     assert told, f"wanted a text under `detail`, got {shown(answer.json)}"

@@ -62,12 +62,6 @@ def streams(
     ]
 
 
-@pytest.fixture
-def events(streams: list[Exchange]) -> list[tuple[Exchange, Event]]:
-    """Every event of these streams; each of them carries some."""
-    return [(stream, event) for stream in streams for event in stream.stream]
-
-
 @requirement("SSE-001")
 @pytest.mark.parametrize("route", ["stream", "stateless_stream", "join_stream"])
 def test_content_type(success: Trace, joined_event_stream: Trace, route: str) -> None:
@@ -75,19 +69,19 @@ def test_content_type(success: Trace, joined_event_stream: Trace, route: str) ->
     answer = (joined_event_stream.join_stream if joined else success.part(route).result).ok
     kind = answer.headers.get("content-type", "nothing").partition(";")[0].strip().lower()
     assert kind == "text/event-stream"
-    assert some(answer.events, "event in the stream")
+    assert answer.named("values")
 
 
 @requirement("SSE-002")
 def test_lines_are_fields_or_comments(streams: list[Exchange]) -> None:
     for stream in streams:
-        assert stream.stream
+        assert stream.named("values")
         assert list(stream.malformed_lines) == []
 
 
 @requirement("SSE-003")
-def test_events_have_a_name_and_json(events: list[tuple[Exchange, Event]]) -> None:
-    for stream, event in events:
+def test_events_have_a_name_and_json(streams: list[Exchange]) -> None:
+    for stream, event in _events(streams):
         assert event.event != "", f"an event without a name in {stream.where}: {event.data[:80]}"
         assert event.data == "" or _is_json(event.data), (
             f"wanted one JSON document in event {event.event!r} of {stream.where}, got {event.data[:80]}"
@@ -95,8 +89,8 @@ def test_events_have_a_name_and_json(events: list[tuple[Exchange, Event]]) -> No
 
 
 @requirement("SSE-004")
-def test_data_stands_on_one_line(events: list[tuple[Exchange, Event]]) -> None:
-    for stream, event in events:
+def test_data_stands_on_one_line(streams: list[Exchange]) -> None:
+    for stream, event in _events(streams):
         assert event.data_lines <= 1, (
             f"wanted one data line, got {event.data_lines} in event {event.event!r} of {stream.where}"
         )
@@ -117,7 +111,7 @@ def test_silence_is_filled_with_comments(silence_by_stream: Trace) -> None:
 @requirement("SSE-006")
 def test_comments_stand_between_events(streams: list[Exchange], silence_by_stream: Trace) -> None:
     for stream in [*streams, silence_by_stream.result]:
-        assert stream.stream
+        assert stream.named("values")
         inside = [comment.text for comment in stream.comments if comment.inside]
         assert inside == []
 
@@ -127,7 +121,7 @@ def test_comments_stand_between_events(streams: list[Exchange], silence_by_strea
 def test_headers_forbid_caching_and_buffering(streams: list[Exchange], header: str) -> None:
     wanted = {"cache-control": {"no-store", "no-cache"}, "x-accel-buffering": {"no"}}[header]
     for stream in streams:
-        assert stream.stream
+        assert stream.named("values")
         value = stream.headers.get(header, "nothing")
         found = {word.strip().lower() for word in value.split(",")}
         assert found & wanted, f"wanted {header}: {' or '.join(sorted(wanted))}, got {value}"
@@ -153,6 +147,11 @@ def test_text_arrives_as_it_was_sent(echoed_text: Trace) -> None:
     with_nul = echoed_text.part("with_nul").stream
     assert with_nul.answered, "wanted any answer to a text with a NUL, got none"
     assert "\x00" not in turn.stream.content + with_nul.content, "a NUL character stands in the stream"
+
+
+def _events(streams: list[Exchange]) -> list[tuple[Exchange, Event]]:
+    """Every event, with its stream; each stream tells of the state at least once."""
+    return [(stream, event) for stream in streams if stream.named("values") for event in stream.stream]
 
 
 def _is_json(text: str) -> bool:

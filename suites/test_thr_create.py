@@ -93,6 +93,9 @@ def test_thread_is_whole_wherever_it_is_answered(answer: str, threads_created: T
 
 @requirement("THR-CREATE-003")
 def test_new_thread_is_idle(threads_created: Trace) -> None:
+    own = threads_created.note("own")
+    if str(threads_created.given_read.object.get("thread_id")).lower() != own:
+        raise Missing(f"{threads_created.given_read.where} answered another thread")
     for label in ("empty", "empty_read", "given_read"):
         assert threads_created.only(label).object.get("status") == "idle"
 
@@ -114,6 +117,8 @@ def test_second_creation_conflicts(if_exists: str, threads_created: Trace) -> No
 @requirement("THR-CREATE-006")
 def test_second_creation_answers_the_thread_as_it_was(threads_created: Trace) -> None:
     was = _thread_in(threads_created.given_read)
+    if not isinstance(was["metadata"], dict) or was["metadata"].get("owner") != METADATA["owner"]:
+        raise Missing(f"{threads_created.given_read.where} shows no metadata that could stay as it was")
     assert threads_created.do_nothing.status == 200
     assert _thread_in(threads_created.do_nothing) == was
     assert _thread_in(threads_created.read_after) == was

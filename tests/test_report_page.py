@@ -396,7 +396,7 @@ def test_a_capability_says_what_follows() -> None:
     assert consequence(Capability(declared=False, probed=True)) == "judged, because found"
 
 
-def test_a_cell_finds_the_case_with_its_reason_before_one_with_its_name(report: Report) -> None:
+def test_a_cell_leads_to_the_requirement_that_decided_it(report: Report) -> None:
     assert cell_target(report, "error", "stateless_wait") == "PARITY-005"
     assert cell_target(report, "success", "background") == "PARITY-001"
-    assert cell_target(report, "success", "stateless_wait") == ""
+    assert cell_target(report, "success", "by pigeon") == ""

@@ -74,9 +74,14 @@ class Api:
         return self._recorder.limits
 
     def note(self, **facts: Any) -> None:
-        """Keep what the scenario knows and the wire does not say, for judges: `trace.note(key)`."""
+        """Keep what the scenario knows and the wire does not say, for judges: `trace.note(key)`.
+
+        Raises TypeError for what is no JSON.
+        """
         prefix = f"{self._part}." if self._part else ""
-        self._story.notes.update({prefix + key: value for key, value in facts.items()})
+        # As evidence will hold them: plain JSON, copied, and well-formed whatever a target put into an id.
+        text = jsonlib.dumps(facts, ensure_ascii=False).encode("utf-8", "replace")
+        self._story.notes.update({prefix + key: value for key, value in jsonlib.loads(text).items()})
 
     async def each(self, names: Iterable[str], drive: Callable[[Api, str], Awaitable[object]]) -> None:
         """Run `drive(api, name)` for every name at once, each as a part of its own: `trace.part(name)`."""
@@ -109,6 +114,7 @@ class Api:
             )
             headers.setdefault("content-type", "application/json")
         pairs = params.items() if isinstance(params, Mapping) else params
+        path = _well_formed(path)
         self._story.sent += 1
         request = Request(
             scenario=self._story.scenario,
@@ -427,7 +433,12 @@ def _given(body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _query_text(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return str(value).lower() if isinstance(value, bool) else _well_formed(str(value))
+
+
+def _well_formed(text: str) -> str:
+    """Without lone surrogates, which an id that a target made up may hold and no request can carry."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _id_in(exchange: Exchange, key: str) -> str:

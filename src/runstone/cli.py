@@ -6,7 +6,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Literal, NoReturn, ParamSpec, TypeVar
 
@@ -18,7 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 import runstone
 from runstone import evidence, recipes, report, retrieval
-from runstone.contracts import Profile, load_catalogue, load_profile
+from runstone.contracts import load_catalogue, load_profile
 from runstone.errors import RunstoneError, UsageError
 from runstone.judging import judge
 from runstone.locations import locate
@@ -106,44 +106,49 @@ def check(
     chosen = load_profile(profile or "langgraph")
     headers = _headers(header)
     name = target or os.environ.get("RUNSTONE_TARGET") or "embedded"
-    with _reachable(name, chosen, headers) as (server, own_waivers):
-        settings = Settings(
-            profile=chosen,
-            target=server,
-            out=out or Path("reports/out") / server.name.replace(":", "-"),
-            concurrency=concurrency,
-            budget_s=budget,
-            quick=quick,
-            fail_on="should" if fail_on == "should" else "must",
-            areas=area,
-            select=select,
-            waivers=waivers or own_waivers,
-        )
-        with _progress() as progress:
-            found = judge(Session(settings, progress))
+    recipe = None if _is_address(name) else recipes.load(name)
+    server = _addressed(name) if recipe is None else recipe.target("")
+    declared = {**chosen.capabilities, **server.declared}
+    settings = Settings(
+        profile=chosen,
+        target=msgspec.structs.replace(server, headers={**server.headers, **headers}, declared=declared),
+        out=out or Path("reports/out") / server.name.replace(":", "-"),
+        concurrency=concurrency,
+        budget_s=budget,
+        quick=quick,
+        fail_on="should" if fail_on == "should" else "must",
+        areas=area,
+        select=select,
+        waivers=waivers or _waivers_of(server.name),
+    )
+    with _progress() as progress:
+        session = Session(settings, progress)  # says what is wrong with the call before anything is started
+        with nullcontext() if recipe is None else _started(recipe, session):
+            found = judge(session)
     return _show(found, settings.out)
+
+
+def _is_address(name: str) -> bool:
+    return "://" in name or (name not in recipes.names() and (":" in name or "/" in name))
+
+
+def _addressed(address: str) -> Target:
+    url = checked_url(address)
+    return Target(name=url.split("://", 1)[1].replace("/", "-"), url=url)
+
+
+@contextmanager
+def _started(recipe: recipes.Recipe, session: Session) -> Iterator[None]:
+    """The recipe's server, up for the time of the block, as the session's target."""
+    profile = session.settings.profile.name
+    takes_profile = recipe.profile_option and profile != "langgraph"
+    with recipes.running(recipe, options=[recipe.profile_option, profile] if takes_profile else []) as server:
+        session.found_at(server.url)
+        yield
 
 
 def _headers(lines: Sequence[str]) -> dict[str, str]:
     return parsed_headers([*os.environ.get("RUNSTONE_HEADERS", "").splitlines(), *lines])
-
-
-@contextmanager
-def _reachable(name: str, profile: Profile, headers: dict[str, str]) -> Iterator[tuple[Target, Path | None]]:
-    """The target behind a URL, or behind a recipe, which is started for the time of the block."""
-    if "://" in name or (name not in recipes.names() and (":" in name or "/" in name)):
-        url = checked_url(name)
-        label = url.split("://", 1)[1].replace("/", "-")
-        yield Target(name=label, url=url, headers=headers, declared=dict(profile.capabilities)), None
-        return
-    recipe = recipes.load(name)
-    takes_profile = recipe.profile_option and profile.name != "langgraph"
-    with recipes.running(
-        recipe, options=[recipe.profile_option, profile.name] if takes_profile else []
-    ) as server:
-        target = recipe.target(server.url)
-        declared = {**profile.capabilities, **target.declared}
-        yield msgspec.structs.replace(target, headers=headers, declared=declared), _waivers_of(recipe.name)
 
 
 @cli.command(name="judge")

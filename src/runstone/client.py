@@ -7,11 +7,12 @@ with its `failure`. Secrets are replaced by their exact value before anything is
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import httpx
 import msgspec
@@ -24,6 +25,7 @@ _SHORTEST_SECRET = (
     6  # a shorter header value is a word that bodies hold anyway; it is hidden in requests only
 )
 _RESET = (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError)
+_CONNECTING = "connection.connect_tcp.started"  # httpcore's name for it in its trace
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,8 +90,9 @@ class Redactor:
 class _Answer:
     """What has arrived so far of one response."""
 
-    def __init__(self, cap: int) -> None:
+    def __init__(self, cap: int, most_events: int) -> None:
         self.cap = cap
+        self.most_events = most_events
         self.response: httpx.Response | None = None
         self.headers_after: float | None = None
         self.body = bytearray()
@@ -99,15 +102,25 @@ class _Answer:
         self.failure: str | None = None
         self.closed_by_client = False
         self.retried = False
+        self.connected = False  # on a fresh connection, not on one kept alive
+
+    async def note_step(self, step: str, _details: Mapping[str, Any]) -> None:
+        """Told by httpcore of every step of the request."""
+        self.connected = self.connected or step == _CONNECTING
 
     def take(self, chunk: bytes, at: float) -> None:
         room = self.cap - len(self.body)
         self.truncated = len(chunk) > room
         kept = chunk[:room]
         self.body += kept
-        self.chunks.append((round(at, 4), len(kept)))
+        at = round(at, 4)
+        if self.chunks and self.chunks[-1][0] == at:  # a body in chunks of one byte shall not fill the memory
+            self.chunks[-1] = (at, self.chunks[-1][1] + len(kept))
+        else:
+            self.chunks.append((at, len(kept)))
         if self.reader is not None:
-            self.reader.feed(kept, round(at, 4))
+            self.reader.feed(kept, at)
+            self.truncated = self.truncated or self.reader.count > self.most_events
 
 
 class Recorder:
@@ -120,12 +133,9 @@ class Recorder:
         self._redactor = Redactor(headers)
         self._began = time.monotonic()
         self._kept_bytes = 0
-        self._client = httpx.AsyncClient(
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=64, keepalive_expiry=4.0),
-            timeout=None,  # noqa: S113 - every request runs under its own wall-clock deadline
-            follow_redirects=False,
-            trust_env=False,
-        )
+        trusted = httpx.create_ssl_context(trust_env=False)  # dear to build; both clients share it
+        self._client = _client(trusted, kept_alive=64)
+        self._unpooled = _client(trusted, kept_alive=0)
 
     async def __aenter__(self) -> Self:
         return self
@@ -134,6 +144,7 @@ class Recorder:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._client.aclose()
+        await self._unpooled.aclose()
 
     @property
     def clock(self) -> float:
@@ -148,7 +159,8 @@ class Recorder:
         `opened` is given what is known as soon as the headers have arrived (or never will).
         """
         crowded = self._kept_bytes > self.limits.session_bytes
-        answer = _Answer(self.limits.crowded_bytes if crowded else self.limits.body_bytes)
+        cap = self.limits.crowded_bytes if crowded else self.limits.body_bytes
+        answer = _Answer(cap, self.limits.events)
         sent_at = self.clock
         try:
             await self._converse(request, answer, sent_at, opened)
@@ -184,7 +196,7 @@ class Recorder:
                 answer.failure = f"not finished within {request.deadline:.1f} s"
         except httpx.ConnectTimeout:
             answer.failure = f"no connection within {self.limits.connect_s:.1f} s"
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             answer.failure = f"{type(error).__name__}: {error}".removesuffix(": ")
 
     async def _read_body(
@@ -203,25 +215,35 @@ class Recorder:
     async def _responding(self, request: Request, answer: _Answer) -> AsyncIterator[httpx.Response]:
         """Send; once more on a fresh connection if a kept-alive one was reset before any response."""
         try:
-            response = await self._client.send(self._built(request), stream=True)
+            response = await self._client.send(self._built(request, answer), stream=True)
         except _RESET:
+            if answer.connected:
+                raise
             answer.retried = True
-            response = await self._client.send(self._built(request), stream=True)
+            response = await self._unpooled.send(self._built(request, answer), stream=True)
         try:
             yield response
         finally:
             await response.aclose()
 
-    def _built(self, request: Request) -> httpx.Request:
+    def _built(self, request: Request, answer: _Answer) -> httpx.Request:
         headers = {"accept-encoding": "identity", **self._headers, **dict(request.headers)}
+        encoded = [(name.encode(), value.encode("utf-8", "replace")) for name, value in headers.items()]
         return self._client.build_request(
             request.method,
             self._url + request.path,
             params=list(request.params) or None,
-            headers=headers,
+            headers=encoded,
             content=request.content,
             timeout=httpx.Timeout(None, connect=self.limits.connect_s),
+            extensions={"trace": answer.note_step},
         )
+
+    def _url_of(self, request: Request) -> str:
+        try:
+            return str(httpx.URL(self._url + request.path, params=list(request.params) or None))
+        except httpx.InvalidURL:  # an id that a target made up holds what no URL can
+            return self._url + request.path
 
     def _exchange(self, request: Request, answer: _Answer, sent_at: float) -> Exchange:
         response, reader = answer.response, answer.reader
@@ -230,14 +252,13 @@ class Recorder:
         text = self._redactor.text
         if reader is not None and not (answer.failure or answer.closed_by_client or answer.truncated):
             reader.close()
-        url = str(httpx.URL(self._url + request.path, params=list(request.params) or None))
         return Exchange(
             scenario=request.scenario,
             part=request.part,
             number=request.number,
             label=request.label,
             method=request.method,
-            url=text(url),
+            url=text(self._url_of(request)),
             sent_at=round(sent_at, 4),
             request_headers=self._redactor.headers((*request.headers, *self._headers.items())),
             request_body=None
@@ -255,10 +276,22 @@ class Recorder:
             events=() if reader is None else tuple(map(self._redactor.event, reader.events)),
             comments=() if reader is None else tuple(map(self._redactor.comment, reader.comments)),
             malformed_lines=() if reader is None else tuple(map(text, reader.malformed)),
-            failure=answer.failure,
+            failure=None if answer.failure is None else text(answer.failure),
             closed_by_client=answer.closed_by_client,
             retried=answer.retried,
         )
+
+
+def _client(trusted: ssl.SSLContext, *, kept_alive: int) -> httpx.AsyncClient:
+    return httpx.AsyncClient(
+        limits=httpx.Limits(
+            max_connections=None, max_keepalive_connections=kept_alive, keepalive_expiry=4.0
+        ),
+        timeout=None,  # noqa: S113 - every request runs under its own wall-clock deadline
+        follow_redirects=False,
+        trust_env=False,
+        verify=trusted,
+    )
 
 
 def _is_utf8(body: bytes) -> bool:

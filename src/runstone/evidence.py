@@ -58,30 +58,41 @@ class EvidenceWriter:
     def __init__(self, folder: Path, manifest: Manifest) -> None:
         self.folder = folder
         self.manifest = manifest
-        traces = folder / _TRACES
-        traces.mkdir(parents=True, exist_ok=True)
-        for stale in [*traces.glob("*.json"), *folder.glob(_MANIFEST)]:
-            stale.unlink()
         self._files: dict[str, str] = {}
-        self.save()
+        traces = folder / _TRACES
+        try:
+            traces.mkdir(parents=True, exist_ok=True)
+            for stale in [*folder.glob(_MANIFEST), *traces.glob("*.json"), *folder.rglob("*.tmp")]:
+                stale.unlink()
+            self.save()
+        except OSError as error:
+            raise EvidenceError(
+                f"cannot write evidence to {folder}: {error.strerror}; use --out DIR"
+            ) from None
 
     def add(self, trace: Trace) -> None:
-        """Write one trace."""
+        """Write one trace, and the manifest that vouches for it."""
         name = f"{_TRACES}/{trace.scenario}.json"
         content = msgspec.json.format(msgspec.json.encode(trace), indent=1)
-        (self.folder / name).write_bytes(content)
+        _replace(self.folder / name, content)
         self._files[name] = hashlib.sha256(content).hexdigest()
+        self.save()
 
     def save(self, **changes: object) -> Manifest:
         """Write the manifest, with these of its fields changed."""
         self.manifest = msgspec.structs.replace(
             self.manifest, files=dict(sorted(self._files.items())), **changes
         )
-        target = self.folder / _MANIFEST
-        fresh = target.with_suffix(".tmp")
-        fresh.write_bytes(msgspec.json.format(msgspec.json.encode(self.manifest), indent=2))
-        fresh.replace(target)
+        content = msgspec.json.format(msgspec.json.encode(self.manifest), indent=2)
+        _replace(self.folder / _MANIFEST, content)
         return self.manifest
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write beside the file and rename: a reader never sees half of it."""
+    fresh = path.with_suffix(".tmp")
+    fresh.write_bytes(content)
+    fresh.replace(path)
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -101,7 +112,7 @@ def read_manifest(folder: Path) -> Manifest:
                 "judge it with the Runstone that wrote it, or observe again"
             )
         return msgspec.json.decode(content, type=Manifest)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise EvidenceError(f"{path} is damaged ({error}); observe again") from None
 
 
@@ -113,7 +124,9 @@ def read(folder: Path) -> tuple[Manifest, dict[str, Trace]]:
     """The manifest and the traces by scenario. Raises EvidenceError for any file lost, added or altered."""
     manifest = read_manifest(folder)
     present = {f"{_TRACES}/{path.name}" for path in (folder / _TRACES).glob("*.json")}
-    for name in sorted(present - set(manifest.files)):
+    # A session that was killed may have written one trace more than its manifest knows: it is not read.
+    added = sorted(present - set(manifest.files)) if manifest.complete else ()
+    for name in added:
         raise EvidenceError(
             f"{folder / name} is not in the manifest: the evidence was altered; observe again"
         )
@@ -133,7 +146,7 @@ def read(folder: Path) -> tuple[Manifest, dict[str, Trace]]:
             )
         try:
             trace = decoder.decode(content)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise EvidenceError(f"{folder / name} is no trace ({error}); observe again") from None
         traces[trace.scenario] = trace
     return manifest, traces

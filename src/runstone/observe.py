@@ -12,10 +12,11 @@ import pytest
 
 from runstone.api import Api, Blocked, Story
 from runstone.client import Recorder
+from runstone.errors import RunstoneError
 from runstone.limits import Limits
 from runstone.selfcheck import Fitness, assess, self_check
 from runstone.target import Target
-from runstone.trace import Exchange, Missing, Trace
+from runstone.trace import Missing, Trace
 
 QUICK_S = 5.0  # `--quick` leaves out scenarios that must wait longer than this
 _DEAD_AFTER = 8  # exchanges in a row without any response: the target is gone, not slow
@@ -96,10 +97,13 @@ class Observer:
     ) -> Observation:
         """Check the target's fitness, then record the scenarios that `choose` picks for it.
 
-        Raises TargetError when the target does not answer or serves no fit conformance graphs.
+        Raises TargetError when the target does not answer or serves no fit conformance graphs,
+        SelfCheckBroken when Runstone's own check failed.
         """
         async with Recorder(self.target.url, self.target.headers, Limits()) as recorder:
             checked = await self._record(Scenario("self_check", self_check), recorder)
+            if checked.scenario in self._crashed:
+                raise SelfCheckBroken(f"the self-check itself failed: {self._crashed[checked.scenario]}")
             fitness = assess(checked)
             if insist_on_fitness:
                 fitness.insist(self.target)
@@ -161,17 +165,20 @@ class Observer:
 
     def _notice_silence(self, trace: Trace) -> None:
         for exchange in trace.exchanges:
-            self._silent_in_a_row = self._silent_in_a_row + 1 if _unanswered(exchange) else 0
+            if exchange.code is not None:
+                self._silent_in_a_row = 0
+            elif not exchange.closed_by_client:
+                self._silent_in_a_row += 1
         if self._silent_in_a_row >= _DEAD_AFTER:
             raise _TargetDied
 
 
+class SelfCheckBroken(RunstoneError):  # noqa: N818 - named as what it reports
+    """The self-check raised something that is not the target's doing; nothing can be said of the target."""
+
+
 class _TargetDied(Exception):  # noqa: N818 - it ends the observation, it is no error of the harness
     pass
-
-
-def _unanswered(exchange: Exchange) -> bool:
-    return exchange.code is None and not exchange.closed_by_client
 
 
 def _trace(story: Story, began: float, ended: float, cut_short: bool) -> Trace:

@@ -82,6 +82,12 @@ class Session:
         for glob in self.settings.select:
             self.catalogue.select(glob=glob)
 
+    def found_at(self, url: str) -> None:
+        """The target has been started there."""
+        if self.settings.target is not None:
+            target = msgspec.structs.replace(self.settings.target, url=url)
+            self.settings = msgspec.structs.replace(self.settings, target=target)
+
     @property
     def folder(self) -> Path:
         """Where the evidence is, or will be."""
@@ -208,7 +214,7 @@ class Session:
     def report(
         self,
         cases: Mapping[str, Sequence[Case]],
-        cells: Mapping[tuple[str, str], Sequence[Case]],
+        cells: Mapping[tuple[str, str], Sequence[tuple[str, Case]]],
         selected: Container[str],
         set_aside: Mapping[str, str],
     ) -> Report:

@@ -24,28 +24,42 @@ class EventReader:
 
     def __init__(self) -> None:
         self.events: list[Event] = []
-        self.comments: list[Comment] = []
         self.malformed: list[str] = []
-        self._pending = b""
+        self._pending: list[bytes] = []  # pieces of a line without its end; joined once, when that arrives
         self._skip_line_feed = False
         self._first_line = True
         self._fields: list[bytes] = []
+        self._comments: list[Comment] = []
         self._open_comments: list[Comment] = []
+
+    @property
+    def comments(self) -> list[Comment]:
+        """The comments so far; one that no further field has followed stands outside of every event."""
+        return self._comments + [_outside(comment) for comment in self._open_comments]
+
+    @property
+    def count(self) -> int:
+        """How many events and comments have arrived."""
+        return len(self.events) + len(self._comments) + len(self._open_comments)
 
     def feed(self, chunk: bytes, at: float) -> None:
         """Take the next bytes of the body, which arrived `at` seconds after the request."""
+        if not chunk:
+            return
         if self._skip_line_feed and chunk.startswith(b"\n"):
             chunk = chunk[1:]
         self._skip_line_feed = chunk.endswith(b"\r")
-        lines = (self._pending + chunk).replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
-        self._pending = lines.pop()
-        for line in lines:
+        first, *others = chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
+        self._pending.append(first)
+        for start in others:
+            line = b"".join(self._pending)
+            self._pending = [start]
             self._take(line, at)
 
     def close(self) -> None:
         """The body ended: an event without its closing blank line is dropped, as the standard says."""
-        if self._pending or self._fields:
-            rest = self._pending or self._fields[-1]
+        rest = b"".join(self._pending) or b"".join(self._fields[-1:])
+        if self._fields or (rest and not rest.startswith(b":")):
             self._note_malformed(b"(unfinished event) " + rest)
 
     def _take(self, line: bytes, at: float) -> None:
@@ -59,14 +73,14 @@ class EventReader:
             self._open_comments.append(Comment(text=text, at=at, inside=bool(self._fields)))
         elif line.partition(b":")[0].decode("utf-8", "replace") in _FIELDS:
             # Only a comment *between* two fields of an event is inside it: this field closes that question.
-            self.comments += self._open_comments
+            self._comments += self._open_comments
             self._open_comments = []
             self._fields.append(line)
         else:
             self._note_malformed(line)
 
     def _dispatch(self, at: float) -> None:
-        self.comments += [Comment(text=comment.text, at=comment.at) for comment in self._open_comments]
+        self._comments += map(_outside, self._open_comments)
         self._open_comments = []
         fields, self._fields = self._fields, []
         names = [line.partition(b":")[0] for line in fields]
@@ -88,3 +102,7 @@ class EventReader:
     def _note_malformed(self, line: bytes) -> None:
         if len(self.malformed) < _MALFORMED_KEPT:
             self.malformed.append(line[:200].decode("utf-8", "replace"))
+
+
+def _outside(comment: Comment) -> Comment:
+    return Comment(text=comment.text, at=comment.at)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 
 import httpx
@@ -9,6 +10,10 @@ import msgspec
 
 from runstone.errors import UsageError
 from runstone.verdict import Capability
+
+
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
+_HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
 
 
 class RunTimeLimit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -46,6 +51,8 @@ def checked_url(text: str) -> str:
         raise UsageError(f"{text!r} is no URL ({error}); write it like http://127.0.0.1:2024") from None
     if url.scheme not in {"http", "https"} or not url.host:
         raise UsageError(f"{text!r} is no URL; write it like http://127.0.0.1:2024, or name a recipe")
+    if url.port is not None and not 0 < url.port < 65536:
+        raise UsageError(f"{text!r} is no URL: {url.port} is no port")
     if url.query or url.fragment:
         raise UsageError(f"{text!r} has a query or a fragment; give only the address that /threads follows")
     return text.rstrip("/")
@@ -55,10 +62,12 @@ def parsed_headers(lines: Iterable[str]) -> dict[str, str]:
     """Headers from lines `Name: value`. Raises UsageError, which repeats no value, for any other line."""
     headers: dict[str, str] = {}
     for line in lines:
-        name, colon, value = line.partition(":")
-        if not colon or not name.strip() or not name.strip().isascii() or " " in name.strip():
+        name, colon, value = (part.strip() for part in line.partition(":"))
+        if not colon or not _HEADER_NAME.fullmatch(name):
             raise UsageError(
                 f"header number {len(headers) + 1} has no 'Name: value' form; separate them by a colon"
             )
-        headers[name.strip()] = value.strip()
+        if not _HEADER_VALUE.fullmatch(value):
+            raise UsageError(f"the value of header {name} holds a character that no header can carry")
+        headers[name] = value
     return headers

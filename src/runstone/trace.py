@@ -105,7 +105,7 @@ class Exchange(msgspec.Struct, frozen=True, dict=True, kw_only=True, omit_defaul
     response_headers: tuple[tuple[str, str], ...] = ()
     content: str = ""  # the body as UTF-8, or as Latin-1 where it is none (see `utf8`)
     utf8: bool = True
-    truncated: bool = False  # the body went past the byte cap and was cut there
+    truncated: bool = False  # the body went past a cap (bytes, events) and was cut there
     headers_after: float | None = None
     first_byte_after: float | None = None
     finished_after: float = 0.0
@@ -172,14 +172,18 @@ class Exchange(msgspec.Struct, frozen=True, dict=True, kw_only=True, omit_defaul
         if self.status and self.failure is not None:
             raise Missing(f"{self.where} answered {self.status} but did not end: {self.failure}")
         if self.truncated:
-            raise Missing(f"{self.where} sent a body past the byte cap; {len(self.content)} bytes are kept")
+            raise Missing(f"{self.where} sent a body past the caps; {len(self.content)} bytes are kept")
         return self
 
-    @cached_property
+    @property
     def headers(self) -> Mapping[str, str]:
         """Response headers by lower-case name; repeated ones joined by a comma."""
+        return self._read()._merged_headers
+
+    @cached_property
+    def _merged_headers(self) -> Mapping[str, str]:
         merged: dict[str, str] = {}
-        for name, value in self._read().response_headers:
+        for name, value in self.response_headers:
             merged[name] = f"{merged[name]}, {value}" if name in merged else value
         return merged
 

@@ -104,6 +104,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
 
     verdict: Sameness
     reason: str = ""
+    requirement: str = ""  # the one whose case decided the cell; '' where nothing was judged
 
 
 class Grid(msgspec.Struct, frozen=True, kw_only=True):
@@ -197,8 +198,11 @@ def exit_code(
     return NOT_CONFORMING if broken or waiver_errors or not complete or not judged else CONFORMING
 
 
-def grid_from(cells: Mapping[tuple[str, str], Iterable[Case]]) -> Grid:
-    """Fold the parity cases of each (outcome, entry point) into the grid; nothing judged is `not-run`."""
+def grid_from(cells: Mapping[tuple[str, str], Iterable[tuple[str, Case]]]) -> Grid:
+    """Fold the parity cases of each (outcome, entry point), given with the ids of their requirements.
+
+    The most severe case decides its cell; where nothing was judged, the cell is `not-run`.
+    """
     return Grid(
         cells={
             row: {column: _cell(cells.get((row, column), ())) for column in GRID_COLUMNS} for row in GRID_ROWS
@@ -206,12 +210,15 @@ def grid_from(cells: Mapping[tuple[str, str], Iterable[Case]]) -> Grid:
     )
 
 
-def _cell(cases: Iterable[Case]) -> Cell:
-    cases = list(cases)
-    outcome = most_severe(case.verdict for case in cases)
-    reason = next((case.reason for case in cases if case.verdict == outcome), "")
+def _cell(judged: Iterable[tuple[str, Case]]) -> Cell:
+    decisive = max(judged, key=lambda each: SEVERITY.index(each[1].verdict), default=None)
+    if decisive is None:
+        return Cell(verdict="not-run")
+    requirement, case = decisive
+    return Cell(verdict=_sameness(case.verdict), reason=case.reason, requirement=requirement)
+
+
+def _sameness(outcome: Outcome) -> Sameness:
     if outcome == "pass":
-        return Cell(verdict="same")
-    if outcome in {"not-applicable", "not-run", "not-testable"}:
-        return Cell(verdict=outcome, reason=reason)
-    return Cell(verdict="differs", reason=reason)
+        return "same"
+    return outcome if outcome in {"not-applicable", "not-run", "not-testable"} else "differs"

@@ -65,7 +65,7 @@ def load(path: Path, known: Container[str], names: Iterable[str]) -> list[Waiver
         document = yaml.safe_load(path.read_text("utf-8"))
     except OSError as error:
         raise WaiverError(f"cannot read the waivers {path}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date like 2027-02-31, or no UTF-8
         raise WaiverError(f"{path} is no YAML: {' '.join(str(error).split())}") from None
     try:
         waivers = msgspec.convert(_dates_as_text(document or {}), _File, strict=True).waivers
@@ -113,12 +113,12 @@ def _needless(waiver: Waiver, verdict: Verdict | None) -> str | None:
     if verdict is None:
         return f"the waiver of {waiver.requirement} matches nothing: the profile excludes it; remove it"
     covered = [case for case in verdict.cases if waiver.covers(verdict.id, case)]
-    if not covered and verdict.verdict == "not-run":
-        return None  # deselected: nothing can be said about it
+    if verdict.verdict == "not-run" and all(case.verdict == "not-run" for case in covered):
+        return None  # deselected, or not reached: nothing can be said about it
     if not covered and waiver.case is not None:
         cases = ", ".join(case.case for case in verdict.cases) or "none"
         return f"the waiver of {waiver.requirement} matches nothing: the cases of {verdict.id} are {cases}"
-    if any(case.verdict in _BROKEN for case in covered):
+    if any(case.verdict in _BROKEN | {"not-run"} for case in covered):
         return None
     if any(case.verdict in _JUDGED for case in covered):
         return f"the waiver of {waiver.requirement} is not needed: the target keeps it now; remove it"

@@ -49,12 +49,14 @@ def _application(lifespan: Lifespan[Starlette] | None) -> Starlette:
     cors = Middleware(
         CORSMiddleware, allow_origins=["*"], allow_methods=["*"], allow_headers=["*"], expose_headers=_EXPOSED
     )
-    return Starlette(
+    app = Starlette(
         routes=routes(OPERATIONS),
         middleware=[cors],
         exception_handlers={404: _no_route},
         lifespan=lifespan,
     )
+    app.router.redirect_slashes = False  # a path that does not exist is a 404, with a slash at its end too
+    return app
 
 
 async def ok(call: Call) -> Response:

@@ -237,6 +237,6 @@ class NamespacesBody(msgspec.Struct):
 
     prefix: list[str] | None = None
     suffix: list[str] | None = None
-    max_depth: Annotated[int, Meta(ge=1)] | None = None
+    max_depth: Annotated[int, Meta(ge=1, le=1000)] | None = None
     limit: Limit = 100
     offset: Offset = 0

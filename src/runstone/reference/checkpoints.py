@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from typing import Any
 
@@ -13,10 +14,12 @@ from langgraph.types import PregelTask, StateSnapshot, StateUpdate
 from msgspec import Raw
 
 from runstone.reference.bodies import CheckpointBody, Superstep
-from runstone.reference.errors import Invalid, NotFound
+from runstone.reference.errors import Conflict, Invalid, NotFound
 from runstone.reference.wire import encode, to_json_marked
 
 Graph = Pregel[Any, Any, Any, Any]
+
+_log = logging.getLogger(__name__)
 
 # The checkpointer's columns beside the thread; langgraph copies a run's metadata to each of its checkpoints.
 _CHECKPOINT = "checkpoint_ns, checkpoint_id, parent_checkpoint_id, type, checkpoint, metadata"
@@ -39,8 +42,15 @@ class Checkpoints:
             raise NotFound(f"checkpoint {at.checkpoint_id} does not exist on thread {thread_id}")
         try:
             return await graph.aget_state(config, subgraphs=subgraphs)
-        except ValueError as error:  # a namespace that no subgraph has
-            raise NotFound(f"no such state: {error}") from None
+        except Exception as error:  # langgraph's for a namespace, or a reducer's for a write that is waiting
+            if at is not None and at.checkpoint_ns:
+                raise NotFound(f"no such state: {error}") from error
+        # A node that is through wrote what its reducer does not take: the state is as before that write.
+        saved = await self.saver.aget_tuple(config)
+        try:
+            return await graph.aget_state(saved.config if saved else config, subgraphs=subgraphs)
+        except Exception as error:
+            raise _misfit(thread_id, error) from error
 
     async def history(
         self,
@@ -60,6 +70,8 @@ class Checkpoints:
             return [state async for state in states]
         except (ValueError, OverflowError) as error:  # a namespace, a key or a number that is none
             raise Invalid(f"no such history: {error}") from None
+        except Exception as error:
+            raise _misfit(thread_id, error) from error
 
     async def update(
         self, graph: Graph, thread_id: str, values: Any, as_node: str | None, at: CheckpointBody | None
@@ -99,6 +111,16 @@ class Checkpoints:
             row = await cursor.fetchone()
             return int(row[0] or 0) if row else 0
 
+    async def drop_unfit_writes(self, graph: Graph, thread_id: str) -> None:
+        """Drop the writes that wait on a thread if a reducer refuses one: its state could not be read."""
+        try:
+            await graph.aget_state(config_of(thread_id))
+        except Exception as error:  # whatever the reducer raises
+            _log.warning("thread %s: writes that do not fit are dropped (%s)", thread_id, error)
+            head = "SELECT max(checkpoint_id) FROM checkpoints WHERE thread_id = ?1 AND checkpoint_ns = ''"
+            sql = f"DELETE FROM writes WHERE thread_id = ?1 AND checkpoint_id = ({head})"  # noqa: S608
+            await self._execute((sql, (thread_id,)))
+
     async def forget(self, thread_id: str, run_id: str, mark: int | None = None) -> None:
         """Delete the checkpoints of one run, and what it wrote to older ones after the mark."""
         own = f"SELECT checkpoint_id FROM checkpoints WHERE thread_id = ?1 AND {_RUN_ID} = ?2"  # noqa: S608
@@ -125,6 +147,10 @@ class Checkpoints:
             for sql, values in statements:
                 await self.saver.conn.execute(sql, values)
             await self.saver.conn.commit()
+
+
+def _misfit(thread_id: str, error: Exception) -> Conflict:
+    return Conflict(f"thread {thread_id} holds writes of another graph that this one does not take: {error}")
 
 
 async def open_saver(connection: aiosqlite.Connection) -> AsyncSqliteSaver:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -46,7 +47,7 @@ class Execution:
     worker: asyncio.Task[None] = field(init=False)
     cancelled_by: CancelAction | Literal["shutdown"] | None = None
     ending: bool = False  # the graph is through, the end is being written down
-    last_write: int | None = None  # of the checkpointer, before a run that goes on where another stopped
+    last_write: int = sys.maxsize  # of the checkpointer, before a run that goes on where another stopped
 
 
 class Scheduler:
@@ -194,6 +195,9 @@ class Scheduler:
             outcome = _outcome(execution, None if done else limit)
             if outcome is outcomes.ROLLED_BACK:
                 await self._checkpoints.forget(job.thread_id, job.run_id, execution.last_write)
+            if outcome.status == "error" and job.graph_id in self._graphs:
+                graph = self._graphs[job.graph_id]
+                await self._checkpoints.drop_unfit_writes(graph, job.thread_id)
             await self._end(job, outcome)
         finally:
             del self._executions[job.thread_id]
@@ -207,7 +211,7 @@ class Scheduler:
         except Exception as error:
             # A result that cannot be read back or carried is a failure of the run, and must end it.
             _log.warning("run %s has no result: %s", job.run_id, error)
-            outcome = outcomes.failed(error)
+            outcome = outcome if outcome.error else outcomes.failed(error)
             output = outcomes.output(outcome, state, self._settings.profile)
         hook = self._webhooks.prepare(job, self._runs, outcome, state) if job.plan.webhook else None
         self._write_end(job.run_id, job.thread_id, outcome, output, job, state)

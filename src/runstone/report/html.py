@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -25,7 +24,6 @@ from runstone.verdict import Capability, Case, Report, Verdict
 _CURLS = 3  # lines of one case
 _CURL = 3_000  # characters; a longer line is in report.json
 _REASON = 2_000
-_PARAMETERS = re.compile(r"[^\w]+")
 
 
 class Segment(msgspec.Struct, frozen=True):
@@ -93,16 +91,9 @@ def consequence(capability: Capability) -> str:
 
 
 def cell_target(report: Report, row: str, column: str) -> str:
-    """The requirement that a cell of the parity grid speaks of; '' where no case names its row and column."""
+    """The requirement that a cell of the parity grid speaks of; '' where nothing was judged."""
     cell = report.grid.cells.get(row, {}).get(column)
-    found = ""
-    for verdict in report.verdicts:
-        for case in verdict.cases:
-            if verdict.area == "parity" and {row, column} <= set(_PARAMETERS.split(case.case)):
-                if cell is not None and case.reason == cell.reason:
-                    return verdict.id
-                found = found or verdict.id
-    return found
+    return "" if cell is None else cell.requirement
 
 
 def explained(verdict: Verdict) -> str:

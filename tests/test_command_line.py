@@ -1,0 +1,200 @@
+"""The command line as a user meets it: every bad input is one line, with the designed exit code."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+
+from runstone import recipes
+from tests.test_lying_servers import judged, one_line_of_error, runstone
+
+
+@pytest.fixture(scope="module")
+def evidence(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Evidence of a real, small check of the embedded runtime."""
+    out = tmp_path_factory.mktemp("checked")
+    done = runstone("check", "--area", "meta", "--area", "thr-get", "--out", str(out))
+    assert done.returncode == 0, done.stdout + done.stderr
+    return out / "evidence"
+
+
+def altered(evidence: Path, folder: Path) -> Path:
+    """A copy of the evidence that a test may spoil."""
+    return Path(shutil.copytree(evidence, folder / "evidence"))
+
+
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        (["check", "--profile", "langraph"], "langgraph"),
+        (["check", "--area", "run-wiat"], "run-wait"),
+        (["check", "--select", "RUN-WIAT-*"], "no requirement matches"),
+        (["check", "http://"], "is no URL"),
+        (["check", "ftp://127.0.0.1:2024"], "is no URL"),
+        (["check", "127.0.0.1:2024"], "is no URL"),
+        (["check", "http://127.0.0.1:99999"], "is no URL"),
+        (["check", "langgraph-pi"], "langgraph-py"),
+        (["check", "--header", "Authorization Bearer x"], "colon"),
+        (["check", "--waivers", "no-such-file.yaml"], "no-such-file.yaml"),
+        (["check", "--concurrency", "0"], "concurrency"),
+        (["explain", "RUN-WAITS-002"], "RUN-WAIT-002"),
+        (["list", "--area", "run-wiat"], "run-wait"),
+        (["judge", "no-such-folder"], "no evidence folder"),
+        (["up", "langgraph-pi"], "langgraph-py"),
+        (["result", "not-a-uuid", "neither", "--url", "nonsense"], "is no URL"),
+        (["serve", "--run-time-limit", "slow"], "--run-time-limit"),
+    ],
+)
+def test_bad_words(words: list[str], said: str, tmp_path: Path) -> None:
+    out = ["--out", str(tmp_path)] if words[0] in {"check", "judge"} else []
+    done = runstone(*words, *out)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    assert said in done.stderr
+    assert done.stdout == ""
+
+
+def waivers(tmp_path: Path, **changes: object) -> Path:
+    """A waiver file with one waiver of META-001, changed as given."""
+    waiver = {
+        "requirement": "META-001",
+        "reason": "not yet",
+        "owner": "us",
+        "expires": "2999-01-01",
+        "link": "docs/divergences.md",
+        **changes,
+    }
+    path = tmp_path / "waivers.yaml"
+    path.write_text(yaml.safe_dump({"waivers": [waiver]}), "utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    "changes, said",
+    [
+        ({"expires": "next week"}, "expires"),
+        ({"expires": "2026-02-30"}, "expires"),
+        ({"requirement": "META-01"}, "META-001"),
+        ({"owner": 3}, "owner"),
+        ({"until": "2027-01-01"}, "until"),
+    ],
+)
+def test_bad_waivers(evidence: Path, changes: dict[str, object], said: str, tmp_path: Path) -> None:
+    words = ["judge", str(evidence), "--out", str(tmp_path), "--waivers", str(waivers(tmp_path, **changes))]
+    done = runstone(*words)
+    assert done.returncode == 2
+    assert said in one_line_of_error(done)
+
+
+@pytest.mark.parametrize(
+    "changes, said",
+    [
+        ({}, "is not needed"),
+        ({"expires": "2020-01-01"}, "expired"),
+        ({"requirement": "META-001:stream"}, "matches nothing"),
+    ],
+)
+def test_waivers_that_do_not_hold(
+    evidence: Path, changes: dict[str, object], said: str, tmp_path: Path
+) -> None:
+    words = ["judge", str(evidence), "--out", str(tmp_path), "--waivers", str(waivers(tmp_path, **changes))]
+    done = runstone(*words, "--area", "meta")
+    assert done.returncode == 1
+    assert said in " ".join(done.stdout.split())
+
+
+def test_judging_again_gives_the_same(evidence: Path, tmp_path: Path) -> None:
+    done = runstone("judge", str(evidence), "--area", "meta", "--area", "thr-get", "--out", str(tmp_path))
+    assert done.returncode == 0
+    assert judged(tmp_path / "report.json") == judged(evidence.parent / "report.json")
+
+
+def _alter_a_trace(folder: Path) -> None:
+    trace = next((folder / "traces").iterdir())
+    trace.write_text(trace.read_text("utf-8").replace("200", "201", 1), "utf-8")
+
+
+def _drop_a_trace(folder: Path) -> None:
+    next((folder / "traces").iterdir()).unlink()
+
+
+def _change_the_format(folder: Path) -> None:
+    manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_text("utf-8"))
+    (folder / "manifest.json").write_text(json.dumps({**manifest, "format": 99}), "utf-8")
+
+
+def _cut_the_manifest(folder: Path) -> None:
+    text = (folder / "manifest.json").read_text("utf-8")
+    (folder / "manifest.json").write_text(text[: len(text) // 2], "utf-8")
+
+
+@pytest.mark.parametrize(
+    "spoil, said",
+    [
+        (_alter_a_trace, "altered"),
+        (_drop_a_trace, "truncated"),
+        (_change_the_format, "format 99"),
+        (_cut_the_manifest, "damaged"),
+    ],
+)
+def test_spoilt_evidence(evidence: Path, spoil: Any, said: str, tmp_path: Path) -> None:
+    folder = altered(evidence, tmp_path)
+    spoil(folder)
+    done = runstone("judge", str(folder), "--out", str(tmp_path / "out"))
+    assert done.returncode == 2
+    assert said in one_line_of_error(done)
+
+
+def test_a_server_without_the_conformance_graphs(tmp_path: Path) -> None:
+    (tmp_path / "other.py").write_text(
+        "from typing import TypedDict\n"
+        "from langgraph.graph import StateGraph\n"
+        "class State(TypedDict):\n    text: str\n"
+        "graph = StateGraph(State).add_node('n', lambda s: s).set_entry_point('n').compile()\n"
+    )
+    graphs = tmp_path / "langgraph.json"
+    graphs.write_text(json.dumps({"dependencies": ["."], "graphs": {"other": "./other.py:graph"}}))
+    with recipes.running(recipes.load("embedded"), options=["--graphs", str(graphs)]) as server:
+        done = runstone("check", server.url, "--out", str(tmp_path / "out"))
+    assert done.returncode == 3
+    assert "no fit conformance graphs" in one_line_of_error(done)
+
+
+def test_list_and_explain() -> None:
+    listed = runstone("list", "--area", "wait")
+    assert listed.returncode == 0
+    assert "RUN-WAIT-004" in listed.stdout
+    explained = runstone("explain", "RUN-WAIT-004")
+    assert explained.returncode == 0
+    assert "__error__" in explained.stdout
+    assert "MUST" in explained.stdout
+
+
+def test_result_says_which_path_worked() -> None:
+    with recipes.running(recipes.load("embedded")) as server:
+        with httpx.Client(base_url=server.url, trust_env=False, timeout=30) as client:
+            good = _run(client, "steps", {"note": "x"})
+            failed = _run(client, "fail", {"message": "the boiler is cold"})
+        done = runstone("result", *good, "--url", server.url)
+        bad = runstone("result", *failed, "--url", server.url)
+        none = runstone("result", good[0], good[0], "--url", server.url)
+    assert done.returncode == 0
+    assert "answered by: state" in done.stdout
+    assert '"s3"' in done.stdout
+    assert bad.returncode == 1
+    assert "the boiler is cold" in bad.stdout
+    assert none.returncode == 1
+    assert good[0] in one_line_of_error(none)
+
+
+def _run(client: httpx.Client, graph: str, given: dict[str, str]) -> tuple[str, str]:
+    """A new run in the background: its thread and its own id."""
+    thread = client.post("/threads", json={}).json()["thread_id"]
+    fields = {"assistant_id": graph, "input": given}
+    return thread, client.post(f"/threads/{thread}/runs", json=fields).json()["run_id"]
