@@ -206,7 +206,7 @@ def thread() -> dict[str, Any]:
 
 @by_requirement
 def test_requirement_is_well_formed(promise: Requirement) -> None:
-    assert re.fullmatch(r"[A-Z]+(-[A-Z]+)*-\d{3}", promise.id)
+    assert re.fullmatch(r"[A-Z]+\d?(-[A-Z]+)*-\d{3}", promise.id)
     assert promise.statement.endswith(".")
     assert promise.statement == " ".join(promise.statement.split())
     assert promise.area in AREAS

@@ -19,9 +19,12 @@ Level = Literal["MUST", "SHOULD", "MAY"]
 # The order in which a reader meets the areas: the server, the resources, the entry points, what they promise
 # together. Every file of contracts/requirements other than SOURCES is one of them.
 AREAS: Final = (
-    "meta", "err", "thr-create", "thr-get", "thr-status", "run-schema", "run-status", "run-create", "run-get",
-    "run-list", "run-wait", "run-join", "sse", "run-stream", "mode", "join-stream", "parity", "exec", "turn",
-    "retrieval", "timeout", "bad-update", "int-static", "int-dyn", "cmd", "monitor",
+    "meta", "err", "page", "thr-create", "thr-get", "thr-patch", "thr-del", "thr-search", "thr-copy",
+    "thr-status", "state", "state-upd", "hist", "fork", "asst", "store", "run-schema", "run-status",
+    "run-create", "run-get", "run-list", "run-wait", "run-join", "sse", "run-stream", "mode", "join-stream",
+    "resume", "stateless", "cancel", "run-del", "multi", "sched", "dur", "webhook", "cron", "parity", "exec",
+    "turn", "retrieval", "timeout", "bad-update", "int-static", "int-dyn", "cmd", "auth", "conc", "load",
+    "persist", "robust", "sdk", "tstream", "v2", "monitor",
 )  # fmt: skip
 SOURCES: Final = "sources.yaml"
 

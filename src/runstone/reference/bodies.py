@@ -204,7 +204,7 @@ class AssistantPatch(msgspec.Struct):
 class VersionBody(msgspec.Struct):
     """POST /assistants/{assistant_id}/latest."""
 
-    version: int
+    version: Annotated[int, Meta(ge=1, le=2**53)]
 
 
 class PutItemBody(msgspec.Struct):
