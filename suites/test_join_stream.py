@@ -64,6 +64,7 @@ async def joined_after_the_end(api: Api) -> None:
     thread = await api.create_thread()
     run = await api.create_run(thread, "steps", {}, stream_resumable=False)
     await api.poll_run(thread, run)
+    await api.state(thread)
     await api.join_stream(thread, run, label="ended")
     await api.join_stream(thread, new_id(), label="unknown")
 
@@ -78,6 +79,7 @@ def test_delivers_what_follows(joined_while_running: Trace) -> None:
 @requirement("JOIN-STREAM-002")
 def test_ended_run_ends_promptly(joined_after_the_end: Trace) -> None:
     assert joined_after_the_end.last("poll").object.get("status") == "success"
+    assert resolve(joined_after_the_end.state.object, "/values/log") == ["s1", "s2", "s3"]
     stream = joined_after_the_end.ended
     assert stream.status == 200
     assert stream.is_stream, f"wanted an event stream, got {stream.headers.get('content-type')}"

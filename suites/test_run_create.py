@@ -210,7 +210,7 @@ def test_content_location_names_the_run(run_created: Trace) -> None:
 @by_threaded_entry_point
 def test_unknown_assistant_id_is_not_found(entry_point: str, runs_of_unknown_assistants: Trace) -> None:
     part = runs_of_unknown_assistants.part(entry_point)
-    assert part.result.ok.status == 200
+    assert part.result.ok.complete
     assert part.unknown_uuid.status == 404
 
 
@@ -218,14 +218,14 @@ def test_unknown_assistant_id_is_not_found(entry_point: str, runs_of_unknown_ass
 @by_threaded_entry_point
 def test_unknown_graph_is_refused(entry_point: str, runs_of_unknown_assistants: Trace) -> None:
     part = runs_of_unknown_assistants.part(entry_point)
-    assert part.result.ok.status == 200
+    assert part.result.ok.complete
     assert part.unknown_name.status in {404, 422}
 
 
 @requirement("RUN-CREATE-005")
 @by_threaded_entry_point
 def test_unknown_thread_is_rejected(entry_point: str, runs_on_unknown_threads: Trace, success: Trace) -> None:
-    assert success.part(entry_point).result.ok.status == 200
+    assert success.part(entry_point).result.ok.complete
     part = runs_on_unknown_threads.part(entry_point)
     assert part.reject.status == 404
     _without(part, "reject")
@@ -235,7 +235,9 @@ def test_unknown_thread_is_rejected(entry_point: str, runs_on_unknown_threads: T
 @by_threaded_entry_point
 def test_unknown_thread_is_created(entry_point: str, runs_on_unknown_threads: Trace) -> None:
     part = runs_on_unknown_threads.part(entry_point)
-    assert part.create.status == 200
+    created = part.create
+    accepted = 200 <= created.status < 300
+    assert accepted, f"wanted a 2xx, got {created.status}: {shown(created.content)}"
     thread = part.last("settle")
     assert thread.status == 200
     assert str(thread.object.get("thread_id")).lower() == part.note("create")
@@ -248,7 +250,7 @@ def test_unknown_thread_is_created(entry_point: str, runs_on_unknown_threads: Tr
 def test_unknown_thread_is_rejected_by_default(
     entry_point: str, runs_on_unknown_threads: Trace, success: Trace
 ) -> None:
-    assert success.part(entry_point).result.ok.status == 200
+    assert success.part(entry_point).result.ok.complete
     part = runs_on_unknown_threads.part(entry_point)
     assert part.default.status == 404
     _without(part, "default")

@@ -133,8 +133,9 @@ def test_metadata_is_merged(run_of_an_own_assistant: Trace) -> None:
 def test_run_keeps_an_identity_of_its_own(runs_described: Trace, success: Trace) -> None:
     members = ("run_id", "thread_id", "created_at")
     created, read = runs_described.created.object, runs_described.read.object
+    if not all(created.get(key) for key in members):
+        raise Missing(f"{runs_described.created.where} names not all of {', '.join(members)}")
     assert {key: read.get(key) for key in members} == {key: created.get(key) for key in members}
-    conforms(read, "run", runs_described.read)
     ids = [runs_described.only(label).object.get("run_id") for label in ("created", "created_second")]
     ids += [
         success.part(entry_point).last("poll").object.get("run_id") for entry_point in THREADED_ENTRY_POINTS

@@ -29,13 +29,13 @@ from runstone.suite import (
 ERROR_CLASSES = ("ValueError", "KeyError", "RuntimeError", "CustomError")
 ON_DISCONNECT: dict[str, Any] = {"cancel": "cancel", "continue": "continue", "default": OMIT}
 PATIENCE_S = (0.5, 1.5, 4.0)  # a busy target was seen to take 0.5 s to read a request, which is then lost
-SLEEP_S = 1.0
+SLEEP_S = 1.5
 REFUSALS = ("unknown assistant", "unknown thread", "no assistant", "malformed JSON", "busy thread")
 
 
 @scenario
 async def slow_wait(api: Api) -> None:
-    """A wait on a run that takes a second; the Location of its headers is read while the run goes on."""
+    """A wait on a slow run; the Location of its headers is read while the run goes on."""
     thread = await api.create_thread()
     opened: asyncio.Future[Exchange] = asyncio.get_running_loop().create_future()
     async with asyncio.TaskGroup() as group:
@@ -110,10 +110,11 @@ async def refused_waits(api: Api) -> None:
     await api.request("POST", path, json={"input": {}}, label="no assistant")
     typed = {"content-type": "application/json"}
     await api.request("POST", path, content=b'{"assistant_id": ', headers=typed, label="malformed JSON")
-    run = await api.create_run(thread, "slow", {"sleep": 1.5})
+    run = await api.create_run(thread, "slow", {"sleep": 10.0})  # cancelled when it has been in the way
     await api.until_running(thread, run)
     await api.wait(thread, "steps", {}, multitask_strategy="reject", label="busy thread")
     await api.run(thread, run)
+    await api.cancel(thread, run, action="interrupt", wait=False)
 
 
 @requirement("RUN-WAIT-001")
@@ -226,8 +227,8 @@ def test_headers_arrive_before_the_end(slow_wait: Trace, profile: Profile) -> No
     answer = slow_wait.wait.ok
     assert _log(profile.wait.values_in(answer.object)) == ["a", "b", "c"]
     ahead = answer.finished_after - (answer.headers_after or 0.0)
-    # The run sleeps for SLEEP_S of the time; headers that come with its end have next to no lead.
-    assert ahead > SLEEP_S / 2, (
+    # Headers that come with the end have next to no lead; a busy target was seen to send them 0.8 s late.
+    assert ahead > SLEEP_S / 5, (
         f"wanted the headers while the run slept, got them {ahead:.2f} s before the end"
     )
 

@@ -110,7 +110,7 @@ def test_given_id_becomes_the_id(threads_created: Trace) -> None:
 @requirement("THR-CREATE-005")
 @pytest.mark.parametrize("if_exists", ["raise", "default"])
 def test_second_creation_conflicts(if_exists: str, threads_created: Trace) -> None:
-    assert threads_created.given.ok.status == 200
+    assert threads_created.given.ok.complete
     assert threads_created.only(if_exists).status == 409
 
 
@@ -127,7 +127,7 @@ def test_second_creation_answers_the_thread_as_it_was(threads_created: Trace) ->
 @requirement("THR-CREATE-007")
 @pytest.mark.parametrize("answer", ["given", "given_read"])
 def test_metadata_comes_back(answer: str, threads_created: Trace) -> None:
-    assert threads_created.given_read.ok.status == 200
+    assert threads_created.given_read.ok.complete
     _assert_holds(threads_created.only(answer), METADATA)
 
 

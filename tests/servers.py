@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from queue import Queue
 from typing import TypeAlias
@@ -13,18 +14,29 @@ from typing import TypeAlias
 Reader: TypeAlias = asyncio.StreamReader
 Writer: TypeAlias = asyncio.StreamWriter
 Answer = Callable[[str, bytes, Writer], Awaitable[None]]
+Conversation = Callable[[Reader, Writer], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """One request as it arrived; names of headers in lower case."""
+
+    method: str
+    target: str
+    headers: dict[str, str]
+    body: bytes
 
 
 @contextmanager
-def serving(answer: Answer) -> Iterator[str]:
-    """A server that lets `answer(request line, body, writer)` reply; yields its URL."""
+def conversing(converse: Conversation) -> Iterator[str]:
+    """A server that leaves every connection to `converse(reader, writer)`; yields its URL."""
     urls: Queue[str] = Queue()
     stops: Queue[Callable[[], object]] = Queue()
 
     async def serve() -> None:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
-        server = await asyncio.start_server(partial(_converse, answer=answer), "127.0.0.1", 0)
+        server = await asyncio.start_server(partial(_close_afterwards, converse=converse), "127.0.0.1", 0)
         stops.put(lambda: loop.call_soon_threadsafe(stop.set))
         urls.put(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
         await stop.wait()
@@ -39,19 +51,51 @@ def serving(answer: Answer) -> Iterator[str]:
         thread.join()
 
 
-async def _converse(reader: Reader, writer: Writer, answer: Answer) -> None:
+@contextmanager
+def serving(answer: Answer) -> Iterator[str]:
+    """A server that lets `answer(request line, body, writer)` reply; yields its URL."""
+
+    async def converse(reader: Reader, writer: Writer) -> None:
+        heard = await read_request(reader)
+        await answer(f"{heard.method} {heard.target} HTTP/1.1", heard.body, writer)
+
+    with conversing(converse) as url:
+        yield url
+
+
+@contextmanager
+def heard_by(answer: Callable[[Heard], bytes] | None = None) -> Iterator[tuple[str, list[Heard]]]:
+    """A server that keeps what it hears; yields its URL and the requests. It answers `{}` unless told."""
+    requests: list[Heard] = []
+
+    async def converse(reader: Reader, writer: Writer) -> None:
+        heard = await read_request(reader)
+        requests.append(heard)
+        writer.write(reply("200 OK", "application/json", b"{}") if answer is None else answer(heard))
+
+    with conversing(converse) as url:
+        yield url, requests
+
+
+async def _close_afterwards(reader: Reader, writer: Writer, converse: Conversation) -> None:
     try:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-        lengths = [
-            line.split(":")[1] for line in head.lower().splitlines() if line.startswith("content-length:")
-        ]
-        body = await reader.readexactly(int(lengths[0])) if lengths else b""
-        await answer(head.splitlines()[0], body, writer)
+        await converse(reader, writer)
         await writer.drain()
     except (asyncio.IncompleteReadError, ConnectionError):
         return  # the client hung up, as it may
     finally:
         writer.close()
+
+
+async def read_request(reader: Reader) -> Heard:
+    """The next request of a connection. Raises IncompleteReadError when the client has hung up."""
+    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+    method, target, _ = head[0].split(" ")
+    headers = {
+        name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:] if line)
+    }
+    body = await reader.readexactly(int(headers.get("content-length", 0)))
+    return Heard(method, target, headers, body)
 
 
 def reply(status: str, content_type: str, body: bytes, *headers: str) -> bytes:

@@ -19,6 +19,7 @@ from runstone.contracts import (
     Automaton,
     Catalogue,
     MalformedContract,
+    Operation,
     Requirement,
     UnknownArea,
     UnknownProfile,
@@ -38,6 +39,7 @@ from runstone.contracts import (
 )
 from runstone.contracts.catalogue import AREAS, read_catalogue
 from runstone.contracts.profile import read_profile, resolve
+from runstone.contracts.reading import read_yaml
 from runstone.contracts.schemas import BASE
 from runstone.locations import locate
 from runstone.report.document import to_json
@@ -47,6 +49,7 @@ from runstone.verdict import Phases, Report, TargetSummary, grid_from
 CONTRACTS = locate("contracts")
 SCHEMAS = CONTRACTS / "schemas"
 EXAMPLES = SCHEMAS / "examples"
+NOT_JUDGED = Path(__file__).parents[1] / "docs" / "not-judged.md"
 
 by_schema = pytest.mark.parametrize("name", schema_names())
 by_requirement = pytest.mark.parametrize("promise", load_catalogue().values(), ids=lambda each: each.id)
@@ -239,8 +242,31 @@ def test_every_area_is_there_in_reading_order() -> None:
 
 def test_catalogue_is_large_enough_to_be_judged_by() -> None:
     catalogue = load_catalogue()
-    assert len(catalogue.select(level="MUST")) >= 110
-    assert len(catalogue.select(level="SHOULD")) >= 60
+    assert len(catalogue.select(level="MUST")) >= 200
+    assert len(catalogue.select(level="SHOULD")) >= 180
+    assert len(catalogue.select(level="MAY")) >= 25
+
+
+def test_no_promise_is_both_judged_and_listed_as_not_judged() -> None:
+    rows = re.findall(
+        r"^\| ([A-Z]+\d?(?:-[A-Z]+)*-\d{3}) \| (.+?) \| (.+?) \|$",
+        NOT_JUDGED.read_text("utf-8"),
+        re.MULTILINE,
+    )
+    listed = [row[0] for row in rows]
+    assert listed
+    assert len(listed) == len(set(listed))
+    assert not set(listed) & set(load_catalogue())
+    for _, promise, reason in rows:
+        assert promise.endswith(".")
+        assert reason.endswith(".")
+
+
+def test_what_a_promise_refers_to_is_judged() -> None:
+    known = set(load_catalogue())
+    for promise in load_catalogue().values():
+        for text in (*promise.source, promise.note):
+            assert set(re.findall(r"\b[A-Z]+\d?(?:-[A-Z]+)*-\d{3}\b", text)) <= known, promise.id
 
 
 def test_select_by_area_glob_and_level() -> None:
@@ -532,6 +558,13 @@ def test_schema_of_an_event(name: str, schema: str | None) -> None:
         ("POST", "/threads", "thread", False),
         ("GET", "/threads/7e6f2a1c/history?limit=10", "thread-state", True),
         ("GET", "/threads/7e6f2a1c/runs/1f0a9c34", "run", False),
+        ("GET", "/threads/7e6f2a1c/state/1f0a9c34", "thread-state", False),
+        ("POST", "/threads/7e6f2a1c/state/checkpoint", "thread-state", False),
+        ("POST", "/threads/7e6f2a1c/runs/crons", "cron", False),
+        ("POST", "/threads/count", "count", False),
+        ("POST", "/runs/batch", "run", True),
+        ("POST", "/assistants/fe096781/versions", "assistant-version", True),
+        ("GET", "/store/items?namespace=a.b&key=k", "store-found", False),
     ],
 )
 def test_operation_names_the_schema_of_its_answer(method: str, path: str, schema: str, *, many: bool) -> None:
@@ -539,6 +572,12 @@ def test_operation_names_the_schema_of_its_answer(method: str, path: str, schema
     assert operation is not None
     assert (operation.schema, operation.many) == (schema, many)
     assert operation.schema in schema_names()
+
+
+def test_operations_are_described_once_by_schemas_that_exist() -> None:
+    operations = read_yaml(CONTRACTS / "operations.yaml", tuple[Operation, ...])
+    assert {each.schema for each in operations} <= set(schema_names())
+    assert len({(each.method, each.path) for each in operations}) == len(operations)
 
 
 def test_unknown_operation_is_none() -> None:

@@ -247,7 +247,7 @@ def test_a_server_that_went_to_another_port_is_noticed(write: Write) -> None:
 def test_a_child_that_ignores_sigterm_is_killed(
     write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recipes, "_GRACE_S", 0.5)
+    monkeypatch.setattr("runstone.recipes.process.GRACE_S", 0.5)
     child = tmp_path / "child"
     code = f"""
         import subprocess, sys

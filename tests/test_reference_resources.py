@@ -288,6 +288,19 @@ def test_a_refusal_is_readable_and_leaves_nothing_behind(
     assert server.post("/threads/count", {}) == before
 
 
+@pytest.mark.parametrize("part", [{"input": {"log": 5}}, {"command": {"update": {"log": 5}}}])
+def test_a_write_that_no_reducer_takes_fails_its_run_and_leaves_the_thread_readable(
+    server: Server, part: dict[str, Any]
+) -> None:
+    thread = ran(server, interrupt_before=["s2"])
+    failed = server.post(f"/threads/{thread}/runs/wait", {"assistant_id": "steps"} | part)
+    assert failed["__error__"]["error"] == "TypeError"
+    assert server.get(f"/threads/{thread}")["status"] == "error"
+    assert server.get(f"/threads/{thread}/state")["values"]["log"] == ["s1"]
+    assert server.get(f"/threads/{thread}/history")
+    assert server.post(f"/threads/{thread}/runs/wait", STEPS)["log"][-3:] == ["s1", "s2", "s3"]
+
+
 def test_deep_nesting_is_refused_before_it_breaks_anything(server: Server) -> None:
     for depth, accepted in ((100, True), (3000, False), (200_000, False)):
         nested = b"[" * depth + b"]" * depth

@@ -292,24 +292,36 @@ def test_resumable_events_are_replayed_exactly(server: Server) -> None:
 
 
 def test_all_subscribers_get_all_events(server: Server) -> None:
-    thread = server.thread()
-    body = {"assistant_id": "slow", "input": {"sleep": 1, "ticks": 5}, "stream_mode": ["custom", "values"]}
-    run = server.post(f"/threads/{thread}/runs", body | {"after_seconds": 0.3})["run_id"]
-    path = f"{server.url}/threads/{thread}/runs/{run}/stream"
+    thread, blocking = running_slow(server)
+    body = {"assistant_id": "slow", "input": {"sleep": 0.2, "ticks": 5}, "stream_mode": ["custom", "values"]}
+    run = server.post(f"/threads/{thread}/runs", body)["run_id"]
+    attached = threading.Semaphore(0)
+
+    def subscribe(_: int) -> str:
+        path = f"{server.url}/threads/{thread}/runs/{run}/stream"
+        with httpx.stream("GET", path, timeout=30) as answer:
+            attached.release()
+            return answer.read().decode()
+
     with ThreadPoolExecutor(8) as pool:
-        texts = list(pool.map(lambda _: httpx.get(path, timeout=30).text, range(8)))
-    assert len(events(texts[0])) == 10
-    assert len(set(texts)) == 1
+        texts = pool.map(subscribe, range(8))
+        for _ in range(8):
+            assert attached.acquire(timeout=30)
+        server.client.post(f"/threads/{thread}/runs/{blocking}/cancel")
+        distinct = set(texts)
+    assert len(distinct) == 1
+    names = [name for name, _ in events(distinct.pop())]
+    assert names == ["metadata", "values", "values", *["custom"] * 5, "values", "values"]
 
 
 @pytest.mark.parametrize("entry", ["wait", "stream"])
 @pytest.mark.parametrize("stateless", [False, True])
 def test_disconnecting_cancels_only_when_asked_for(server: Server, entry: str, stateless: bool) -> None:
     ends = {}
-    for on_disconnect in ("cancel", "continue"):
+    for on_disconnect, sleep in (("cancel", 30), ("continue", 0.5)):
         thread = server.thread()
         path = f"/runs/{entry}" if stateless else f"/threads/{thread}/runs/{entry}"
-        body = {"assistant_id": "slow", "input": {"sleep": 0.5}, "on_completion": "keep"}
+        body = {"assistant_id": "slow", "input": {"sleep": sleep}, "on_completion": "keep"}
         with server.client.stream("POST", path, json=body | {"on_disconnect": on_disconnect}) as answer:
             location = answer.headers["content-location"]
             server.until(location.split("/")[2], {"log": ["a"]})

@@ -102,7 +102,7 @@ def bearer(name: str) -> dict[str, str]:
 
 
 def test_kill_in_mid_run_and_restart_lose_nothing_and_repeat_nothing(tmp_path: Path) -> None:
-    slow = {"assistant_id": "slow", "input": {"sleep": 2}, "stream_resumable": True}
+    slow = {"assistant_id": "slow", "input": {"sleep": 3}, "stream_resumable": True}
     with launched("--db", str(tmp_path)) as server:
         thread, done = server.thread(), server.thread(metadata={"kept": True})
         finished = server.post(f"/threads/{done}/runs/wait", {"assistant_id": "steps", "input": {}})
@@ -151,7 +151,7 @@ def test_a_run_that_had_no_checkpoint_yet_starts_over_from_its_input(tmp_path: P
 def test_a_stop_ends_open_streams_and_leaves_the_run_for_the_next_start(tmp_path: Path, number: int) -> None:
     with launched("--db", str(tmp_path)) as server:
         thread = server.thread()
-        body = {"assistant_id": "slow", "input": {"sleep": 1.5}}
+        body = {"assistant_id": "slow", "input": {"sleep": 2}}
         with server.client.stream("POST", f"/threads/{thread}/runs/stream", json=body) as stream:
             run = stream.headers["content-location"].rpartition("/")[2]
             lines = stream.iter_lines()

@@ -13,7 +13,9 @@ from runstone.locations import locate
 
 SUITES = sorted(locate("suites").glob("test_*.py"))
 _REQUIREMENT = re.compile(r'^@requirement\("([A-Z0-9-]+)"\)', re.MULTILINE)
-_FORBIDDEN = re.compile(r"\bpytest\.(skip|xfail|importorskip)|\bmark\.(skip|skipif|xfail)\b|\bexcept( Exception)?:")
+_FORBIDDEN = re.compile(
+    r"\bpytest\.(skip|xfail|importorskip)|\bmark\.(skip|skipif|xfail)\b|\bexcept( Exception)?:"
+)
 
 
 def judged_ids() -> Counter[str]:

@@ -8,14 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import json as jsonlib
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
 from typing import Any, Final, Literal, TypedDict, Unpack
 from uuid import uuid4
 
+import msgspec
+
 from runstone.client import Recorder, Request
+from runstone.clients import Client, serving_client
 from runstone.contracts import lifecycle
+from runstone.control import Control, ControlledServer, NotUpAgain
 from runstone.limits import Limits
-from runstone.target import Target
+from runstone.story import Story
+from runstone.target import Identity, Target
 from runstone.trace import UUID, Exchange, Missing, excerpt
 
 ENTRY_POINTS = ("wait", "stream", "background", "stateless_wait", "stateless_stream")
@@ -48,25 +54,25 @@ class Options(TypedDict, total=False):
     headers: Mapping[str, str]
 
 
-class Story:
-    """What the parts of one scenario share: the exchanges, their numbers, the notes, the blocked parts."""
-
-    def __init__(self, scenario: str) -> None:
-        self.scenario = scenario
-        self.exchanges: list[Exchange] = []
-        self.notes: dict[str, Any] = {}
-        self.blocked: dict[str, str] = {}
-        self.sent = 0
-
-
 class Api:
     """The operations of one scenario, or of one part of it."""
 
-    def __init__(self, recorder: Recorder, target: Target, story: Story, part: str = "") -> None:
+    def __init__(
+        self,
+        recorder: Recorder,
+        target: Target,
+        story: Story,
+        part: str = "",
+        *,
+        identity: Identity = "first",
+        control: Control | None = None,
+    ) -> None:
         self.target = target
         self._recorder = recorder
         self._story = story
         self._part = part
+        self._identity: Identity = identity
+        self._control = control
 
     @property
     def limits(self) -> Limits:
@@ -79,9 +85,7 @@ class Api:
         Raises TypeError for what is no JSON.
         """
         prefix = f"{self._part}." if self._part else ""
-        # As evidence will hold them: plain JSON, copied, and well-formed whatever a target put into an id.
-        text = jsonlib.dumps(facts, ensure_ascii=False).encode("utf-8", "replace")
-        self._story.notes.update({prefix + key: value for key, value in jsonlib.loads(text).items()})
+        self._story.note({prefix + key: value for key, value in facts.items()})
 
     async def each(self, names: Iterable[str], drive: Callable[[Api, str], Awaitable[object]]) -> None:
         """Run `drive(api, name)` for every name at once, each as a part of its own: `trace.part(name)`."""
@@ -92,9 +96,59 @@ class Api:
     async def _drive_part(self, name: str, drive: Callable[[Api, str], Awaitable[object]]) -> None:
         part = f"{self._part}.{name}" if self._part else name
         try:
-            await drive(Api(self._recorder, self.target, self._story, part), name)
+            await drive(self._derived(part=part), name)
         except (Blocked, Missing) as reason:
             self._story.blocked[part] = str(reason)
+
+    def _derived(self, *, part: str | None = None, identity: Identity | None = None) -> Api:
+        return Api(
+            self._recorder,
+            self.target,
+            self._story,
+            self._part if part is None else part,
+            identity=identity or self._identity,
+            control=self._control,
+        )
+
+    @property
+    def second(self) -> Api:
+        """The same operations by the second identity, with its headers and not with the first one's."""
+        return self._as("second")
+
+    @property
+    def restricted(self) -> Api:
+        """The same operations by the identity that may only read."""
+        return self._as("restricted")
+
+    @property
+    def anonymous(self) -> Api:
+        """The same operations without any of the configured headers."""
+        return self._derived(identity="anonymous")
+
+    def _as(self, identity: Identity) -> Api:
+        if not self.target.headers_of(identity):
+            raise Blocked(f"the headers of the {identity} identity are not configured")
+        return self._derived(identity=identity)
+
+    @asynccontextmanager
+    async def own_server(self) -> AsyncIterator[OwnServer]:
+        """A server that this scenario may restart, kill and start; what it is asked is in the same trace.
+
+        Where the target itself is the only one there is, only a scenario that is declared `alone` gets it.
+        """
+        if self._control is None:
+            raise Blocked("there is no server that this scenario may restart or kill")
+        async with self._control.server() as server, self._recorder.beside(server.url) as recorder:
+            yield OwnServer(self, recorder, server)
+
+    @asynccontextmanager
+    async def client(self, name: str) -> AsyncIterator[Client]:
+        """An official client (`clients.CLIENTS`), whose turns become parts of this scenario.
+
+        Raises ClientError when its program does not run; whether it can is a capability of this machine.
+        """
+        async with serving_client(name, self.target, self._recorder, self._story) as client:
+            yield client
 
     async def request(
         self,
@@ -107,19 +161,19 @@ class Api:
         **options: Unpack[Options],
     ) -> Exchange:
         """Send any request. `json` is encoded as UTF-8 JSON; `content` is sent as it is, without a type."""
-        headers = dict(options.get("headers", {}))
+        headers = {name: _well_formed(value) for name, value in options.get("headers", {}).items()}
         if json is not OMIT:
+            json = self._with_own_assistants(json)
             content = jsonlib.dumps(json, ensure_ascii=False, separators=(",", ":")).encode(
                 "utf-8", "surrogatepass"
             )
             headers.setdefault("content-type", "application/json")
         pairs = params.items() if isinstance(params, Mapping) else params
-        path = _well_formed(path)
-        self._story.sent += 1
+        path = _well_formed(self._with_own_assistant(path))
         request = Request(
             scenario=self._story.scenario,
             part=self._part,
-            number=self._story.sent,
+            number=self._story.next_number(),
             label=options.get("label") or f"{method} {UUID.sub('*', path)}",
             method=method,
             path=path,
@@ -129,8 +183,23 @@ class Api:
             deadline=self.limits.request_s + options.get("patience", 0.0),
             close_after=options.get("close_after"),
             close_after_events=options.get("close_after_events"),
+            identity=self._identity,
         )
         return await self._recorder.send(request, self._story.exchanges, options.get("opened"))
+
+    def _with_own_assistants(self, body: Any) -> Any:
+        """The body with the target's own ids of the conformance graphs, wherever an assistant is named."""
+        if isinstance(body, list):
+            return [self._with_own_assistants(each) for each in body]
+        named = body.get("assistant_id") if isinstance(body, dict) else None
+        return {**body, "assistant_id": self.target.assistant(named)} if isinstance(named, str) else body
+
+    def _with_own_assistant(self, path: str) -> str:
+        before, found, rest = path.partition("/assistants/")
+        if before or not found:
+            return path
+        named, slash, further = rest.partition("/")
+        return f"/assistants/{self.target.assistant(named)}{slash}{further}"
 
     # threads
 
@@ -369,26 +438,36 @@ class Api:
 
     async def until_logged(self, thread: str, node: str) -> Exchange:
         """Read the thread's state until `log` holds this node's name: the next node is then at work."""
-        deadline = self._recorder.clock + self.limits.settle_s
-        while True:
-            exchange = await self.state(thread, label="watch")
-            body = _object_in(exchange)
-            values = body.get("values") if body else None
-            log = values.get("log") if isinstance(values, dict) else None
-            if body is None or (isinstance(log, list) and node in log) or self._recorder.clock > deadline:
-                return exchange
-            await asyncio.sleep(self.limits.poll_s)
+
+        def logged(body: dict[str, Any]) -> bool:
+            log = body["values"].get("log") if isinstance(body.get("values"), dict) else None
+            return isinstance(log, list) and node in log
+
+        return await self._read_until(lambda: self.state(thread, label="watch"), logged, 0)
 
     async def _poll(
-        self, read: Callable[[], Awaitable[Exchange]], done: Callable[[Any], bool], patience: float
+        self, read: Callable[[], Awaitable[Exchange]], done: Callable[[str], bool], patience: float
     ) -> Exchange:
+        def settled(body: dict[str, Any]) -> bool:
+            status = body.get("status")
+            return not isinstance(status, str) or done(status)  # what is no status will never become one
+
+        return await self._read_until(read, settled, patience)
+
+    async def _read_until(
+        self, read: Callable[[], Awaitable[Exchange]], done: Callable[[dict[str, Any]], bool], patience: float
+    ) -> Exchange:
+        """Read until the answer satisfies `done` or is no 2xx object, or the limit has passed."""
         deadline = self._recorder.clock + self.limits.settle_s + patience
+        interval = self.limits.poll_s
         while True:
             exchange = await read()
-            status = _status_in(exchange)
-            if status is None or done(status) or self._recorder.clock > deadline:
+            body = _object_in(exchange)
+            if body is None or done(body) or self._recorder.clock > deadline:
                 return exchange
-            await asyncio.sleep(self.limits.poll_s)
+            await asyncio.sleep(interval)
+            # A change is most likely soon; a quarter more each time spares the server the polls of a long sleep.
+            interval = min(interval * 1.25, self.limits.longest_poll_s)
 
     def _run_body(self, assistant: str, input: Any, fields: Mapping[str, Any]) -> dict[str, Any]:  # noqa: A002
         # Servers differ in their default strategy, so it is always sent unless a scenario omits it.
@@ -408,6 +487,38 @@ class Api:
     async def info(self, **options: Unpack[Options]) -> Exchange:
         """GET /info."""
         return await self.request("GET", "/info", **_labelled("info", options))
+
+
+class OwnServer(Api):
+    """The operations on a server that the scenario has for itself, and what can be done to that server."""
+
+    def __init__(self, scenario: Api, recorder: Recorder, server: ControlledServer) -> None:
+        target = msgspec.structs.replace(scenario.target, url=server.url)
+        super().__init__(recorder, target, scenario._story, scenario._part, identity=scenario._identity)
+        self._server = server
+
+    async def restart(self) -> None:
+        """Stop the server in good order and start it again. Raises Blocked when it does not come up."""
+        await self._up_again(self._server.restart())
+        self._note_restart()
+
+    async def kill(self) -> None:
+        """End the server at once, whatever it is doing."""
+        await self._server.kill()
+
+    async def start(self) -> None:
+        """Start the server after a kill. Raises Blocked when it does not come up."""
+        await self._up_again(self._server.start())
+        self._note_restart()
+
+    def _note_restart(self) -> None:
+        self._story.notes.setdefault("restarted_at", []).append(round(self._recorder.clock, 4))
+
+    async def _up_again(self, starting: Awaitable[None]) -> None:
+        try:
+            await starting
+        except NotUpAgain as reason:
+            raise Blocked(str(reason)) from None
 
 
 def new_id() -> str:
@@ -452,11 +563,6 @@ def _id_in(exchange: Exchange, key: str) -> str:
         )
         raise Blocked(f"{exchange.where} gave no {key}, but {shown}")
     return found
-
-
-def _status_in(exchange: Exchange) -> Any:
-    body = _object_in(exchange)
-    return body.get("status") if body else None
 
 
 def _object_in(exchange: Exchange) -> dict[str, Any] | None:

@@ -6,28 +6,27 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, NoReturn, ParamSpec, TypeVar
 
 import click
 import httpx
-import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 import runstone
-from runstone import evidence, recipes, report, retrieval
-from runstone.contracts import load_catalogue, load_profile
+from runstone import configuration, recipes, report, retrieval
+from runstone.contracts import load_catalogue
 from runstone.errors import RunstoneError, UsageError
 from runstone.judging import judge
 from runstone.locations import locate
 from runstone.observe import QUICK_S
-from runstone.session import UNREACHABLE, Session, Settings
-from runstone.target import Target, checked_url, parsed_headers
-from runstone.verdict import HARNESS_ERROR, Report
+from runstone.opening import Asked, open_session
+from runstone.session import UNREACHABLE
+from runstone.target import checked_url, parsed_headers
+from runstone.verdict import HARNESS_ERROR, INTERRUPTED, FailOn, Report
 
-INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 _Params = ParamSpec("_Params")
 _Result = TypeVar("_Result")
 
@@ -68,11 +67,16 @@ def _judging_options(command: Callable[_Params, _Result]) -> Callable[_Params, _
         click.option(
             "--select", multiple=True, metavar="ID-GLOB", help="Only these requirements, like 'RUN-*'."
         ),
-        click.option("--fail-on", type=click.Choice(["must", "should"]), default="must", show_default=True),
+        click.option("--fail-on", type=click.Choice(["must", "should"]), help="Default: must."),
         click.option(
             "--waivers", type=click.Path(path_type=Path), help="Known failures, each with its expiry."
         ),
         click.option("--out", type=click.Path(path_type=Path), help="Where the reports go."),
+        click.option(
+            "--config",
+            type=click.Path(path_type=Path),
+            help=f"Default: {configuration.FILE} in the current folder, if there is one.",
+        ),
     )
     for option in reversed(options):
         command = option(command)
@@ -81,70 +85,56 @@ def _judging_options(command: Callable[_Params, _Result]) -> Callable[_Params, _
 
 @cli.command()
 @click.argument("target", required=False)
-@click.option("--profile", default=None, help="Default: langgraph.", envvar="RUNSTONE_PROFILE")
+@click.option("--profile", default=None, help="Default: langgraph.")
 @click.option(
     "--header", multiple=True, metavar="'NAME: VALUE'", help="Sent with every request, never recorded."
 )
+@click.option(
+    "--second-header",
+    multiple=True,
+    metavar="'NAME: VALUE'",
+    help="The same of a second user, for isolation.",
+)
 @click.option("--quick", is_flag=True, help=f"Leave out what must wait for more than {QUICK_S:g} s.")
-@click.option("--concurrency", type=click.IntRange(1, 256), default=16, show_default=True)
+@click.option("--concurrency", type=click.IntRange(1, 256), help="Scenarios at once; default: 16.")
 @click.option("--budget", type=click.FloatRange(min=1), metavar="SECONDS", help="End the observation then.")
 @_judging_options
 def check(
     target: str | None,
     profile: str | None,
     header: tuple[str, ...],
+    second_header: tuple[str, ...],
     quick: bool,
-    concurrency: int,
+    concurrency: int | None,
     budget: float | None,
     area: tuple[str, ...],
     select: tuple[str, ...],
-    fail_on: str,
+    fail_on: FailOn | None,
     waivers: Path | None,
     out: Path | None,
+    config: Path | None,
 ) -> int:
     """Observe a server, judge it and report. TARGET is a URL or a recipe; default: embedded."""
-    chosen = load_profile(profile or "langgraph")
-    headers = _headers(header)
-    name = target or os.environ.get("RUNSTONE_TARGET") or "embedded"
-    recipe = None if _is_address(name) else recipes.load(name)
-    server = _addressed(name) if recipe is None else recipe.target("")
-    declared = {**chosen.capabilities, **server.declared}
-    settings = Settings(
-        profile=chosen,
-        target=msgspec.structs.replace(server, headers={**server.headers, **headers}, declared=declared),
-        out=out or Path("reports/out") / server.name.replace(":", "-"),
+    asked = Asked(
+        target=target,
+        default_target="embedded",
+        config=config,
+        profile=profile,
+        headers=header,
+        second_headers=second_header,
+        quick=quick,
         concurrency=concurrency,
         budget_s=budget,
-        quick=quick,
-        fail_on="should" if fail_on == "should" else "must",
+        fail_on=fail_on,
         areas=area,
         select=select,
-        waivers=waivers or _waivers_of(server.name),
+        waivers=waivers,
+        out=out,
     )
     with _progress() as progress:
-        session = Session(settings, progress)  # says what is wrong with the call before anything is started
-        with nullcontext() if recipe is None else _started(recipe, session):
-            found = judge(session)
-    return _show(found, settings.out)
-
-
-def _is_address(name: str) -> bool:
-    return "://" in name or (name not in recipes.names() and (":" in name or "/" in name))
-
-
-def _addressed(address: str) -> Target:
-    url = checked_url(address)
-    return Target(name=url.split("://", 1)[1].replace("/", "-"), url=url)
-
-
-@contextmanager
-def _started(recipe: recipes.Recipe, session: Session) -> Iterator[None]:
-    """The recipe's server, up for the time of the block, as the session's target."""
-    profile = session.settings.profile.name
-    takes_profile = recipe.profile_option and profile != "langgraph"
-    with recipes.running(recipe, options=[recipe.profile_option, profile] if takes_profile else []) as server:
-        session.found_at(server.url)
-        yield
+        session = open_session(asked, progress)
+        found = judge(session)
+    return _show(found, session.settings.out)
 
 
 def _headers(lines: Sequence[str]) -> dict[str, str]:
@@ -158,28 +148,17 @@ def judge_again(
     folder: Path,
     area: tuple[str, ...],
     select: tuple[str, ...],
-    fail_on: str,
+    fail_on: FailOn | None,
     waivers: Path | None,
     out: Path | None,
+    config: Path | None,
 ) -> int:
     """Judge recorded EVIDENCE again, offline."""
-    manifest = evidence.read_manifest(folder)
-    settings = Settings(
-        profile=load_profile(manifest.profile),
-        evidence=folder,
-        out=out or folder.parent,
-        quick=manifest.quick,
-        fail_on="should" if fail_on == "should" else "must",
-        areas=area,
-        select=select,
-        waivers=waivers or _waivers_of(manifest.target),
+    asked = Asked(
+        evidence=folder, config=config, fail_on=fail_on, areas=area, select=select, waivers=waivers, out=out
     )
-    return _show(judge(Session(settings, lambda *_: None)), settings.out)
-
-
-def _waivers_of(target: str) -> Path | None:
-    found = recipes.load(target).waivers if target in recipes.names() else None
-    return None if found is None else Path(found)
+    session = open_session(asked, lambda *_: None)
+    return _show(judge(session), session.settings.out)
 
 
 def _show(found: Report, folder: Path) -> int:

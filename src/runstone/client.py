@@ -12,13 +12,14 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import httpx
 import msgspec
 
 from runstone.limits import Limits
 from runstone.sse import EventReader
+from runstone.target import Identity
 from runstone.trace import Comment, Event, Exchange
 
 _SHORTEST_SECRET = (
@@ -43,14 +44,41 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     deadline: float
     close_after: float | None = None  # hang up then
     close_after_events: int | None = None  # hang up when so many events have arrived
+    identity: Identity = "first"  # whose headers go with it
+
+
+class Relay(Protocol):
+    """Somebody else is given the answer while it arrives (the recording proxy).
+
+    `finished`: enough was passed on, and the exchange ends here. `gone`: whoever was given it hung up.
+    """
+
+    finished: bool
+    gone: bool
+
+    async def begin(self, response: httpx.Response) -> None:
+        """Pass on the status and the headers."""
+
+    async def pass_on(self, chunk: bytes) -> bytes:
+        """Pass on the next bytes of the body; what was passed on, which is what gets recorded."""
 
 
 class Redactor:
-    """Replaces the values of secret headers, exactly as they were sent, by `[redacted:NAME]`."""
+    """Replaces the values of secret headers, exactly as they were sent, by `[redacted:NAME]`.
 
-    def __init__(self, secrets: Mapping[str, str]) -> None:
-        self._names = {name.lower() for name in secrets}
-        pairs = {value: name.lower() for name, value in secrets.items()}
+    `others`: the headers of further identities, shown as `[redacted:IDENTITY NAME]`.
+    """
+
+    def __init__(
+        self, secrets: Mapping[str, str], others: Mapping[Identity, Mapping[str, str]] | None = None
+    ) -> None:
+        everybody = [("", secrets), *((f"{who} ", theirs) for who, theirs in (others or {}).items())]
+        self._names = {name.lower() for _, theirs in everybody for name in theirs}
+        pairs: dict[str, str] = {}
+        for who, theirs in everybody:
+            for name, value in theirs.items():
+                pairs.setdefault(value, who + name.lower())
+        self._whole = dict(pairs)
         # `Bearer TOKEN`: a server that echoes only the token has leaked it too.
         pairs |= {value.split(" ", 1)[1]: name for value, name in list(pairs.items()) if " " in value}
         self._pairs = sorted(
@@ -68,9 +96,15 @@ class Redactor:
     def headers(self, headers: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
         """Headers with lower-case names; those that carry a secret are hidden whatever their length."""
         return tuple(
-            (name.lower(), f"[redacted:{name.lower()}]" if name.lower() in self._names else self.text(value))
+            (
+                name.lower(),
+                self._hidden(name.lower(), value) if name.lower() in self._names else self.text(value),
+            )
             for name, value in headers
         )
+
+    def _hidden(self, name: str, value: str) -> str:
+        return f"[redacted:{self._whole.get(value, name)}]"
 
     def response_headers(self, headers: httpx.Headers) -> tuple[tuple[str, str], ...]:
         """Every response header, names in lower case, without the secrets."""
@@ -78,8 +112,11 @@ class Redactor:
 
     def event(self, event: Event) -> Event:
         """The event without the secrets."""
-        hidden = self.text(event.data)
-        return event if hidden == event.data else msgspec.structs.replace(event, data=hidden)
+        name, data = self.text(event.event), self.text(event.data)
+        own_id = None if event.id is None else self.text(event.id)
+        if (name, data, own_id) == (event.event, event.data, event.id):
+            return event
+        return msgspec.structs.replace(event, event=name, data=data, id=own_id)
 
     def comment(self, comment: Comment) -> Comment:
         """The comment without the secrets."""
@@ -120,17 +157,26 @@ class _Answer:
             self.chunks.append((at, len(kept)))
         if self.reader is not None:
             self.reader.feed(kept, at)
-            self.truncated = self.truncated or self.reader.count > self.most_events
+            decoded = len(self.reader.events) + len(self.reader.comments)
+            self.truncated = self.truncated or decoded > self.most_events
 
 
 class Recorder:
     """One connection pool, one clock and one byte budget for a whole session."""
 
-    def __init__(self, url: str, headers: Mapping[str, str], limits: Limits) -> None:
+    def __init__(
+        self,
+        url: str,
+        headers: Mapping[str, str],
+        limits: Limits,
+        others: Mapping[Identity, Mapping[str, str]] | None = None,
+    ) -> None:
+        """`headers` are those of the first identity, `others` those of the further ones."""
         self.limits = limits
         self._url = url.rstrip("/")
-        self._headers = dict(headers)
-        self._redactor = Redactor(headers)
+        self._identities: dict[Identity, dict[str, str]] = {"anonymous": {}, "first": dict(headers)}
+        self._identities |= {who: dict(theirs) for who, theirs in (others or {}).items()}
+        self._redactor = Redactor(headers, others)
         self._began = time.monotonic()
         self._kept_bytes = 0
         trusted = httpx.create_ssl_context(trust_env=False)  # dear to build; both clients share it
@@ -146,26 +192,52 @@ class Recorder:
         await self._client.aclose()
         await self._unpooled.aclose()
 
+    def beside(self, url: str) -> Recorder:
+        """A recorder of another server of the same target: same clock, headers, secrets and limits."""
+        others: dict[Identity, dict[str, str]] = {**self._identities}
+        del others["first"]
+        recorder = Recorder(url, self._identities["first"], self.limits, others)
+        recorder._began = self._began
+        return recorder
+
+    @property
+    def url(self) -> str:
+        """The target's base URL."""
+        return self._url
+
+    @property
+    def redactor(self) -> Redactor:
+        """What hides the target's secrets."""
+        return self._redactor
+
     @property
     def clock(self) -> float:
         """Seconds since the session began."""
         return time.monotonic() - self._began
 
     async def send(
-        self, request: Request, keep: list[Exchange], opened: asyncio.Future[Exchange] | None = None
+        self,
+        request: Request,
+        keep: list[Exchange],
+        opened: asyncio.Future[Exchange] | None = None,
+        relay: Relay | None = None,
     ) -> Exchange:
         """Send the request and append the exchange to `keep`, even when this task is cancelled.
 
-        `opened` is given what is known as soon as the headers have arrived (or never will).
+        `opened` is given what is known as soon as the headers have arrived (or never will), `relay` the
+        answer itself, piece by piece.
         """
         crowded = self._kept_bytes > self.limits.session_bytes
         cap = self.limits.crowded_bytes if crowded else self.limits.body_bytes
         answer = _Answer(cap, self.limits.events)
         sent_at = self.clock
         try:
-            await self._converse(request, answer, sent_at, opened)
+            await self._converse(request, answer, sent_at, opened, relay)
         except asyncio.CancelledError:
-            answer.failure = "the scenario's deadline passed, or the session was ended"
+            if relay is not None and relay.gone:
+                answer.closed_by_client = True
+            else:
+                answer.failure = "the scenario's deadline passed, or the session was ended"
             raise
         finally:
             exchange = self._exchange(request, answer, sent_at)
@@ -176,7 +248,12 @@ class Recorder:
         return exchange
 
     async def _converse(
-        self, request: Request, answer: _Answer, sent_at: float, opened: asyncio.Future[Exchange] | None
+        self,
+        request: Request,
+        answer: _Answer,
+        sent_at: float,
+        opened: asyncio.Future[Exchange] | None,
+        relay: Relay | None,
     ) -> None:
         closing = request.close_after is not None and request.close_after < request.deadline
         seconds = request.close_after if closing else request.deadline
@@ -188,7 +265,9 @@ class Recorder:
                 answer.reader = EventReader() if kind == "text/event-stream" else None
                 if opened is not None and not opened.done():
                     opened.set_result(self._exchange(request, answer, sent_at))
-                await self._read_body(request, answer, response, sent_at)
+                if relay is not None:
+                    await relay.begin(response)
+                await self._read_body(request, answer, response, sent_at, relay)
         except TimeoutError:
             if closing:
                 answer.closed_by_client = True
@@ -200,10 +279,20 @@ class Recorder:
             answer.failure = f"{type(error).__name__}: {error}".removesuffix(": ")
 
     async def _read_body(
-        self, request: Request, answer: _Answer, response: httpx.Response, sent_at: float
+        self,
+        request: Request,
+        answer: _Answer,
+        response: httpx.Response,
+        sent_at: float,
+        relay: Relay | None,
     ) -> None:
-        async for chunk in response.aiter_raw():
-            answer.take(chunk, self.clock - sent_at)
+        async for arrived in response.aiter_raw():
+            at = self.clock - sent_at
+            chunk = arrived if relay is None else await relay.pass_on(arrived)
+            answer.take(chunk, at)
+            if relay is not None and relay.finished:
+                answer.closed_by_client = True
+                return
             if answer.truncated:
                 return
             enough = request.close_after_events
@@ -227,7 +316,11 @@ class Recorder:
             await response.aclose()
 
     def _built(self, request: Request, answer: _Answer) -> httpx.Request:
-        headers = {"accept-encoding": "identity", **self._headers, **dict(request.headers)}
+        headers = {
+            "accept-encoding": "identity",
+            **self._identities[request.identity],
+            **dict(request.headers),
+        }
         encoded = [(name.encode(), value.encode("utf-8", "replace")) for name, value in headers.items()]
         return self._client.build_request(
             request.method,
@@ -260,7 +353,9 @@ class Recorder:
             method=request.method,
             url=text(self._url_of(request)),
             sent_at=round(sent_at, 4),
-            request_headers=self._redactor.headers((*request.headers, *self._headers.items())),
+            request_headers=self._redactor.headers(
+                (*request.headers, *self._identities[request.identity].items())
+            ),
             request_body=None
             if request.content is None
             else text(request.content.decode("utf-8", "replace")),
@@ -284,9 +379,7 @@ class Recorder:
 
 def _client(trusted: ssl.SSLContext, *, kept_alive: int) -> httpx.AsyncClient:
     return httpx.AsyncClient(
-        limits=httpx.Limits(
-            max_connections=None, max_keepalive_connections=kept_alive, keepalive_expiry=4.0
-        ),
+        limits=httpx.Limits(max_connections=None, max_keepalive_connections=kept_alive, keepalive_expiry=4.0),
         timeout=None,  # noqa: S113 - every request runs under its own wall-clock deadline
         follow_redirects=False,
         trust_env=False,

@@ -7,11 +7,13 @@ reports whether or not `pytest -n` spread the tests over workers.
 from __future__ import annotations
 
 import os
+import traceback
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from fnmatch import fnmatchcase
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -27,11 +29,16 @@ from runstone.observe import QUICK_S, SCENARIO_ATTRIBUTE, Scenario
 from runstone.session import NotObserved, ScenarioCrashed, Session
 from runstone.suite import Broken
 from runstone.trace import Exchange, Missing, excerpt, reading
-from runstone.verdict import Case, Outcome, Report, broken_outcome
+from runstone.verdict import HARNESS_ERROR, INTERRUPTED, Case, Level, Outcome, Report, broken_outcome
 
 _REASON = 600  # characters of a reason; the exchanges hold the rest
+_EXCHANGES = 40  # that a case names; a monitor reads thousands
 _CURL_LINES = 6  # more than a single judge reads on purpose; a report shows every exchange anyway
 _READ = pytest.StashKey[list[Exchange]]()
+_SEVERITY: dict[Level, str] = {"MUST": "critical", "SHOULD": "normal", "MAY": "minor"}  # as Allure names it
+# What Python raises where target data is not of the shape that a judge reads. Each line of each judge runs on
+# servers that conform, so that a slip of the judge's own would show there.
+_SHAPE_ERRORS = (KeyError, IndexError, TypeError, AttributeError)
 _FAILING: frozenset[Outcome] = frozenset({"fail", "harness-error"})
 _LETTERS: dict[str, tuple[str, str]] = {
     "pass": (".", "PASS"),
@@ -60,9 +67,9 @@ class Judging:
         self._worker = False
         self._collected: dict[str, Scenario] = {}
         self._cases: defaultdict[str, list[Case]] = defaultdict(list)
-        self._cells: defaultdict[tuple[str, str], list[Case]] = defaultdict(list)
+        self._cells: defaultdict[tuple[str, str], list[tuple[str, Case]]] = defaultdict(list)
         self._selected: set[str] = set()
-        self._set_aside: dict[str, str] = {}
+        self._set_aside: defaultdict[str, dict[str, str]] = defaultdict(dict)  # id → case → why
         self.report: Report | None = None
         self.error: RunstoneError | None = None
         self.interrupted = False
@@ -95,7 +102,7 @@ class Judging:
                 kept.append(item)
             else:
                 aside.append(item)
-                self._set_aside[_requirement_id(item)] = reason
+                self._set_aside[_requirement_id(item)][_case_name(item)] = reason
         # Monitors read every trace of the session, so whatever they say comes last.
         others = [item for item in items if item not in set(judges)]
         items[:] = others + sorted(kept, key=lambda item: "traces" in _fixtures(item))
@@ -105,12 +112,12 @@ class Judging:
     def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
         """By an option of ours or by pytest's own -k and -m."""
         for item in items:
-            self._set_aside.setdefault(_requirement_id(item), "it was not selected")
+            self._set_aside[_requirement_id(item)].setdefault(_case_name(item), "it was not selected")
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         self._selected = {_requirement_id(item) for item in session.items} - {""}
         if self._worker:
-            told = {"selected": sorted(self._selected), "set_aside": self._set_aside}
+            told = {"selected": sorted(self._selected), "set_aside": dict(self._set_aside)}
             session.config.workeroutput["runstone"] = told  # type: ignore[attr-defined]
 
     def _reason_to_leave_out(self, item: pytest.Item) -> str | None:
@@ -150,7 +157,8 @@ class Judging:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> None:
         judges = [item for item in session.items if item.get_closest_marker("requirement")]
-        if session.config.option.collectonly or not judges:
+        spoilt = session.testsfailed and not session.config.option.continue_on_collection_errors
+        if session.config.option.collectonly or spoilt or not judges:
             return
         wanted = {each.name: each for item in judges for each in self._scenarios_of(item)}
         if any("traces" in _fixtures(item) for item in judges):
@@ -217,7 +225,10 @@ class Judging:
         ):
             return None
         promise = self._requirement(item)
-        case = self._case(item, promise, error)
+        read = list(error.exchanges) if isinstance(error, Broken) else item.stash.get(_READ, [])
+        case = self._case(item, promise, error, read)
+        if item.config.pluginmanager.hasplugin("allure_listener"):
+            _tell_allure(promise, case, read)
         report = pytest.TestReport(
             nodeid=item.nodeid,
             location=item.location,
@@ -225,7 +236,7 @@ class Judging:
             outcome="passed" if case.verdict == "pass" else _pytest_outcome(case, promise),
             # pytest's own rendering of a traceback takes 20 ms, and says less than the line we have.
             longrepr=None,
-            when="call",
+            when="setup" if call.when == "setup" else "call",
             duration=call.duration,
             start=call.start,
             stop=call.stop,
@@ -245,16 +256,16 @@ class Judging:
         }
         return report
 
-    def _case(self, item: pytest.Item, promise: Requirement, error: BaseException | None) -> Case:
+    def _case(
+        self, item: pytest.Item, promise: Requirement, error: BaseException | None, read: Sequence[Exchange]
+    ) -> Case:
         outcome, reason = self._outcome(promise, item, error)
-        read = list(error.exchanges) if isinstance(error, Broken) else item.stash.get(_READ, [])
-        name = getattr(getattr(item, "callspec", None), "id", "")
         shows_curl = outcome in {"fail", "warn", "not-testable"}
         return Case(
-            case=name,
+            case=_case_name(item),
             verdict=outcome,
             reason=reason,
-            exchanges=tuple(exchange.key for exchange in read[:40]),
+            exchanges=tuple(exchange.key for exchange in read[:_EXCHANGES]),
             curl=tuple(exchange.curl() for exchange in read[-_CURL_LINES:]) if shows_curl else (),
         )
 
@@ -272,6 +283,11 @@ class Judging:
             return "not-testable", excerpt(str(error), _REASON)
         if isinstance(error, AssertionError):
             return broken_outcome(promise.level), _assertion_text(error)
+        if isinstance(error, _SHAPE_ERRORS) and _raised_in_suites(error):
+            return (
+                "not-testable",
+                f"the answer lacks the shape that is judged: {type(error).__name__}: {error}",
+            )
         kind = "scenario" if isinstance(error, ScenarioCrashed) else "judge"
         last = str(error).strip().splitlines()[-1:] or [""]
         return (
@@ -298,7 +314,7 @@ class Judging:
         self._cases[found["id"]].append(case)
         if found["cell"]:
             outcome, entry_point = found["cell"]
-            self._cells[outcome, entry_point].append(case)
+            self._cells[outcome, entry_point].append((found["id"], case))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
@@ -310,7 +326,8 @@ class Judging:
         """Of pytest-xdist: learn what the worker left out."""
         told = getattr(node, "workeroutput", {}).get("runstone", {})
         self._selected |= set(told.get("selected", ()))
-        self._set_aside |= told.get("set_aside", {})
+        for requirement, left in told.get("set_aside", {}).items():
+            self._set_aside[requirement] |= left
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         """Ctrl-C, or an exit that a hook asked for, of which only the first is the user's doing."""
@@ -326,13 +343,27 @@ class Judging:
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         if self._session is None or self._worker or session.config.option.collectonly:
             return
+        if self.error is not None:
+            session.exitstatus = self.error.exit_code
+            return
+        if self.uncollected:
+            session.exitstatus = HARNESS_ERROR
+            return
         if self._session.token:
             self._session.adopt()
-        self.report = self._session.report(self._cases, self._cells, self._selected, self._set_aside)
-        out = self._session.settings.out
-        out.mkdir(parents=True, exist_ok=True)
-        reports.write_all(self.report, list(self._session.traces.values()), out)
-        session.exitstatus = self.report.exit_code
+        self._count_what_was_left_out()
+        reasons = {name: next(iter(left.values())) for name, left in self._set_aside.items()}
+        self.report = self._session.report(self._cases, self._cells, self._selected, reasons)
+        reports.write_all(self.report, list(self._session.traces.values()), self._session.settings.out)
+        session.exitstatus = INTERRUPTED if self.interrupted else self.report.exit_code
+
+    def _count_what_was_left_out(self) -> None:
+        """A requirement of which only some cases were judged is not kept: the others are not-run."""
+        for requirement, left in self._set_aside.items():
+            judged = {case.case for case in self._cases.get(requirement, ())}
+            missing = {name: reason for name, reason in left.items() if judged and name not in judged}
+            for name, reason in missing.items():
+                self._cases[requirement].append(Case(case=name, verdict="not-run", reason=reason))
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         if self.report is None or self._session is None:
@@ -384,9 +415,34 @@ def judge(session: Session) -> Report:
     return judging.report
 
 
+def _raised_in_suites(error: BaseException) -> bool:
+    """Whether a judge's own line raised this, and not the engine below it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return bool(frames) and Path(frames[-1].filename).name.startswith("test_")
+
+
 def _requirement_id(item: pytest.Item) -> str:
     mark = item.get_closest_marker("requirement")
     return str(mark.args[0]) if mark is not None and mark.args else ""
+
+
+def _case_name(item: pytest.Item) -> str:
+    return str(getattr(getattr(item, "callspec", None), "id", ""))
+
+
+def _tell_allure(promise: Requirement, case: Case, read: Sequence[Exchange]) -> None:
+    """Labels, description and exchanges of the result that allure-pytest is about to write."""
+    import allure  # only where --alluredir asks for it
+
+    dynamic: Any = allure.dynamic  # not annotated
+    dynamic.title(f"{promise.id}[{case.case}]" if case.case else promise.id)
+    dynamic.description(promise.statement)
+    dynamic.story(promise.area)
+    dynamic.severity(_SEVERITY[promise.level])
+    for label, value in (("requirement", promise.id), ("level", promise.level), ("verdict", case.verdict)):
+        dynamic.label(label, value)
+    for exchange in read[:_EXCHANGES]:
+        allure.attach(reports.to_text(exchange), exchange.key, allure.attachment_type.TEXT)
 
 
 def _fixtures(item: pytest.Item) -> Sequence[str]:

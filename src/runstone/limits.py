@@ -17,7 +17,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     request_s: float = 6.0  # one request, beyond the `patience` that its scenario grants
     settle_s: float = 6.0  # a run becoming terminal, a thread leaving busy
     scenario_s: float = 45.0  # one scenario, beyond its own declared waiting
-    poll_s: float = 0.05  # between two readings of a status
+    poll_s: float = 0.05  # between the first two readings of a status
+    longest_poll_s: float = 0.25  # between two later ones
     body_bytes: int = 2 * 1024 * 1024  # of one response
     events: int = 10_000  # and comments of one response; decoding so many takes 0.4 s
     session_bytes: int = 64 * 1024 * 1024  # of all responses; past it each is cut at `crowded_bytes`

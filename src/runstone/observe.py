@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, overload
 
+import msgspec
 import pytest
 
-from runstone.api import Api, Blocked, Story
+from runstone.api import Api, Blocked
 from runstone.client import Recorder
-from runstone.errors import RunstoneError
+from runstone.control import Control
+from runstone.errors import RunstoneError, TargetError
 from runstone.limits import Limits
 from runstone.selfcheck import Fitness, assess, self_check
-from runstone.target import Target
+from runstone.story import Story
+from runstone.target import FURTHER_IDENTITIES, Target
 from runstone.trace import Missing, Trace
 
 QUICK_S = 5.0  # `--quick` leaves out scenarios that must wait longer than this
 _DEAD_AFTER = 8  # exchanges in a row without any response: the target is gone, not slow
 
 Drive = Callable[[Api], Awaitable[None]]
+_CONTROLS = frozenset({"restart", "kill"})
 SCENARIO_ATTRIBUTE = "__runstone_scenario__"  # how the plugin knows a fixture for a scenario
 
 
@@ -30,25 +34,36 @@ class Scenario:
     """A conversation with the target that asserts nothing.
 
     `waits` is the time in seconds that it must spend waiting whatever the target's speed; `needs` names the
-    capabilities without which it cannot be held.
+    capabilities without which it cannot be held. `alone`: where the target itself is what it restarts or
+    kills, it runs after all others and by itself.
     """
 
     name: str
     drive: Drive
     waits: float = 0.0
     needs: tuple[str, ...] = ()
+    alone: bool = False
+
+    @property
+    def controls(self) -> bool:
+        """Whether it stops and starts a server."""
+        return not _CONTROLS.isdisjoint(self.needs)
 
 
 @overload
 def scenario(drive: Drive) -> Any: ...
 @overload
-def scenario(*, waits: float = 0.0, needs: Sequence[str] = ()) -> Callable[[Drive], Any]: ...
-def scenario(drive: Drive | None = None, *, waits: float = 0.0, needs: Sequence[str] = ()) -> Any:
+def scenario(
+    *, waits: float = 0.0, needs: Sequence[str] = (), alone: bool = False
+) -> Callable[[Drive], Any]: ...
+def scenario(
+    drive: Drive | None = None, *, waits: float = 0.0, needs: Sequence[str] = (), alone: bool = False
+) -> Any:
     """Make an asynchronous function of an `Api` a scenario: a session fixture whose value is its trace."""
 
     def decorate(function: Drive) -> Any:
         name = getattr(function, "__name__", "scenario")
-        declared = Scenario(name=name, drive=function, waits=waits, needs=tuple(needs))
+        declared = Scenario(name=name, drive=function, waits=waits, needs=tuple(needs), alone=alone)
 
         def recorded(runstone_session: Any) -> Trace:
             trace: Trace = runstone_session.trace(declared)
@@ -64,12 +79,16 @@ def scenario(drive: Drive | None = None, *, waits: float = 0.0, needs: Sequence[
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What an observation came to. `stopped` says why it ended early, `crashed` by scenario what broke it."""
+    """What an observation came to. `stopped` says why it ended early, `crashed` by scenario what broke it.
+
+    `lost`: it ended early because the target was lost, so that nothing can be judged.
+    """
 
     fitness: Fitness
     seconds: float
     stopped: str | None
     crashed: dict[str, str]
+    lost: bool = False
 
 
 class Observer:
@@ -83,8 +102,14 @@ class Observer:
         budget_s: float | None,
         on_trace: Callable[[Trace], None],
         on_progress: Callable[[str, int, int], None],
+        limits: Mapping[str, float] | None = None,
+        control: Control | None = None,
     ) -> None:
+        """`limits`: fields of Limits that the user has set. `control`: how servers are stopped and started."""
         self.target = target
+        self._limits: Mapping[str, Any] = limits or {}
+        self._control = control
+        self._lost = False
         self._concurrency = concurrency
         self._budget_s = budget_s
         self._on_trace = on_trace
@@ -100,21 +125,32 @@ class Observer:
         Raises TargetError when the target does not answer or serves no fit conformance graphs,
         SelfCheckBroken when Runstone's own check failed.
         """
-        async with Recorder(self.target.url, self.target.headers, Limits()) as recorder:
+        others = {who: self.target.headers_of(who) for who in FURTHER_IDENTITIES}
+        limits = msgspec.structs.replace(Limits(), **self._limits)
+        async with Recorder(self.target.url, self.target.headers, limits, others) as recorder:
             checked = await self._record(Scenario("self_check", self_check), recorder)
             if checked.scenario in self._crashed:
-                raise SelfCheckBroken(f"the self-check itself failed: {self._crashed[checked.scenario]}")
+                cause = self._crashed[checked.scenario].splitlines()[-1]
+                raise SelfCheckBroken(f"the self-check itself failed: {cause}")
             fitness = assess(checked)
             if insist_on_fitness:
                 fitness.insist(self.target)
-            recorder.limits = Limits.calibrated(fitness.turn_s)
+            recorder.limits = msgspec.structs.replace(Limits.calibrated(fitness.turn_s), **self._limits)
+            began = recorder.clock
             scenarios = sorted(choose(fitness), key=lambda each: -each.waits)
-            stopped = await self._observe_all(scenarios, recorder)
+            preparing_s = recorder.clock - began  # long where a client had to be installed first
+            stopped = await self._observe_all(scenarios, recorder, preparing_s)
             return Observation(
-                fitness=fitness, seconds=recorder.clock, stopped=stopped, crashed=self._crashed
+                fitness=fitness,
+                seconds=recorder.clock - preparing_s,
+                stopped=stopped,
+                crashed=self._crashed,
+                lost=self._lost,
             )
 
-    async def _observe_all(self, scenarios: list[Scenario], recorder: Recorder) -> str | None:
+    async def _observe_all(
+        self, scenarios: list[Scenario], recorder: Recorder, preparing_s: float
+    ) -> str | None:
         slots = asyncio.Semaphore(self._concurrency)
         done = 0
 
@@ -124,36 +160,45 @@ class Observer:
                 trace = await self._record(chosen, recorder)
             done += 1
             self._on_progress(chosen.name, done, len(scenarios))
-            self._notice_silence(trace)
+            if not chosen.controls:  # a server that was killed does not answer
+                self._notice_silence(trace)
 
-        left = None if self._budget_s is None else max(0.0, self._budget_s - recorder.clock)
+        spent = recorder.clock - preparing_s
+        left = None if self._budget_s is None else max(0.0, self._budget_s - spent)
         stopped = None
+        shared = self._control is not None and self._control.shared
+        last = [each for each in scenarios if each.alone and shared]
         try:
-            async with asyncio.timeout(left), asyncio.TaskGroup() as group:
-                for each in scenarios:
-                    group.create_task(observe_one(each))
+            async with asyncio.timeout(left):
+                async with asyncio.TaskGroup() as group:
+                    for each in scenarios:
+                        if each not in last:
+                            group.create_task(observe_one(each))
+                for each in last:
+                    await observe_one(each)
         except TimeoutError:
             stopped = f"the budget of {self._budget_s:g} s was used up"
-        except BaseExceptionGroup as errors:
-            if errors.split(_TargetDied)[1] is not None:
+        except (BaseExceptionGroup, TargetError) as error:
+            stopped = _loss(error)
+            if stopped is None:
                 raise
-            stopped = "the target stopped answering"
+            self._lost = True
         return stopped and f"{stopped}; {done} of {len(scenarios)} scenarios ended"
 
     async def _record(self, chosen: Scenario, recorder: Recorder) -> Trace:
         story = Story(chosen.name)
         began = recorder.clock
         cut_short = False
+        control = self._control_for(chosen)
+        seconds = recorder.limits.scenario_s + chosen.waits + (control.patience_s if control else 0.0)
         try:
-            async with asyncio.timeout(recorder.limits.scenario_s + chosen.waits):
-                await chosen.drive(Api(recorder, self.target, story))
+            async with asyncio.timeout(seconds):
+                await chosen.drive(Api(recorder, self.target, story, control=control))
         except (Blocked, Missing) as reason:
             story.blocked[""] = str(reason)
         except TimeoutError:
-            story.blocked[""] = (
-                f"the scenario's deadline of {recorder.limits.scenario_s + chosen.waits:.0f} s passed"
-            )
-        except asyncio.CancelledError:
+            story.blocked[""] = f"the scenario's deadline of {seconds:.0f} s passed"
+        except (asyncio.CancelledError, TargetError):
             cut_short = True
             raise
         except Exception as error:  # it becomes a harness-error of every judge of this trace
@@ -163,6 +208,12 @@ class Observer:
             self._on_trace(trace)
         return trace
 
+    def _control_for(self, chosen: Scenario) -> Control | None:
+        """Nobody may restart or kill the target while others use it."""
+        if self._control is None or not chosen.controls:
+            return None
+        return self._control if chosen.alone or not self._control.shared else None
+
     def _notice_silence(self, trace: Trace) -> None:
         for exchange in trace.exchanges:
             if exchange.code is not None:
@@ -170,15 +221,23 @@ class Observer:
             elif not exchange.closed_by_client:
                 self._silent_in_a_row += 1
         if self._silent_in_a_row >= _DEAD_AFTER:
-            raise _TargetDied
+            raise _TargetDied("the target stopped answering")
 
 
 class SelfCheckBroken(RunstoneError):  # noqa: N818 - named as what it reports
     """The self-check raised something that is not the target's doing; nothing can be said of the target."""
 
 
-class _TargetDied(Exception):  # noqa: N818 - it ends the observation, it is no error of the harness
+class _TargetDied(TargetError):  # noqa: N818 - it ends the observation, it is no error of the harness
     pass
+
+
+def _loss(error: BaseException) -> str | None:
+    """How the target was lost; None when it was something else that went wrong, or that too."""
+    if isinstance(error, BaseExceptionGroup):
+        losses = [_loss(each) for each in error.exceptions]
+        return losses[0] if None not in losses else None
+    return str(error) if isinstance(error, TargetError) else None
 
 
 def _trace(story: Story, began: float, ended: float, cut_short: bool) -> Trace:

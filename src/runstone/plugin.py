@@ -2,35 +2,36 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
-from runstone.contracts import Profile, load_profile
+from runstone.contracts import Profile
 from runstone.errors import RunstoneError
 from runstone.judging import JUDGING, Judging
 from runstone.observe import QUICK_S
-from runstone.session import Session, Settings
-from runstone.target import Target, checked_url, parsed_headers
+from runstone.opening import Asked, open_session
+from runstone.session import Session
 from runstone.trace import Trace
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("runstone", "conformance of a server that speaks the LangGraph run API")
-    group.addoption("--target", metavar="URL", help="the server to observe (default: RUNSTONE_TARGET)")
+    group.addoption("--target", metavar="URL", help="the server to observe, or a recipe that starts it")
     group.addoption("--evidence", metavar="DIR", type=Path, help="judge this evidence instead of a server")
-    group.addoption(
-        "--profile", default=os.environ.get("RUNSTONE_PROFILE", "langgraph"), help="the contract's profile"
-    )
+    group.addoption("--config", metavar="FILE", type=Path, help="default: runstone.toml, if there is one")
+    group.addoption("--profile", help="the contract's profile (default: langgraph)")
     group.addoption("--header", action="append", default=[], metavar="'NAME: VALUE'", help="send this header")
+    group.addoption(
+        "--second-header", action="append", default=[], metavar="'NAME: VALUE'", help="of a second user"
+    )
     group.addoption("--out", metavar="DIR", type=Path, help="where reports and evidence go")
-    group.addoption("--concurrency", type=int, default=16, help="scenarios observed at once")
+    group.addoption("--concurrency", type=int, help="scenarios observed at once (default: 16)")
     group.addoption("--budget", type=float, metavar="SECONDS", help="end the observation then")
     group.addoption(
         "--quick", action="store_true", help=f"leave out scenarios that wait more than {QUICK_S:g} s"
     )
-    group.addoption("--fail-on", choices=("must", "should"), default="must", help="what makes a target fail")
+    group.addoption("--fail-on", choices=("must", "should"), help="what makes a target fail (default: must)")
     group.addoption("--waivers", metavar="FILE", type=Path, help="known failures")
     group.addoption("--area", action="append", default=[], help="only this area")
     group.addoption(
@@ -49,44 +50,36 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _session_from(config: pytest.Config) -> Session:
-    """The session of a plain `pytest suites`. Raises pytest.UsageError, which pytest shows as one line."""
+    """The session of a plain `pytest suites`; where there is none, pytest ends with one line and our code."""
     try:
-        return Session(_settings_from(config), _quiet)
+        return open_session(_asked(config), _quiet)
     except RunstoneError as error:
-        raise pytest.UsageError(str(error)) from None
+        pytest.exit(str(error), returncode=error.exit_code)
 
 
 def _quiet(_name: str, _done: int, _total: int) -> None:
     """Plain pytest shows its own progress."""
 
 
-def _settings_from(config: pytest.Config) -> Settings:
-    """What the options say. Raises UsageError for what cannot be meant."""
+def _asked(config: pytest.Config) -> Asked:
     option = config.option
-    url = option.target or os.environ.get("RUNSTONE_TARGET")
-    lines = [*os.environ.get("RUNSTONE_HEADERS", "").splitlines(), *option.header]
-    profile = load_profile(option.profile)
-    target = None
-    if url and not option.evidence:
-        checked = checked_url(url)
-        declared = dict(profile.capabilities)
-        target = Target(
-            name=checked.split("://")[1], url=checked, headers=parsed_headers(lines), declared=declared
-        )
-    out = option.out or Path("reports/out") / (target.name.replace(":", "-") if target else "judged")
-    return Settings(
-        profile=profile,
-        target=target,
+    return Asked(
+        target=option.target,
         evidence=option.evidence,
-        out=out,
+        config=option.config,
+        profile=option.profile,
+        headers=option.header,
+        second_headers=option.second_header,
+        out=option.out,
         concurrency=option.concurrency,
         budget_s=option.budget,
         quick=option.quick,
         fail_on=option.fail_on,
-        areas=tuple(option.area),
-        select=tuple(option.select),
+        areas=option.area,
+        select=option.select,
         waivers=option.waivers,
         insist_on_fitness=not option.no_self_check,
+        idle=option.collectonly,
     )
 
 

@@ -6,14 +6,16 @@ import asyncio
 import datetime as dt
 import time
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import msgspec
 from filelock import FileLock
 
 import runstone
-from runstone import evidence, waivers
+from runstone import clients, evidence, waivers
 from runstone.contracts import Catalogue, Profile, Requirement, load_capabilities, load_catalogue
+from runstone.control import Control
 from runstone.errors import TargetError, UsageError
 from runstone.observe import Observation, Observer, Scenario
 from runstone.selfcheck import Fitness
@@ -35,6 +37,7 @@ from runstone.verdict import (
 )
 
 Progress = Callable[[str, int, int], None]
+Reach = Callable[[Target], AbstractContextManager[Target]]
 UNREACHABLE = 3
 
 
@@ -53,13 +56,28 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     select: tuple[str, ...] = ()
     waivers: Path | None = None
     insist_on_fitness: bool = True
+    limits: dict[str, float] = {}  # fields of Limits that the user has set
 
 
 class Session:
-    """The traces of one session, and what is known of the target."""
+    """The traces of one session, and what is known of the target.
 
-    def __init__(self, settings: Settings, progress: Progress) -> None:
+    `reach` makes the target reachable for the time of the observation; by default it is already. `control`
+    says how its server is restarted and killed.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        progress: Progress,
+        *,
+        reach: Reach | None = None,
+        control: Callable[[Target], Control] | None = None,
+    ) -> None:
         self.settings = settings
+        self._reach = reach or _as_it_is
+        self._control = control
+        self._observing_s = 0.0  # with all that it took to reach the target
         self.catalogue: Catalogue = load_catalogue()
         self.progress = progress
         self.traces: dict[str, Trace] = {}
@@ -81,12 +99,6 @@ class Session:
             self.catalogue.areas_named(area)
         for glob in self.settings.select:
             self.catalogue.select(glob=glob)
-
-    def found_at(self, url: str) -> None:
-        """The target has been started there."""
-        if self.settings.target is not None:
-            target = msgspec.structs.replace(self.settings.target, url=url)
-            self.settings = msgspec.structs.replace(self.settings, target=target)
 
     @property
     def folder(self) -> Path:
@@ -112,6 +124,8 @@ class Session:
         """Why something that needs these capabilities does not apply to the target; None when it does."""
         for name in needs:
             capability = self.capabilities.get(name, Capability())
+            if capability.reason:
+                return capability.reason
             if not capability.present:
                 found = "not found by the probe" if capability.probed is False else "not probed"
                 return f"the target has no {name}: not declared, {found}"
@@ -122,15 +136,17 @@ class Session:
         if self.settings.evidence is not None:
             return
         self.settings.out.mkdir(parents=True, exist_ok=True)
+        began = time.monotonic()
         if not self.token:
-            self._observe_target(scenarios)
-            return
-        with FileLock(self.settings.out / "observe.lock"):
-            written = self._already_observed()
-            if written is None:
-                self._observe_target(scenarios)
-            else:
-                self.manifest, self.traces = evidence.read(self.folder)
+            self._reach_and_observe(scenarios)
+        else:
+            with FileLock(self.settings.out / "observe.lock"):
+                written = self._already_observed()
+                if written is None:
+                    self._reach_and_observe(scenarios)
+                else:
+                    self.manifest, self.traces = evidence.read(self.folder)
+        self._observing_s = time.monotonic() - began
 
     def _already_observed(self) -> evidence.Manifest | None:
         try:
@@ -144,10 +160,14 @@ class Session:
         if self.manifest is None and self._already_observed() is not None:
             self.manifest, self.traces = evidence.read(self.folder)
 
-    def _observe_target(self, scenarios: Sequence[Scenario]) -> None:
-        target, settings = self.settings.target, self.settings
-        if target is None:
+    def _reach_and_observe(self, scenarios: Sequence[Scenario]) -> None:
+        if self.settings.target is None:
             raise UsageError("no target: give --target URL, or set RUNSTONE_TARGET")
+        with self._reach(self.settings.target) as target:
+            self._observe_target(target, scenarios)
+
+    def _observe_target(self, target: Target, scenarios: Sequence[Scenario]) -> None:
+        settings = self.settings
         writer = evidence.EvidenceWriter(
             self.folder,
             evidence.Manifest(
@@ -170,10 +190,14 @@ class Session:
             writer.add(trace)
 
         def choose(fitness: Fitness) -> list[Scenario]:
+            wanted = {name for each in scenarios for name in each.needs}
             self.manifest = writer.save(
                 server=fitness.server,
                 turn_s=fitness.turn_s,
-                capabilities=target.capabilities(fitness.probed, load_capabilities()),
+                capabilities={
+                    **target.capabilities(fitness.probed, load_capabilities()),
+                    **_clients_here(wanted),
+                },
             )
             return [each for each in scenarios if self.absent(each.needs) is None]
 
@@ -183,6 +207,8 @@ class Session:
             budget_s=settings.budget_s,
             on_trace=keep,
             on_progress=self.progress,
+            limits=settings.limits,
+            control=None if self._control is None else self._control(target),
         )
         began = time.monotonic()
         try:
@@ -223,14 +249,18 @@ class Session:
         settings = self.settings
         judged = [self._verdict(each, cases.get(each.id, ()), set_aside) for each in self.catalogue.values()]
         verdicts, waiver_errors = waivers.apply(judged, self._waivers, dt.datetime.now(dt.UTC).date())
-        unjudged = [each.id for each in verdicts if each.verdict == "not-run" and each.id in selected]
+        unjudged = [
+            each.id
+            for each in verdicts
+            if each.verdict == "not-run" and each.id in selected and each.id not in set_aside
+        ]
         complete = not unjudged and self.stopped is None
         code = exit_code(verdicts, fail_on=settings.fail_on, complete=complete, waiver_errors=waiver_errors)
         if self.unusable:
             code = UNREACHABLE
         observed_s = 0.0 if manifest is None else manifest.observe_s
         elapsed_s = time.monotonic() - self.began
-        judge_s = elapsed_s if settings.evidence else max(0.0, elapsed_s - observed_s)
+        judge_s = max(0.0, elapsed_s - max(self._observing_s, 0.0 if settings.evidence else observed_s))
         return Report(
             runstone=runstone.__version__,
             profile=settings.profile.name,
@@ -286,15 +316,24 @@ class ScenarioCrashed(Exception):  # noqa: N818 - a diagnosis: the scenario's ow
     """A scenario raised something that is not the target's doing; the text is its traceback."""
 
 
+def _as_it_is(target: Target) -> AbstractContextManager[Target]:
+    return nullcontext(target)
+
+
 def _outcome(seen: Observation) -> dict[str, object]:
-    gone = seen.stopped is not None and "stopped answering" in seen.stopped
     return {
         "observe_s": round(seen.seconds, 3),
         "stopped": seen.stopped,
         "complete": seen.stopped is None,
-        "unusable": "unreachable" if gone else "",
+        "unusable": "unreachable" if seen.lost else "",
         "crashed": seen.crashed,
     }
+
+
+def _clients_here(wanted: Container[str]) -> dict[str, Capability]:
+    """The wanted clients as capabilities: of this machine, so that nothing a target declares counts."""
+    absent = clients.missing(name for name in clients.CAPABILITIES if name in wanted)
+    return {name: Capability(probed=reason is None, reason=reason or "") for name, reason in absent.items()}
 
 
 def _first(unjudged: Sequence[str]) -> str | None:

@@ -24,23 +24,13 @@ class EventReader:
 
     def __init__(self) -> None:
         self.events: list[Event] = []
+        self.comments: list[Comment] = []
         self.malformed: list[str] = []
         self._pending: list[bytes] = []  # pieces of a line without its end; joined once, when that arrives
         self._skip_line_feed = False
         self._first_line = True
         self._fields: list[bytes] = []
-        self._comments: list[Comment] = []
-        self._open_comments: list[Comment] = []
-
-    @property
-    def comments(self) -> list[Comment]:
-        """The comments so far; one that no further field has followed stands outside of every event."""
-        return self._comments + [_outside(comment) for comment in self._open_comments]
-
-    @property
-    def count(self) -> int:
-        """How many events and comments have arrived."""
-        return len(self.events) + len(self._comments) + len(self._open_comments)
+        self._undecided = 0  # of the latest comments: a further field would put them inside its event
 
     def feed(self, chunk: bytes, at: float) -> None:
         """Take the next bytes of the body, which arrived `at` seconds after the request."""
@@ -70,28 +60,31 @@ class EventReader:
             self._dispatch(at)
         elif line.startswith(b":"):
             text = line[1:].decode("utf-8", "replace").strip()
-            self._open_comments.append(Comment(text=text, at=at, inside=bool(self._fields)))
+            self.comments.append(Comment(text=text, at=at))
+            self._undecided += bool(self._fields)
         elif line.partition(b":")[0].decode("utf-8", "replace") in _FIELDS:
-            # Only a comment *between* two fields of an event is inside it: this field closes that question.
-            self._comments += self._open_comments
-            self._open_comments = []
+            # Only a comment *between* two fields of an event is inside it: this field decides that.
+            first = max(0, len(self.comments) - self._undecided)
+            self.comments[first:] = map(_inside, self.comments[first:])
+            self._undecided = 0
             self._fields.append(line)
         else:
             self._note_malformed(line)
 
     def _dispatch(self, at: float) -> None:
-        self._comments += map(_outside, self._open_comments)
-        self._open_comments = []
+        self._undecided = 0
         fields, self._fields = self._fields, []
         names = [line.partition(b":")[0] for line in fields]
         if b"data" not in names and b"event" not in names:
             return
+        given = [line.partition(b":")[2] for line in fields if line.startswith(b"event")]
+        nameless = not given or given[-1] in {b"", b" "}
         block = b"\n".join(fields) + b"\n\n"
         for decoded in EventSource(httpx.Response(200, headers=_STREAM, content=block)).iter_sse():
             self.events.append(
                 Event(
                     # httpx-sse names the nameless "message", as browsers do; a judge must see which it was.
-                    event=decoded.event if b"event" in names else "",
+                    event="" if nameless else decoded.event,
                     data=decoded.data,
                     at=at,
                     id=decoded.id if b"id" in names else None,
@@ -104,5 +97,5 @@ class EventReader:
             self.malformed.append(line[:200].decode("utf-8", "replace"))
 
 
-def _outside(comment: Comment) -> Comment:
-    return Comment(text=comment.text, at=comment.at)
+def _inside(comment: Comment) -> Comment:
+    return Comment(text=comment.text, at=comment.at, inside=True)

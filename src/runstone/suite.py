@@ -24,8 +24,9 @@ from runstone.api import (
 )
 from runstone.canonical import ABSENT, canonical, first_difference, shown
 from runstone.contracts import Profile, lifecycle, operation_for, stream_grammar, violations
+from runstone.contracts.profile import resolve
 from runstone.observe import scenario
-from runstone.trace import UUID, Event, Exchange, Missing, Trace
+from runstone.trace import UUID, Event, Exchange, Missing, Trace, strict_json
 
 __all__ = [
     "ABSENT",
@@ -55,10 +56,12 @@ __all__ = [
     "none_broken",
     "operation_for",
     "requirement",
+    "resolve",
     "scenario",
     "shown",
     "some",
     "stream_grammar",
+    "strict_json",
     "violations",
 ]
 

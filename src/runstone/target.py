@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from typing import Any, Final, Literal
 
 import httpx
 import msgspec
@@ -11,9 +12,11 @@ import msgspec
 from runstone.errors import UsageError
 from runstone.verdict import Capability
 
-
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
+
+Identity = Literal["first", "second", "restricted", "anonymous"]
+FURTHER_IDENTITIES: Final[tuple[Identity, ...]] = ("second", "restricted")
 
 
 class RunTimeLimit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -23,20 +26,63 @@ class RunTimeLimit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     seconds: float
 
 
+class Turn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An input that an agent of the user's own is known to end in a certain way with."""
+
+    input: Any
+
+
+class InterruptedTurn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An input with which the agent pauses at an interrupt, and the value that lets it go on."""
+
+    input: Any
+    resume: Any
+
+
+class Agent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One of the target's own assistants, with an input for each outcome that it can produce."""
+
+    assistant: str
+    success: Turn
+    error: Turn | None = None
+    interrupt: InterruptedTurn | None = None
+
+
 class Target(msgspec.Struct, frozen=True, kw_only=True):
-    """A server under test. `declared`: capabilities by name, from the profile, the recipe or the user."""
+    """A server under test. `declared`: capabilities by name, from the profile, the recipe or the user.
+
+    `headers`, `second_headers`, `restricted_headers`: the credentials of a user, of another one, and of one
+    who may only read. `assistants`: the target's own ids by those of the conformance graphs.
+    """
 
     name: str
     url: str
     headers: dict[str, str] = {}
+    second_headers: dict[str, str] = {}
+    restricted_headers: dict[str, str] = {}
+    assistants: dict[str, str] = {}
+    agent: Agent | None = None
     declared: dict[str, bool] = {}
     run_time_limit: RunTimeLimit | None = None
+
+    def headers_of(self, identity: Identity) -> dict[str, str]:
+        """The headers of who makes a request."""
+        known = {"first": self.headers, "second": self.second_headers, "restricted": self.restricted_headers}
+        return known.get(identity, {})
+
+    def assistant(self, graph: str) -> str:
+        """The target's own id of a conformance graph; any other id is answered as it is."""
+        return self.assistants.get(graph, graph)
 
     def capabilities(self, probed: Mapping[str, bool], known: Iterable[str]) -> dict[str, Capability]:
         """Every known capability with what was declared and what the probe found."""
         declared = dict(self.declared)
-        if self.run_time_limit is not None:
-            declared["run_time_limit"] = True
+        shown = {
+            "run_time_limit": self.run_time_limit is not None,
+            "second_identity": bool(self.second_headers),
+            "restricted_identity": bool(self.restricted_headers),
+        }
+        declared |= {name: True for name, given in shown.items() if given}
         return {
             name: Capability(declared=declared.get(name), probed=probed.get(name))
             for name in sorted({*known, *declared})

@@ -37,6 +37,7 @@ LEVELS: tuple[Level, ...] = ("MUST", "SHOULD", "MAY")
 CONFORMING = 0
 NOT_CONFORMING = 1
 HARNESS_ERROR = 4
+INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 
 class Case(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,10 +73,14 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Capability(msgspec.Struct, frozen=True, kw_only=True):
-    """What the target says it can do, and what the probe found; None where nothing is known."""
+    """What the target says it can do, and what the probe found; None where nothing is known.
+
+    `reason`: why it is absent, where that is not the target's doing.
+    """
 
     declared: bool | None = None
     probed: bool | None = None
+    reason: str = ""
 
     @property
     def present(self) -> bool:

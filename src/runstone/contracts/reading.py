@@ -26,6 +26,10 @@ class MalformedContract(RunstoneError):  # noqa: N818 - named as what it reports
     """A file under contracts/ cannot be used as it is; the message names the file, the place and the key."""
 
 
+class WrongShape(ValueError):  # noqa: N818 - named as what it reports
+    """A document lacks the shape that was asked for; the message names the place and the key."""
+
+
 class _Loader(_Base):  # type: ignore[misc]  # the base is chosen at run time
     """YAML in which a key given twice is an error; the standard loader keeps the last one silently."""
 
@@ -54,9 +58,17 @@ def read_yaml(path: Path, shape: type[T]) -> T:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise MalformedContract(f"{shown_path(path)} is no YAML: {_yaml_problem(error)}") from None
     try:
+        return convert(document, shape)
+    except WrongShape as error:
+        raise MalformedContract(f"{shown_path(path)}: {error}") from None
+
+
+def convert(document: Any, shape: type[T]) -> T:
+    """The document as `shape`. Raises WrongShape; for an unknown key it names the nearest known one."""
+    try:
         return msgspec.convert(document, shape, strict=True)
     except msgspec.ValidationError as error:
-        raise MalformedContract(f"{shown_path(path)}: {_diagnosis(str(error), document, shape)}") from None
+        raise WrongShape(_diagnosis(str(error), document, shape)) from None
 
 
 def shown_path(path: Path) -> str:

@@ -65,9 +65,7 @@ async def delete(call: Call) -> Response:
     runtime.assistants.delete(call.owner, assistant.assistant_id)
     if call.flag("delete_threads"):
         for thread_id in runtime.threads.of_assistant(call.owner, assistant.assistant_id):
-            await runtime.scheduler.clear(thread_id)
-            runtime.threads.delete(thread_id)
-            await runtime.checkpoints.delete(thread_id)
+            await runtime.delete_thread(thread_id)
     return Response(status_code=204)
 
 

@@ -11,13 +11,10 @@ from starlette.responses import Response
 from runstone.reference.answers import EVENT_STREAM, JSON, Listening, TimedWait, answer
 from runstone.reference.bodies import CancelBody, RunBody, StreamMode
 from runstone.reference.channels import streamed, waited
-from runstone.reference.checkpoints import interrupts_by_task
 from runstone.reference.errors import Conflict, Invalid, NotFound
-from runstone.reference.outcome import SUCCESS, resting_status
 from runstone.reference.planning import check, start
 from runstone.reference.routing import Call, Operation, checked_uuid
 from runstone.reference.runs import Run, RunStatus
-from runstone.reference.wire import to_json_marked
 
 _STREAM_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
@@ -105,11 +102,7 @@ async def delete(call: Call) -> Response:
         await runtime.checkpoints.forget(run.thread_id, run.run_id)
         runtime.runs.delete(run.run_id)
         if (graph := runtime.graph_of(thread)) is not None:
-            state = await runtime.checkpoints.state(graph, run.thread_id)
-            values = to_json_marked(state.values)
-            runtime.threads.settle(
-                run.thread_id, resting_status(SUCCESS, state), values, interrupts_by_task(state)
-            )
+            await runtime.settle(thread, graph)
     return Response(status_code=204)
 
 

@@ -21,12 +21,10 @@ from runstone.reference.bodies import (
     StateUpdateBody,
     ThreadBody,
 )
-from runstone.reference.checkpoints import Graph, empty_state, interrupts_by_task, thread_state
+from runstone.reference.checkpoints import Graph, empty_state, thread_state
 from runstone.reference.errors import Invalid, NotFound, Refused
-from runstone.reference.outcome import SUCCESS, resting_status
 from runstone.reference.routing import Call, Operation, checked_uuid
 from runstone.reference.threads import Thread, ThreadField, ThreadQuery
-from runstone.reference.wire import to_json_marked
 
 
 class SearchBody(ThreadQuery):
@@ -52,8 +50,7 @@ async def create(call: Call) -> Response:
         try:
             await call.runtime.checkpoints.replay(graph, thread.thread_id, body.supersteps)
         except Refused:
-            threads.delete(thread.thread_id)
-            await call.runtime.checkpoints.delete(thread.thread_id)
+            await call.runtime.delete_thread(thread.thread_id)
             raise
         thread = await _settled(call, thread, graph)
     return answer(thread)
@@ -74,7 +71,7 @@ async def patch(call: Call) -> Response:
 
 async def delete(call: Call) -> Response:
     """Delete a thread with its runs, state and history; a run that is under way is stopped first."""
-    await _delete(call, _thread(call).thread_id)
+    await call.runtime.delete_thread(_thread(call).thread_id)
     return Response(status_code=204)
 
 
@@ -111,7 +108,7 @@ async def prune(call: Call) -> Response:
             call.runtime.threads.get(call.owner, thread_id)
         except NotFound:
             continue
-        await _delete(call, thread_id)
+        await call.runtime.delete_thread(thread_id)
         pruned += 1
     return answer({"pruned_count": pruned})
 
@@ -191,21 +188,8 @@ async def _state(call: Call, at: CheckpointBody | None, subgraphs: bool) -> Resp
 
 
 async def _settled(call: Call, thread: Thread, graph: Graph, resting: str | None = None) -> Thread:
-    """The thread's row, brought in line with its state."""
-    snapshot = await call.runtime.checkpoints.state(graph, thread.thread_id)
-    call.runtime.threads.settle(
-        thread.thread_id,
-        resting or resting_status(SUCCESS, snapshot),
-        to_json_marked(snapshot.values),
-        interrupts_by_task(snapshot),
-    )
+    await call.runtime.settle(thread, graph, resting)
     return call.runtime.threads.get(call.owner, thread.thread_id)
-
-
-async def _delete(call: Call, thread_id: str) -> None:
-    await call.runtime.scheduler.clear(thread_id)
-    call.runtime.threads.delete(thread_id)
-    await call.runtime.checkpoints.delete(thread_id)
 
 
 def _thread(call: Call) -> Thread:

@@ -13,14 +13,16 @@ from filelock import FileLock, Timeout
 from langgraph.store.sqlite.aio import AsyncSqliteStore
 
 from runstone.reference.assistants import Assistants
-from runstone.reference.checkpoints import Checkpoints, Graph, open_saver
+from runstone.reference.checkpoints import Checkpoints, Graph, interrupts_by_task, open_saver
 from runstone.reference.database import Database
 from runstone.reference.errors import CannotServe, FolderInUse
 from runstone.reference.graphs import equip, load_graphs
+from runstone.reference.outcome import SUCCESS, resting_status
 from runstone.reference.runs import Runs
 from runstone.reference.scheduler import Scheduler
 from runstone.reference.settings import Settings
 from runstone.reference.threads import Thread, Threads
+from runstone.reference.wire import to_json_marked
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,22 @@ class Runtime:
     def graph_of(self, thread: Thread) -> Graph | None:
         """The graph that ran on the thread last; None before the first run."""
         return self.graphs.get(thread.graph_id or "")
+
+    async def settle(self, thread: Thread, graph: Graph, resting: str | None = None) -> None:
+        """Bring a thread's row in line with its state after a change from outside."""
+        state = await self.checkpoints.state(graph, thread.thread_id)
+        self.threads.settle(
+            thread.thread_id,
+            resting or resting_status(SUCCESS, state),
+            to_json_marked(state.values),
+            interrupts_by_task(state),
+        )
+
+    async def delete_thread(self, thread_id: str) -> None:
+        """Delete a thread with its runs, state and history; a run that is under way is stopped first."""
+        async with self.scheduler.cleared(thread_id):
+            self.threads.delete(thread_id)
+            await self.checkpoints.delete(thread_id)
 
 
 @asynccontextmanager

@@ -111,13 +111,18 @@ class Scheduler:
         if channel is not None:
             await channel.output()
 
-    async def clear(self, thread_id: str) -> None:
-        """Cancel all runs of a thread and wait until nothing executes on it."""
-        for run in reversed(self._runs.active(thread_id)):
-            self.cancel(run, "interrupt")
-        execution = self._executions.get(thread_id)
-        if execution is not None:
-            await asyncio.wait({execution.worker})
+    @asynccontextmanager
+    async def cleared(self, thread_id: str) -> AsyncIterator[None]:
+        """Stop all that runs on a thread, and start nothing while it is being deleted."""
+        self._held.add(thread_id)
+        try:
+            self._cancel_all(thread_id)
+            if (execution := self._executions.get(thread_id)) is not None:
+                await asyncio.wait({execution.worker})
+            self._cancel_all(thread_id)  # what was asked for in the meantime
+            yield
+        finally:
+            self._held.discard(thread_id)
 
     @asynccontextmanager
     async def alone(self, thread_id: str) -> AsyncIterator[None]:
@@ -132,6 +137,10 @@ class Scheduler:
         finally:
             self._held.discard(thread_id)
             self._wake(thread_id)
+
+    def _cancel_all(self, thread_id: str) -> None:
+        for run in self._runs.active(thread_id):
+            self.cancel(run, "interrupt")
 
     # The life of the server
 

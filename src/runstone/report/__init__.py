@@ -13,6 +13,7 @@ from runstone.report.html import to_html
 from runstone.report.junit import to_junit
 from runstone.report.summary import to_markdown
 from runstone.report.terminal import print_catalogue, print_requirement, print_summary
+from runstone.report.transcript import to_text
 from runstone.trace import Trace
 from runstone.verdict import Report
 
@@ -27,6 +28,7 @@ __all__ = [
     "to_json",
     "to_junit",
     "to_markdown",
+    "to_text",
     "write_all",
 ]
 

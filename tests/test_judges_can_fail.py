@@ -1,0 +1,195 @@
+"""No judge is a formality: each one that passes on the embedded runtime fails on some spoilt recording of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from runstone import evidence
+from runstone.trace import Event, Exchange
+from tests.test_lying_servers import judged, runstone
+
+Spoil = Callable[[Exchange], Exchange]
+_OTHER_STATUS = {
+    "success": "error",
+    "error": "success",
+    "interrupted": "idle",
+    "idle": "busy",
+    "running": "timeout",
+}
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The whole check of the embedded runtime: it conforms."""
+    out = tmp_path_factory.mktemp("embedded")
+    done = runstone("check", "--out", str(out))
+    assert done.returncode == 0, done.stdout + done.stderr
+    return out
+
+
+def _with(exchange: Exchange, **changes: Any) -> Exchange:
+    return msgspec.structs.replace(exchange, **changes)
+
+
+def _rewritten(exchange: Exchange, rewrite: Callable[[Any], Any]) -> Exchange:
+    """The exchange with its JSON body, or the JSON of its events, rewritten."""
+    if exchange.events:
+        return _with(exchange, events=tuple(_rewritten_event(event, rewrite) for event in exchange.events))
+    try:
+        return _with(exchange, content=json.dumps(rewrite(json.loads(exchange.content))))
+    except ValueError:
+        return exchange
+
+
+def _rewritten_event(event: Event, rewrite: Callable[[Any], Any]) -> Event:
+    return (
+        msgspec.structs.replace(event, data=json.dumps(rewrite(json.loads(event.data))))
+        if event.data
+        else event
+    )
+
+
+def _everything_fails(exchange: Exchange) -> Exchange:
+    return _with(exchange, code=500, content='{"detail": "sorry"}', events=())
+
+
+def _nothing_is_refused(exchange: Exchange) -> Exchange:
+    refused = exchange.code is not None and exchange.code >= 400
+    return _with(exchange, code=200, content="{}") if refused else exchange
+
+
+def _refusals_say_nothing(exchange: Exchange) -> Exchange:
+    return _with(exchange, content="") if exchange.code is not None and exchange.code >= 400 else exchange
+
+
+def _no_json_members(exchange: Exchange) -> Exchange:
+    return _rewritten(exchange, lambda body: {} if isinstance(body, dict) else [])
+
+
+def _no_events(exchange: Exchange) -> Exchange:
+    return _with(exchange, events=())
+
+
+def _last_event_lost(exchange: Exchange) -> Exchange:
+    return _with(exchange, events=exchange.events[:-1])
+
+
+def _events_repeated(exchange: Exchange) -> Exchange:
+    return _with(exchange, events=tuple(event for event in exchange.events for _ in range(2)))
+
+
+def _events_reversed(exchange: Exchange) -> Exchange:
+    return _with(exchange, events=tuple(reversed(exchange.events)))
+
+
+def _events_unnamed(exchange: Exchange) -> Exchange:
+    renamed = (msgspec.structs.replace(event, event=f"x|{event.event}") for event in exchange.events)
+    return _with(exchange, events=tuple(renamed))
+
+
+def _malformed(exchange: Exchange) -> Exchange:
+    broken = (msgspec.structs.replace(event, data="{", data_lines=2) for event in exchange.events)
+    return _with(exchange, events=tuple(broken), malformed_lines=("foo",), utf8=False)
+
+
+def _headers_lost(exchange: Exchange) -> Exchange:
+    return _with(exchange, response_headers=())
+
+
+def _late_and_silent(exchange: Exchange) -> Exchange:
+    late = exchange.finished_after + 40.0
+    events = tuple(msgspec.structs.replace(event, at=late) for event in exchange.events)
+    return _with(
+        exchange, headers_after=late, first_byte_after=late, finished_after=late, chunks=((late, 1),),
+        comments=(), events=events,
+    )  # fmt: skip
+
+
+def _hanging(exchange: Exchange) -> Exchange:
+    return _with(exchange, failure="not finished within 6.0 s")
+
+
+def _at_once(exchange: Exchange) -> Exchange:
+    return _with(exchange, finished_after=0.0, headers_after=0.0)
+
+
+def _secrets_told(exchange: Exchange) -> Exchange:
+    return _with(exchange, content=exchange.content + " Traceback (most recent call last)")
+
+
+def _statuses_swapped(exchange: Exchange) -> Exchange:
+    return _rewritten(exchange, _swap)
+
+
+def _swap(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {
+            key: _OTHER_STATUS.get(member, "busy")
+            if key == "status" and isinstance(member, str)
+            else _swap(member)
+            for key, member in value.items()
+        }
+    return [_swap(item) for item in value] if isinstance(value, list) else value
+
+
+def _texts_and_numbers_changed(exchange: Exchange) -> Exchange:
+    return _rewritten(exchange, _change)
+
+
+def _change(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _change(member) for key, member in value.items()}
+    if isinstance(value, list):
+        return [_change(item) for item in value][::-1]
+    if isinstance(value, str):
+        return f"{value}?" if len(value) < 30 else value
+    return value + 1 if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+SPOILS: tuple[Spoil, ...] = (
+    _everything_fails,
+    _nothing_is_refused,
+    _refusals_say_nothing,
+    _no_json_members,
+    _no_events,
+    _last_event_lost,
+    _events_repeated,
+    _events_reversed,
+    _events_unnamed,
+    _malformed,
+    _headers_lost,
+    _late_and_silent,
+    _hanging,
+    _at_once,
+    _secrets_told,
+    _statuses_swapped,
+    _texts_and_numbers_changed,
+)
+
+
+def _judged_spoilt(recorded: Path, spoil: Spoil, out: Path) -> dict[str, str]:
+    manifest, traces = evidence.read(recorded / "evidence")
+    writer = evidence.EvidenceWriter(out / "evidence", manifest)
+    for trace in traces.values():
+        writer.add(msgspec.structs.replace(trace, exchanges=tuple(map(spoil, trace.exchanges))))
+    writer.save()
+    done = runstone("judge", str(out / "evidence"), "--out", str(out))
+    assert done.returncode in {1, 4}, f"{spoil.__name__}: {done.stdout}{done.stderr}"
+    return dict(judged(out / "report.json"))
+
+
+def test_every_judge_can_fail(recorded: Path, tmp_path: Path) -> None:
+    kept = {id for id, verdict in judged(recorded / "report.json") if verdict == "pass"}  # noqa: A001
+    crashed: dict[str, str] = {}
+    for spoil in SPOILS:
+        verdicts = _judged_spoilt(recorded, spoil, tmp_path / spoil.__name__)
+        kept -= {id for id, verdict in verdicts.items() if verdict in {"fail", "warn", "not-testable"}}  # noqa: A001
+        crashed |= {id: spoil.__name__ for id, verdict in verdicts.items() if verdict == "harness-error"}  # noqa: A001
+    assert sorted(kept) == []
+    assert crashed == {}
