@@ -54,7 +54,9 @@ async def secret_in_a_header(api: Api) -> None:
 @requirement("MON-001")
 def test_statuses_follow_the_automaton(traces: list[Trace]) -> None:
     automaton = lifecycle().runs
-    restarts: dict[str, list[float]] = {trace.scenario: trace.notes.get("restarted_at", []) for trace in traces}
+    restarts: dict[str, list[float]] = {
+        trace.scenario: trace.notes.get("restarted_at", []) for trace in traces
+    }
 
     def findings() -> Iterator[Finding]:
         for readings in some(_run_readings(traces), "run whose status was read"):

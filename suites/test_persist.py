@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 
-from runstone.suite import Api, OwnServer, Trace, lifecycle, requirement, scenario, some
+import pytest
+
+from runstone.suite import Api, Exchange, Missing, Trace, lifecycle, requirement, scenario, some
 
 STARTS_S = 6.0  # two starts of a server and one stop; the fastest takes 1.5 s for each
-SLEEP_S = 1.5  # long enough to be killed in, once its node is seen at work
+SLEEP_S = 1.5  # long enough to be killed in, once its node is seen at work on a server that takes no time
 ENQUEUED = 2
+THREADS = ("single", "queue")
 OUTCOMES = {
     "success": ("steps", {"note": "kept"}),
     "error": ("fail", {"message": "the boiler is cold"}),
@@ -19,7 +22,7 @@ READ = ("thread", "state", "history", "runs", "run")
 
 @scenario(needs=["restart"], waits=STARTS_S, alone=True)
 async def restart_with_threads_at_rest(api: Api) -> None:
-    """A run of each outcome ends; all is read, the server is stopped in good order and started, all is read again."""
+    """A run of each outcome ends; all is read, the server is stopped and started, and all is read again."""
     async with api.own_server() as server:
         rested: dict[str, tuple[str, str]] = {}
 
@@ -29,20 +32,19 @@ async def restart_with_threads_at_rest(api: Api) -> None:
             run = await part.create_run(thread, graph, given)
             await part.poll_run(thread, run)
             await part.settle(thread)
-            await read(part, outcome, thread, run, "before")
+            await read(part, thread, run, "before")
             rested[outcome] = thread, run
 
         async def read_again(part: Api, outcome: str) -> None:
-            await read(part, outcome, *rested[outcome], "after")
+            await read(part, *rested[outcome], "after")
 
         await server.each(OUTCOMES, end_a_run)
         await server.restart()
         await server.each(rested, read_again)
 
 
-async def read(part: Api, outcome: str, thread: str, run: str, when: str) -> None:
+async def read(part: Api, thread: str, run: str, when: str) -> None:
     """Everything that can be read of a thread at rest."""
-    part.note(outcome=outcome)
     await part.thread(thread, label=f"thread {when}")
     await part.state(thread, label=f"state {when}")
     await part.history(thread, label=f"history {when}")
@@ -55,10 +57,11 @@ async def kill_in_mid_run(api: Api) -> None:
     """The server is killed while a node sleeps on two threads, one of them with further runs enqueued."""
     async with api.own_server() as server:
         accepted: dict[str, tuple[str, list[str]]] = {}
+        sleep = SLEEP_S + 2 * api.limits.turn_s
 
         async def bring_in_the_midst(part: Api, name: str) -> None:
             thread = await part.create_thread()
-            first = await part.create_run(thread, "slow", {"sleep": SLEEP_S})
+            first = await part.create_run(thread, "slow", {"sleep": sleep})
             further = range(ENQUEUED if name == "queue" else 0)
             runs = [first, *[await part.create_run(thread, "slow", {"sleep": 0}) for _ in further]]
             await part.until_logged(thread, "a")
@@ -66,30 +69,70 @@ async def kill_in_mid_run(api: Api) -> None:
             await part.state(thread, label="state before")
             accepted[name] = thread, runs
 
-        await server.each(["single", "queue"], bring_in_the_midst)
+        await server.each(THREADS, bring_in_the_midst)
         await server.kill()
         await server.start()
-        await server.each(accepted, lambda part, name: recover(part, *accepted[name]))
+        await server.each(accepted, lambda part, name: recover(part, *accepted[name], sleep))
 
 
-async def recover(part: Api, thread: str, runs: list[str]) -> None:
+async def recover(part: Api, thread: str, runs: list[str], sleep: float) -> None:
     """Wait until every run is terminal, and read what is left."""
-    await asyncio.gather(*(part.poll_run(thread, run, patience=SLEEP_S) for run in runs))
+    await asyncio.gather(*(part.poll_run(thread, run, patience=sleep) for run in runs))
     await part.settle(thread)
     await part.state(thread)
     for run in runs:
         await part.run(thread, run, label="run after")
 
 
-def _statuses_after(trace: Trace) -> list[object]:
-    return [each.ok.object.get("status") for each in some(trace.find("run after"), "run after the kill")]
+@requirement("PERS-001")
+@pytest.mark.parametrize("outcome", OUTCOMES)
+def test_what_was_at_rest_is_the_same_after_a_restart(
+    outcome: str, restart_with_threads_at_rest: Trace
+) -> None:
+    part = restart_with_threads_at_rest.part(outcome)
+    some(part.only("history before").ok.array, "checkpoint before the restart")
+    some(part.only("runs before").ok.array, "run before the restart")
+    seen = {what: part.only(f"{what} after").ok.json for what in READ}
+    assert seen == {what: part.only(f"{what} before").ok.json for what in READ}
 
 
-def _was_in_the_midst(trace: Trace) -> bool:
-    """Whether the server was killed while the first run's node `b` slept."""
-    before = trace.only("state before").ok.object
-    return (
-        trace.only("run before").ok.object.get("status") == "running"
-        and before["values"].get("log") == ["a"]
-        and bool(trace.notes)
-    )
+@requirement("PERS-002")
+@pytest.mark.parametrize("thread", THREADS)
+def test_a_killed_run_comes_to_an_end(thread: str, kill_in_mid_run: Trace) -> None:
+    part = _killed_in_the_midst(kill_in_mid_run, thread)
+    assert part.first("run after").ok.object.get("status") in lifecycle().runs.terminal
+    assert part.last("settle").ok.object.get("status") in lifecycle().threads.statuses - {"busy"}
+
+
+@requirement("PERS-003")
+def test_completed_nodes_are_not_executed_again(kill_in_mid_run: Trace) -> None:
+    part = _killed_in_the_midst(kill_in_mid_run, "single")
+    resumed = part.only("run after").ok.object.get("status") == "success"
+    assert _log(part.state) == (["a", "b", "c"] if resumed else ["a"])
+
+
+@requirement("PERS-004")
+def test_no_accepted_run_is_lost(kill_in_mid_run: Trace) -> None:
+    part = _killed_in_the_midst(kill_in_mid_run, "queue")
+    statuses = [each.ok.object.get("status") for each in part.all("run after")]
+    assert len(statuses) == 1 + ENQUEUED
+    assert set(statuses) <= lifecycle().runs.terminal
+    # The last node of a run that succeeded has executed exactly once, and that of no other run.
+    assert _log(part.state).count("c") == statuses.count("success")
+
+
+def _killed_in_the_midst(trace: Trace, thread: str) -> Trace:
+    """What was seen of the thread. Raises Missing unless its run was at work in node `b` before the kill."""
+    part = trace.part(thread)
+    status, log = part.only("run before").ok.object.get("status"), _log(part.only("state before"))
+    if (status, log) != ("running", ["a"]):
+        raise Missing(f"the server was not killed in mid-run: the run was {status}, its log {log}")
+    return part
+
+
+def _log(state: Exchange) -> list[str]:
+    values = state.ok.object.get("values")
+    log = values.get("log") if isinstance(values, dict) else None
+    if not isinstance(log, list):
+        raise Missing(f"{state.where} shows no log")
+    return log

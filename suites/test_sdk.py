@@ -18,7 +18,6 @@ from runstone.suite import (
     Trace,
     ask,
     needs,
-    new_id,
     requirement,
     scenario,
     some,
@@ -55,7 +54,6 @@ SDK_TURNS: dict[str, dict[str, Any]] = {
     "cancel": {"do": "cancel", **ENDLESS, "wait": False},
     "cancel_and_wait": {"do": "cancel", **ENDLESS, "wait": True},
     "delete": {"do": "delete", **STEPS},
-    "missing": {"do": "missing", "thread_id": new_id()},
     "refused": {"do": "refused", "assistant": UNKNOWN_ASSISTANT},
     "failing_wait": {"do": "wait", **FAILING},
     "interrupt": {"do": "interrupt", **PAUSING},
@@ -183,7 +181,10 @@ Check = Callable[[Trace, Turn, Profile], None]
 
 
 def _outcome(held: Trace, turn: str) -> Turn:
-    outcome: Turn = held.part(turn).note("outcome")
+    """What the client made of a turn, in which the target answered anything well."""
+    part = held.part(turn)
+    some([each for each in part.exchanges if each.answered and 200 <= each.status < 300], "2xx answer in it")
+    outcome: Turn = part.note("outcome")
     return outcome
 
 

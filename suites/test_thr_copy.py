@@ -23,21 +23,20 @@ from runstone.suite import (
 )
 
 LOG = ["s1", "s2", "s3"]
-PAUSED: dict[str, list[str] | None] = {"finished": None, "paused": ["s2"]}  # interrupt_before of the source
-NEXT: dict[str, list[str]] = {"finished": [], "paused": ["s2"]}
-by_source = pytest.mark.parametrize("source", PAUSED)
+NEXT: dict[str, list[str]] = {"finished": [], "paused": ["s2"]}  # the nodes before which the source stops
+by_source = pytest.mark.parametrize("source", NEXT)
 
 
 @scenario
 async def thread_copied(api: Api) -> None:
     """A finished and a paused thread are copied; then copy and source go ways of their own."""
-    await api.each(PAUSED, _copied)
+    await api.each(NEXT, _copied)
     await _copy(api, new_id(), label="copy_unknown")
 
 
 async def _copied(part: Api, source_is: str) -> None:
     source = await part.create_thread()
-    await part.wait(source, "steps", {"note": "copied"}, interrupt_before=PAUSED[source_is])
+    await part.wait(source, "steps", {"note": "copied"}, interrupt_before=NEXT[source_is])
     await part.settle(source)
     await _read(part, source, "source")
     await part.runs(source, limit=100, label="source_runs")

@@ -7,7 +7,6 @@ import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from queue import Queue
 from typing import TypeAlias
 
@@ -36,11 +35,22 @@ def conversing(converse: Conversation) -> Iterator[str]:
     async def serve() -> None:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
-        server = await asyncio.start_server(partial(_close_afterwards, converse=converse), "127.0.0.1", 0)
+        connections: dict[asyncio.Task[None], Writer] = {}
+
+        def accept(reader: Reader, writer: Writer) -> None:
+            connections[loop.create_task(_close_afterwards(reader, writer, converse))] = writer
+
+        server = await asyncio.start_server(accept, "127.0.0.1", 0)
         stops.put(lambda: loop.call_soon_threadsafe(stop.set))
         urls.put(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
         await stop.wait()
         server.close()
+        await asyncio.sleep(0.02)  # a connection that is just being accepted comes to `accept` first
+        for task, writer in connections.items():
+            task.cancel()
+            writer.close()
+        await asyncio.gather(*connections, return_exceptions=True)
+        await asyncio.sleep(0)  # and the transports end
 
     thread = threading.Thread(target=lambda: asyncio.run(serve()))
     thread.start()
@@ -120,7 +130,7 @@ def always(status: str, content_type: str, body: bytes, *headers: str) -> Answer
 
 async def silent(_line: str, _body: bytes, _writer: Writer) -> None:
     """Accept the request and say nothing, for ever."""
-    await asyncio.Event().wait()
+    await asyncio.sleep(3600)  # a bare Event would be garbage, and the connection with it
 
 
 async def echoing(_line: str, body: bytes, writer: Writer) -> None:

@@ -150,7 +150,7 @@ def test_the_longest_begin_first() -> None:
 
 async def for_ever(api: Api) -> None:
     await api.request("GET", "/first")
-    await asyncio.Event().wait()
+    await asyncio.sleep(3600)
 
 
 def test_a_scenario_ends_at_its_deadline_and_what_it_saw_is_judged() -> None:
@@ -338,7 +338,7 @@ def test_a_server_without_the_graphs_is_unfit_and_shows_its_answer() -> None:
 
     with heard_by(answer) as (url, heard), pytest.raises(TargetError) as caught:
         observed(url, [], insist=True)
-    assert 'runs/wait answered 404: {"detail": "No assistant echo"}' in str(caught.value)
+    assert 'POST /threads/…/runs gave no run_id, but 404: {"detail": "No assistant echo"}' in str(caught.value)
     assert {"wait", "stream", "runs"} <= {each.target.rpartition("/")[2] for each in heard}
 
 

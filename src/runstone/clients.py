@@ -75,16 +75,15 @@ def missing(capabilities: Iterable[str]) -> dict[str, str | None]:
 
     Installs the packages of a client that is wanted and lacks only them.
     """
-    found: dict[str, str | None] = {}
-    for name in CAPABILITIES:
-        if name in set(capabilities):
-            try:
-                _command(name)
-            except ClientMissing as reason:
-                found[name] = str(reason)
-            else:
-                found[name] = None
-    return found
+    return {name: _obstacle(name) for name in sorted({*CAPABILITIES} & {*capabilities})}
+
+
+def _obstacle(client: str) -> str | None:
+    try:
+        _command(client)
+    except ClientMissing as reason:
+        return str(reason)
+    return None
 
 
 def _command(client: str) -> list[str]:

@@ -330,10 +330,10 @@ def _outcome(seen: Observation) -> dict[str, object]:
     }
 
 
-def _clients_here(wanted: Container[str]) -> dict[str, Capability]:
+def _clients_here(wanted: Iterable[str]) -> dict[str, Capability]:
     """The wanted clients as capabilities: of this machine, so that nothing a target declares counts."""
-    absent = clients.missing(name for name in clients.CAPABILITIES if name in wanted)
-    return {name: Capability(probed=reason is None, reason=reason or "") for name, reason in absent.items()}
+    found = clients.missing(wanted).items()
+    return {name: Capability(probed=reason is None, reason=reason or "") for name, reason in found}
 
 
 def _first(unjudged: Sequence[str]) -> str | None:

@@ -1,0 +1,227 @@
+"""GET and POST /threads/{thread_id}/history: the states of a thread, the newest first.
+
+Servers differ in the default limit, so that everywhere but for HIST-006 a limit is sent.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from runstone.suite import (
+    Api,
+    Blocked,
+    Exchange,
+    Missing,
+    Trace,
+    conforms,
+    requirement,
+    resolve,
+    scenario,
+    shown,
+    some,
+)
+
+LOG = ["s1", "s2", "s3"]
+RUNS = 3  # three runs of three nodes leave more than ten states
+LIMIT = 3
+PAGE = 6
+PAGES = 5  # at most; the states of three runs fill three
+FILTERS: dict[str, dict[str, Any]] = {"source": {"source": "input"}, "step": {"source": "loop", "step": 1}}
+
+
+@scenario
+async def history_read(api: Api) -> None:
+    """The history of a new thread and after each of three runs, then in every way that it can be narrowed."""
+    thread = await api.create_thread()
+    await api.history(thread, label="before_a_run")
+    for number in range(RUNS):
+        await api.wait(thread, "steps", {"note": f"run {number}"})
+        await api.settle(thread)
+        await api.history(thread, label="history")
+    state = await api.state(thread)
+    path = f"/threads/{thread}/history"
+    await api.request("POST", path, json={"limit": 100}, label="posted")
+    await api.request("GET", path, label="without_limit")
+    await api.history(thread, limit=LIMIT, label="limited")
+    await api.request("POST", path, json={"limit": LIMIT}, label="limited_post")
+    for name, metadata in FILTERS.items():
+        await api.request("POST", path, json={"limit": 100, "metadata": metadata}, label=f"by_{name}")
+    before = resolve(state.object, "/parent_checkpoint")
+    await api.request("POST", path, json={"limit": 100, "before": before}, label="before_a_checkpoint")
+    await _turn_pages(api, path)
+
+
+async def _turn_pages(api: Api, path: str) -> None:
+    """Each page is asked for by the last id of the one before it, until one is empty."""
+    last: dict[str, Any] = {}
+    for _ in range(PAGES):
+        page = await api.request("GET", path, params={"limit": PAGE, **last}, label="page")
+        ids = _ids(page)
+        if not ids or not isinstance(ids[-1], str):
+            return
+        last = {"before": ids[-1]}
+
+
+@scenario
+async def history_of_a_subgraph(api: Api) -> None:
+    """A subgraph pauses; its own history is asked for by the checkpoint that its task names."""
+    thread = await api.create_thread()
+    await api.wait(thread, "subgraph", {"ask": True})
+    await api.settle(thread)
+    state = await api.state(thread)
+    checkpoint = resolve(state.object, "/tasks/0/checkpoint")
+    if not resolve(checkpoint, "/checkpoint_ns"):
+        raise Blocked(f"{state.where} names no checkpoint of a subgraph, but {shown(checkpoint)}")
+    api.note(namespace=checkpoint["checkpoint_ns"])
+    await api.history(thread)
+    body = {"limit": 100, "checkpoint": checkpoint}
+    await api.request("POST", f"/threads/{thread}/history", json=body, label="of_the_subgraph")
+
+
+def _ids(history: Exchange) -> list[Any]:
+    return [resolve(entry, "/checkpoint/checkpoint_id") for entry in history.array]
+
+
+@requirement("HIST-001")
+@pytest.mark.parametrize("answer", ["history", "posted"])
+def test_newest_comes_first(answer: str, history_read: Trace) -> None:
+    history = _whole(history_read) if answer == "history" else history_read.posted
+    assert history.status == 200
+    entries = some(history.array, "entry in the history")
+    assert resolve(entries[0], "/values/log") == LOG * RUNS
+    stamps = [_moment(history, entry) for entry in entries]
+    for newer, older in pairwise(stamps):
+        assert newer >= older, f"wanted the newest first, got {older.isoformat()} after {newer.isoformat()}"
+    assert _ids(history) == _ids(_whole(history_read))
+
+
+@requirement("HIST-002")
+@pytest.mark.parametrize("outcome", ["success", "static_interrupt", "interrupt"])
+def test_first_entry_is_the_state(
+    outcome: str, success: Trace, static_interrupt: Trace, interrupt: Trace
+) -> None:
+    traces = {trace.scenario: trace for trace in (success, static_interrupt, interrupt)}
+    part = traces[outcome].part("wait")
+    newest = some(part.history.array, "entry in the history")[0]
+    assert resolve(part.state.object, "/checkpoint/checkpoint_id")
+    for member in ("checkpoint", "values", "next"):
+        assert resolve(newest, f"/{member}") == part.state.object.get(member)
+
+
+@requirement("HIST-003")
+def test_later_run_changes_no_entry(history_read: Trace) -> None:
+    first, last = history_read.first("history").array, _whole(history_read).array
+    grew = len(last) - len(some(first, "entry after the first run"))
+    assert grew > 0, f"wanted more entries after a later run, got {len(last)} after {len(first)}"
+    assert [_summary(entry) for entry in last[grew:]] == [_summary(entry) for entry in first]
+
+
+@requirement("HIST-004")
+def test_entries_are_linked(history_read: Trace) -> None:
+    ids = _ids(_whole(history_read))
+    parents = [resolve(each, "/parent_checkpoint/checkpoint_id") for each in _whole(history_read).array]
+    assert len(set(ids)) == len(ids), "wanted an id of its own for each entry"
+    assert parents == [*ids[1:], None]
+
+
+@requirement("HIST-005")
+@pytest.mark.parametrize("answer", ["limited", "limited_post"])
+def test_limit_bounds_the_entries(answer: str, history_read: Trace) -> None:
+    everything = _ids(_whole(history_read))
+    if len(everything) <= LIMIT:
+        raise Missing(f"there are but {len(everything)} entries")
+    assert _ids(history_read.only(answer)) == everything[:LIMIT]
+
+
+@requirement("HIST-005")
+def test_pages_are_the_whole_history(history_read: Trace) -> None:
+    everything = _ids(_whole(history_read))
+    pages = [_ids(page) for page in history_read.all("page")]
+    if len(everything) <= PAGE:
+        raise Missing(f"there are but {len(everything)} entries, which fill one page")
+    assert max(len(page) for page in pages) <= PAGE
+    assert [each for page in pages for each in page] == everything
+
+
+@requirement("HIST-006")
+def test_default_limit_is_ten(history_read: Trace) -> None:
+    everything = _ids(_whole(history_read))
+    if len(everything) <= 10:
+        raise Missing(f"there are but {len(everything)} entries")
+    assert len(_ids(history_read.without_limit)) == 10
+    assert _ids(history_read.without_limit) == everything[:10]
+
+
+@requirement("HIST-007")
+@pytest.mark.parametrize("name", FILTERS)
+def test_metadata_narrows(name: str, history_read: Trace) -> None:
+    entries = _whole(history_read).array
+    wanted = [
+        resolve(entry, "/checkpoint/checkpoint_id")
+        for entry in entries
+        if all(resolve(entry, f"/metadata/{key}") == value for key, value in FILTERS[name].items())
+    ]
+    if not 0 < len(wanted) < len(entries):
+        raise Missing(f"{len(wanted)} of {len(entries)} entries match, so that a filter would not show")
+    assert _ids(history_read.only(f"by_{name}")) == wanted
+
+
+@requirement("HIST-008")
+def test_namespace_tells_of_the_subgraph(history_of_a_subgraph: Trace) -> None:
+    namespace = history_of_a_subgraph.note("namespace")
+    own = history_of_a_subgraph.of_the_subgraph
+    entries = some(own.array, "entry in the history of the subgraph")
+    assert {resolve(entry, "/checkpoint/checkpoint_ns") for entry in entries} == {namespace}
+    assert resolve(entries[0], "/next") == ["c2"]
+    assert resolve(entries[0], "/values/log") == ["c1"]
+    parents = _ids(history_of_a_subgraph.history)
+    assert not set(parents) & set(_ids(own)), "wanted the states of the subgraph, got those of its parent"
+
+
+@requirement("HIST-009")
+def test_new_thread_has_no_history(history_read: Trace) -> None:
+    some(_whole(history_read).array, "entry after a run")
+    assert history_read.before_a_run.array == []
+
+
+@requirement("HIST-010")
+def test_metadata_tells_source_and_step(history_read: Trace) -> None:
+    entries = some(_whole(history_read).array, "entry in the history")
+    for entry in entries:
+        source, step = resolve(entry, "/metadata/source"), resolve(entry, "/metadata/step")
+        assert isinstance(source, str), f"wanted a source, got {shown(source)}"
+        assert type(step) is int, f"wanted a step that is a whole number, got {shown(step)}"
+    assert resolve(entries[-1], "/metadata/source") == "input"
+    assert resolve(entries[-1], "/metadata/step") == -1
+
+
+@requirement("HIST-011")
+def test_checkpoint_as_before(history_read: Trace) -> None:
+    everything = _ids(_whole(history_read))
+    if len(everything) < LIMIT:
+        raise Missing(f"there are but {len(everything)} entries")
+    assert history_read.before_a_checkpoint.status == 200
+    assert _ids(history_read.before_a_checkpoint) == everything[2:]
+
+
+def _whole(trace: Trace) -> Exchange:
+    """The history after the last run. Raises Missing when not all runs left their mark in it."""
+    history = trace.all("history")[-1]
+    if len(trace.all("history")) != RUNS or resolve(history.array, "/0/values/log") != LOG * RUNS:
+        raise Missing(f"{history.where} does not begin with the state after {RUNS} runs")
+    return history
+
+
+def _summary(entry: Any) -> dict[str, Any]:
+    pointers = ("/checkpoint/checkpoint_id", "/values", "/next")
+    return {pointer: resolve(entry, pointer) for pointer in pointers}
+
+
+def _moment(history: Exchange, entry: Any) -> datetime:
+    stamp = resolve(entry, "/created_at")
+    conforms(stamp, "timestamp", history)
+    return datetime.fromisoformat(str(stamp).upper())

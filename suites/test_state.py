@@ -1,0 +1,196 @@
+"""GET /threads/{thread_id}/state: a thread's state, now and at its earlier checkpoints."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from runstone.suite import (
+    Api,
+    Blocked,
+    Exchange,
+    Missing,
+    Profile,
+    Trace,
+    by_threaded_entry_point,
+    conforms,
+    new_id,
+    requirement,
+    resolve,
+    scenario,
+    shown,
+    some,
+)
+
+LOG = ["s1", "s2", "s3"]
+MEMBERS = {"values", "next", "tasks", "checkpoint", "metadata", "created_at", "parent_checkpoint"}
+READINGS = ("by_path", "by_body")
+
+
+@scenario
+async def state_read(api: Api) -> None:
+    """The state of an unknown thread, of a new one, and of one that ran, at three of its checkpoints."""
+    await api.state(new_id(), label="unknown")
+    thread = await api.create_thread()
+    await api.thread(thread)
+    await api.state(thread, label="before_a_run")
+    await api.wait(thread, "steps", {"note": "read"})
+    await api.settle(thread)
+    await api.state(thread)
+    entries = (await api.history(thread)).array
+    for entry in (entries[0], entries[len(entries) // 2], entries[-1]) if entries else ():
+        checkpoint = _checkpoint_in(entry)
+        path = f"/threads/{thread}/state"
+        await api.request("GET", f"{path}/{checkpoint['checkpoint_id']}", label="by_path")
+        await api.request("POST", f"{path}/checkpoint", json={"checkpoint": checkpoint}, label="by_body")
+
+
+@scenario
+async def checkpoint_handed_back(api: Api) -> None:
+    """The checkpoint of a state is handed back as it came: to read, to update, and to run from."""
+    thread = await api.create_thread()
+    await api.wait(thread, "steps", {"note": "kept"})
+    await api.settle(thread)
+    checkpoint = _checkpoint_in((await api.state(thread)).object)
+    api.note(thread=thread)
+    path = f"/threads/{thread}/state/checkpoint"
+    await api.request("POST", path, json={"checkpoint": checkpoint}, label="read")
+    await api.update_state(thread, values={"note": "changed"}, checkpoint=checkpoint, label="update")
+    await api.state(thread, label="updated")
+    await api.wait(thread, "steps", {"log": ["given"]}, checkpoint=checkpoint, label="run")
+
+
+@scenario
+async def state_of_a_paused_subgraph(api: Api) -> None:
+    """A subgraph pauses; the state of its parent is read with and without subgraphs."""
+    thread = await api.create_thread()
+    await api.wait(thread, "subgraph", {"ask": True})
+    await api.settle(thread)
+    await api.state(thread)
+    await api.state(thread, subgraphs=True, label="with_subgraphs")
+
+
+def _checkpoint_in(state: Any) -> dict[str, Any]:
+    """The checkpoint that the state names. Raises Blocked when it has no id."""
+    checkpoint = resolve(state, "/checkpoint")
+    if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("checkpoint_id"), str):
+        raise Blocked(f"a state names no checkpoint, but {shown(checkpoint)}")
+    return checkpoint
+
+
+@requirement("STATE-001")
+@pytest.mark.parametrize("outcome", ["success", "error", "interrupt", "static_interrupt"])
+def test_state_is_whole(
+    outcome: str, success: Trace, error: Trace, interrupt: Trace, static_interrupt: Trace
+) -> None:
+    traces = {trace.scenario: trace for trace in (success, error, interrupt, static_interrupt)}
+    state = traces[outcome].part("wait").state
+    assert state.status == 200
+    assert sorted(MEMBERS - set(state.object)) == []
+    conforms(state.object, "thread-state", state)
+
+
+@requirement("STATE-002")
+@by_threaded_entry_point
+def test_nothing_follows_success(entry_point: str, success: Trace, static_interrupt: Trace) -> None:
+    paused, state = static_interrupt.part(entry_point).state.object, success.part(entry_point).state.object
+    if paused.get("next") != ["s2"] or not paused.get("tasks"):
+        raise Missing("the state of a paused run shows neither next nodes nor tasks, so none has a meaning")
+    assert resolve(state, "/values/log") == LOG
+    assert state.get("next") == []
+    assert state.get("tasks") == []
+
+
+@requirement("STATE-003")
+def test_state_before_a_run_is_empty(state_read: Trace) -> None:
+    if resolve(state_read.state.object, "/values/log") != LOG:
+        raise Missing(f"{state_read.state.where} shows no values after a run either")
+    state_read.thread.ok  # noqa: B018 - the thread is there
+    state = state_read.before_a_run
+    assert state.status == 200
+    assert state.object.get("values") in (None, {}, []), f"wanted no values, got {shown(state.object)}"
+    assert state.object.get("next") == []
+    assert resolve(state.object, "/checkpoint/checkpoint_id") is None
+
+
+@requirement("STATE-004")
+def test_checkpoint_names_its_place(checkpoint_handed_back: Trace) -> None:
+    state = checkpoint_handed_back.state
+    checkpoint = resolve(state.object, "/checkpoint")
+    conforms(checkpoint, "checkpoint", state)
+    assert str(checkpoint.get("thread_id")).lower() == checkpoint_handed_back.note("thread").lower()
+    assert checkpoint.get("checkpoint_ns") == ""
+    assert checkpoint.get("checkpoint_id"), "wanted a checkpoint_id, got none"
+
+
+@requirement("STATE-004")
+@pytest.mark.parametrize("where", ["read", "update", "run"])
+def test_checkpoint_can_be_handed_back(where: str, checkpoint_handed_back: Trace, profile: Profile) -> None:
+    trace = checkpoint_handed_back
+    own = resolve(trace.state.object, "/checkpoint/checkpoint_id")
+    assert resolve(trace.state.object, "/values/log") == LOG
+    assert trace.only(where).status == 200
+    if where == "read":
+        assert resolve(trace.read.object, "/checkpoint/checkpoint_id") == own
+        assert resolve(trace.read.object, "/values/log") == LOG
+    elif where == "update":
+        assert resolve(trace.updated.object, "/values/note") == "changed"
+        assert resolve(trace.updated.object, "/parent_checkpoint/checkpoint_id") == own
+    else:
+        values = profile.wait.values_in(trace.run.object)
+        assert resolve(values, "/log") == [*LOG, "given", *LOG]
+        assert resolve(values, "/note") == "kept"
+
+
+@requirement("STATE-005")
+@pytest.mark.parametrize("reading", READINGS)
+def test_earlier_state_is_answered(reading: str, state_read: Trace) -> None:
+    entries = {
+        resolve(entry, "/checkpoint/checkpoint_id"): entry
+        for entry in some(state_read.history.array, "entry in the history")
+    }
+    wanted = [entry for entry in entries.values() if entry in _ends_and_middle(state_read.history.array)]
+    read = [_summary(exchange.object) for exchange in state_read.all(reading)]
+    assert len({shown(resolve(entry, "/values/log")) for entry in wanted}) == 3, (
+        "wanted three states that differ"
+    )
+    assert read == [_summary(entry) for entry in wanted]
+    assert [exchange.status for exchange in state_read.all(reading)] == [200] * 3
+
+
+def _ends_and_middle(entries: list[Any]) -> list[Any]:
+    return [entries[0], entries[len(entries) // 2], entries[-1]]
+
+
+def _summary(state: Any) -> dict[str, Any]:
+    pointers = ("/values", "/next", "/checkpoint/checkpoint_id")
+    return {pointer: resolve(state, pointer) for pointer in pointers}
+
+
+@requirement("STATE-006")
+def test_subgraph_state_is_in_its_task(state_of_a_paused_subgraph: Trace) -> None:
+    state = resolve(_child(state_of_a_paused_subgraph.with_subgraphs), "/state")
+    assert isinstance(state, dict), f"wanted a ThreadState in the task, got {shown(state)}"
+    conforms(state, "thread-state", state_of_a_paused_subgraph.with_subgraphs)
+    assert resolve(state, "/values/log") == ["c1"]
+    assert state.get("next") == ["c2"]
+    plain = _child(state_of_a_paused_subgraph.state)
+    assert resolve(plain, "/state") is None
+    namespace = resolve(plain, "/checkpoint/checkpoint_ns")
+    named = isinstance(namespace, str) and namespace.startswith("child")
+    assert named, f"wanted the checkpoint of the subgraph in the task, got {shown(plain)}"
+
+
+def _child(state: Exchange) -> dict[str, Any]:
+    """The task that stands for the subgraph. Raises Missing when there is none."""
+    tasks = resolve(state.object, "/tasks")
+    found = [task for task in tasks if resolve(task, "/name") == "child"] if isinstance(tasks, list) else []
+    task: dict[str, Any] = some(found, f"task `child` in {state.where}")[0]
+    return task
+
+
+@requirement("STATE-007")
+def test_unknown_thread_has_no_state(state_read: Trace) -> None:
+    assert resolve(state_read.state.object, "/values/log") == LOG
+    assert state_read.unknown.status == 404
