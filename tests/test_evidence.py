@@ -33,7 +33,14 @@ def manifest(**changes: Any) -> Manifest:
 
 def trace(name: str, content: str = "{}") -> Trace:
     exchange = Exchange(
-        scenario=name, number=1, label="it", method="GET", url="http://h/x", sent_at=0.5, code=200, content=content
+        scenario=name,
+        number=1,
+        label="it",
+        method="GET",
+        url="http://h/x",
+        sent_at=0.5,
+        code=200,
+        content=content,
     )
     return Trace(scenario=name, exchanges=(exchange,), notes={"a": [1, None]}, blocked={"p": "why"})
 
@@ -120,14 +127,20 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "missing trace": (lambda folder: (folder / "traces/one.json").unlink(), "one.json is missing"),
     "extra trace": (add_a_trace, "three.json is not in the manifest"),
     "no trace": (claim_of_an_odd_trace, "one.json is no trace"),
-    "other format": (lambda folder: rewrite(folder, format=99), "of evidence format 99, this Runstone reads format 1"),
+    "other format": (
+        lambda folder: rewrite(folder, format=99),
+        "of evidence format 99, this Runstone reads format 1",
+    ),
     "format of no number": (lambda folder: rewrite(folder, format="1"), "damaged"),
     "unknown member": (lambda folder: rewrite(folder, extra=1), "damaged"),
     "truncated manifest": (lambda folder: os.truncate(folder / "manifest.json", 100), "damaged"),
     "empty manifest": (lambda folder: os.truncate(folder / "manifest.json", 0), "damaged"),
-    "manifest of no UTF-8": (lambda folder: (folder / "manifest.json").write_bytes(b'{"format":1,"x":"\xff"}'), "damaged"),
+    "manifest of no UTF-8": (
+        lambda folder: (folder / "manifest.json").write_bytes(b'{"format":1,"x":"\xff"}'),
+        "damaged",
+    ),
     "no manifest": (lambda folder: (folder / "manifest.json").unlink(), "is no evidence folder"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", DAMAGE)
@@ -155,7 +168,7 @@ def test_a_folder_that_is_not_there_or_a_file(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x", "utf-8")
-    with pytest.raises(EvidenceError, match="cannot write evidence to .*; use --out DIR"):
+    with pytest.raises(EvidenceError, match=r"cannot write evidence to .*; use --out DIR"):
         EvidenceWriter(tmp_path / "file" / "evidence", manifest())
 
 
@@ -184,8 +197,8 @@ import sys
 from pathlib import Path
 from runstone.evidence import EvidenceWriter, FORMAT, Manifest
 from runstone.trace import Trace
-writer = EvidenceWriter(Path(sys.argv[1]), Manifest(format=FORMAT, runstone="0", profile="p", target="t", url="u",
-    started_at="now", stopped="broken off"))
+about = {"format": FORMAT, "runstone": "0", "profile": "p", "target": "t", "url": "u", "started_at": "now"}
+writer = EvidenceWriter(Path(sys.argv[1]), Manifest(**about, stopped="broken off"))
 number = 0
 while True:
     number += 1

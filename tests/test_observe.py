@@ -89,27 +89,16 @@ def test_a_scenario_is_declared_with_what_it_needs() -> None:
 # --- concurrency -------------------------------------------------------------------------------------------
 
 
-def meeting(size: int) -> tuple[list[Scenario], list[int]]:
-    """Scenarios that each end only when `size` of them are under way, and the numbers under way seen."""
-    under_way = 0
-    counts: list[int] = []
+def test_scenarios_run_at_once() -> None:
+    meeting = asyncio.Barrier(12)  # passed only if all are under way together
 
     async def drive(_api: Api) -> None:
-        nonlocal under_way
-        under_way += 1
-        counts.append(under_way)
-        while max(counts) < size:
-            await asyncio.sleep(0.01)
-        under_way -= 1
+        await meeting.wait()
 
-    return [Scenario(f"s{number}", drive) for number in range(size)], counts
-
-
-def test_scenarios_run_at_once() -> None:
-    scenarios, counts = meeting(12)
+    scenarios = [Scenario(f"s{number}", drive) for number in range(12)]
     with heard_by() as (url, _):
-        seen = observed(url, scenarios)
-    assert max(counts) == 12
+        seen = observed(url, scenarios, scenario_s=10.0)
+    assert {trace.scenario: trace.blocked for trace in seen.traces.values()} == dict.fromkeys(seen.traces, {})
     assert sorted(seen.names) == sorted(each.name for each in scenarios)
     assert [(done, total) for _, done, total in seen.progress] == [(each, 12) for each in range(1, 13)]
     assert seen.outcome is not None
@@ -155,7 +144,9 @@ async def for_ever(api: Api) -> None:
 
 def test_a_scenario_ends_at_its_deadline_and_what_it_saw_is_judged() -> None:
     with heard_by() as (url, _):
-        seen = observed(url, [Scenario("endless", for_ever), Scenario("other", drive_of("/x"))], scenario_s=0.4)
+        seen = observed(
+            url, [Scenario("endless", for_ever), Scenario("other", drive_of("/x"))], scenario_s=0.4
+        )
     found = seen.traces["endless"]
     assert "deadline of 0 s passed" in found.blocked[""]
     assert not found.cut_short
@@ -338,7 +329,9 @@ def test_a_server_without_the_graphs_is_unfit_and_shows_its_answer() -> None:
 
     with heard_by(answer) as (url, heard), pytest.raises(TargetError) as caught:
         observed(url, [], insist=True)
-    assert 'POST /threads/…/runs gave no run_id, but 404: {"detail": "No assistant echo"}' in str(caught.value)
+    assert 'POST /threads/…/runs gave no run_id, but 404: {"detail": "No assistant echo"}' in str(
+        caught.value
+    )
     assert {"wait", "stream", "runs"} <= {each.target.rpartition("/")[2] for each in heard}
 
 
@@ -358,7 +351,10 @@ def test_a_broken_self_check_is_not_the_targets_fault(monkeypatch: pytest.Monkey
         raise ZeroDivisionError("own fault")
 
     monkeypatch.setattr("runstone.observe.self_check", broken)
-    with heard_by() as (url, _), pytest.raises(SelfCheckBroken, match="ZeroDivisionError: own fault") as caught:
+    with (
+        heard_by() as (url, _),
+        pytest.raises(SelfCheckBroken, match="ZeroDivisionError: own fault") as caught,
+    ):
         observed(url, [])
     assert caught.value.exit_code == 4
 
@@ -461,7 +457,8 @@ def test_how_a_server_names_itself(info: str, server: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "flags, crons", [('{"crons": true}', True), ('{"crons": false}', False), ('{"crons": 1}', False), ("{}", False)]
+    "flags, crons",
+    [('{"crons": true}', True), ('{"crons": false}', False), ('{"crons": 1}', False), ("{}", False)],
 )
 def test_capabilities_by_flag(flags: str, crons: bool) -> None:
     info = {"label": "info", "content": f'{{"flags": {flags}}}'}

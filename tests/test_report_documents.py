@@ -141,10 +141,11 @@ def test_a_share_is_rounded_down_so_that_only_all_is_100_percent(full: Report) -
     assert digest.shares(having(full, *many, one("A-x", "fail")))[0].percent == "99.9 %"
 
 
-def test_not_run_stays_in_the_denominator_and_not_applicable_does_not(full: Report) -> None:
+@pytest.mark.parametrize("complete, words", [(False, "1 of 2 kept (50.0 %)"), (True, "1 of 1 kept (100 %)")])
+def test_what_a_broken_off_run_did_not_reach_is_counted(full: Report, complete: bool, words: str) -> None:
     absent = one("A-2", "not-applicable")
-    mixed = having(full, one("A-0", "pass"), one("A-1", "not-run"), absent)
-    assert digest.shares(mixed)[0].words == "1 of 2 kept (50.0 %)"
+    mixed = having(full, one("A-0", "pass"), one("A-1", "not-run"), absent, complete=complete)
+    assert digest.shares(mixed)[0].words == words
     assert digest.shares(having(full, absent))[0].words == "none applicable"
 
 

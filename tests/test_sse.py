@@ -1,4 +1,4 @@
-"""The event-stream reader: the same events however the bytes are cut, and nothing that the server did not send."""
+"""The event-stream reader: the same events however the bytes are cut, and nothing that was not sent."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def everything(reader: EventReader) -> tuple[object, ...]:
 
 
 def by_the_standard(text: str) -> list[tuple[str, str, str | None, int]]:
-    """The events of a whole text, read by the steps of WHATWG HTML, 9.2.6, with each event's own id.
+    """The events of a text, read by the steps of WHATWG HTML, 9.2.6, with each event's own id.
 
     Unlike browsers, events without data are kept if they have a name: a judge must see them.
     """

@@ -24,9 +24,20 @@ def test_addresses(text: str, url: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "localhost:2024", "ftp://host", "http://", "http:///threads", "127.0.0.1", "http://h:port", "http://h:99999999",
-     "file:///etc/passwd", "http://h/\x00", "embedde"],
-)  # fmt: skip
+    [
+        "",
+        "localhost:2024",
+        "ftp://host",
+        "http://",
+        "http:///threads",
+        "127.0.0.1",
+        "http://h:port",
+        "http://h:99999999",
+        "file:///etc/passwd",
+        "http://h/\x00",
+        "embedde",
+    ],
+)
 def test_what_is_no_address(text: str) -> None:
     with pytest.raises(UsageError, match="is no URL") as caught:
         checked_url(text)
@@ -45,7 +56,9 @@ def test_headers() -> None:
     assert parsed_headers([]) == {}
 
 
-@pytest.mark.parametrize("line", ["", "no-colon secret", ": secret", "two words: secret", "ümlaut: secret", "a(b): secret"])
+@pytest.mark.parametrize(
+    "line", ["", "no-colon secret", ": secret", "two words: secret", "ümlaut: secret", "a(b): secret"]
+)
 def test_a_line_that_is_no_header_is_counted_and_not_repeated(line: str) -> None:
     with pytest.raises(UsageError, match="header number 2 has no 'Name: value' form") as caught:
         parsed_headers(["a: b", line])

@@ -1,4 +1,4 @@
-"""Traces: every reading of what is there, `Missing` for every reading of what is not, and the journal of both."""
+"""Traces: every reading of what is there, `Missing` for what is not, and the journal of both."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def event(name: str, data: str = "{}") -> Event:
     "text", ["NaN", "[Infinity]", '{"a": -Infinity}', "", "{", "{'a': 1}", "1 2", "\ufeff{}"]
 )
 def test_what_is_no_json(text: str) -> None:
-    with pytest.raises(ValueError, match="JSON|Expecting|Extra|BOM"):
+    with pytest.raises(ValueError, match=r"JSON|Expecting|Extra|BOM"):
         strict_json(text)
 
 
@@ -390,9 +390,8 @@ def test_every_reading_is_noted_by_every_judge(read: Reading) -> None:
     """By a second judge too: what one has decoded must not hide the exchange from the next."""
     found = exchange()
     for _ in range(2):
-        with reading() as journal:
-            with suppress(Missing):
-                read(found)
+        with reading() as journal, suppress(Missing):
+            read(found)
         assert list(journal) == [("talk", 1)]
 
 

@@ -80,7 +80,9 @@ FAILS: set[tuple[Outcome, Level, FailOn]] = {
 }
 
 
-@pytest.mark.parametrize("outcome, level, fail_on", list(product(OUTCOMES, get_args(Level), get_args(FailOn))))
+@pytest.mark.parametrize(
+    "outcome, level, fail_on", list(product(OUTCOMES, get_args(Level), get_args(FailOn)))
+)
 def test_what_fails_a_target(outcome: Outcome, level: Level, fail_on: FailOn) -> None:
     failing = (outcome, level, fail_on) in FAILS
     assert fails_target(verdict(outcome, level), fail_on) is failing
@@ -175,7 +177,12 @@ def test_what_a_cell_says(outcome: Outcome, sameness: str) -> None:
 
 
 def test_the_most_severe_case_decides_a_cell_and_is_named() -> None:
-    cases = [judged("pass"), judged("warn", "b", "PARITY-005"), judged("warn", "c", "PARITY-006"), judged("pass")]
+    cases = [
+        judged("pass"),
+        judged("warn", "b", "PARITY-005"),
+        judged("warn", "c", "PARITY-006"),
+        judged("pass"),
+    ]
     cell = grid_from({("error", "wait"): cases}).cells["error"]["wait"]
     assert (cell.verdict, cell.reason, cell.requirement) == ("differs", "b", "PARITY-005")
 

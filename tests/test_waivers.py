@@ -107,14 +107,16 @@ def test_a_file_that_cannot_be_used_is_one_line(text: str | bytes, said: str, tm
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(WaiverError, match="cannot read the waivers .*nothing.yaml: No such file"):
+    with pytest.raises(WaiverError, match=r"cannot read the waivers .*nothing.yaml: No such file"):
         load(tmp_path / "nothing.yaml", KNOWN, KNOWN)
     with pytest.raises(WaiverError, match="cannot read"):
         load(tmp_path, KNOWN, KNOWN)
 
 
 def test_an_unknown_requirement_is_named_with_the_nearest_one(tmp_path: Path) -> None:
-    with pytest.raises(WaiverError, match="waives RUN-WAIT-01, which is no requirement; did you mean RUN-WAIT-001"):
+    with pytest.raises(
+        WaiverError, match="waives RUN-WAIT-01, which is no requirement; did you mean RUN-WAIT-001"
+    ):
         loaded(WHOLE.format(date="2027-03-31").replace("RUN-WAIT-001:stream", "RUN-WAIT-01"), tmp_path)
 
 

@@ -25,6 +25,7 @@ from runstone.trace import Comment, Event, Exchange
 _SHORTEST_SECRET = (
     6  # a shorter header value is a word that bodies hold anyway; it is hidden in requests only
 )
+_KEPT_OF_A_REQUEST = 64 * 1024  # characters of its body; what a scenario sends beyond that is its own filler
 _RESET = (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError)
 _CONNECTING = "connection.connect_tcp.started"  # httpcore's name for it in its trace
 
@@ -333,16 +334,20 @@ class Recorder:
         )
 
     def _url_of(self, request: Request) -> str:
+        text = self._url + request.path
         try:
-            return str(httpx.URL(self._url + request.path, params=list(request.params) or None))
+            # `params`, even None, would take the place of a query that the path holds already.
+            url = httpx.URL(text, params=list(request.params)) if request.params else httpx.URL(text)
         except httpx.InvalidURL:  # an id that a target made up holds what no URL can
-            return self._url + request.path
+            return text
+        return str(url)
 
     def _exchange(self, request: Request, answer: _Answer, sent_at: float) -> Exchange:
         response, reader = answer.response, answer.reader
         body = bytes(answer.body)
         utf8 = _is_utf8(body)
         text = self._redactor.text
+        sent = None if request.content is None else text(request.content.decode("utf-8", "replace"))
         if reader is not None and not (answer.failure or answer.closed_by_client or answer.truncated):
             reader.close()
         return Exchange(
@@ -356,9 +361,8 @@ class Recorder:
             request_headers=self._redactor.headers(
                 (*request.headers, *self._identities[request.identity].items())
             ),
-            request_body=None
-            if request.content is None
-            else text(request.content.decode("utf-8", "replace")),
+            request_body=sent if sent is None else sent[:_KEPT_OF_A_REQUEST],
+            request_truncated=sent is not None and len(sent) > _KEPT_OF_A_REQUEST,
             code=None if response is None else response.status_code,
             response_headers=() if response is None else self._redactor.response_headers(response.headers),
             content=text(body.decode("utf-8" if utf8 else "latin-1")),

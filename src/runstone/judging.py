@@ -202,6 +202,8 @@ class Judging:
         if op == "==" and isinstance(left, (dict, list)) and isinstance(right, type(left)):
             difference = first_difference(left, right)
             return None if difference is None else [str(difference)]
+        if op in {"in", "not in"} and isinstance(right, str):
+            return [f"wanted {'no ' if op == 'not in' else ''}{shown(left)} in the text {shown(right)}"]
         words = {
             "==": "wanted",
             "!=": "wanted anything but",

@@ -74,6 +74,7 @@ class Proxy:
         for task in self._conversations:
             task.cancel()
         ended = await asyncio.gather(*self._conversations, return_exceptions=True)
+        await asyncio.sleep(0)  # and their transports end
         for error in ended:
             if isinstance(error, Exception):  # being cancelled is none
                 raise error

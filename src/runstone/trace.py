@@ -101,6 +101,7 @@ class Exchange(msgspec.Struct, frozen=True, dict=True, kw_only=True, omit_defaul
     part: str = ""
     request_headers: tuple[tuple[str, str], ...] = ()
     request_body: str | None = None
+    request_truncated: bool = False  # the request's body was longer; only its beginning is kept
     code: int | None = None  # None: no response arrived
     response_headers: tuple[tuple[str, str], ...] = ()
     content: str = ""  # the body as UTF-8, or as Latin-1 where it is none (see `utf8`)
@@ -324,6 +325,8 @@ class Exchange(msgspec.Struct, frozen=True, dict=True, kw_only=True, omit_defaul
         for name, value in self.request_headers:
             if name in {"content-type", "last-event-id", "prefer", "origin"} or "redacted" in value:
                 words += ["-H", f"{name}: {value}"]
+        if self.request_truncated:
+            return shlex.join([*words, "--data-binary", "@body"]) + "  # only the body's beginning is kept"
         if self.request_body is not None:
             words += ["--data-binary", self.request_body]
         return shlex.join(words)

@@ -164,7 +164,7 @@ class Assistants:
         if query.graph_id is not None:
             where.add("graph_id = ?", query.graph_id)
         if query.name is not None:
-            where.add("instr(lower(name), lower(?)) > 0", query.name)
+            where.add("instr(folded(name), folded(?)) > 0", query.name)
         where.holds("metadata", query.metadata)
         return where
 

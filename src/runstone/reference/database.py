@@ -60,6 +60,7 @@ class Database:
             "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;" + _SCHEMA
         )
         self._connection.create_function("contains", 2, _contains, deterministic=True)
+        self._connection.create_function("folded", 1, str.casefold, deterministic=True)  # lower() knows ASCII
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

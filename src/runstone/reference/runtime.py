@@ -21,6 +21,7 @@ from runstone.reference.outcome import SUCCESS, resting_status
 from runstone.reference.runs import Runs
 from runstone.reference.scheduler import Scheduler
 from runstone.reference.settings import Settings
+from runstone.reference.store import open_store
 from runstone.reference.threads import Thread, Threads
 from runstone.reference.wire import to_json_marked
 
@@ -72,10 +73,7 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
         saver = await open_saver(
             await stack.enter_async_context(aiosqlite.connect(folder / "checkpoints.sqlite"))
         )
-        store = await stack.enter_async_context(
-            AsyncSqliteStore.from_conn_string(str(folder / "store.sqlite"))
-        )
-        await store.setup()
+        store = await stack.enter_async_context(open_store(folder / "store.sqlite"))
         graphs = {
             graph_id: equip(graph, saver, store) for graph_id, graph in load_graphs(settings.graphs).items()
         }

@@ -124,13 +124,19 @@ def reservations(report: Report) -> list[str]:
 
 
 def shares(report: Report) -> list[Share]:
-    """One per level, from the verdicts themselves."""
-    return [_share(level, [v.verdict for v in report.verdicts if v.level == level]) for level in LEVELS]
+    """One per level, from the verdicts themselves.
+
+    What a user left out of a run that is complete is not counted; what a broken-off run did not reach is.
+    """
+    left_out: set[Outcome] = {"not-applicable", "not-run"} if report.complete else {"not-applicable"}
+    return [
+        _share(level, [v.verdict for v in report.verdicts if v.level == level], left_out) for level in LEVELS
+    ]
 
 
-def _share(level: str, outcomes: list[Outcome]) -> Share:
+def _share(level: str, outcomes: list[Outcome], left_out: set[Outcome]) -> Share:
     counts = Counter(outcomes)
-    applicable = len(outcomes) - counts["not-applicable"]
+    applicable = len(outcomes) - sum(counts[outcome] for outcome in left_out)
     ordered = {outcome: counts[outcome] for outcome in OUTCOME_WORDS if counts[outcome]}
     return Share(level, counts["pass"], applicable, ordered)
 

@@ -17,6 +17,7 @@ _FAILURES_IN_FULL = 25  # a dead server breaks 200 promises; beyond these, one l
 _CASES = 4
 _CURLS = 3
 _EXCHANGES = 6
+_EXCLUSIONS = 12
 _CURL = 1_500  # characters; a longer line is in report.json
 _REASON = 600
 _WIDEST = 100  # columns: longer lines are tiring to read
@@ -147,7 +148,8 @@ def _print_areas(report: Report, out: _Page) -> None:
     width = max([14, *(len(row.area) for row in rows)])
     out.line(f"{'area':<{width}}{'kept':>8}{'broken':>8}{'warned':>8}{'other':>8}", "bold")
     for row in rows:
-        _print_row(row, width, out)
+        if row.kept or row.broken or row.warned:  # of the others, one line below says how many there are
+            _print_row(row, width, out)
     if len(rows) != 1:
         _print_row(digest.total_row(rows), width, out)
     out.line()
@@ -251,6 +253,15 @@ def _print_list(verdicts: list[Verdict], out: _Page) -> None:
     out.line()
 
 
+def _print_exclusions(report: Report, out: _Page) -> None:
+    """Why requirements do not apply: what the target does not have, or what the profile leaves out."""
+    groups = [group for group in digest.unjudged(report) if group.verdict == "not-applicable"]
+    for group in groups[:_EXCLUSIONS]:
+        out.entry(f"  {len(group.ids):>3} not applicable: ", shortened(group.reason, _REASON))
+    if len(groups) > _EXCLUSIONS:
+        out.line(f"  and {counted(len(groups) - _EXCLUSIONS, 'further reason')} in report.json")
+
+
 def _print_last_line(report: Report, out: _Page, report_dir: Path | str) -> None:
     for message in report.waiver_errors:
         out.entry("waiver in error: ", message, _STYLES["fail"])
@@ -260,6 +271,7 @@ def _print_last_line(report: Report, out: _Page, report_dir: Path | str) -> None
     counts = [(others.count(outcome), word) for outcome, word in digest.OUTCOME_WORDS.items()]
     if others:
         out.entry("other: ", ", ".join(f"{count} {word}" for count, word in counts if count))
+    _print_exclusions(report, out)
     kept = ", ".join(f"{share.level} {share.words}" for share in digest.shares(report) if share.counts)
     if kept:
         out.entry("", kept)

@@ -1,0 +1,389 @@
+"""Cancelling runs, one by one and several at once: what cancel answers, and what it leaves behind."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from runstone.suite import (
+    Api,
+    Exchange,
+    Missing,
+    Trace,
+    canonical,
+    lifecycle,
+    new_id,
+    requirement,
+    resolve,
+    scenario,
+    shown,
+    some,
+)
+
+NEVER_SLEPT_S = 25.0  # the runs are cancelled as soon as they sleep
+SHORT_SLEEP_S = 1.5  # a node that was not stopped would be through after that
+GONE_WITHIN_S = 5.0
+THREADS = ("one", "two")
+CALLS: dict[str, dict[str, Any]] = {
+    "default": {},
+    "wait=0": {"wait": "0", "action": "interrupt"},
+    "wait=false": {"wait": "false", "action": "interrupt"},
+    "wait=1": {"wait": "1", "action": "interrupt"},
+    "wait=true": {"wait": "true"},
+    "rollback": {"wait": "false", "action": "rollback"},
+    "rollback, wait=true": {"wait": "true", "action": "rollback"},
+}
+ROLLBACKS = tuple(call for call in CALLS if "rollback" in call)
+
+
+@scenario
+async def cancelled_while_running(api: Api) -> None:
+    """A run is cancelled while it sleeps, in each way that there is to ask for it; then another one runs."""
+    await api.each(CALLS, _cancel)
+
+
+async def _cancel(part: Api, call: str) -> None:
+    thread = await part.create_thread()
+    earlier = []
+    if call in ROLLBACKS:
+        await part.wait(thread, "slow", {"sleep": 0, "note": "earlier"}, label="earlier")
+        await part.state(thread, label="state_before")
+        earlier = ["a", "b", "c"]
+    given = {"sleep": NEVER_SLEPT_S, "note": "cancelled"}
+    run = await part.create_run(thread, "slow", given)
+    await _until_log_is(part, thread, [*earlier, "a"])
+    await part.run(thread, run, label="before")
+    await part.cancel(thread, run, **CALLS[call])
+    await part.run(thread, run, label="at_once")
+    if call in ROLLBACKS:
+        await _until_gone(part, thread, run)
+    else:
+        await part.poll_run(thread, run)
+    await part.settle(thread)
+    await part.state(thread)
+    await part.history(thread)
+    later = await part.wait(thread, "slow", {"sleep": 0, "note": "later"}, label="later")
+    await part.run(thread, later.run_id, label="later_ended")
+    await part.state(thread, label="state_later")
+
+
+async def _until_gone(part: Api, thread: str, run: str) -> None:
+    for _ in range(int(part.limits.settle_s / part.limits.poll_s)):
+        if (await part.run(thread, run, label="poll")).code == 404:
+            return
+        await asyncio.sleep(part.limits.poll_s)
+
+
+async def _until_log_is(part: Api, thread: str, log: list[str]) -> None:
+    for _ in range(int(part.limits.settle_s / part.limits.poll_s)):
+        if resolve((await part.state(thread, label="watch")).object, "/values/log") == log:
+            return
+        await asyncio.sleep(part.limits.poll_s)
+
+
+@scenario
+async def cancelled_before_the_start(api: Api) -> None:
+    """A run that is queued behind another, and one that waits for its time, are cancelled."""
+
+    async def queued(part: Api) -> None:
+        thread = await part.create_thread()
+        ahead = await part.create_run(thread, "slow", {"sleep": 1.0, "note": "ahead"}, label="other")
+        run = await part.create_run(thread, "slow", {"sleep": 0, "note": "cancelled"})
+        await _cancel_pending(part, thread, run)
+        await part.poll_run(thread, ahead, label="other_ended", patience=1.0)
+        await _read_what_is_left(part, thread, run)
+
+    async def delayed(part: Api) -> None:
+        thread = await part.create_thread()
+        run = await part.create_run(thread, "slow", {"sleep": 0, "note": "cancelled"}, after_seconds=1)
+        await _cancel_pending(part, thread, run)
+        # By the time of this one the cancelled run would have been executed.
+        given = {"sleep": 0, "note": "ahead"}
+        later = await part.create_run(thread, "slow", given, after_seconds=2, label="other")
+        await part.poll_run(thread, later, label="other_ended", patience=2.0)
+        await _read_what_is_left(part, thread, run)
+
+    drives = {"queued": queued, "delayed": delayed}
+    await api.each(drives, lambda part, name: drives[name](part))
+
+
+async def _cancel_pending(part: Api, thread: str, run: str) -> None:
+    await part.run(thread, run, label="before")
+    await part.cancel(thread, run, wait="false", action="interrupt")
+
+
+async def _read_what_is_left(part: Api, thread: str, run: str) -> None:
+    await part.poll_run(thread, run)
+    await part.settle(thread)
+    await part.state(thread)
+
+
+@scenario
+async def cancelled_and_left_alone(api: Api) -> None:
+    """A run is cancelled in the middle of a node, and its thread is read when the node would be through."""
+    thread = await api.create_thread()
+    run = await api.create_run(thread, "slow", {"sleep": SHORT_SLEEP_S})
+    await api.until_logged(thread, "a")
+    await api.cancel(thread, run, wait="true", action="interrupt")
+    await asyncio.sleep(SHORT_SLEEP_S + 0.3)  # 0.3 s for the nodes behind it
+    await api.run(thread, run)
+    await api.state(thread)
+
+
+@scenario
+async def nothing_to_cancel(api: Api) -> None:
+    """A run that has ended and one that never was are cancelled, after one that goes on."""
+    thread = await api.create_thread()
+    run = await api.create_run(thread, "slow", {"sleep": NEVER_SLEPT_S})
+    await api.until_running(thread, run)
+    await api.cancel(thread, run, wait="true", action="interrupt", label="cancel_running")
+    await api.poll_run(thread, run, label="cancelled")
+    ended = await api.create_run(thread, "steps", {}, label="create_other")
+    await api.poll_run(thread, ended)
+    await api.cancel(thread, ended, wait="false", action="interrupt", label="cancel_ended")
+    await api.run(thread, ended, label="ended_after")
+    await api.cancel(thread, new_id(), wait="false", action="interrupt", label="cancel_unknown")
+
+
+@scenario
+async def several_cancelled_at_once(api: Api) -> None:
+    """POST /runs/cancel with a running and a queued run of a thread, and with a run that never was."""
+    thread = await api.create_thread()
+    runs = [
+        await api.create_run(thread, "slow", {"sleep": NEVER_SLEPT_S}, label=f"create_{place}")
+        for place in ("running", "queued")
+    ]
+    await api.until_running(thread, runs[0])
+    await _cancel_many(api, "unknown", thread_id=thread, run_ids=[new_id()])
+    await api.run(thread, runs[0], label="untouched")
+    await _cancel_many(api, "both", thread_id=thread, run_ids=runs)
+    for place, run in zip(("running", "queued"), runs, strict=True):
+        await api.poll_run(thread, run, label=place)
+
+
+async def _cancel_many(api: Api, label: str, **body: Any) -> Exchange:
+    return await api.request(
+        "POST", "/runs/cancel", params={"action": "interrupt"}, json=body, label=f"cancel_{label}"
+    )
+
+
+@scenario(alone=True)
+async def cancelled_by_status_and_ids(api: Api) -> None:
+    """POST /runs/cancel with both kinds of choice; a server that heeds the status would hit others' runs."""
+    thread = await api.create_thread()
+    run = await api.create_run(thread, "slow", {"sleep": 0}, after_seconds=2)
+    await _cancel_many(api, "contradiction", status="pending", thread_id=thread, run_ids=[run])
+    await api.run(thread, run, label="untouched")
+    await _cancel_many(api, "ids", thread_id=thread, run_ids=[run])
+    await api.poll_run(thread, run)
+
+
+@scenario(needs=["exclusive"], alone=True)
+async def cancelled_by_status(api: Api) -> None:
+    """The running runs of two threads are cancelled, then the pending ones, then all that are left."""
+    threads = {number: await api.create_thread() for number in THREADS}
+
+    async def create(name: str) -> dict[str, str]:
+        return {
+            number: await api.create_run(thread, "slow", {"sleep": NEVER_SLEPT_S}, label=f"create {name}")
+            for number, thread in threads.items()
+        }
+
+    async def read_all(runs: dict[str, str], label: str) -> None:
+        for number, thread in threads.items():
+            read = api.run if label.endswith("goes on") else api.poll_run
+            await read(thread, runs[number], label=f"{number} {label}")
+
+    async def begin(runs: dict[str, str]) -> None:
+        for number, thread in threads.items():
+            await api.until_running(thread, runs[number])
+
+    first, second = await create("first"), await create("second")
+    await begin(first)
+    await _cancel_many(api, "running", status="running")
+    await read_all(first, "first")
+    await begin(second)
+    await read_all(second, "second goes on")
+    third = await create("third")
+    await _cancel_many(api, "pending", status="pending")
+    await read_all(third, "third")
+    await read_all(second, "second still goes on")
+    fourth = await create("fourth")
+    await _cancel_many(api, "all", status="all")
+    await read_all(second, "second")
+    await read_all(fourth, "fourth")
+
+
+@requirement("CANCEL-001")
+@pytest.mark.parametrize("call", [call for call in CALLS if call not in ROLLBACKS])
+def test_running_run_ends_as_interrupted(cancelled_while_running: Trace, call: str) -> None:
+    turn = _cancelled(cancelled_while_running, call)
+    assert 200 <= turn.cancel.whole.status < 300, f"wanted a 2xx, got {turn.cancel.status}"
+    assert _status(turn.last("poll")) == "interrupted"
+
+
+@requirement("CANCEL-002")
+def test_cancel_does_not_wait(cancelled_while_running: Trace) -> None:
+    _answers_before_the_end(_cancelled(cancelled_while_running, "default"))
+
+
+@requirement("CANCEL-003")
+@pytest.mark.parametrize("call", ["wait=1", "wait=true", "rollback, wait=true"])
+def test_cancel_waits_for_the_end(cancelled_while_running: Trace, call: str) -> None:
+    turn = _cancelled(cancelled_while_running, call)
+    assert turn.cancel.ok
+    if call in ROLLBACKS and turn.at_once.status == 404:
+        assert turn.at_once.sent_at >= turn.cancel.ended_at
+    else:
+        assert _status(turn.at_once) in lifecycle().runs.terminal
+
+
+@requirement("CANCEL-004")
+@pytest.mark.parametrize("call", ["wait=0", "wait=1", "wait=false", "wait=true"])
+def test_wait_may_be_a_number(cancelled_while_running: Trace, call: str) -> None:
+    turn = _cancelled(cancelled_while_running, call)
+    if call in ("wait=0", "wait=false"):
+        _answers_before_the_end(turn)
+    else:
+        assert 200 <= turn.cancel.whole.status < 300, f"wanted a 2xx, got {turn.cancel.status}"
+        assert _status(turn.at_once) in lifecycle().runs.terminal
+
+
+def _answers_before_the_end(turn: Trace) -> None:
+    """202 says that the end is still to come; a node that cannot be stopped does not delay the answer."""
+    assert turn.cancel.status == 202
+    assert turn.cancel.finished_after < NEVER_SLEPT_S / 2
+    assert _status(turn.last("poll")) == "interrupted"
+
+
+@requirement("CANCEL-005")
+@pytest.mark.parametrize("call", ["default", "wait=0"])
+def test_interrupt_keeps_run_and_steps(cancelled_while_running: Trace, call: str) -> None:
+    turn = _cancelled(cancelled_while_running, call)
+    assert turn.cancel.ok
+    read = turn.last("poll")
+    assert read.status == 200
+    assert read.object.get("run_id") == turn.create_run.run_id
+    assert resolve(turn.state.object, "/values/log") == ["a"]
+    logs = [resolve(entry, "/values/log") for entry in some(turn.history.array, "entry of history")]
+    assert ["a"] in logs, f"wanted the completed step in the history, got the logs {shown(logs)}"
+
+
+@requirement("CANCEL-006")
+@pytest.mark.parametrize("call", ROLLBACKS)
+def test_rollback_takes_the_run_back(cancelled_while_running: Trace, call: str) -> None:
+    turn = _cancelled(cancelled_while_running, call)
+    assert turn.cancel.ok
+    gone = turn.last("poll")
+    assert gone.status == 404
+    assert gone.sent_at - turn.cancel.ended_at <= GONE_WITHIN_S
+    for member in ("values", "next"):
+        before = turn.state_before.object.get(member)
+        assert canonical(turn.state.object.get(member)) == canonical(before)
+    assert resolve(turn.state.object, "/values/note") == "earlier"
+
+
+@requirement("CANCEL-007")
+@pytest.mark.parametrize("waiting", ["queued", "delayed"])
+def test_pending_run_is_never_executed(cancelled_before_the_start: Trace, waiting: str) -> None:
+    turn = cancelled_before_the_start.part(waiting)
+    if _status(turn.before) != "pending":
+        raise Missing(f"the run was {shown(_status(turn.before))} when it was to be cancelled while pending")
+    assert turn.cancel.ok
+    if _status(turn.last("other_ended")) != "success":
+        raise Missing(f"{turn.last('other_ended').where} does not show that the other run ended well")
+    assert resolve(turn.state.object, "/values/log") == ["a", "b", "c"]
+    assert resolve(turn.state.object, "/values/note") == "ahead"
+    assert turn.last("poll").status == 404 or _status(turn.last("poll")) == "interrupted"
+
+
+@requirement("CANCEL-008")
+def test_ended_run_cannot_be_cancelled(nothing_to_cancel: Trace) -> None:
+    _demand_a_real_cancel(nothing_to_cancel)
+    assert _status(nothing_to_cancel.last("poll")) == "success"
+    answer = nothing_to_cancel.cancel_ended
+    assert 400 <= answer.status < 500, f"wanted a 4xx, got {answer.status}"
+    assert _status(nothing_to_cancel.ended_after) == "success"
+
+
+@requirement("CANCEL-009")
+def test_unknown_run_cannot_be_cancelled(nothing_to_cancel: Trace) -> None:
+    _demand_a_real_cancel(nothing_to_cancel)
+    assert nothing_to_cancel.cancel_unknown.status == 404
+
+
+def _demand_a_real_cancel(trace: Trace) -> None:
+    if _status(trace.last("cancelled")) != "interrupted":
+        raise Missing("not even a running run could be cancelled")
+    assert trace.cancel_running.ok
+
+
+@requirement("CANCEL-010")
+def test_node_is_stopped(cancelled_and_left_alone: Trace) -> None:
+    trace = cancelled_and_left_alone
+    if "a" not in (resolve(trace.last("watch").object, "/values/log") or []):
+        raise Missing("the run never came to the node that was to be cancelled")
+    assert trace.cancel.ok
+    assert _status(trace.run) == "interrupted"
+    assert resolve(trace.state.object, "/values/log") == ["a"]
+
+
+@requirement("CANCEL-011")
+def test_several_runs_are_cancelled(several_cancelled_at_once: Trace) -> None:
+    assert several_cancelled_at_once.cancel_both.status == 204
+    for place in ("running", "queued"):
+        assert _status(several_cancelled_at_once.last(place)) == "interrupted"
+
+
+@requirement("CANCEL-012")
+@pytest.mark.parametrize("choice", ["contradiction", "unknown"])
+def test_choice_of_runs_is_checked(
+    several_cancelled_at_once: Trace, cancelled_by_status_and_ids: Trace, choice: str
+) -> None:
+    if choice == "unknown":
+        assert several_cancelled_at_once.cancel_both.ok
+        assert several_cancelled_at_once.cancel_unknown.status == 404
+        assert _status(several_cancelled_at_once.untouched) == "running"
+    else:
+        assert cancelled_by_status_and_ids.cancel_ids.ok
+        assert cancelled_by_status_and_ids.cancel_contradiction.status == 422
+        assert _status(cancelled_by_status_and_ids.untouched) == "pending"
+
+
+@requirement("CANCEL-013")
+@pytest.mark.parametrize("call", ["default", *ROLLBACKS])
+def test_thread_takes_a_new_run(cancelled_while_running: Trace, call: str) -> None:
+    turn = _cancelled(cancelled_while_running, call)
+    assert turn.cancel.ok
+    assert turn.later.status == 200
+    assert _status(turn.later_ended) == "success"
+    log = resolve(turn.state_later.object, "/values/log")
+    kept = ["a", "b", "c"] if call in ROLLBACKS else ["a"]
+    assert log == [*kept, "a", "b", "c"]
+
+
+@requirement("CANCEL-014")
+def test_runs_of_a_status_are_cancelled(cancelled_by_status: Trace) -> None:
+    for choice in ("running", "pending", "all"):
+        assert cancelled_by_status.only(f"cancel_{choice}").ok
+    for number in THREADS:
+        for name in ("first", "second", "third", "fourth"):
+            assert _status(cancelled_by_status.last(f"{number} {name}")) == "interrupted"
+        for untouched in ("second goes on", "second still goes on"):
+            assert _status(cancelled_by_status.last(f"{number} {untouched}")) in {"pending", "running"}
+
+
+def _cancelled(trace: Trace, call: str) -> Trace:
+    """The part of this call. Raises Missing unless the run was at work when it was cancelled."""
+    turn = trace.part(call)
+    if _status(turn.before) not in {"pending", "running"}:
+        raise Missing(f"the run was {shown(_status(turn.before))} before it could be cancelled")
+    if resolve(turn.last("watch").object, "/values/note") != "cancelled":
+        raise Missing(f"{turn.last('watch').where} does not show the run at work")
+    return turn
+
+
+def _status(exchange: Exchange) -> Any:
+    return exchange.object.get("status")

@@ -1,0 +1,275 @@
+"""The store: items that clients write and read by HTTP, and that graphs share with them."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from runstone.suite import (
+    Api,
+    Exchange,
+    Missing,
+    Profile,
+    Trace,
+    conforms,
+    new_id,
+    requirement,
+    resolve,
+    scenario,
+    shown,
+    some,
+)
+
+FIRST = {"name": "Ida Ørsted", "floors": [1, 2.5, None], "plan": {"heated": True}}
+SECOND = {"name": "Jørgen"}
+TICK_S = 1.1  # some stores count time in whole seconds
+MANY = 12  # more than the 10 that a search without a limit answers
+PARITIES = ("even", "odd")
+# Below the prefix, and beside it under names that a prefix of text or a pattern would take for it.
+BELOW = (("floor_1",), ("floor_1", "hall"), ("floor_1", "hall", "shelf"))
+BESIDE = (("floor_12",), ("floor-1",), ("cellar", "floor_1"), ())
+FAULTY = {"empty": "", "dotted": "two.labels"}
+
+
+@scenario(needs=["store"], waits=TICK_S)
+async def store_items_written_and_deleted(api: Api) -> None:
+    """An item is written, read, replaced a second later, and deleted twice; one that there is not is read."""
+    root = _root(api)
+    await _put(api, [root, "users"], "ida", FIRST, label="put")
+    await _get(api, [root, "users"], "ida", label="got")
+    await _put(api, [root, "users", "ida", "notes"], "first", SECOND, label="put_nested")
+    await _get(api, [root, "users", "ida", "notes"], "first", label="got_nested")
+    await _get(api, [root, "users"], "nobody", label="got_nobody")
+    await _get(api, [root, "users", "ida"], "ida", label="got_elsewhere")
+    await asyncio.sleep(TICK_S)
+    await _put(api, [root, "users"], "ida", SECOND, label="put_again")
+    await _get(api, [root, "users"], "ida", label="got_again")
+    for label in ("delete", "delete_again"):
+        body = {"namespace": [root, "users"], "key": "ida"}
+        await api.request("DELETE", "/store/items", json=body, label=label)
+        await _get(api, [root, "users"], "ida", label=f"got_after_{label}")
+    for label, faulty in FAULTY.items():
+        await _put(api, [root, faulty], "ida", FIRST, label=f"put_{label}")
+    await _get(api, [root, "users", "ida", "notes"], "first", label="got_last")
+
+
+@scenario(needs=["store"])
+async def store_items_searched(api: Api) -> None:
+    """Items below and beside a prefix, and more of them in one namespace than a search answers by default."""
+    root = _root(api)
+    async with asyncio.TaskGroup() as group:
+        for labels in (*BELOW, *BESIDE):
+            group.create_task(_put(api, [root, "house", *labels], "item", {"at": list(labels)}))
+        for number in range(MANY):
+            value = {"number": number, "parity": PARITIES[number % 2]}
+            group.create_task(_put(api, [root, "many"], f"item-{number}", value))
+    await _search(api, [root, "house", "floor_1"], limit=100, label="below")
+    await _search(api, [root, "many"], limit=100, label="everything")
+    await _search(api, [root, "many"], limit=100, filter={"parity": "even"}, label="filter")
+    await _search(api, [root, "many"], limit=MANY - 5, label="page")
+    await _search(api, [root, "many"], limit=MANY - 5, offset=MANY - 5, label="page")
+    await _search(api, [root, "many"], label="default")
+    await _namespaces(api, prefix=[root, "house"], label="prefix")
+    await _namespaces(api, prefix=[root], suffix=["floor_1"], label="suffix")
+    await _namespaces(api, prefix=[root], max_depth=2, label="max_depth")
+
+
+@scenario(needs=["store"])
+async def store_shared_with_graphs(api: Api) -> None:
+    """`memory` writes what HTTP reads, and reads what HTTP has written."""
+    root = _root(api)
+
+    async def share(part: Api, direction: str) -> None:
+        thread = await part.create_thread()
+        given = {"namespace": [root, direction], "key": "ida"}
+        if direction == "to_the_graph":
+            await _put(part, [root, direction], "ida", FIRST)
+            await part.wait(thread, "memory", {"op": "get", **given})
+        else:
+            await part.wait(thread, "memory", {"op": "put", "value": FIRST, **given})
+            await _get(part, [root, direction], "ida", label="got")
+
+    await api.each(("to_the_graph", "from_the_graph"), share)
+
+
+def _root(api: Api) -> str:
+    """A first label that nobody else uses, in the trace as `root`."""
+    root = f"runstone-{new_id()}"
+    api.note(root=root)
+    return root
+
+
+async def _put(api: Api, namespace: list[str], key: str, value: Any, *, label: str = "put") -> Exchange:
+    body = {"namespace": namespace, "key": key, "value": value}
+    return await api.request("PUT", "/store/items", json=body, label=label)
+
+
+async def _get(api: Api, namespace: list[str], key: str, *, label: str) -> Exchange:
+    params = {"namespace": ".".join(namespace), "key": key}
+    return await api.request("GET", "/store/items", params=params, label=label)
+
+
+async def _search(api: Api, prefix: list[str], *, label: str, **fields: Any) -> Exchange:
+    body = {"namespace_prefix": prefix, **fields}
+    return await api.request("POST", "/store/items/search", json=body, label=label)
+
+
+async def _namespaces(api: Api, *, label: str, **fields: Any) -> Exchange:
+    return await api.request("POST", "/store/namespaces", json={**fields, "limit": 100}, label=label)
+
+
+def _item(exchange: Exchange) -> dict[str, Any]:
+    """The item that was answered. Raises Missing when there was none."""
+    item = exchange.object
+    if "value" not in item:
+        raise Missing(f"{exchange.where} answered no item: {shown(item)}")
+    return item
+
+
+def _assert_absent(exchange: Exchange) -> None:
+    absent = exchange.status == 404 or (exchange.status == 200 and exchange.json is None)
+    assert absent, f"wanted 404 or null, got {exchange.status}: {shown(exchange.content)}"
+
+
+def _assert_done(exchange: Exchange) -> None:
+    assert 200 <= exchange.status < 300, f"wanted a 2xx, got {exchange.status}: {shown(exchange.content)}"
+
+
+def _found(exchange: Exchange) -> list[dict[str, Any]]:
+    """The items that a search answered, at least one."""
+    items = exchange.object.get("items")
+    listed = [each for each in items if isinstance(each, dict)] if isinstance(items, list) else []
+    return some(listed, f"item in {exchange.where}")
+
+
+def _numbers(exchange: Exchange) -> list[Any]:
+    return [resolve(item, "/value/number") for item in _found(exchange)]
+
+
+def _time(item: dict[str, Any], member: str) -> datetime:
+    try:
+        return datetime.fromisoformat(str(item.get(member)))
+    except ValueError:
+        raise Missing(f"the item's {member} is no time: {shown(item.get(member))}") from None
+
+
+@requirement("STORE-001")
+def test_item_that_was_put_is_there(store_items_written_and_deleted: Trace) -> None:
+    trace = store_items_written_and_deleted
+    _assert_done(trace.put)
+    item = _item(trace.got)
+    conforms(item, "store-item", trace.got)
+    assert item.get("namespace") == [trace.note("root"), "users"]
+    assert item.get("key") == "ida"
+    assert item.get("value") == FIRST
+
+
+@requirement("STORE-002")
+def test_nested_namespace_is_joined_by_dots(store_items_written_and_deleted: Trace) -> None:
+    trace = store_items_written_and_deleted
+    item = _item(trace.got_nested)
+    assert item.get("namespace") == [trace.note("root"), "users", "ida", "notes"]
+    assert item.get("value") == SECOND
+    _assert_absent(trace.got_elsewhere)
+
+
+@requirement("STORE-003")
+def test_item_that_is_not_there(store_items_written_and_deleted: Trace) -> None:
+    assert _item(store_items_written_and_deleted.got).get("key") == "ida"
+    _assert_absent(store_items_written_and_deleted.got_nobody)
+
+
+@requirement("STORE-004")
+def test_second_put_replaces_the_whole_value(store_items_written_and_deleted: Trace) -> None:
+    trace = store_items_written_and_deleted
+    if _item(trace.got).get("value") != FIRST:
+        raise Missing(f"{trace.got.where} does not show the value that was to be replaced")
+    _assert_done(trace.put_again)
+    assert _item(trace.got_again).get("value") == SECOND
+
+
+@requirement("STORE-005")
+def test_deleted_item_is_gone(store_items_written_and_deleted: Trace) -> None:
+    trace = store_items_written_and_deleted
+    assert _item(trace.got_again).get("key") == "ida"
+    _assert_done(trace.delete)
+    _assert_absent(trace.got_after_delete)
+    if trace.delete_again.status != 404:
+        _assert_done(trace.delete_again)
+    _assert_absent(trace.got_after_delete_again)
+    assert _item(trace.got_last).get("value") == SECOND
+
+
+@requirement("STORE-006")
+def test_search_finds_what_is_below_the_prefix(store_items_searched: Trace) -> None:
+    root = store_items_searched.note("root")
+    found = sorted((item.get("namespace") or [] for item in _found(store_items_searched.below)), key=shown)
+    assert found == sorted(([root, "house", *labels] for labels in BELOW), key=shown)
+
+
+@requirement("STORE-007")
+@pytest.mark.parametrize("member", ["filter", "limit", "default"])
+def test_search_is_narrowed(member: str, store_items_searched: Trace) -> None:
+    trace = store_items_searched
+    everything = sorted(_numbers(trace.everything))
+    if everything != list(range(MANY)):
+        raise Missing(f"{trace.everything.where} does not find the {MANY} items that were put")
+    if member == "filter":
+        assert sorted(_numbers(trace.filter)) == list(range(0, MANY, 2))
+    elif member == "limit":
+        first, second = (_numbers(page) for page in trace.all("page"))
+        assert [len(first), len(second)] == [MANY - 5, 5]
+        assert sorted(first + second) == everything
+    else:
+        few = len(_numbers(trace.default))
+        assert few <= 10, f"wanted at most 10 items without a limit, got {few}"
+
+
+@requirement("STORE-008")
+@pytest.mark.parametrize("member", ["prefix", "suffix", "max_depth"])
+def test_namespaces_are_listed(member: str, store_items_searched: Trace) -> None:
+    exchange, root = store_items_searched.only(member), store_items_searched.note("root")
+    listed = exchange.object.get("namespaces")
+    assert isinstance(listed, list), f"wanted lists of labels under `namespaces`, got {shown(listed)}"
+    houses = [[root, "house", *labels] for labels in (*BELOW, *BESIDE)]
+    wanted = {
+        "prefix": houses,
+        "suffix": [labels for labels in houses if labels[-1] == "floor_1"],
+        "max_depth": [[root, "house"], [root, "many"]],
+    }[member]
+    assert sorted(some(listed, "namespace"), key=shown) == sorted(wanted, key=shown)
+
+
+@requirement("STORE-009")
+@pytest.mark.parametrize("faulty", FAULTY)
+def test_faulty_label_is_refused(faulty: str, store_items_written_and_deleted: Trace) -> None:
+    assert _item(store_items_written_and_deleted.got).get("key") == "ida"
+    assert store_items_written_and_deleted.only(f"put_{faulty}").status == 422
+
+
+@requirement("STORE-010")
+@pytest.mark.parametrize("direction", ["to_the_graph", "from_the_graph"])
+def test_graphs_and_clients_share_the_store(
+    direction: str, store_shared_with_graphs: Trace, profile: Profile
+) -> None:
+    part = store_shared_with_graphs.part(direction)
+    values = profile.wait.values_in(part.wait.object)
+    if resolve(values, "/log") != ["remember"]:
+        raise Missing(f"{part.wait.where} does not show that the graph ran: {shown(values)}")
+    if direction == "to_the_graph":
+        assert resolve(values, "/found") == FIRST
+    else:
+        assert _item(part.got).get("value") == FIRST
+
+
+@requirement("STORE-011")
+def test_second_put_keeps_the_creation(store_items_written_and_deleted: Trace) -> None:
+    before = _item(store_items_written_and_deleted.got)
+    after = _item(store_items_written_and_deleted.got_again)
+    advanced = _time(after, "updated_at") > _time(before, "updated_at")
+    assert advanced, f"wanted a later updated_at than {before['updated_at']}, got {after['updated_at']}"
+    kept = _time(after, "created_at") == _time(before, "created_at")
+    assert kept, f"wanted the created_at to stay {before['created_at']}, got {after['created_at']}"
