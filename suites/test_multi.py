@@ -32,7 +32,7 @@ ACTIVE = ("pending", "running")
 
 @scenario
 async def refused_on_a_busy_thread(api: Api) -> None:
-    """Runs with "reject": while another one waits for its time, by every entry point while it runs, and after."""
+    """Runs with "reject": while another waits for its time, by every entry point while it runs, and after."""
 
     async def pending(part: Api) -> None:
         thread = await part.create_thread()

@@ -6,6 +6,7 @@ import asyncio
 import json
 import threading
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -17,6 +18,8 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
+
+from runstone.trace import UUID
 
 Json = dict[str, Any]
 
@@ -39,39 +42,31 @@ def uvicorn_serving(app: Any) -> Iterator[str]:
 
 
 class Honest:
-    """Keeps threads and runs in memory, and counts the requests by method and path (ids as `*`)."""
+    """An ASGI application: threads and runs in memory, requests counted by method and path (ids as `*`)."""
 
     def __init__(self) -> None:
-        self.requests: dict[str, int] = {}
+        self.requests: Counter[str] = Counter()
         self._threads: dict[str, Json] = {}
         self._runs: dict[str, Json] = {}
         thread = "/threads/{thread}"
-        self.app = Starlette(
+        self._app = Starlette(
             routes=[
-                Route("/ok", self._counted(_ok)),
-                Route("/info", self._counted(_info)),
-                Route("/threads", self._counted(self._create_thread), methods=["POST"]),
-                Route(thread, self._counted(self._thread)),
-                Route(f"{thread}/state", self._counted(self._state)),
-                Route(f"{thread}/runs", self._counted(self._create_run), methods=["POST"]),
-                Route(f"{thread}/runs/wait", self._counted(self._wait), methods=["POST"]),
-                Route(f"{thread}/runs/stream", self._counted(self._stream), methods=["POST"]),
-                Route(f"{thread}/runs/{{run}}", self._counted(self._run)),
-                Route(f"{thread}/runs/{{run}}/join", self._counted(self._state_values)),
+                Route("/ok", _ok),
+                Route("/info", _info),
+                Route("/threads", self._create_thread, methods=["POST"]),
+                Route(thread, self._thread),
+                Route(f"{thread}/state", self._state),
+                Route(f"{thread}/runs", self._create_run, methods=["POST"]),
+                Route(f"{thread}/runs/wait", self._wait, methods=["POST"]),
+                Route(f"{thread}/runs/stream", self._stream, methods=["POST"]),
+                Route(f"{thread}/runs/{{run}}", self._run),
+                Route(f"{thread}/runs/{{run}}/join", self._join),
             ]
         )
 
-    def _counted(self, answer: Any) -> Any:
-        async def counting(request: Request) -> Response:
-            path = request.url.path
-            for name in request.path_params.values():
-                path = path.replace(name, "*")
-            key = f"{request.method} {path}"
-            self.requests[key] = self.requests.get(key, 0) + 1
-            answered: Response = await answer(request)
-            return answered
-
-        return counting
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        self.requests[f"{scope['method']} {UUID.sub('*', scope['path'])}"] += 1
+        await self._app(scope, receive, send)
 
     async def _create_thread(self, _request: Request) -> Response:
         thread: Json = {"thread_id": str(uuid4()), "status": "idle", "values": {}, "metadata": {}}
@@ -90,7 +85,7 @@ class Honest:
         found = self._found(request)
         return _NOT_FOUND if found is None else JSONResponse({"values": found["values"], "next": []})
 
-    async def _state_values(self, request: Request) -> Response:
+    async def _join(self, request: Request) -> Response:
         found = self._found(request)
         return _NOT_FOUND if found is None else JSONResponse(found["values"])
 

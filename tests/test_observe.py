@@ -98,7 +98,7 @@ def test_scenarios_run_at_once() -> None:
     scenarios = [Scenario(f"s{number}", drive) for number in range(12)]
     with heard_by() as (url, _):
         seen = observed(url, scenarios, scenario_s=10.0)
-    assert {trace.scenario: trace.blocked for trace in seen.traces.values()} == dict.fromkeys(seen.traces, {})
+    assert [seen.traces[name].blocked for name in seen.names] == [{}] * 12
     assert sorted(seen.names) == sorted(each.name for each in scenarios)
     assert [(done, total) for _, done, total in seen.progress] == [(each, 12) for each in range(1, 13)]
     assert seen.outcome is not None
@@ -282,7 +282,7 @@ def test_hanging_up_on_a_silent_request_is_no_sign_of_death() -> None:
 
 def test_an_honest_target_is_fit() -> None:
     honest = Honest()
-    with uvicorn_serving(honest.app) as url:
+    with uvicorn_serving(honest) as url:
         seen = observed(url, [Scenario("one", drive_of("/ok"))], insist=True, request_s=5.0)
     assert seen.outcome is not None
     fitness = seen.outcome.fitness
@@ -304,7 +304,7 @@ def test_one_working_path_is_enough_to_be_fit(path: str) -> None:
             await send({"type": "http.response.start", "status": 500, "headers": []})
             await send({"type": "http.response.body", "body": b"{}"})
         else:
-            await honest.app(scope, receive, send)
+            await honest(scope, receive, send)
 
     with uvicorn_serving(app) as url:
         seen = observed(url, [], insist=True, request_s=5.0)

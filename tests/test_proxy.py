@@ -39,6 +39,17 @@ def ids(text: bytes) -> list[str]:
     return [line.removeprefix("id: ") for line in text.decode().splitlines() if line.startswith("id: ")]
 
 
+async def until_cut(answer: httpx.Response) -> bytes:
+    """What arrives of a body before its connection is closed in the middle."""
+    received = b""
+    try:
+        async for each in answer.aiter_raw():
+            received += each
+    except httpx.RemoteProtocolError:
+        return received
+    raise AssertionError("the body came to its end")
+
+
 def passing(upstream: Upstream, drive: Drive, *, limits: Limits | None = None) -> list[Exchange]:
     """What the proxy records while `drive` talks through it to `upstream`, whose connections stay open."""
 
@@ -160,7 +171,6 @@ def test_each_piece_passes_before_the_next_is_there(first: bytes) -> None:
     (exchange,) = passing(upstream, drive)
     assert exchange.complete
     assert exchange.content.encode() == first + events(2)
-    assert exchange.chunks[0][1] == len(first)
     assert exchange.events[-1].id == "2"
 
 
@@ -197,13 +207,8 @@ def test_a_stream_is_cut_exactly_behind_the_event_and_only_once(line_end: str, a
 
     async def drive(proxy: Proxy, client: httpx.AsyncClient) -> None:
         url = await proxy.listen("part", cut_after_events=3)
-        received = b""
         async with client.stream("GET", url + "/first") as answer:
-            pieces = answer.aiter_raw()
-            with pytest.raises(httpx.RemoteProtocolError):
-                while True:
-                    received += await anext(pieces)
-        assert received == events(1, 2, 3, line_end=line_end)
+            assert await until_cut(answer) == events(1, 2, 3, line_end=line_end)
         again = await client.get(url + "/second")
         assert ids(again.content) == ["1", "2", "3", "4", "5"]
 

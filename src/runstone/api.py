@@ -15,14 +15,16 @@ from uuid import uuid4
 
 import msgspec
 
+from runstone import agents
 from runstone.client import Recorder, Request
 from runstone.clients import Client, serving_client
 from runstone.contracts import lifecycle
 from runstone.control import Control, ControlledServer, NotUpAgain
 from runstone.limits import Limits
+from runstone.sink import Sink, listening
 from runstone.story import Story
 from runstone.target import Identity, Target
-from runstone.trace import UUID, Exchange, Missing, excerpt
+from runstone.trace import UUID, Exchange, Inapplicable, Missing, excerpt
 
 ENTRY_POINTS = ("wait", "stream", "background", "stateless_wait", "stateless_stream")
 THREADED_ENTRY_POINTS = ENTRY_POINTS[:3]
@@ -99,6 +101,20 @@ class Api:
             await drive(self._derived(part=part), name)
         except (Blocked, Missing) as reason:
             self._story.blocked[part] = str(reason)
+        except Inapplicable as reason:
+            self._story.inapplicable[part] = str(reason)
+
+    def demand_graphs(self) -> None:
+        """Go on only with the conformance graphs: an agent of the user's own cannot stand in from here on.
+
+        Raises Inapplicable, which ends the scenario, or this part of it.
+        """
+        if self.target.agent is not None:
+            raise Inapplicable(self.target.agent.is_no_graph)
+
+    def offers(self, graph: str) -> bool:
+        """Whether there is what ends as this conformance graph does: the graph, or an agent's input."""
+        return self.target.agent is None or agents.ending_of(graph) in self.target.agent.outcomes
 
     def _derived(self, *, part: str | None = None, identity: Identity | None = None) -> Api:
         return Api(
@@ -150,6 +166,12 @@ class Api:
         async with serving_client(name, self.target, self._recorder, self._story) as client:
             yield client
 
+    @asynccontextmanager
+    async def webhook_sink(self) -> AsyncIterator[Sink]:
+        """Addresses on this machine for webhooks; each delivery becomes an exchange labelled `delivery`."""
+        async with listening(self._recorder, self._story) as sink:
+            yield sink
+
     async def request(
         self,
         method: str,
@@ -189,6 +211,8 @@ class Api:
 
     def _with_own_assistants(self, body: Any) -> Any:
         """The body with the target's own ids of the conformance graphs, wherever an assistant is named."""
+        if self.target.agent is not None:
+            return agents.standing_in(self.target.agent, body)
         if isinstance(body, list):
             return [self._with_own_assistants(each) for each in body]
         named = body.get("assistant_id") if isinstance(body, dict) else None

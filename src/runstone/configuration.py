@@ -10,18 +10,17 @@ import os
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cache
 from pathlib import Path
 from typing import Annotated, Final
 
 import msgspec
 
+from runstone.agents import GRAPHS, OUTCOMES, Agent, conformance_graphs
 from runstone.contracts import load_capabilities
 from runstone.contracts.reading import WrongShape, convert, suggestion
 from runstone.control import ServerCommands
 from runstone.errors import UsageError
-from runstone.locations import locate
-from runstone.target import Agent, RunTimeLimit, parsed_headers
+from runstone.target import RunTimeLimit, parsed_headers
 from runstone.verdict import FailOn
 
 FILE: Final = "runstone.toml"
@@ -35,6 +34,7 @@ _DECLARED_BY: Final = {
     "restart": "[server] restart",
     "kill": "[server] kill and start",
 }
+_BY_GRAPHS: Final = (GRAPHS, *OUTCOMES.values())
 
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
@@ -139,6 +139,11 @@ def _problems(found: Configuration) -> Iterator[str]:
     for name, declared in found.capabilities.items():
         if declared and name in _DECLARED_BY:
             yield f"capabilities.{name} says nothing about how; declare it by {_DECLARED_BY[name]}"
+    for name in found.capabilities:
+        if name in _BY_GRAPHS:
+            yield f"capabilities.{name} follows from [agent]: its inputs say which outcomes there are"
+    if found.agent is not None and found.assistants:
+        yield "assistants and agent exclude each other: the agent stands in for all conformance graphs"
     if found.path_prefix and not re.fullmatch(r"/[^?#\s]*[^?#\s/]", found.path_prefix):
         yield f"path_prefix {found.path_prefix!r} is no path like /api, with a slash before and none behind"
     if found.agent is not None and not found.agent.assistant.strip():
@@ -208,10 +213,3 @@ def _headers(place: str, given: Mapping[str, str], environment: Mapping[str, str
         except UsageError as error:
             raise BadConfiguration(f"{place}.{name}: {error}") from None
     return checked
-
-
-@cache
-def conformance_graphs() -> tuple[str, ...]:
-    """The ids under which a target serves the conformance graphs, unless `assistants` maps them."""
-    document = (locate("fixtures") / "graphs" / "python" / "langgraph.json").read_bytes()
-    return tuple(msgspec.json.decode(document)["graphs"])

@@ -231,6 +231,8 @@ class Judging:
         case = self._case(item, promise, error, read)
         if item.config.pluginmanager.hasplugin("allure_listener"):
             _tell_allure(promise, case, read)
+        # JUnit XML takes them from the report of the teardown, which pytest makes of the item.
+        item.user_properties += [("id", promise.id), ("level", promise.level), ("verdict", case.verdict)]
         report = pytest.TestReport(
             nodeid=item.nodeid,
             location=item.location,
@@ -242,7 +244,7 @@ class Judging:
             duration=call.duration,
             start=call.start,
             stop=call.stop,
-            user_properties=[("id", promise.id), ("level", promise.level), ("verdict", case.verdict)],
+            user_properties=item.user_properties,
         )
         if report.outcome == "failed":
             report.longrepr = _failure_text(promise, case)

@@ -11,15 +11,16 @@ from typing import Any, overload
 import msgspec
 import pytest
 
+from runstone.agents import GRAPHS
 from runstone.api import Api, Blocked
 from runstone.client import Recorder
 from runstone.control import Control
 from runstone.errors import RunstoneError, TargetError
 from runstone.limits import Limits
-from runstone.selfcheck import Fitness, assess, self_check
+from runstone.selfcheck import AGENT_PATIENCE_S, SELF_CHECK_PATHS, Fitness, assess, self_check
 from runstone.story import Story
 from runstone.target import FURTHER_IDENTITIES, Target
-from runstone.trace import Missing, Trace
+from runstone.trace import Inapplicable, Missing, Trace
 
 QUICK_S = 5.0  # `--quick` leaves out scenarios that must wait longer than this
 _DEAD_AFTER = 8  # exchanges in a row without any response: the target is gone, not slow
@@ -54,16 +55,26 @@ class Scenario:
 def scenario(drive: Drive) -> Any: ...
 @overload
 def scenario(
-    *, waits: float = 0.0, needs: Sequence[str] = (), alone: bool = False
+    *, waits: float = 0.0, needs: Sequence[str] = (), alone: bool = False, agent: bool = False
 ) -> Callable[[Drive], Any]: ...
 def scenario(
-    drive: Drive | None = None, *, waits: float = 0.0, needs: Sequence[str] = (), alone: bool = False
+    drive: Drive | None = None,
+    *,
+    waits: float = 0.0,
+    needs: Sequence[str] = (),
+    alone: bool = False,
+    agent: bool = False,
 ) -> Any:
-    """Make an asynchronous function of an `Api` a scenario: a session fixture whose value is its trace."""
+    """Make an asynchronous function of an `Api` a scenario: a session fixture whose value is its trace.
+
+    `agent`: an agent of the user's own may stand in for the conformance graphs, because the scenario runs none
+    or needs no more than the way in which a run ends. Any other scenario is held with the graphs only.
+    """
+    wanted = (*needs, *(() if agent else (GRAPHS,)))
 
     def decorate(function: Drive) -> Any:
         name = getattr(function, "__name__", "scenario")
-        declared = Scenario(name=name, drive=function, waits=waits, needs=tuple(needs), alone=alone)
+        declared = Scenario(name=name, drive=function, waits=waits, needs=wanted, alone=alone)
 
         def recorded(runstone_session: Any) -> Trace:
             trace: Trace = runstone_session.trace(declared)
@@ -128,11 +139,11 @@ class Observer:
         others = {who: self.target.headers_of(who) for who in FURTHER_IDENTITIES}
         limits = msgspec.structs.replace(Limits(), **self._limits)
         async with Recorder(self.target.url, self.target.headers, limits, others) as recorder:
-            checked = await self._record(Scenario("self_check", self_check), recorder)
+            checked = await self._record(self._self_check(), recorder)
             if checked.scenario in self._crashed:
                 cause = self._crashed[checked.scenario].splitlines()[-1]
                 raise SelfCheckBroken(f"the self-check itself failed: {cause}")
-            fitness = assess(checked)
+            fitness = assess(checked, self.target.agent)
             if insist_on_fitness:
                 fitness.insist(self.target)
             recorder.limits = msgspec.structs.replace(Limits.calibrated(fitness.turn_s), **self._limits)
@@ -147,6 +158,10 @@ class Observer:
                 crashed=self._crashed,
                 lost=self._lost,
             )
+
+    def _self_check(self) -> Scenario:
+        waits = 0.0 if self.target.agent is None else len(SELF_CHECK_PATHS) * AGENT_PATIENCE_S
+        return Scenario("self_check", self_check, waits=waits)
 
     async def _observe_all(
         self, scenarios: list[Scenario], recorder: Recorder, preparing_s: float
@@ -196,6 +211,8 @@ class Observer:
                 await chosen.drive(Api(recorder, self.target, story, control=control))
         except (Blocked, Missing) as reason:
             story.blocked[""] = str(reason)
+        except Inapplicable as reason:
+            story.inapplicable[""] = str(reason)
         except TimeoutError:
             story.blocked[""] = f"the scenario's deadline of {seconds:.0f} s passed"
         except (asyncio.CancelledError, TargetError):
@@ -245,6 +262,7 @@ def _trace(story: Story, began: float, ended: float, cut_short: bool) -> Trace:
         scenario=story.scenario,
         exchanges=tuple(sorted(story.exchanges, key=lambda exchange: exchange.number)),
         blocked=dict(story.blocked),
+        inapplicable=dict(story.inapplicable),
         notes=dict(story.notes),
         started_at=round(began, 4),
         finished_at=round(ended, 4),

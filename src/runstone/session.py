@@ -256,7 +256,7 @@ class Session:
         ]
         complete = not unjudged and self.stopped is None
         code = exit_code(verdicts, fail_on=settings.fail_on, complete=complete, waiver_errors=waiver_errors)
-        if self.unusable:
+        if manifest is not None and manifest.unusable:
             code = UNREACHABLE
         observed_s = 0.0 if manifest is None else manifest.observe_s
         elapsed_s = time.monotonic() - self.began

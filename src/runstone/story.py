@@ -10,13 +10,14 @@ from runstone.trace import Exchange
 
 
 class Story:
-    """What the parts of one scenario share: the exchanges, their numbers, the notes, the blocked parts."""
+    """What the parts of one scenario share: exchanges, their numbers, notes, and why a part ended early."""
 
     def __init__(self, scenario: str) -> None:
         self.scenario = scenario
         self.exchanges: list[Exchange] = []
         self.notes: dict[str, Any] = {}
         self.blocked: dict[str, str] = {}
+        self.inapplicable: dict[str, str] = {}
         self.sent = 0
 
     def note(self, facts: Mapping[str, Any]) -> None:

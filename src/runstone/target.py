@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import httpx
 import msgspec
 
+from runstone.agents import Agent, assistant_of, capabilities
 from runstone.errors import UsageError
 from runstone.verdict import Capability
 
@@ -26,33 +27,12 @@ class RunTimeLimit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     seconds: float
 
 
-class Turn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An input that an agent of the user's own is known to end in a certain way with."""
-
-    input: Any
-
-
-class InterruptedTurn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An input with which the agent pauses at an interrupt, and the value that lets it go on."""
-
-    input: Any
-    resume: Any
-
-
-class Agent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One of the target's own assistants, with an input for each outcome that it can produce."""
-
-    assistant: str
-    success: Turn
-    error: Turn | None = None
-    interrupt: InterruptedTurn | None = None
-
-
 class Target(msgspec.Struct, frozen=True, kw_only=True):
     """A server under test. `declared`: capabilities by name, from the profile, the recipe or the user.
 
     `headers`, `second_headers`, `restricted_headers`: the credentials of a user, of another one, and of one
-    who may only read. `assistants`: the target's own ids by those of the conformance graphs.
+    who may only read. `assistants`: the target's own ids by those of the conformance graphs. `agent`: what stands
+    in for them all.
     """
 
     name: str
@@ -72,10 +52,13 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
 
     def assistant(self, graph: str) -> str:
         """The target's own id of a conformance graph; any other id is answered as it is."""
+        if self.agent is not None:
+            return assistant_of(self.agent, graph)
         return self.assistants.get(graph, graph)
 
     def capabilities(self, probed: Mapping[str, bool], known: Iterable[str]) -> dict[str, Capability]:
         """Every known capability with what was declared and what the probe found."""
+        by_graphs = capabilities(self.agent)
         declared = dict(self.declared)
         shown = {
             "run_time_limit": self.run_time_limit is not None,
@@ -84,8 +67,8 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
         }
         declared |= {name: True for name, given in shown.items() if given}
         return {
-            name: Capability(declared=declared.get(name), probed=probed.get(name))
-            for name in sorted({*known, *declared})
+            name: by_graphs.get(name) or Capability(declared=declared.get(name), probed=probed.get(name))
+            for name in sorted({*known, *declared, *by_graphs})
         }
 
 

@@ -30,6 +30,10 @@ class Missing(Exception):  # noqa: N818 - it is a finding about the target, not 
     """The trace lacks what a judge needs, because the target did not deliver it."""
 
 
+class Inapplicable(Exception):  # noqa: N818 - a finding, not an error
+    """The case does not apply to this target: it lacks what the scenario needs, and need not have it."""
+
+
 class AmbiguousLabel(LookupError):  # noqa: N818 - a diagnosis, named for what it says
     """A judge asked for *the* exchange of a label that the scenario gave to several."""
 
@@ -333,11 +337,16 @@ class Exchange(msgspec.Struct, frozen=True, dict=True, kw_only=True, omit_defaul
 
 
 class Trace(msgspec.Struct, frozen=True, dict=True, kw_only=True, omit_defaults=True):
-    """Everything one scenario saw. `blocked` says why it could not go on, by part ('' for the whole)."""
+    """Everything one scenario saw. `blocked` says why it could not go on, by part ('' for the whole).
+
+    `inapplicable`, alike, says why what is missing does not apply to this target: reading it raises
+    `Inapplicable` instead of `Missing`.
+    """
 
     scenario: str
     exchanges: tuple[Exchange, ...] = ()
     blocked: dict[str, str] = {}
+    inapplicable: dict[str, str] = {}
     notes: dict[str, Any] = {}  # what the scenario knew: its own ids, inputs and choices
     started_at: float = 0.0
     finished_at: float = 0.0
@@ -356,7 +365,7 @@ class Trace(msgspec.Struct, frozen=True, dict=True, kw_only=True, omit_defaults=
         """The exchanges with this label, at least one. Raises Missing when there is none."""
         found = self.find(label)
         if not found:
-            raise Missing(self._absence(label))
+            raise self._absence(label)
         return found
 
     def only(self, label: str) -> Exchange:
@@ -377,20 +386,32 @@ class Trace(msgspec.Struct, frozen=True, dict=True, kw_only=True, omit_defaults=
     def note(self, key: str) -> Any:
         """What the scenario noted under this key. Raises Missing when it did not get that far."""
         if key not in self.notes:
-            raise Missing(self._absence(key))
+            raise self._absence(key)
         return self.notes[key]
 
     def part(self, name: str) -> Trace:
         """What one part of the scenario saw (`Api.each`). Raises Missing when that part never began."""
         own = tuple(exchange for exchange in self.exchanges if exchange.part == name)
-        blocked = {part: reason for part, reason in self.blocked.items() if part in {"", name}}
+        blocked = _of_part(self.blocked, name)
+        inapplicable = _of_part(self.inapplicable, name)
+        if not own and inapplicable and not blocked:
+            raise Inapplicable(next(iter(inapplicable.values())))
         if not own:
             raise Missing(f"{self.scenario} has no exchange of part {name!r}" + _because(blocked))
         notes = {key.removeprefix(f"{name}."): value for key, value in self.notes.items()}
-        return msgspec.structs.replace(self, exchanges=own, blocked=blocked, notes=notes)
+        return msgspec.structs.replace(
+            self, exchanges=own, blocked=blocked, inapplicable=inapplicable, notes=notes
+        )
 
-    def _absence(self, label: str) -> str:
-        return f"{self.scenario} has no {label!r}" + _because(self.blocked)
+    def _absence(self, label: str) -> Missing | Inapplicable:
+        # Where the target broke as well, that is what must be told.
+        if self.inapplicable and not self.blocked:
+            return Inapplicable(next(iter(self.inapplicable.values())))
+        return Missing(f"{self.scenario} has no {label!r}" + _because(self.blocked))
+
+
+def _of_part(reasons: Mapping[str, str], name: str) -> dict[str, str]:
+    return {part: reason for part, reason in reasons.items() if part in {"", name}}
 
 
 def _because(blocked: Mapping[str, str]) -> str:

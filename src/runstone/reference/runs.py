@@ -156,10 +156,11 @@ class Runs:
         server left behind, and comes first. Otherwise the oldest run that is due.
         """
         row = self._db.one(
+            # The number first: a row may hold megabytes, which the sorter would copy.
             "SELECT run_id, thread_id, assistant_id, graph_id, metadata, kwargs, attempt, start_at FROM runs"
-            " WHERE thread_id = ?1 AND status IN ('pending', 'running')"
+            " WHERE number = (SELECT number FROM runs WHERE thread_id = ?1 AND status IN ('pending', 'running')"
             " ORDER BY status = 'running' DESC, CASE WHEN start_at <= ?2 THEN 0 ELSE start_at END, number"
-            " LIMIT 1",
+            " LIMIT 1)",
             *(thread_id, time.time()),
         )
         if row is None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -22,7 +21,9 @@ from runstone.reference.errors import Invalid
 MAX_DEPTH = 256
 # ormsgpack carries 64 bits: anything larger is refused here rather than failing inside a run.
 MIN_INT, MAX_INT = -(2**63), 2**64 - 1
-_LONG_NUMBER = re.compile(rb"\d{19}")
+# Looked for after every digit was made a 0: a sixth of the time that an expression takes for 20 MB.
+_LONG_NUMBER = b"0" * 19
+_DIGITS_TO_0 = bytes.maketrans(b"123456789", b"000000000")
 _UNSERIALISABLE = (TypeError, ValueError, RecursionError)
 
 T = TypeVar("T")
@@ -34,7 +35,7 @@ def decode(body: bytes, shape: type[T]) -> T:
     Refused beside malformed JSON: NaN and Infinity, lone surrogates, integers past 64 bits, deep nesting.
     """
     try:
-        if body.count(b"[") + body.count(b"{") > MAX_DEPTH or _LONG_NUMBER.search(body):
+        if body.count(b"[") + body.count(b"{") > MAX_DEPTH or _LONG_NUMBER in body.translate(_DIGITS_TO_0):
             _check_limits(msgspec.json.decode(body))
         return msgspec.json.decode(body, type=shape)
     except msgspec.ValidationError as error:

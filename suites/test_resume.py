@@ -1,0 +1,170 @@
+"""stream_resumable and Last-Event-ID: going on with an event stream where it was lost."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from itertools import pairwise
+
+import pytest
+
+from runstone.suite import Api, Blocked, Event, Exchange, Missing, Opened, Trace, requirement, scenario, some
+
+SLEEP_S, TICKS = 1.5, 6  # a tick every 0.25 s: far enough apart for ids that are made of milliseconds
+EVERYTHING = ["values", "updates", "custom", "tasks", "checkpoints", "debug"]
+NO_EVENT_IDS = ("not-an-event-id", "1-2-3", "-7", "99999999999999999999-0")
+ASCENDING_NUMBERS = re.compile(r"\d+(-\d+)*")
+
+
+@scenario
+async def resumable_stream(api: Api) -> None:
+    """A resumable run is streamed to its end, in many modes, and replayed afterwards."""
+    thread = await api.create_thread()
+    given = {"sleep": 0.2, "ticks": 2}
+    whole = await api.stream(thread, "slow", given, stream_mode=EVERYTHING, stream_resumable=True)
+    await api.poll_run(thread, whole.run_id)
+    await api.join_stream(thread, whole.run_id, last_event_id="-1", label="replay")
+    for number, strange in enumerate(NO_EVENT_IDS):
+        await api.join_stream(thread, whole.run_id, last_event_id=strange, label=f"strange_{number}")
+
+
+@scenario
+async def resumed_stream(api: Api) -> None:
+    """The stream of a resumable run is lost after two ticks, and taken up again while the run goes on.
+
+    An onlooker, who listens all the time, sees what there was to see.
+    """
+    thread = await api.create_thread()
+    opened: Opened = asyncio.get_running_loop().create_future()
+    async with asyncio.TaskGroup() as group:
+        losing = group.create_task(_lose_a_stream(api, thread, opened))
+        head = await opened
+        if head.found_run_id is None:
+            raise Blocked(f"{head.where} names no run that could be joined")
+        run = head.run_id
+        group.create_task(api.join_stream(thread, run, label="onlooker", patience=SLEEP_S))
+        lost = await losing
+        last = lost.events[-1].id if lost.events else None
+        if last is None:
+            raise Blocked(f"the last event of {lost.where} has no id to go on from")
+        api.note(last=last)
+        for label, event_id in (("resumed", last), ("from_the_first", "-1")):
+            group.create_task(
+                api.join_stream(thread, run, last_event_id=event_id, label=label, patience=SLEEP_S)
+            )
+    await api.run(thread, run)
+    await api.join_stream(thread, run, last_event_id=last, label="resumed_late")
+
+
+async def _lose_a_stream(api: Api, thread: str, opened: Opened) -> Exchange:
+    return await api.stream(
+        thread,
+        "slow",
+        {"sleep": SLEEP_S, "ticks": TICKS},
+        stream_mode="custom",
+        stream_resumable=True,
+        options={"opened": opened, "close_after_events": 3},  # metadata and two ticks
+        label="lost",
+    )
+
+
+@scenario
+async def resumed_without_being_resumable(api: Api) -> None:
+    """`Last-Event-ID` is sent for a run that keeps no events."""
+    thread = await api.create_thread()
+    run = await api.create_run(thread, "steps", {}, stream_resumable=False)
+    await api.poll_run(thread, run)
+    for event_id in ("-1", "1"):
+        await api.join_stream(thread, run, last_event_id=event_id, label=f"after {event_id}")
+
+
+@requirement("RESUME-001")
+def test_every_event_has_an_id(resumable_stream: Trace) -> None:
+    whole = resumable_stream.stream
+    assert whole.named("values")
+    assert whole.named("custom")
+    without = [event.event for event in whole.stream if not event.id]
+    assert without == []
+
+
+@requirement("RESUME-002")
+def test_ids_ascend(resumable_stream: Trace) -> None:
+    ids = _ids(resumable_stream.stream)
+    strange = [each for each in ids if not ASCENDING_NUMBERS.fullmatch(each)]
+    assert strange == [], f"wanted numbers joined by dashes, got {', '.join(strange[:3])}"
+    numbers = [tuple(map(int, each.split("-"))) for each in ids]
+    wrong = [(ids[at], ids[at + 1]) for at, (one, two) in enumerate(pairwise(numbers)) if one >= two]
+    assert wrong == [], f"wanted ascending ids, got {wrong[0][0]} before {wrong[0][1]}, of {len(ids)} ids"
+
+
+@requirement("RESUME-003")
+def test_nothing_is_lost_or_repeated(resumed_stream: Trace) -> None:
+    lost, seen = _lost(resumed_stream), _after_the_loss(resumed_stream)
+    assert resumed_stream.lost.closed_by_client, "the stream ended before the client hung up"
+    assert _told(resumed_stream.resumed.stream) == seen
+    ticks = [data for name, data in [*lost, *seen] if name == "custom"]
+    assert len(ticks) == len(set(ticks)) == TICKS
+
+
+@requirement("RESUME-004")
+def test_minus_one_is_the_beginning(resumed_stream: Trace) -> None:
+    wanted = [*_lost(resumed_stream), *_after_the_loss(resumed_stream)]
+    assert _told(resumed_stream.from_the_first.stream) == wanted
+
+
+@requirement("RESUME-005")
+@pytest.mark.parametrize("start", ["the first", "the last seen"])
+def test_ended_run_is_replayed(resumable_stream: Trace, resumed_stream: Trace, start: str) -> None:
+    if start == "the first":
+        assert resumable_stream.last("poll").object.get("status") == "success"
+        assert _told(resumable_stream.replay.stream) == _told(resumable_stream.stream.stream)
+    else:
+        assert resumed_stream.run.object.get("status") == "success"
+        assert _told(resumed_stream.resumed_late.stream) == _after_the_loss(resumed_stream)
+
+
+@requirement("RESUME-006")
+@pytest.mark.parametrize("event_id", ["-1", "1"])
+def test_run_without_kept_events(resumed_without_being_resumable: Trace, event_id: str) -> None:
+    trace = resumed_without_being_resumable
+    assert trace.last("poll").object.get("status") == "success"
+    answer = trace.only(f"after {event_id}")
+    assert answer.status == 200
+    assert answer.is_stream, f"wanted an event stream, got {answer.headers.get('content-type')}"
+    assert answer.complete, f"the stream did not end: {answer.failure}"
+    assert "error" not in [event.event for event in answer.events]
+
+
+@requirement("RESUME-007")
+@pytest.mark.parametrize("number", range(len(NO_EVENT_IDS)), ids=NO_EVENT_IDS)
+def test_what_is_no_event_id(resumable_stream: Trace, number: int) -> None:
+    assert resumable_stream.replay.named("values")
+    answer = resumable_stream.only(f"strange_{number}")
+    if not 400 <= answer.status < 500:
+        assert answer.ok.is_stream, f"wanted a 4xx or an event stream, got {answer.status}"
+        assert "error" not in [event.event for event in answer.events]
+
+
+def _ids(stream: Exchange) -> list[str]:
+    return some((event.id for event in stream.stream if event.id), f"event id in {stream.where}")
+
+
+def _told(events: tuple[Event, ...]) -> list[tuple[str, str]]:
+    return [(event.event, event.data) for event in events]
+
+
+def _lost(trace: Trace) -> list[tuple[str, str]]:
+    """What the client saw before it hung up. Raises Missing unless its last event was a tick."""
+    events = trace.lost.stream
+    if events[-1].event != "custom" or events[-1].id != trace.note("last"):
+        raise Missing(f"{trace.lost.where} did not end with a tick that has an id, but {events[-1].event}")
+    return _told(events)
+
+
+def _after_the_loss(trace: Trace) -> list[tuple[str, str]]:
+    """What the onlooker saw after the last event that the client saw."""
+    last = _lost(trace)[-1]
+    seen = _told(trace.onlooker.stream)
+    if last not in seen:
+        raise Missing(f"{trace.onlooker.where} did not see {last[1]}, so what followed it is not known")
+    return some(seen[seen.index(last) + 1 :], "event after it")

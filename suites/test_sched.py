@@ -1,0 +1,54 @@
+"""after_seconds: runs that wait for their time."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+from runstone.suite import Api, Exchange, Missing, Trace, requirement, resolve, scenario, shown, some
+
+DELAY_S = 1
+TOLERANCE_S = 0.1  # two readings of clocks, and the rounding of timestamps
+
+
+@scenario
+async def delayed_run(api: Api) -> None:
+    """A run at once and one that shall wait; the second is read until it ends."""
+    prompt = await api.create_thread(label="prompt_thread")
+    await api.create_run(prompt, "steps", {"note": "prompt"}, label="prompt")
+    thread = await api.create_thread()
+    run = await api.create_run(thread, "steps", {"note": "delayed"}, after_seconds=DELAY_S, label="delayed")
+    await api.poll_run(thread, run, patience=DELAY_S)
+    await api.settle(thread)
+    await api.state(thread)
+
+
+@requirement("SCHED-001")
+def test_run_waits_for_its_time(delayed_run: Trace) -> None:
+    due = delayed_run.delayed.sent_at + DELAY_S
+    early = [reading for reading in delayed_run.all("poll") if reading.ended_at < due]
+    for reading in some(early, "reading of the run before its time"):
+        assert reading.object.get("status") == "pending"
+    assert delayed_run.last("poll").object.get("status") == "success"
+    assert resolve(delayed_run.state.object, "/values/log") == ["s1", "s2", "s3"]
+
+
+@requirement("SCHED-002")
+def test_created_at_is_the_time_of_the_start(delayed_run: Trace) -> None:
+    prompt, delayed = delayed_run.prompt, delayed_run.delayed
+    assert delayed_run.last("poll").object.get("status") == "success"
+    # Both times are the server's, so its clock need not agree with ours.
+    apart = (_created_at(delayed) - _created_at(prompt)).total_seconds()
+    least = delayed.sent_at - prompt.ended_at + DELAY_S - TOLERANCE_S
+    most = delayed.ended_at - prompt.sent_at + DELAY_S + TOLERANCE_S
+    assert least <= apart <= most, (
+        f"wanted created_at {DELAY_S} s later, got {apart:.2f} s after a run at once"
+    )
+
+
+def _created_at(created: Exchange) -> dt.datetime:
+    told: Any = created.object.get("created_at")
+    try:
+        return dt.datetime.fromisoformat(str(told))
+    except ValueError:
+        raise Missing(f"{created.where} has no time in created_at: {shown(told)}") from None
