@@ -23,7 +23,7 @@ SILENCE_S = 16.5  # a silence of 15 s can be seen only in a longer one; 1.5 s ar
 CANCELLED_SLEEP_S = 60.0  # never slept to its end: the run is cancelled as soon as it sleeps
 
 
-@scenario
+@scenario(agent=True)
 async def success(api: Api) -> None:
     """`steps` runs to its end."""
 
@@ -33,7 +33,7 @@ async def success(api: Api) -> None:
     await api.each(ENTRY_POINTS, turn)
 
 
-@scenario
+@scenario(agent=True)
 async def error(api: Api) -> None:
     """`fail` raises a ValueError after one good node."""
 
@@ -43,7 +43,7 @@ async def error(api: Api) -> None:
     await api.each(ENTRY_POINTS, turn)
 
 
-@scenario
+@scenario(agent=True)
 async def interrupt(api: Api) -> None:
     """`interrupt` pauses at a dynamic interrupt."""
 

@@ -100,8 +100,8 @@ async def assistants_searched_for(api: Api) -> None:
     api.note(mark=mark)
     async with asyncio.TaskGroup() as group:
         for graph, name in FOUND:
-            graph_id = api.target.assistant(graph)
-            group.create_task(_create(api, graph_id=graph_id, name=name, metadata={"mark": mark}))
+            body = {"graph_id": api.target.assistant(graph), "name": name, "metadata": {"mark": mark}}
+            group.create_task(api.request("POST", "/assistants", json=body, label="create_assistant"))
 
     async def find(part: Api, name: str) -> None:
         chosen = dict(FILTERS[name])
@@ -117,9 +117,9 @@ async def assistants_searched_for(api: Api) -> None:
     await api.search_assistants(metadata={"mark": new_id()}, limit=100, label="nobody")
 
 
-async def _create(api: Api, *, label: str = "create_assistant", **body: Any) -> str:
+async def _create(api: Api, **body: Any) -> str:
     """POST /assistants; the new assistant's id. Raises Blocked when none came back."""
-    created = await api.request("POST", "/assistants", json=body, label=label)
+    created = await api.request("POST", "/assistants", json=body, label="create_assistant")
     found = created.object.get("assistant_id")
     if not isinstance(found, str):
         raise Blocked(f"{created.where} gave no assistant_id")

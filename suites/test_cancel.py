@@ -89,7 +89,8 @@ async def cancelled_before_the_start(api: Api) -> None:
 
     async def queued(part: Api) -> None:
         thread = await part.create_thread()
-        ahead = await part.create_run(thread, "slow", {"sleep": 1.0, "note": "ahead"}, label="other")
+        given = {"sleep": 1.5 + part.limits.turn_s, "note": "ahead"}
+        ahead = await part.create_run(thread, "slow", given, label="other")
         run = await part.create_run(thread, "slow", {"sleep": 0, "note": "cancelled"})
         await _cancel_pending(part, thread, run)
         await part.poll_run(thread, ahead, label="other_ended", patience=1.0)
@@ -97,12 +98,14 @@ async def cancelled_before_the_start(api: Api) -> None:
 
     async def delayed(part: Api) -> None:
         thread = await part.create_thread()
-        run = await part.create_run(thread, "slow", {"sleep": 0, "note": "cancelled"}, after_seconds=1)
+        delay = 2 + round(part.limits.turn_s)
+        given = {"sleep": 0, "note": "cancelled"}
+        run = await part.create_run(thread, "slow", given, after_seconds=delay)
         await _cancel_pending(part, thread, run)
         # By the time of this one the cancelled run would have been executed.
         given = {"sleep": 0, "note": "ahead"}
-        later = await part.create_run(thread, "slow", given, after_seconds=2, label="other")
-        await part.poll_run(thread, later, label="other_ended", patience=2.0)
+        later = await part.create_run(thread, "slow", given, after_seconds=delay + 1, label="other")
+        await part.poll_run(thread, later, label="other_ended", patience=delay + 1)
         await _read_what_is_left(part, thread, run)
 
     drives = {"queued": queued, "delayed": delayed}
@@ -124,10 +127,11 @@ async def _read_what_is_left(part: Api, thread: str, run: str) -> None:
 async def cancelled_and_left_alone(api: Api) -> None:
     """A run is cancelled in the middle of a node, and its thread is read when the node would be through."""
     thread = await api.create_thread()
-    run = await api.create_run(thread, "slow", {"sleep": SHORT_SLEEP_S})
+    sleep = SHORT_SLEEP_S + api.limits.turn_s
+    run = await api.create_run(thread, "slow", {"sleep": sleep})
     await api.until_logged(thread, "a")
     await api.cancel(thread, run, wait="true", action="interrupt")
-    await asyncio.sleep(SHORT_SLEEP_S + 0.3)  # 0.3 s for the nodes behind it
+    await asyncio.sleep(sleep + 0.3)  # 0.3 s for the nodes behind it
     await api.run(thread, run)
     await api.state(thread)
 

@@ -1,4 +1,4 @@
-"""Scheduled runs: how they are made, found, changed and deleted, and that they make runs when they are due."""
+"""Scheduled runs: how they are made, found, changed and deleted, and the runs that they make when due."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from runstone.suite import (
 )
 
 INPUT = {"note": "every morning"}
-MORNING = {"schedule": "30 7 * * *", "input": INPUT}
+MORNING: dict[str, Any] = {"schedule": "30 7 * * *", "input": INPUT}
 KOLKATA = timezone(timedelta(hours=5, minutes=30))  # no daylight saving time since 1945
 DUE = {"create": (7, 30, UTC), "zoned": (7, 30, KOLKATA), "patch": (12, 15, UTC)}
 FAR = "2099-01-01T00:00:00+00:00"
@@ -39,7 +39,7 @@ LOOK_S = 1.0
 
 @scenario(needs=["crons"])
 async def crons_made_and_changed(api: Api) -> None:
-    """Crons without a thread, on a thread and disabled are made, found, changed and deleted; others refused."""
+    """Crons without a thread, on a thread and disabled are made, found, changed and deleted."""
     async with _own_assistant(api) as own:
         api.note(assistant=own)
         thread = await api.create_thread()
@@ -85,26 +85,31 @@ async def crons_whose_owners_are_deleted(api: Api) -> None:
 @scenario(needs=["crons"], waits=DUE_S)
 async def crons_of_every_minute(api: Api) -> None:
     """Crons of every minute, some of which must make no run, until the others have made one that ended."""
-    async with _own_assistant(api, "slow") as deleting, _own_assistant(api, "slow") as keeping:
-        every = {"schedule": "* * * * *", "input": {"sleep": SLEEP_S}}
+    own_assistants = (_own_assistant(api, "slow") for _ in range(3))
+    async with next(own_assistants) as own, next(own_assistants) as deleting, next(own_assistants) as keeping:
+        assistants, known = {"delete": deleting, "keep": keeping}, {}
+        for kind, assistant in assistants.items():
+            known[kind] = await api.create_thread()
+            await api.wait(known[kind], assistant, {"sleep": 0}, label=f"{kind}_known")
         threads = {kind: await api.create_thread() for kind in ("running", "disabled", "ending", "ended")}
-        await _make(api, threads["running"], "slow", **every, label="running")
+        every: dict[str, Any] = {"schedule": "* * * * *", "input": {"sleep": SLEEP_S}}
+        await _make(api, threads["running"], own, **every, label="running")
         await _make(api, None, deleting, **every, on_run_completed="delete", label="delete")
         await _make(api, None, keeping, **every, on_run_completed="keep", label="keep")
-        await _make(api, threads["disabled"], "slow", **every, enabled=False, label="disabled")
+        await _make(api, threads["disabled"], own, **every, enabled=False, label="disabled")
         # Last, since an end that a scheduler cannot read must not keep the others from running.
-        await _make(api, threads["ending"], "slow", **every, end_time=FAR, label="ending")
-        await _request_cron(api, threads["ended"], "slow", {**every, "end_time": PAST}, "ended")
-        await asyncio.gather(
-            _until_run(api, threads["running"], "running"),
-            _until_run(api, threads["ending"], "ending"),
-            _until_thread_ends(api, deleting, "delete"),
-            _until_thread_ends(api, keeping, "keep"),
-        )
-        for kind, thread in threads.items():
-            await api.runs(thread, limit=10, label=f"{kind}_at_last")
-            for cron in (await api.request("POST", "/runs/crons/search", json={"thread_id": thread})).array:
-                await _delete(api, cron)
+        await _make(api, threads["ending"], own, **every, end_time=FAR, label="ending")
+        await _request_cron(api, threads["ended"], own, {**every, "end_time": PAST}, "ended")
+
+        async def watch(part: Api, kind: str) -> None:
+            if kind in threads:
+                await _until_run_ends(part, threads[kind])
+            else:
+                await _until_new_thread_ends(part, assistants[kind], known[kind])
+
+        await api.each(("running", "ending", *assistants), watch)
+        for kind in ("running", "disabled", "ended"):
+            await api.runs(threads[kind], limit=10, label=f"{kind}_at_last")
 
 
 @asynccontextmanager
@@ -118,9 +123,10 @@ async def _own_assistant(api: Api, graph: str = "steps") -> AsyncIterator[str]:
     try:
         yield own
     finally:
-        for cron in (await _find(api, "left_over", assistant_id=own)).array:
-            await _delete(api, cron)
+        left_over = await _find(api, "left_over", assistant_id=own)
         await api.request("DELETE", f"/assistants/{own}", label="delete_own_assistant")
+        for cron in left_over.array:
+            await api.request("DELETE", f"/runs/crons/{resolve(cron, '/cron_id')}", label="delete_left_over")
 
 
 async def _request_cron(
@@ -150,16 +156,9 @@ async def _find(api: Api, label: str, **chosen: Any) -> Exchange:
     return await api.request("POST", "/runs/crons/search", json={**chosen, "limit": 100}, label=label)
 
 
-async def _delete(api: Api, cron: Any) -> None:
-    await api.request("DELETE", f"/runs/crons/{resolve(cron, '/cron_id')}", label="delete_left_over")
-
-
-async def _look(
-    read: Callable[[], Awaitable[Exchange]], seconds: float, seen: Callable[[list[Any]], bool]
-) -> Any:
-    """Read again and again until a list satisfies `seen` or the time is over; the last list."""
-    looks = int(seconds / LOOK_S)
-    for _ in range(looks):
+async def _look(read: Callable[[], Awaitable[Exchange]], seen: Callable[[list[Any]], Any]) -> list[Any]:
+    """Read again and again until a list satisfies `seen` or a run is overdue; the last list."""
+    for _ in range(int(DUE_S / LOOK_S)):
         found = (await read()).array
         if seen(found):
             break
@@ -167,23 +166,30 @@ async def _look(
     return found
 
 
-async def _until_run(api: Api, thread: str, kind: str) -> None:
+async def _until_run_ends(part: Api, thread: str) -> None:
     """Until the thread has a run, and that has ended."""
-    runs = await _look(lambda: api.runs(thread, limit=10, label=f"{kind}_runs"), DUE_S, bool)
+    runs = await _look(lambda: part.runs(thread, limit=10), bool)
     if runs:
-        await api.poll_run(thread, str(resolve(runs, "/0/run_id")), label=f"{kind}_poll", patience=SLEEP_S)
+        await part.poll_run(thread, str(resolve(runs, "/0/run_id")), patience=SLEEP_S)
 
 
-async def _until_thread_ends(api: Api, assistant: str, kind: str) -> None:
-    """Until the assistant has a thread, and that is at rest or gone."""
-    chosen = {"metadata": {"assistant_id": assistant}, "limit": 10}
-    threads = await _look(lambda: api.search_threads(**chosen, label=f"{kind}_threads"), DUE_S, bool)
-    if threads:
-        thread = str(resolve(threads, "/0/thread_id"))
-        await api.runs(thread, limit=10, label=f"{kind}_runs")
-        await api.settle(thread, label=f"{kind}_settle", patience=SLEEP_S)
+async def _until_new_thread_ends(part: Api, assistant: str, known: str) -> None:
+    """Until the assistant has a thread beside the one that is known, and that is at rest or gone."""
+    part.note(known=known)
+    chosen: dict[str, Any] = {"metadata": {"assistant_id": assistant}, "limit": 10}
+    found = await _look(
+        lambda: part.search_threads(**chosen, label="threads"), lambda threads: _other_than(known, threads)
+    )
+    for thread in _other_than(known, found)[:1]:
+        await part.runs(thread, limit=10)
+        await part.settle(thread, patience=SLEEP_S)
         await asyncio.sleep(LOOK_S)  # a thread may be taken away a moment after it came to rest
-        await api.thread(thread, label=f"{kind}_at_last")
+        await part.thread(thread, label="at_last")
+
+
+def _other_than(known: str, threads: list[Any]) -> list[str]:
+    found = [str(resolve(thread, "/thread_id")) for thread in threads]
+    return [thread for thread in found if thread.lower() != known.lower()]
 
 
 def _ids(exchange: Exchange) -> list[Any]:
@@ -301,25 +307,33 @@ def test_cron_is_read(crons_made_and_changed: Trace) -> None:
 @requirement("CRON-009")
 @pytest.mark.parametrize("cron", ["running", "keep", "ending"])
 def test_cron_makes_a_run(cron: str, crons_of_every_minute: Trace) -> None:
-    trace = crons_of_every_minute
-    made, looks = trace.only(cron), trace.all("keep_threads" if cron == "keep" else f"{cron}_runs")
-    found = next((look for look in looks if look.array), None)
-    assert found is not None, f"wanted a run within {DUE_S:g} s, got none in {len(looks)} looks"
-    late = found.sent_at - made.ended_at
+    made, part = crons_of_every_minute.only(cron), crons_of_every_minute.part(cron)
+    looks = _new_threads(part) if cron == "keep" else [(look, look.array) for look in part.all("runs")]
+    seen = [look.sent_at for look, found in looks if found]
+    assert seen, f"wanted a run within {DUE_S:g} s, got none in {len(looks)} looks"
+    late = seen[0] - made.ended_at
     assert late <= DUE_S + LOOK_S, f"wanted a run within {DUE_S:g} s, got one after {late:.0f} s"
-    runs = some(trace.last(f"{cron}_runs").array, "run of the cron")
-    assert runs[0].get("assistant_id") == made.object.get("assistant_id")
+    run = some(part.last("runs").array, "run of the cron")[0]
+    assert resolve(run, "/assistant_id") == made.object.get("assistant_id")
     if cron != "keep":
-        assert runs[0].get("thread_id") == made.object.get("thread_id")
+        assert resolve(run, "/thread_id") == made.object.get("thread_id")
+
+
+def _new_threads(part: Trace) -> list[tuple[Exchange, list[str]]]:
+    """Each look for threads of the cron's assistant, with the new ones. Raises Missing for none at all."""
+    looks, known = part.all("threads"), part.note("known")
+    if len(_other_than(known, looks[0].array)) == len(looks[0].array):
+        raise Missing(f"{looks[0].where} does not find a thread by the assistant that ran on it")
+    return [(look, _other_than(known, look.array)) for look in looks]
 
 
 @requirement("CRON-010")
 @pytest.mark.parametrize("choice, status", [("delete", 404), ("keep", 200)])
 def test_thread_of_a_cron_is_removed_or_kept(choice: str, status: int, crons_of_every_minute: Trace) -> None:
-    trace = crons_of_every_minute
-    some(trace.last(f"{choice}_threads").array, f"thread of the cron that should {choice} it")
-    assert trace.first(f"{choice}_settle").ok.complete
-    assert trace.only(f"{choice}_at_last").status == status
+    part = crons_of_every_minute.part(choice)
+    some(_new_threads(part)[-1][1], f"thread of the cron that should {choice} it")
+    assert part.first("settle").ok.complete
+    assert part.at_last.status == status
 
 
 @requirement("CRON-011")
@@ -327,7 +341,7 @@ def test_thread_of_a_cron_is_removed_or_kept(choice: str, status: int, crons_of_
 def test_cron_makes_no_run(cron: str, crons_of_every_minute: Trace) -> None:
     trace = crons_of_every_minute
     some(trace.running_at_last.array, "run of the cron that should make one")
-    if trace.last("running_poll").object.get("status") not in lifecycle().runs.terminal:
+    if trace.part("running").last("poll").object.get("status") not in lifecycle().runs.terminal:
         raise Missing("the run of the cron that should make one did not end")
     assert trace.only(f"{cron}_at_last").array == []
 

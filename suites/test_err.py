@@ -68,7 +68,7 @@ TRACE_OF_A_SERVER = re.compile(
 )
 
 
-@scenario
+@scenario(agent=True)
 async def odd_requests(api: Api) -> None:
     """Reading what is not there, creating what is, routes that are none, and types that are no JSON type."""
     thread = await api.create_thread()
@@ -84,7 +84,7 @@ async def odd_requests(api: Api) -> None:
     await api.request("POST", "/threads", content=content, label="without_content_type")
 
 
-@scenario
+@scenario(agent=True)
 async def misformed_ids(api: Api) -> None:
     """Paths with an id that is no UUID, after the same with ids that exist."""
     thread = await api.create_thread()
@@ -96,7 +96,7 @@ async def misformed_ids(api: Api) -> None:
         await api.request(method, path.format(thread=thread), **json, label=label)
 
 
-@scenario
+@scenario(agent=True)
 async def misformed_bodies(api: Api) -> None:
     """Bodies that break off in the middle, after one that does not."""
     thread = await api.create_thread()
@@ -106,7 +106,7 @@ async def misformed_bodies(api: Api) -> None:
         await api.request("POST", path.format(thread=thread), content=NO_JSON, headers=headers, label=label)
 
 
-@scenario
+@scenario(agent=True)
 async def runs_without_form(api: Api) -> None:
     """A good run by every entry point, then runs without an assistant and with choices that are none."""
 

@@ -12,7 +12,7 @@ NO_JSON = b"{"
 SAMPLE = re.compile(r"[A-Za-z_:][\w:]*(\{.*\})? (NaN|[+-]?(Inf|[\d.]+([eE][+-]?\d+)?))( -?[\d.]+)?( # .*)?")
 
 
-@scenario
+@scenario(agent=True)
 async def about_the_server(api: Api) -> None:
     """Every question about the server itself, and one route that no server has."""
     await api.server_ok()
@@ -23,7 +23,7 @@ async def about_the_server(api: Api) -> None:
     await api.request("GET", "/no/such/route", label="unrouted")
 
 
-@scenario(needs=["openapi"])
+@scenario(needs=["openapi"], agent=True)
 async def openapi_paths(api: Api) -> None:
     """Every path without parameters that the OpenAPI document declares, each asked once."""
     document = await api.request("GET", "/openapi.json", label="openapi")

@@ -34,7 +34,7 @@ _STACK_TRACE = re.compile(
 Finding = tuple[Exchange, str]
 
 
-@scenario
+@scenario(agent=True)
 async def secret_in_a_header(api: Api) -> None:
     """A request carries a key that no answer about it may repeat."""
     secret = {"x-api-key": _CANARY + new_id()}

@@ -24,7 +24,7 @@ from runstone.suite import (
     some,
 )
 
-BUSY_S = 1.0
+BUSY_S = 1.5  # and as long again as a turn takes, as a slow target reads requests late too
 NEVER_SLEPT_S = 25.0  # the run is ended by its successor long before
 QUEUE = [f"question {number}" for number in range(5)]
 ACTIVE = ("pending", "running")
@@ -37,14 +37,16 @@ async def refused_on_a_busy_thread(api: Api) -> None:
     async def pending(part: Api) -> None:
         thread = await part.create_thread()
         # A server without `after_seconds` is busy with the run meanwhile, and has to refuse all the same.
-        run = await part.create_run(thread, "slow", {"sleep": BUSY_S / 2}, after_seconds=1, label="first")
+        fields: dict[str, Any] = {"after_seconds": 1 + round(part.limits.turn_s), "label": "first"}
+        run = await part.create_run(thread, "slow", {"sleep": BUSY_S / 2}, **fields)
         await part.send_run(thread, "slow", {"sleep": 0}, multitask_strategy="reject", label="background")
         await part.run(thread, run, label="meanwhile")
         await _outcome(part, thread, run)
 
     async def running(part: Api) -> None:
         thread = await part.create_thread()
-        run = await part.create_run(thread, "slow", {"sleep": BUSY_S, "note": "first"}, label="first")
+        given = {"sleep": BUSY_S + part.limits.turn_s, "note": "first"}
+        run = await part.create_run(thread, "slow", given, label="first")
         await part.until_running(thread, run, label="begin")
         await asyncio.gather(*(_reject(part, thread, entry_point) for entry_point in THREADED_ENTRY_POINTS))
         await part.run(thread, run, label="meanwhile")
@@ -81,7 +83,7 @@ async def queued_behind_a_run(api: Api) -> None:
 
     async def turn(part: Api, strategy: str) -> None:
         thread = await part.create_thread()
-        given = {"sleep": BUSY_S / 2, "note": "first"}
+        given = {"sleep": BUSY_S + part.limits.turn_s, "note": "first"}
         first = await part.create_run(thread, "slow", given, label="create_first")
         chosen: Any = OMIT if strategy == "default" else strategy
         second = await part.create_run(
@@ -153,13 +155,13 @@ def _log(state: Exchange) -> Any:
 
 
 def _refusals(trace: Trace, case: str) -> list[Exchange]:
-    """The answers to "reject", once it is certain that the first run was not over when they were given."""
+    """The answers to "reject". Raises Missing when one was accepted when the first run may have been over."""
     part = trace.part(case)
+    answers = [part.only(name) for name in (THREADED_ENTRY_POINTS if case == "running" else ("background",))]
     meanwhile = part.meanwhile.object.get("status")
-    if meanwhile not in ACTIVE:
+    if meanwhile not in ACTIVE and any(answer.status < 300 for answer in answers):
         raise Missing(f"the first run was {shown(meanwhile)} before the others could be refused")
-    entry_points = THREADED_ENTRY_POINTS if case == "running" else ("background",)
-    return [part.only(entry_point) for entry_point in entry_points]
+    return answers
 
 
 by_phase = pytest.mark.parametrize("phase", ACTIVE)
@@ -181,7 +183,7 @@ def _one_after_the_other(turn: Trace) -> None:
     if firsts[0] in lifecycle().runs.terminal:
         raise Missing("the first run was over before the thread could be seen busy")
     assert (firsts[-1], seconds[-1]) == ("success", "success")
-    for second, first in zip(seconds, firsts, strict=True):  # the first was read after the second
+    for second, first in zip(seconds, firsts, strict=False):  # the first was read after the second
         begun_too_early = second != "pending" and first in ACTIVE
         assert not begun_too_early, f"wanted the second run to wait, got it {second} beside a {first} one"
     assert _log(turn.state) == ["a", "b", "c"] * 2

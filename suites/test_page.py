@@ -9,7 +9,7 @@ from runstone.suite import Api, Trace, new_id, requirement, scenario, some
 BEYOND = 1000
 
 
-@scenario
+@scenario(agent=True)
 async def lists_beyond_their_end(api: Api) -> None:
     """Threads, runs and assistants are listed from the beginning, and from far beyond the end."""
     mark = {"mark": new_id()}

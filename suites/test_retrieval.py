@@ -9,13 +9,17 @@ import pytest
 
 from runstone.contracts import lifecycle
 from runstone.suite import (
+    GRAPHS,
     Api,
     Blocked,
     Exchange,
     Missing,
     Profile,
     Trace,
+    assert_ran,
+    has,
     needs,
+    ran,
     requirement,
     scenario,
     shown,
@@ -31,7 +35,7 @@ OTHER_MODES: dict[str, Any] = {
 }
 
 
-@scenario
+@scenario(agent=True)
 async def result_by_every_path(api: Api) -> None:
     """The result of a run is fetched by every path: of one in the background, and of one by stream."""
     await api.each(["background", "stream"], _fetch_by_every_path)
@@ -56,7 +60,7 @@ async def _fetch_by_every_path(part: Api, entry_point: str) -> None:
     await part.join_stream(thread, run, last_event_id="-1", label="replay")
 
 
-@scenario
+@scenario(agent=True)
 async def retrievals_timed(api: Api) -> None:
     """The result of a finished run is fetched five times by each path, in turn with GET /ok."""
     thread = await api.create_thread()
@@ -69,7 +73,7 @@ async def retrievals_timed(api: Api) -> None:
         await api.join(thread, run)
 
 
-@scenario
+@scenario(agent=True)
 async def stateless_runs_kept(api: Api) -> None:
     """Stateless background runs, told to keep their threads, are read until they have ended."""
 
@@ -83,7 +87,7 @@ async def stateless_runs_kept(api: Api) -> None:
     await api.each(["steps", "fail"], turn)
 
 
-@scenario
+@scenario(agent=True)
 async def results_of_other_stream_modes(api: Api) -> None:
     """Runs with a stream mode that carries no values, by wait and by join."""
 
@@ -111,6 +115,7 @@ def test_join_answers_the_result(result_by_every_path: Trace, profile: Profile) 
 
 
 @requirement("RETR-003")
+@needs(GRAPHS)
 def test_joined_stream_ends_with_the_result(result_by_every_path: Trace) -> None:
     turn = result_by_every_path.part("background")
     assert _is_the_result(turn.only("live stream").named("values")[-1].json, "background")
@@ -119,8 +124,11 @@ def test_joined_stream_ends_with_the_result(result_by_every_path: Trace) -> None
 @requirement("RETR-004")
 @pytest.mark.parametrize("entry_point", ["background", "stream"])
 def test_replay_ends_with_the_result(result_by_every_path: Trace, entry_point: str) -> None:
-    replay = result_by_every_path.part(entry_point).replay
-    assert _is_the_result(replay.named("values")[-1].json, entry_point)
+    turn = result_by_every_path.part(entry_point)
+    replayed = turn.replay.named("values")[-1].json
+    assert _is_the_result(replayed, entry_point)
+    if not has(GRAPHS):
+        assert replayed == turn.state.object.get("values")
 
 
 @requirement("RETR-005")
@@ -129,7 +137,8 @@ def test_all_paths_agree(result_by_every_path: Trace, entry_point: str, profile:
     turn = result_by_every_path.part(entry_point)
     final = turn.state.object.get("values")
     assert _is_the_result(final, entry_point)
-    assert turn.only("live stream").named("values")[-1].json == final
+    if has(GRAPHS) or entry_point == "stream":  # who joins an agent of any speed may come too late
+        assert turn.only("live stream").named("values")[-1].json == final
     assert profile.wait.values_in(turn.join.object) == final
     newest = some(turn.history.array, "entry of the history")[0]
     assert newest.get("values") == final
@@ -141,7 +150,7 @@ def test_all_paths_agree(result_by_every_path: Trace, entry_point: str, profile:
 @pytest.mark.parametrize("path", ["state", "join"])
 def test_finished_result_is_at_hand(retrievals_timed: Trace, path: str) -> None:
     for answer in retrievals_timed.all(path):
-        assert "s3" in answer.ok.text
+        assert ("s3" if has(GRAPHS) else ":") in answer.ok.text
     round_trip = _fastest_s(retrievals_timed.all("ok"))
     extra = _fastest_s(retrievals_timed.all(path)) - round_trip
     assert extra < 0.4, f"wanted less than 400 ms beyond the round trip, got {1000 * extra:.0f} ms"
@@ -164,7 +173,7 @@ def test_failure_is_no_empty_result(
 ) -> None:
     good = success.part(path).result
     values = profile.wait.values_in(good.object)
-    if not isinstance(values, dict) or values.get("log") != ["s1", "s2", "s3"]:
+    if not ran(values, ["s1", "s2", "s3"]):
         raise Missing(f"{good.where}, a run that succeeded, gave no values either: {shown(good.json)}")
     traces = {"error": error, "interrupt": interrupt, "cancel": cancel, "timeout": timeout}
     turn = traces[ending].part(path)
@@ -193,12 +202,16 @@ def test_values_whatever_the_stream_mode(
     results_of_other_stream_modes: Trace, mode: str, path: str, profile: Profile
 ) -> None:
     answer = results_of_other_stream_modes.part(mode).only(path)
-    assert profile.wait.values_in(answer.object) == {"log": ["s1", "s2", "s3"], "note": mode}
+    values = profile.wait.values_in(answer.object)
+    assert_ran(values, ["s1", "s2", "s3"])
+    if has(GRAPHS):
+        assert values == {"log": ["s1", "s2", "s3"], "note": mode}
 
 
 def _is_the_result(values: Any, note: str) -> bool:
     assert isinstance(values, dict), f"wanted the final values, got {shown(values)}"
-    assert (values.get("log"), values.get("note")) == (["a", "b", "c"], note)
+    assert_ran(values, ["a", "b", "c"])
+    assert not has(GRAPHS) or values.get("note") == note, f"wanted note {note!r}, got {shown(values)}"
     return True
 
 

@@ -1,4 +1,4 @@
-"""Unusual input: very large, very deep, or of values that not every language can carry; and what is refused."""
+"""Unusual input: very large, very deep, or with values that not every language carries; and refusals."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NOTES = {"huge": b'"%s"' % (b"x" * HUGE), "deep": b"[" * DEEP + b"]" * DEEP}
 PATIENCE_S = 20.0  # for 20 MB through a queue and a checkpointer; seen: 1 s on the official Python server
 LOG = ["s1", "s2", "s3"]
 ORDINARY = '"as it is"'
-# What is sent as it stands here, and what a client must get back for it; for what is no JSON there is nothing.
+# What is sent as it stands here, and what must come back for it; for what is no JSON there is nothing.
 ODD: dict[str, tuple[str, Any]] = {
     "integer_past_2_53": ("9007199254740993", 2**53 + 1),
     "integer_past_64_bits": ("18446744073709551617", 2**64 + 1),
@@ -38,12 +38,13 @@ ODD: dict[str, tuple[str, Any]] = {
 }
 NO_JSON = {"nan"}
 RUN_PATHS = {"wait": "/runs/wait", "stream": "/runs/stream", "background": "/runs"}
+REFUSED_CHANGES = ("state_update", "creation")
 REFUSED_RUNS = ("unknown_assistant", "unknown_mode", "broken_body")
 
 
 @scenario
 async def outsized_inputs(api: Api) -> None:
-    """20 MB, then 3000 levels, by a stream that does not repeat its input; the server is used before and after.
+    """20 MB, then 3000 levels, by a stream that does not repeat its input; before and after, small runs.
 
     The runs are stateless, so that the 20 MB go as they came and stand in no other scenario's search.
     """
@@ -66,7 +67,7 @@ async def _stream_note(api: Api, note: bytes, *, label: str) -> None:
 
 @scenario
 async def odd_values(api: Api) -> None:
-    """`functional` shows the `note` that it was given; the values are sent as text that no encoder has touched."""
+    """`functional` shows the `note` that it was given; the values are sent as text, as no encoder would."""
 
     async def send(part: Api, kind: str) -> None:
         text = ORDINARY if kind == "ordinary" else ODD[kind][0]
@@ -102,7 +103,7 @@ async def refused_requests(api: Api) -> None:
             await _send_refused_run(part, entry_point, kind, unborn, label=f"{kind}_on_new")
             await part.thread(unborn, label=f"{kind}_thread")
 
-    async def refuse_others(part: Api, _name: str) -> None:
+    async def refuse_changes(part: Api, _name: str) -> None:
         thread = await part.create_thread()
         await part.wait(thread, "steps", {"note": "accepted"}, label="result")
         await part.settle(thread)
@@ -116,7 +117,7 @@ async def refused_requests(api: Api) -> None:
         await part.thread(unborn, label="creation_thread")
 
     await api.each(THREADED_ENTRY_POINTS, refuse_runs)
-    await api.each(["others"], refuse_others)
+    await api.each(["changes"], refuse_changes)
     await api.wait(None, "echo", ask("is anybody free?"), label="echo_after")
 
 
@@ -195,25 +196,27 @@ def test_odd_value_is_unchanged_or_refused(kind: str, odd_values: Trace, profile
 
 
 @requirement("ROB-004")
-@pytest.mark.parametrize("entry_point", THREADED_ENTRY_POINTS)
-def test_refused_run_leaves_nothing(entry_point: str, refused_requests: Trace, profile: Profile) -> None:
-    part = refused_requests.part(entry_point)
-    for kind in REFUSED_RUNS:
+@pytest.mark.parametrize("refused", [*THREADED_ENTRY_POINTS, *REFUSED_CHANGES])
+def test_refused_request_leaves_nothing(refused: str, refused_requests: Trace, profile: Profile) -> None:
+    of_runs = refused in THREADED_ENTRY_POINTS
+    part = refused_requests.part(refused if of_runs else "changes")
+    for kind in REFUSED_RUNS if of_runs else (refused,):
         _refusal(part.only(kind))
-        _refusal(part.only(f"{kind}_on_new"))
-        assert part.only(f"{kind}_thread").status == 404
     _assert_nothing_was_added(part)
+    for unborn in _unborn(part, refused):
+        assert unborn.status == 404
     _assert_echoed(refused_requests.echo_after, profile, "is anybody free?")
 
 
-@requirement("ROB-004")
-@pytest.mark.parametrize("request_", ["state_update", "creation"])
-def test_refused_change_leaves_nothing(request_: str, refused_requests: Trace) -> None:
-    part = refused_requests.part("others")
-    _refusal(part.only(request_))
-    if request_ == "creation":
-        assert part.creation_thread.status == 404
-    _assert_nothing_was_added(part)
+def _unborn(part: Trace, refused: str) -> list[Exchange]:
+    """The readings of the threads that a refused request named and that there were not before."""
+    if refused == "state_update":
+        return []
+    if refused == "creation":
+        return [part.creation_thread]
+    for kind in REFUSED_RUNS:
+        _refusal(part.only(f"{kind}_on_new"))
+    return [part.only(f"{kind}_thread") for kind in REFUSED_RUNS]
 
 
 def _assert_nothing_was_added(part: Trace) -> None:

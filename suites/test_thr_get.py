@@ -9,7 +9,7 @@ from runstone.suite import Api, Missing, Trace, conforms, requirement, scenario
 MEMBERS = ("thread_id", "created_at", "updated_at", "metadata", "status")
 
 
-@scenario
+@scenario(agent=True)
 async def threads_read_back(api: Api) -> None:
     """Two threads with different metadata, each read at once."""
 

@@ -87,9 +87,12 @@ async def threads_pruned(api: Api) -> None:
 async def threads_in_each_status(api: Api) -> None:
     """One thread in each status, and one that nothing ran on, searched by status and by values."""
     mark = new_id()
-    own = {each: await api.create_thread(metadata={"mark": mark, "ran": True}) for each in STATUSES}
+    own = {
+        each: await api.create_thread(metadata={"mark": mark, "has_values": each != "busy"})
+        for each in STATUSES
+    }
     api.note(own=own)
-    await api.create_thread(metadata={"mark": mark, "ran": False})
+    await api.create_thread(metadata={"mark": mark, "has_values": False})
     busy = await api.create_run(own["busy"], "slow", {"sleep": NEVER_S})
     await asyncio.gather(
         api.wait(own["idle"], "steps", {"note": "ended"}),
@@ -109,8 +112,8 @@ async def threads_in_each_status(api: Api) -> None:
     for order in ORDERS:
         await api.search_threads(**everything, sort_by="status", sort_order=order, label=f"status_{order}")
     values = {"note": "ended"}
-    ran = {"mark": mark, "ran": True}
-    await api.search_threads(metadata=ran, values=values, limit=100, label="values_of_those_that_ran")
+    ended = {"mark": mark, "has_values": True}
+    await api.search_threads(metadata=ended, values=values, limit=100, label="values_of_those_that_ended")
     await api.search_threads(**everything, values=values, label="values_of_all")
     await api.cancel(own["busy"], busy, action="interrupt", wait=False)
 
@@ -132,7 +135,8 @@ def test_answers_threads(threads_searched: Trace) -> None:
 @by_filter
 def test_metadata_finds_what_contains_it(name: str, threads_searched: Trace) -> None:
     own = threads_searched.note("own")
-    _insist_on_all(threads_searched)
+    if name != "all":
+        _insist_on_all(threads_searched)
     assert sorted(_ids(threads_searched.only(f"by_{name}"))) == sorted(own[number] for number in FOUND[name])
 
 
@@ -220,7 +224,7 @@ def test_ids_find_their_threads(threads_searched: Trace) -> None:
 
 
 @requirement("THR-SEARCH-010")
-@pytest.mark.parametrize("among", ["those_that_ran", "all"])
+@pytest.mark.parametrize("among", ["those_that_ended", "all"])
 def test_values_find_their_threads(among: str, threads_in_each_status: Trace) -> None:
     everything = _ids(threads_in_each_status.only("all"))
     if len(everything) != len(STATUSES) + 1:
@@ -268,7 +272,8 @@ def test_count_is_what_a_search_finds(
 def test_prune_deletes_the_named_threads(threads_pruned: Trace) -> None:
     before, after = threads_pruned.all("before"), threads_pruned.all("after")
     created = [each.object.get("thread_id") for each in threads_pruned.all("create_thread")]
-    assert [each.object.get("thread_id") for each in before] == created
+    if [each.object.get("thread_id") for each in before] != created:
+        raise Missing("the threads cannot be read, so that it does not show whether they are gone")
     assert threads_pruned.prune.object.get("pruned_count") == 2
     assert [each.status for each in after] == [404, 404, 200]
 

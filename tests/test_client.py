@@ -428,6 +428,18 @@ def test_a_reset_kept_alive_connection_is_tried_once_more_on_a_fresh_one() -> No
     assert server.connections == 2
 
 
+def test_the_second_try_takes_no_other_kept_alive_connection() -> None:
+    async def talk(recorder: Recorder, kept: list[Exchange]) -> None:
+        await asyncio.gather(*(recorder.send(asked(number=number), kept) for number in (1, 2)))
+        await recorder.send(asked(number=3), kept)
+
+    server = Resetting(good=3)
+    with conversing(server) as url:
+        _, kept = recorded(url, talk)
+    assert server.connections == 3
+    assert (kept[2].code, kept[2].retried) == (200, True)
+
+
 def test_and_only_once() -> None:
     server = Resetting(good=1)
     with conversing(server) as url:

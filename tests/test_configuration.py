@@ -1,4 +1,4 @@
-"""runstone.toml: what it says holds, what it cannot mean is one line, and flags and environment win over it."""
+"""runstone.toml: what it says holds, what it cannot mean is one line, flags and environment win over it."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from runstone import configuration, recipes
 from runstone.api import Api
 from runstone.client import Recorder
 from runstone.configuration import BadConfiguration, Configuration
+from runstone.control import ServerCommands
 from runstone.errors import UsageError
 from runstone.limits import Limits
 from runstone.locations import CHECKOUT, locate
@@ -79,7 +80,7 @@ def test_the_example_shows_every_key() -> None:
 
 def test_every_key_is_documented() -> None:
     page = (CHECKOUT / "docs" / "configuration.md").read_text("utf-8")
-    tables = [Configuration, configuration.LimitsTable, configuration.ServerCommands]
+    tables = [Configuration, configuration.LimitsTable, ServerCommands]
     keys = {name for table in tables for name in table.__struct_fields__}
     assert {name for name in keys if f"`{name}`" not in page and f"[{name}]" not in page} == set()
 
@@ -188,9 +189,9 @@ def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
 
 
 def test_variables_in_headers() -> None:
-    text = 'headers = {A = "Bearer ${TOKEN}", B = "${USER}:${TOKEN}", C = "$TOKEN"}'
-    found = loaded(text, TOKEN="t-1", USER="u")
-    assert found.headers == {"A": "Bearer t-1", "B": "u:t-1", "C": "$TOKEN"}
+    text = 'headers = {A = "Bearer ${KEY}", B = "${USER}:${KEY}", C = "$KEY"}'
+    found = loaded(text, KEY="t-1", USER="u")
+    assert found.headers == {"A": "Bearer t-1", "B": "u:t-1", "C": "$KEY"}
 
 
 # what it cannot mean
@@ -199,7 +200,7 @@ def test_variables_in_headers() -> None:
 @pytest.mark.parametrize(
     "text, said",
     [
-        ("target = ", "is no TOML: .*line 1"),
+        ("target = ", "is no TOML: Invalid value"),
         ("a = 1\na = 2", "is no TOML"),
         ('targt = "x"', "unknown key 'targt'; did you mean target"),
         ("limits = {concurency = 3}", "unknown key 'concurency' at limits; did you mean concurrency"),
@@ -215,8 +216,8 @@ def test_variables_in_headers() -> None:
         ("capabilities = {cron = true}", "unknown key 'cron' at capabilities; did you mean crons"),
         ("capabilities = {restart = true}", r"declare it by \[server\] restart"),
         ('capabilities = {crons = "yes"}', "expected `bool`, got `str` at capabilities"),
-        ("target = 7", "expected `str`, got `int` at target"),
-        ("target = 2026-01-01", "expected `str`, got `date` at target"),
+        ("target = 7", "got `int` at target"),
+        ("target = 2026-01-01", "got `date` at target"),
         ('fail_on = "may"', "at fail_on"),
         ("limits = {concurrency = 0}", "at limits.concurrency"),
         ("limits = {budget_s = -1}", "at limits.budget_s"),
@@ -278,7 +279,8 @@ def test_the_servers_own_assistants_are_asked(tmp_path: Path) -> None:
         with_map = runstone("check", "--area", "turn", "--out", "with")
         without = runstone("check", server.url, "--config", os.devnull, "--area", "turn", "--out", "without")
     assert with_map.returncode == 0, with_map.stdout + with_map.stderr
-    assert {verdict for id, verdict in judged(Path("with/report.json")) if id.startswith("TURN-")} == {"pass"}
+    verdicts = {verdict for name, verdict in judged(Path("with/report.json")) if name.startswith("TURN-")}
+    assert verdicts == {"pass"}
     assert without.returncode == 3
     assert "no fit conformance graphs" in one_line_of_error(without)
 

@@ -231,9 +231,63 @@ def test_credentials_decide_what_is_seen() -> None:
         again = {"thread_id": thread, "if_exists": "do_nothing"}
         assert client.post("/threads", json=again, headers=bob).status_code == 409
         assert client.get(f"/threads/{thread}", headers=ann).json()["metadata"]["of"] == "ann"
-        item = {"namespace": ["ann"], "key": "k", "value": {}}
-        assert client.put("/store/items", json=item, headers=bob).status_code == 403
-        assert client.put("/store/items", json=item, headers=ann).status_code == 204
+
+
+def test_each_user_has_a_store_of_his_own_and_so_have_his_graphs() -> None:
+    with launched("--auth-secret", SECRET) as server:
+        client, ann, bob = server.client, bearer("ann@here.example"), bearer("bob")
+        item: dict[str, Any] = {"namespace": ["people", "tea"], "key": "k"}
+        for headers, value in ((ann, {"of": "ann"}), (bob, {"of": "bob"})):
+            assert client.put("/store/items", json=item | {"value": value}, headers=headers).is_success
+        client.put("/store/items", json=item | {"namespace": ["ann's"], "value": {}}, headers=ann)
+        gone = client.request("DELETE", "/store/items", json=item, headers=bob)
+        assert gone.status_code == 204
+        query = {"namespace": "people.tea", "key": "k"}
+        assert client.get("/store/items", params=query, headers=bob).status_code == 404
+        kept = client.get("/store/items", params=query, headers=ann).json()
+        assert (kept["namespace"], kept["value"]) == (["people", "tea"], {"of": "ann"})
+        found = client.post("/store/items/search", json={"namespace_prefix": ["people"]}, headers=ann)
+        assert found.json()["items"] == [kept]
+
+        def listed(headers: dict[str, str], **asked: Any) -> Any:
+            return client.post("/store/namespaces", json=asked, headers=headers).json()["namespaces"]
+
+        assert listed(bob) == []
+        assert sorted(listed(ann)) == [["ann's"], ["people", "tea"]]
+        assert listed(ann, prefix=["people"]) == [["people", "tea"]]
+        assert listed(ann, suffix=["tea"]) == [["people", "tea"]]
+        assert sorted(listed(ann, max_depth=1)) == [["ann's"], ["people"]]
+        read = {"assistant_id": "memory", "input": {"op": "get", "namespace": ["people", "tea"], "key": "k"}}
+        seen = [client.post("/runs/wait", json=read, headers=who).json()["found"] for who in (ann, bob)]
+        assert seen == [{"of": "ann"}, None]
+
+
+def test_a_token_whose_scope_is_read_changes_nothing() -> None:
+    with launched("--auth-secret", SECRET) as server:
+        client, ann = server.client, bearer("ann")
+        reader = {"Authorization": "Bearer " + jwt.encode({"sub": "ann", "scope": "read"}, SECRET, "HS256")}
+        thread = client.post("/threads", json={}, headers=ann).json()["thread_id"]
+        run = {"assistant_id": "steps", "input": {}}
+        changes: list[tuple[str, str, Any]] = [
+            ("POST", "/threads", {}),
+            ("PATCH", f"/threads/{thread}", {"metadata": {}}),
+            ("POST", f"/threads/{thread}/state", {"values": {}}),
+            ("POST", f"/threads/{thread}/runs", run),
+            ("POST", "/runs/wait", run),
+            ("PUT", "/store/items", {"namespace": ["a"], "key": "k", "value": {}}),
+            ("DELETE", f"/threads/{thread}", None),
+        ]
+        for method, where, body in changes:
+            assert client.request(method, where, json=body, headers=reader).status_code == 403, where
+        questions: list[tuple[str, str, Any]] = [
+            ("GET", f"/threads/{thread}", None),
+            ("POST", f"/threads/{thread}/history", {}),
+            ("POST", "/threads/search", {}),
+            ("POST", "/assistants/count", {}),
+            ("POST", "/store/items/search", {"namespace_prefix": []}),
+        ]
+        for method, where, body in questions:
+            assert client.request(method, where, json=body, headers=reader).status_code == 200, where
 
 
 def test_wait_state_profile_answers_thread_states() -> None:

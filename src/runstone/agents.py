@@ -1,8 +1,8 @@
 """An agent of the user's own in place of the conformance graphs.
 
-Some servers cannot serve the conformance graphs. Their users name one of their own assistants, with an input for
-each outcome that it can produce. It then stands in for every graph in the scenarios whose judges need no more
-than a run with that outcome; what needs a graph of known behaviour is not applicable.
+Some servers cannot serve the conformance graphs. Their users name one of their own assistants, with an input
+for each outcome that it can produce. It then stands in for every graph in the scenarios whose judges need no
+more than a run with that outcome; what needs a graph of known behaviour is not applicable.
 """
 
 from __future__ import annotations

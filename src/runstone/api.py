@@ -52,6 +52,7 @@ class Options(TypedDict, total=False):
     patience: float  # seconds that the answer may take beyond an ordinary one
     close_after: float  # hang up so many seconds after sending
     close_after_events: int  # hang up when so many events have arrived
+    unread_until: asyncio.Event  # read nothing of the body before it is set
     opened: Opened  # is given the exchange as soon as its headers have arrived
     headers: Mapping[str, str]
 
@@ -205,6 +206,7 @@ class Api:
             deadline=self.limits.request_s + options.get("patience", 0.0),
             close_after=options.get("close_after"),
             close_after_events=options.get("close_after_events"),
+            unread_until=options.get("unread_until"),
             identity=self._identity,
         )
         return await self._recorder.send(request, self._story.exchanges, options.get("opened"))

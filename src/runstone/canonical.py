@@ -91,10 +91,37 @@ def first_difference(left: Any, right: Any, path: str = "") -> Difference | None
     return next(_differences(left, right, path), None)
 
 
+def difference_in_shape(left: Any, right: Any) -> Difference | None:
+    """Where two results of an agent that is not deterministic cannot both be whole; None for nowhere.
+
+    Both are of one kind (object, array, text, number, boolean), both or neither of them empty, and what
+    objects have in common is of one kind too. Deeper than that two good answers may differ in anything; null
+    is of no kind.
+    """
+    if _kind(left) != _kind(right) or (isinstance(left, (dict, list, str)) and bool(left) != bool(right)):
+        return Difference("", left, right)
+    if not isinstance(left, dict):
+        return None
+    for key in (key for key in left if key in right):
+        one, other = left[key], right[key]
+        if one is not None and other is not None and _kind(one) != _kind(other):
+            return Difference(f"/{_escaped(key)}", one, other)
+    return None
+
+
+def _kind(value: Any) -> str:
+    kinds: dict[type, str] = {int: "number", float: "number"}
+    return kinds.get(type(value), type(value).__name__)
+
+
+def _escaped(key: Any) -> str:
+    return str(key).replace("~", "~0").replace("/", "~1")
+
+
 def _differences(left: Any, right: Any, path: str) -> Iterator[Difference]:
     if isinstance(left, dict) and isinstance(right, dict):
         for key in [*left, *(key for key in right if key not in left)]:
-            step = f"{path}/{str(key).replace('~', '~0').replace('/', '~1')}"
+            step = f"{path}/{_escaped(key)}"
             yield from _differences(left.get(key, ABSENT), right.get(key, ABSENT), step)
     elif isinstance(left, list) and isinstance(right, list):
         for index in range(max(len(left), len(right))):

@@ -45,6 +45,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     deadline: float
     close_after: float | None = None  # hang up then
     close_after_events: int | None = None  # hang up when so many events have arrived
+    unread_until: asyncio.Event | None = None  # read nothing of the body before it is set
     identity: Identity = "first"  # whose headers go with it
 
 
@@ -287,6 +288,8 @@ class Recorder:
         sent_at: float,
         relay: Relay | None,
     ) -> None:
+        if request.unread_until is not None:
+            await request.unread_until.wait()
         async for arrived in response.aiter_raw():
             at = self.clock - sent_at
             chunk = arrived if relay is None else await relay.pass_on(arrived)

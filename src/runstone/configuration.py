@@ -142,8 +142,6 @@ def _problems(found: Configuration) -> Iterator[str]:
     for name in found.capabilities:
         if name in _BY_GRAPHS:
             yield f"capabilities.{name} follows from [agent]: its inputs say which outcomes there are"
-    if found.agent is not None and found.assistants:
-        yield "assistants and agent exclude each other: the agent stands in for all conformance graphs"
     if found.path_prefix and not re.fullmatch(r"/[^?#\s]*[^?#\s/]", found.path_prefix):
         yield f"path_prefix {found.path_prefix!r} is no path like /api, with a slash before and none behind"
     if found.agent is not None and not found.agent.assistant.strip():

@@ -48,6 +48,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     unusable: Literal["unreachable", "unfit", ""] = ""
     capabilities: dict[str, Capability] = {}
     run_time_limit: RunTimeLimit | None = None
+    agent: str = ""  # the assistant that stood in for the conformance graphs; '' where they ran themselves
     crashed: dict[str, str] = {}
     files: dict[str, str] = {}
 

@@ -27,8 +27,8 @@ from runstone.errors import RunstoneError
 from runstone.locations import locate
 from runstone.observe import QUICK_S, SCENARIO_ATTRIBUTE, Scenario
 from runstone.session import NotObserved, ScenarioCrashed, Session
-from runstone.suite import Broken
-from runstone.trace import Exchange, Missing, excerpt, reading
+from runstone.suite import Broken, judging_by
+from runstone.trace import Exchange, Inapplicable, Missing, excerpt, reading
 from runstone.verdict import HARNESS_ERROR, INTERRUPTED, Case, Level, Outcome, Report, broken_outcome
 
 _REASON = 600  # characters of a reason; the exchanges hold the rest
@@ -52,10 +52,6 @@ _LETTERS: dict[str, tuple[str, str]] = {
 
 
 JUDGING = pytest.StashKey["Judging"]()
-
-
-class _NotApplicable(Exception):  # noqa: N818 - a finding, not an error
-    """The target lacks a capability that this case needs."""
 
 
 class Judging:
@@ -154,8 +150,13 @@ class Judging:
 
     # observation, once, before the first test
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtestloop(self, session: pytest.Session) -> None:
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
+        self._observe_for(session)
+        with judging_by(lambda capability: self.session.absent([capability]) is None):
+            return (yield)
+
+    def _observe_for(self, session: pytest.Session) -> None:
         judges = [item for item in session.items if item.get_closest_marker("requirement")]
         spoilt = session.testsfailed and not session.config.option.continue_on_collection_errors
         if session.config.option.collectonly or spoilt or not judges:
@@ -187,7 +188,7 @@ class Judging:
         wanted += [name for mark in item.iter_markers("needs") for name in mark.args]
         reason = self.session.absent(wanted)
         if reason is not None:
-            raise _NotApplicable(reason)
+            raise Inapplicable(reason)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, None, None]:
@@ -279,7 +280,7 @@ class Judging:
         if error is None:
             partial = self.session.stopped is not None and "traces" in _fixtures(item)
             return ("not-run", f"not all was observed: {self.session.stopped}") if partial else ("pass", "")
-        if isinstance(error, _NotApplicable):
+        if isinstance(error, Inapplicable):
             return "not-applicable", str(error)
         if isinstance(error, NotObserved):
             return "not-run", str(error)

@@ -35,8 +35,9 @@ class Scenario:
     """A conversation with the target that asserts nothing.
 
     `waits` is the time in seconds that it must spend waiting whatever the target's speed; `needs` names the
-    capabilities without which it cannot be held. `alone`: where the target itself is what it restarts or
-    kills, it runs after all others and by itself.
+    capabilities without which it cannot be held. `alone`: it runs after all others and by itself, as it would
+    disturb them; one that restarts or kills does so only where there is no other server than the target.
+    `agent`: an agent of the user's own may stand in for the conformance graphs.
     """
 
     name: str
@@ -44,6 +45,12 @@ class Scenario:
     waits: float = 0.0
     needs: tuple[str, ...] = ()
     alone: bool = False
+    agent: bool = False
+
+    @property
+    def demands(self) -> tuple[str, ...]:
+        """All capabilities without which it cannot be held."""
+        return self.needs if self.agent else (*self.needs, GRAPHS)
 
     @property
     def controls(self) -> bool:
@@ -67,14 +74,13 @@ def scenario(
 ) -> Any:
     """Make an asynchronous function of an `Api` a scenario: a session fixture whose value is its trace.
 
-    `agent`: an agent of the user's own may stand in for the conformance graphs, because the scenario runs none
-    or needs no more than the way in which a run ends. Any other scenario is held with the graphs only.
+    `agent`: an agent of the user's own may stand in for the conformance graphs, because the scenario runs
+    none or needs no more than the way in which a run ends. Any other one is held with the graphs only.
     """
-    wanted = (*needs, *(() if agent else (GRAPHS,)))
 
     def decorate(function: Drive) -> Any:
         name = getattr(function, "__name__", "scenario")
-        declared = Scenario(name=name, drive=function, waits=waits, needs=wanted, alone=alone)
+        declared = Scenario(name=name, drive=function, waits=waits, needs=tuple(needs), alone=alone, agent=agent)
 
         def recorded(runstone_session: Any) -> Trace:
             trace: Trace = runstone_session.trace(declared)
@@ -116,7 +122,7 @@ class Observer:
         limits: Mapping[str, float] | None = None,
         control: Control | None = None,
     ) -> None:
-        """`limits`: fields of Limits that the user has set. `control`: how servers are stopped and started."""
+        """`limits`: fields of Limits that the user has set. `control`: how servers are restarted."""
         self.target = target
         self._limits: Mapping[str, Any] = limits or {}
         self._control = control
@@ -182,7 +188,7 @@ class Observer:
         left = None if self._budget_s is None else max(0.0, self._budget_s - spent)
         stopped = None
         shared = self._control is not None and self._control.shared
-        last = [each for each in scenarios if each.alone and shared]
+        last = [each for each in scenarios if each.alone and (shared or not each.controls)]
         try:
             async with asyncio.timeout(left):
                 async with asyncio.TaskGroup() as group:

@@ -129,9 +129,9 @@ def _described(
         url=server.url + file.path_prefix if server.url else "",
         headers=_merged(server.headers, file.headers, _header_lines("RUNSTONE_HEADERS", asked.headers)),
         second_headers=second,
-        restricted_headers=file.identity("restricted_identity"),
+        restricted_headers=_merged(server.restricted_headers, file.identity("restricted_identity")),
         assistants=file.assistants,
-        agent=file.agent,
+        agent=file.agent or server.agent,
         declared={**profile.capabilities, **server.declared, **controls, **file.capabilities},
         run_time_limit=file.run_time_limit or server.run_time_limit,
     )

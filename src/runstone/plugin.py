@@ -97,5 +97,6 @@ def profile(runstone_session: Session) -> Profile:
 
 @pytest.fixture(scope="session")
 def traces(runstone_session: Session) -> list[Trace]:
-    """Every trace of the session, for monitors."""
-    return [trace for trace in runstone_session.traces.values() if not trace.cut_short]
+    """Every trace of the session, for monitors; by name, so that evidence judged again reads alike."""
+    seen = sorted(runstone_session.traces.items())
+    return [trace for _, trace in seen if not trace.cut_short]

@@ -13,15 +13,16 @@ import msgspec
 from filelock import FileLock
 
 import runstone
-from runstone import clients, evidence, waivers
+from runstone import agents, clients, evidence, waivers
 from runstone.contracts import Catalogue, Profile, Requirement, load_capabilities, load_catalogue
 from runstone.control import Control
 from runstone.errors import TargetError, UsageError
 from runstone.observe import Observation, Observer, Scenario
-from runstone.selfcheck import Fitness
+from runstone.selfcheck import Fitness, Unfit
 from runstone.target import Target
 from runstone.trace import Trace
 from runstone.verdict import (
+    AgentShare,
     Capability,
     Case,
     FailOn,
@@ -29,6 +30,7 @@ from runstone.verdict import (
     Report,
     TargetSummary,
     Verdict,
+    agent_share,
     exit_code,
     grid_from,
     most_severe,
@@ -39,6 +41,8 @@ from runstone.verdict import (
 Progress = Callable[[str, int, int], None]
 Reach = Callable[[Target], AbstractContextManager[Target]]
 UNREACHABLE = 3
+# What evidence of the conformance graphs need not say.
+_UNTOLD = agents.capabilities(None)
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,7 +127,7 @@ class Session:
     def absent(self, needs: Iterable[str]) -> str | None:
         """Why something that needs these capabilities does not apply to the target; None when it does."""
         for name in needs:
-            capability = self.capabilities.get(name, Capability())
+            capability = self.capabilities.get(name) or _UNTOLD.get(name) or Capability()
             if capability.reason:
                 return capability.reason
             if not capability.present:
@@ -135,7 +139,12 @@ class Session:
         """Fill the traces: from the evidence if given, else from the target, once for all workers."""
         if self.settings.evidence is not None:
             return
-        self.settings.out.mkdir(parents=True, exist_ok=True)
+        try:
+            self.settings.out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(
+                f"cannot write to {self.settings.out}: {error.strerror}; use --out DIR"
+            ) from None
         began = time.monotonic()
         if not self.token:
             self._reach_and_observe(scenarios)
@@ -180,6 +189,7 @@ class Session:
                 started_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
                 quick=settings.quick,
                 run_time_limit=target.run_time_limit,
+                agent="" if target.agent is None else target.agent.assistant,
                 stopped="the observation was broken off",
             ),
         )
@@ -199,7 +209,7 @@ class Session:
                     **_clients_here(wanted),
                 },
             )
-            return [each for each in scenarios if self.absent(each.needs) is None]
+            return [each for each in scenarios if self.absent(each.demands) is None]
 
         observer = Observer(
             target,
@@ -207,18 +217,18 @@ class Session:
             budget_s=settings.budget_s,
             on_trace=keep,
             on_progress=self.progress,
-            limits=settings.limits,
+            limits={"concurrent_runs": settings.profile.defaults.concurrent_runs, **settings.limits},
             control=None if self._control is None else self._control(target),
         )
         began = time.monotonic()
         try:
             seen = asyncio.run(observer.observe(choose, insist_on_fitness=settings.insist_on_fitness))
         except TargetError as error:
-            kind = "unfit" if "no fit conformance graphs" in str(error) else "unreachable"
+            kind = "unfit" if isinstance(error, Unfit) else "unreachable"
             self.manifest = writer.save(unusable=kind, stopped=str(error), observe_s=time.monotonic() - began)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, SystemExit):  # Ctrl-C; SIGTERM, while a recipe's server is up
             self.manifest = writer.save(stopped="interrupted", observe_s=time.monotonic() - began)
-            raise
+            raise KeyboardInterrupt from None  # pytest takes a SystemExit for a fault of its own
         else:
             self.manifest = writer.save(**_outcome(seen))
 
@@ -227,9 +237,9 @@ class Session:
 
         Raises NotObserved when the session ended before it did, ScenarioCrashed when its own code failed.
         """
-        absent = self.absent(scenario.needs)
+        absent = self.absent(scenario.demands)
         if absent is not None:
-            return Trace(scenario=scenario.name, blocked={"": absent})
+            return Trace(scenario=scenario.name, inapplicable={"": absent})
         found = self.traces.get(scenario.name)
         if found is None or found.cut_short:
             raise NotObserved(self.stopped or f"the evidence has no trace of {scenario.name}")
@@ -286,6 +296,19 @@ class Session:
             grid=grid_from(cells),
             verdicts=tuple(verdicts),
             waiver_errors=tuple(waiver_errors),
+            agent=self._agent_share(verdicts),
+        )
+
+    def _agent_share(self, verdicts: Sequence[Verdict]) -> AgentShare | None:
+        """What of the catalogue could be judged, where an agent stood in for the conformance graphs."""
+        if self.manifest is None or not self.manifest.agent:
+            return None
+        found = self.capabilities
+        return agent_share(
+            self.manifest.agent,
+            verdicts,
+            no_graphs=found[agents.GRAPHS].reason if agents.GRAPHS in found else "",
+            no_outcome={found[name].reason for name in agents.OUTCOMES.values() if name in found} - {""},
         )
 
     def _verdict(self, each: Requirement, cases: Sequence[Case], set_aside: Mapping[str, str]) -> Verdict:

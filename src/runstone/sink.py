@@ -1,7 +1,7 @@
 """Where webhooks go: a listener on this machine, whose deliveries become exchanges of the trace.
 
-A delivery is an exchange in which the target asks and we answer. It listens on loopback; where the target must
-reach this machine by another name, RUNSTONE_WEBHOOK_HOST holds it, and the listener takes calls from anywhere.
+A delivery is an exchange in which the target asks and we answer. The listener is on loopback; if the target
+must reach this machine by another name, RUNSTONE_WEBHOOK_HOST holds it, and calls are taken from anywhere.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Sink:
     def address(self, part: str = "", *, answer: int | None = 200, host: str | None = None) -> str:
         """A fresh URL. What is delivered there belongs to this part of the scenario, label `delivery`.
 
-        `answer`: the status of every answer; None leaves the caller waiting. `host`: instead of the usual one.
+        `answer`: the status of every answer; None leaves the caller waiting. `host`: instead of the usual.
         """
         path = f"/webhook/{len(self._addresses) + 1}"
         self._addresses[path] = _Address(part, answer)

@@ -6,11 +6,14 @@ A judge is a test function that takes traces and asserts. It does no I/O. What i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
 import pytest
 
+from runstone.agents import GRAPHS
 from runstone.api import (
     ENTRY_POINTS,
     OMIT,
@@ -22,15 +25,16 @@ from runstone.api import (
     ask,
     new_id,
 )
-from runstone.canonical import ABSENT, canonical, first_difference, shown
+from runstone.canonical import ABSENT, canonical, difference_in_shape, first_difference, shown
 from runstone.contracts import Profile, lifecycle, operation_for, stream_grammar, violations
 from runstone.contracts.profile import resolve
 from runstone.observe import scenario
-from runstone.trace import UUID, Event, Exchange, Missing, Trace, strict_json
+from runstone.trace import UUID, Event, Exchange, Inapplicable, Missing, Trace, strict_json
 
 __all__ = [
     "ABSENT",
     "ENTRY_POINTS",
+    "GRAPHS",
     "OMIT",
     "THREADED_ENTRY_POINTS",
     "UUID",
@@ -39,22 +43,28 @@ __all__ = [
     "Broken",
     "Event",
     "Exchange",
+    "Inapplicable",
     "Missing",
     "Opened",
     "Options",
     "Profile",
     "Trace",
+    "agree",
+    "applicable",
     "ask",
+    "assert_ran",
     "by_entry_point",
     "by_threaded_entry_point",
     "canonical",
     "conforms",
     "first_difference",
+    "has",
     "lifecycle",
     "needs",
     "new_id",
     "none_broken",
     "operation_for",
+    "ran",
     "requirement",
     "resolve",
     "scenario",
@@ -67,6 +77,7 @@ __all__ = [
 
 _Judge = TypeVar("_Judge", bound=Callable[..., None])
 _Item = TypeVar("_Item")
+_present: ContextVar[Callable[[str], bool]] = ContextVar("present", default=lambda _: True)
 
 by_entry_point = pytest.mark.parametrize("entry_point", ENTRY_POINTS)
 by_threaded_entry_point = pytest.mark.parametrize("entry_point", THREADED_ENTRY_POINTS)
@@ -85,6 +96,58 @@ def requirement(id: str) -> Callable[[_Judge], _Judge]:  # noqa: A002 - the cata
 def needs(*capabilities: str) -> pytest.MarkDecorator:
     """Mark a single case that applies only to targets with these capabilities."""
     return pytest.mark.needs(*capabilities)
+
+
+def has(capability: str) -> bool:
+    """Whether the target has it, for judges that demand more of one that does. Outside a session: it has."""
+    return _present.get()(capability)
+
+
+@contextmanager
+def judging_by(present: Callable[[str], bool]) -> Iterator[None]:
+    """Let `has` answer what `present` says, for the time of the block."""
+    token = _present.set(present)
+    try:
+        yield
+    finally:
+        _present.reset(token)
+
+
+def agree(got: Any, wanted: Any) -> None:
+    """Fail unless two runs came to the same.
+
+    Of the conformance graphs the results are the same but for ids and times. Of an agent of the user's own,
+    which may say other words each time, they are of the same shape (`difference_in_shape`).
+    """
+    if has(GRAPHS):
+        difference = first_difference(canonical(got), canonical(wanted))
+    else:
+        difference = difference_in_shape(got, wanted)
+    if difference is not None:
+        raise AssertionError(str(difference))
+
+
+def ran(values: Any, nodes: Sequence[str]) -> bool:
+    """Whether these final values tell that a run executed these nodes, once each.
+
+    Of an agent of the user's own nobody knows what it leaves: whether these are values at all.
+    """
+    if not isinstance(values, dict):
+        return False
+    return values.get("log") == list(nodes) if has(GRAPHS) else bool(values)
+
+
+def assert_ran(values: Any, nodes: Sequence[str]) -> None:
+    """Fail unless `ran`."""
+    if not ran(values, nodes):
+        got = values.get("log") if isinstance(values, dict) and has(GRAPHS) else values
+        wanted = shown(list(nodes)) if has(GRAPHS) else "the final values"
+        raise AssertionError(f"wanted {wanted}, got {shown(got)}")
+
+
+def applicable(*traces: Trace) -> list[Trace]:
+    """Those of the traces that this target can have: all of them, but for an agent of the user's own."""
+    return [trace for trace in traces if not trace.inapplicable]
 
 
 class Broken(AssertionError):  # noqa: N818 - a finding, not an error of the harness

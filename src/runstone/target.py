@@ -31,8 +31,8 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     """A server under test. `declared`: capabilities by name, from the profile, the recipe or the user.
 
     `headers`, `second_headers`, `restricted_headers`: the credentials of a user, of another one, and of one
-    who may only read. `assistants`: the target's own ids by those of the conformance graphs. `agent`: what stands
-    in for them all.
+    who may only read. `assistants`: the target's own ids by those of the conformance graphs. `agent`: what
+    stands in for them all.
     """
 
     name: str
@@ -68,7 +68,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
         declared |= {name: True for name, given in shown.items() if given}
         return {
             name: by_graphs.get(name) or Capability(declared=declared.get(name), probed=probed.get(name))
-            for name in sorted({*known, *declared, *by_graphs})
+            for name in sorted({*known, *declared, *(by_graphs if self.agent else ())})
         }
 
 

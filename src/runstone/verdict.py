@@ -7,7 +7,7 @@ requirement's verdict; the requirements' levels and the policy decide whether th
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Literal
 
 import msgspec
@@ -30,6 +30,7 @@ SEVERITY: tuple[Outcome, ...] = (
     "fail",
     "harness-error",
 )
+JUDGED: frozenset[Outcome] = frozenset({"pass", "waived", "warn", "fail", "not-testable"})
 GRID_ROWS = ("success", "error", "interrupt", "cancel", "timeout")
 GRID_COLUMNS = ("wait", "stream", "background", "stateless_wait", "stateless_stream")
 LEVELS: tuple[Level, ...] = ("MUST", "SHOULD", "MAY")
@@ -97,6 +98,20 @@ class TargetSummary(msgspec.Struct, frozen=True, kw_only=True):
     capabilities: dict[str, Capability] = {}
 
 
+class AgentShare(msgspec.Struct, frozen=True, kw_only=True):
+    """What could be judged on an agent of the user's own, which stood in for the conformance graphs.
+
+    `requirements`: those that would be judged of this server with the graphs. `need_graphs` and
+    `need_outcome` were not: they need a graph of known behaviour, or an outcome that the agent has no input for.
+    """
+
+    assistant: str
+    judged: int
+    requirements: int
+    need_graphs: int
+    need_outcome: int
+
+
 class Phases(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds spent observing and judging."""
 
@@ -147,6 +162,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     grid: Grid
     verdicts: tuple[Verdict, ...]
     waiver_errors: tuple[str, ...] = ()
+    agent: AgentShare | None = None
 
 
 def most_severe(outcomes: Iterable[Outcome]) -> Outcome:
@@ -186,6 +202,23 @@ def totals_by_area(verdicts: Sequence[Verdict]) -> tuple[AreaTotals, ...]:
     )
 
 
+def agent_share(
+    assistant: str, verdicts: Sequence[Verdict], *, no_graphs: str, no_outcome: Container[str]
+) -> AgentShare:
+    """The share of an agent. `no_graphs`, `no_outcome`: the reasons of what needs more than it has."""
+    judged = sum(each.verdict in JUDGED for each in verdicts)
+    reasons = [{case.reason for case in each.cases} for each in verdicts if each.verdict == "not-applicable"]
+    graphs = sum(no_graphs in told for told in reasons)
+    outcome = sum(no_graphs not in told and any(each in no_outcome for each in told) for told in reasons)
+    return AgentShare(
+        assistant=assistant,
+        judged=judged,
+        requirements=judged + graphs + outcome,
+        need_graphs=graphs,
+        need_outcome=outcome,
+    )
+
+
 def _counted(outcomes: Iterable[Outcome]) -> dict[str, int]:
     counts = Counter(outcomes)
     return {outcome: counts[outcome] for outcome in SEVERITY if counts[outcome]}
@@ -199,7 +232,7 @@ def exit_code(
     if "harness-error" in outcomes:
         return HARNESS_ERROR
     broken = any(fails_target(verdict, fail_on) for verdict in verdicts)
-    judged = bool(outcomes & {"pass", "waived", "warn", "fail", "not-testable"})
+    judged = bool(outcomes & JUDGED)
     return NOT_CONFORMING if broken or waiver_errors or not complete or not judged else CONFORMING
 
 

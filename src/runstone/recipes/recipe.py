@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from runstone.agents import Agent
 from runstone.errors import RunstoneError, TargetError, UsageError
 from runstone.locations import locate
 from runstone.target import RunTimeLimit, Target
@@ -68,8 +69,10 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     `command`, `env` and `ready.says` may hold {python} (that of `install`, else this one), {port}, {workdir},
     {fixtures} and {graphs} (fixtures/graphs). `copy` names a folder of the fixtures whose content is copied
     to the working folder. `waivers` and `install.python` are files next to the recipe; absolute once loaded.
-    `headers` and `second_headers` are the credentials of two users. `restartable`: its data outlive a restart
-    and a kill; `capabilities: {kill: false}` beside it says that they outlive the restart only.
+    `headers`, `second_headers` and `restricted_headers` are the credentials of two users and of one who may
+    only read. `agent`: the assistant that stands in for the conformance graphs, where the server does not
+    serve them. `restartable`: its data outlive a restart and a kill; `capabilities: {kill: false}` beside it
+    says that they outlive the restart only.
     """
 
     name: str
@@ -84,6 +87,8 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     profile_option: str = ""  # the option by which the command takes a profile's name
     headers: dict[str, str] = {}
     second_headers: dict[str, str] = {}
+    restricted_headers: dict[str, str] = {}
+    agent: Agent | None = None
     restartable: bool = False
     waivers: str | None = None
 
@@ -95,6 +100,8 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             url=url,
             headers=self.headers,
             second_headers=self.second_headers,
+            restricted_headers=self.restricted_headers,
+            agent=self.agent,
             declared={**controls, **self.capabilities},
             run_time_limit=self.run_time_limit,
         )

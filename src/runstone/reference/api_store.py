@@ -5,13 +5,14 @@ from __future__ import annotations
 from datetime import UTC
 from typing import Any
 
-from langgraph.store.base import Item
+from langgraph.store.base import BaseStore, Item
 from starlette.responses import Response
 
 from runstone.reference.answers import answer
 from runstone.reference.bodies import ItemKeyBody, NamespacesBody, PutItemBody, SearchItemsBody
-from runstone.reference.errors import Forbidden, Invalid, NotFound
+from runstone.reference.errors import Invalid, NotFound
 from runstone.reference.routing import Call, Operation
+from runstone.reference.store import part_of
 
 
 async def put(call: Call) -> Response:
@@ -19,14 +20,14 @@ async def put(call: Call) -> Response:
     body = await call.body(PutItemBody)
     if not body.namespace:
         raise Invalid("namespace must name at least one label")
-    await call.runtime.store.aput(_namespace(call, body.namespace), _key(body.key), body.value, index=False)
+    await _store(call).aput(_labels(body.namespace), _key(body.key), body.value, index=False)
     return Response(status_code=204)
 
 
 async def get(call: Call) -> Response:
     """Read an item; the query's namespace is joined by dots."""
-    namespace = _namespace(call, (call.text("namespace") or "").split("."))
-    item = await call.runtime.store.aget(namespace, _key(call.text("key")))
+    namespace = _labels((call.text("namespace") or "").split("."))
+    item = await _store(call).aget(namespace, _key(call.text("key")))
     if item is None:
         raise NotFound(f"there is no item {call.text('key')!r} in {'.'.join(namespace)}")
     return answer(_item(item))
@@ -35,16 +36,16 @@ async def get(call: Call) -> Response:
 async def delete(call: Call) -> Response:
     """Delete an item, if it is there."""
     body = await call.body(ItemKeyBody)
-    await call.runtime.store.adelete(_namespace(call, body.namespace), _key(body.key))
+    await _store(call).adelete(_labels(body.namespace), _key(body.key))
     return Response(status_code=204)
 
 
 async def search(call: Call) -> Response:
     """Find items below a namespace."""
     body = await call.body(SearchItemsBody)
-    prefix = _namespace(call, body.namespace_prefix)
+    prefix = _labels(body.namespace_prefix)
     try:
-        items = await call.runtime.store.asearch(
+        items = await _store(call).asearch(
             prefix, query=body.query, filter=body.filter, limit=body.limit, offset=body.offset
         )
     except ValueError as error:
@@ -55,9 +56,8 @@ async def search(call: Call) -> Response:
 async def namespaces(call: Call) -> Response:
     """List namespaces by prefix, suffix and depth."""
     body = await call.body(NamespacesBody)
-    prefix = _namespace(call, body.prefix or ([call.owner] if call.owner else []))
-    found = await call.runtime.store.alist_namespaces(
-        prefix=prefix or None,
+    found = await _store(call).alist_namespaces(
+        prefix=_labels(body.prefix or []) or None,
         suffix=_labels(body.suffix or []) or None,
         max_depth=body.max_depth,
         limit=body.limit,
@@ -66,11 +66,8 @@ async def namespaces(call: Call) -> Response:
     return answer({"namespaces": found})
 
 
-def _namespace(call: Call, labels: list[str]) -> tuple[str, ...]:
-    """Checked labels; with authentication everybody has the namespace of their name, and no other."""
-    if call.owner is not None and labels[:1] != [call.owner]:
-        raise Forbidden(f"your namespaces begin with {call.owner!r}")
-    return _labels(labels)
+def _store(call: Call) -> BaseStore:
+    return part_of(call.runtime.store, call.owner)
 
 
 def _labels(labels: list[str]) -> tuple[str, ...]:

@@ -13,7 +13,8 @@ from langgraph.types import Command, Send
 from runstone.reference.bodies import CommandBody, Goto, Plan
 from runstone.reference.checkpoints import Checkpoints, Graph, checkpoint_json, config_of
 from runstone.reference.messages import MessageEvents
-from runstone.reference.runs import Job
+from runstone.reference.runs import CALLER, Job
+from runstone.reference.store import part_of
 
 # Called with an event's name and payload.
 Publish = Callable[[str, Any], None]
@@ -28,6 +29,7 @@ async def execute(graph: Graph, job: Job, checkpoints: Checkpoints, publish: Pub
     Whatever the graph raises is raised here; what it leaves behind is in the checkpoints.
     """
     publish("metadata", {"run_id": job.run_id, "attempt": job.attempt})
+    graph = _with_own_store(graph, job)
     given = await _input(graph, job, checkpoints)
     wanted = set(job.plan.stream_mode)
     messages = MessageEvents(publish, partial="messages" in wanted, tuples="messages-tuple" in wanted)
@@ -54,6 +56,14 @@ def config_for(job: Job) -> RunnableConfig:
         "run_name": job.graph_id,
     }
     return config
+
+
+def _with_own_store(graph: Graph, job: Job) -> Graph:
+    """The graph as its caller may use it: the store holds the caller's own items and no others."""
+    caller = job.plan.config.configurable.get(CALLER)
+    if caller is None or graph.store is None:
+        return graph
+    return graph.copy(update={"store": part_of(graph.store, caller)})
 
 
 async def _input(graph: Graph, job: Job, checkpoints: Checkpoints) -> Any:

@@ -11,7 +11,7 @@ from runstone.reference.assistants import Assistant
 from runstone.reference.bodies import CheckpointBody, ConfigBody, Goto, Plan, RunBody
 from runstone.reference.errors import Invalid, NotFound, Refused
 from runstone.reference.routing import Call
-from runstone.reference.runs import NewRun, Run
+from runstone.reference.runs import CALLER, NewRun, Run
 from runstone.reference.threads import Thread
 
 # Keys of `configurable` that name a place in the checkpoints: a run's own thread and plan decide these.
@@ -116,7 +116,7 @@ def _config(call: Call, config: ConfigBody, assistant: Assistant) -> ConfigBody:
         if not key.startswith(("__", "langgraph_auth_")) and key not in _PLACES
     }
     if call.owner is not None:
-        configurable["langgraph_auth_user_id"] = call.owner
+        configurable[CALLER] = call.owner
     return ConfigBody(
         configurable=configurable,
         metadata=defaults.metadata | config.metadata,

@@ -15,12 +15,21 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from runstone.reference.answers import refusal
-from runstone.reference.errors import Invalid, MethodNotAllowed, Refused, TooLarge, Unauthorized
+from runstone.reference.errors import (
+    Forbidden,
+    Invalid,
+    MethodNotAllowed,
+    Refused,
+    TooLarge,
+    Unauthorized,
+)
 from runstone.reference.runtime import Runtime
 from runstone.reference.wire import decode
 
 MAX_BODY = 64 * 2**20  # bytes; three times the largest input that a client of this API is known to send
 _OPEN_PATHS = ("/ok", "/info")  # what monitors read, with no credentials
+# Where a POST changes nothing: it asks for more than a query can say.
+_QUESTIONS = ("search", "count", "versions", "history", "checkpoint", "namespaces")
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -85,19 +94,26 @@ class Operation:
     status: int = 200
     query: tuple[str, ...] = ()
 
+    @property
+    def reads(self) -> bool:
+        """Whether it changes nothing."""
+        return self.method == "GET" or (self.method == "POST" and self.path.rpartition("/")[2] in _QUESTIONS)
+
 
 class Path:
     """The ASGI application of one path: finds the method's handler, and turns each error into an answer."""
 
     def __init__(self, operations: Iterable[Operation]) -> None:
-        self._handlers = {operation.method: operation.handler for operation in operations}
+        self._operations = {operation.method: operation for operation in operations}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         try:
             response = await self._answer(request)
         except Refused as refused:
-            headers = {"Allow": ", ".join(self._handlers)} if isinstance(refused, MethodNotAllowed) else None
+            headers = (
+                {"Allow": ", ".join(self._operations)} if isinstance(refused, MethodNotAllowed) else None
+            )
             response = refusal(refused.status, refused.detail, headers)
         except ClientDisconnect:
             return
@@ -107,11 +123,15 @@ class Path:
         await response(scope, receive, send)
 
     async def _answer(self, request: Request) -> Response:
-        handler = self._handlers.get("GET" if request.method == "HEAD" else request.method)
-        if handler is None:
-            raise MethodNotAllowed(f"{request.method} is not allowed here, only {', '.join(self._handlers)}")
+        operation = self._operations.get("GET" if request.method == "HEAD" else request.method)
+        if operation is None:
+            allowed = ", ".join(self._operations)
+            raise MethodNotAllowed(f"{request.method} is not allowed here, only {allowed}")
         runtime: Runtime = request.app.state.runtime
-        return await handler(Call(runtime, request, _owner(request, runtime.settings.auth_secret)))
+        owner, only_reads = _caller(request, runtime.settings.auth_secret)
+        if only_reads and not operation.reads:
+            raise Forbidden("this token may only read")
+        return await operation.handler(Call(runtime, request, owner))
 
 
 def routes(operations: Iterable[Operation]) -> list[Route]:
@@ -131,9 +151,10 @@ def checked_uuid(text: str, name: str) -> str:
         raise Invalid(f"{name} must be a UUID, not {text[:80]!r}") from None
 
 
-def _owner(request: Request, secret: str | None) -> str | None:
+def _caller(request: Request, secret: str | None) -> tuple[str | None, bool]:
+    """Who asks, and whether he may only read (claim `scope`: read). Raises Unauthorized."""
     if secret is None or request.url.path in _OPEN_PATHS:
-        return None
+        return None, False
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer":
         raise Unauthorized("a bearer token is needed: Authorization: Bearer JWT")
@@ -141,4 +162,4 @@ def _owner(request: Request, secret: str | None) -> str | None:
         claims = jwt.decode(token.strip(), secret, algorithms=["HS256"], options={"require": ["sub"]})
     except jwt.InvalidTokenError as error:
         raise Unauthorized(f"the token is not valid: {error}") from None
-    return str(claims["sub"])
+    return str(claims["sub"]), claims.get("scope") == "read"

@@ -15,6 +15,9 @@ from runstone.reference.errors import NotFound
 from runstone.reference.wire import now
 
 RunStatus = Literal["pending", "running", "success", "error", "timeout", "interrupted"]
+CALLER = (
+    "langgraph_auth_user_id"  # the configurable value that tells a graph who is calling; the server sets it
+)
 ACTIVE: tuple[RunStatus, ...] = ("pending", "running")
 
 _COLUMNS = (
@@ -158,7 +161,8 @@ class Runs:
         row = self._db.one(
             # The number first: a row may hold megabytes, which the sorter would copy.
             "SELECT run_id, thread_id, assistant_id, graph_id, metadata, kwargs, attempt, start_at FROM runs"
-            " WHERE number = (SELECT number FROM runs WHERE thread_id = ?1 AND status IN ('pending', 'running')"
+            " WHERE number ="
+            " (SELECT number FROM runs WHERE thread_id = ?1 AND status IN ('pending', 'running')"
             " ORDER BY status = 'running' DESC, CASE WHEN start_at <= ?2 THEN 0 ELSE start_at END, number"
             " LIMIT 1)",
             *(thread_id, time.time()),

@@ -19,7 +19,8 @@ class Settings:
     graphs: the langgraph.json that names the graphs.
     db: the folder of the SQLite files; None for a temporary one that goes with the server.
     profile: what wait and join answer: the bare values (`langgraph`) or a thread state (`wait-state`).
-    auth_secret: with one, each request but /ok and /info needs a bearer JWT signed with it (HS256).
+    auth_secret: with one, each request but /ok and /info needs a bearer JWT signed with it (HS256). Its `sub`
+        names the owner of what is made; with `scope` "read" it may only read.
     run_time_limits: seconds by graph id; the key `*` holds for every graph that has none of its own.
     """
 

@@ -12,7 +12,7 @@ from typing import Literal
 import msgspec
 
 from runstone.report.text import counted
-from runstone.verdict import LEVELS, Case, FailOn, Outcome, Report, Verdict, fails_target
+from runstone.verdict import JUDGED, LEVELS, Case, FailOn, Outcome, Report, Verdict, fails_target
 
 Standing = Literal["kept", "broken", "warned", "other"]
 STANDINGS: tuple[Standing, ...] = ("kept", "broken", "warned", "other")
@@ -28,7 +28,6 @@ OUTCOME_WORDS: dict[Outcome, str] = {
     "pass": "pass",
     "not-applicable": "not applicable",
 }
-_JUDGED: frozenset[Outcome] = frozenset({"pass", "fail", "warn", "not-testable", "waived"})
 
 
 class Share(msgspec.Struct, frozen=True):
@@ -84,7 +83,20 @@ def standing(verdict: Verdict, fail_on: FailOn) -> Standing:
 
 def judged(report: Report) -> int:
     """How many requirements were judged at all."""
-    return sum(verdict.verdict in _JUDGED for verdict in report.verdicts)
+    return sum(verdict.verdict in JUDGED for verdict in report.verdicts)
+
+
+def agent_words(report: Report) -> str:
+    """How much could be judged on an agent of the user's own; '' where the conformance graphs ran."""
+    share = report.agent
+    if share is None:
+        return ""
+    said = [f"{share.assistant}: judged {share.judged} of {share.requirements} requirements"]
+    if share.need_graphs:
+        said.append(f"{share.need_graphs} need the conformance graphs")
+    if share.need_outcome:
+        said.append(f"{share.need_outcome} need an outcome for which it has no input")
+    return "; ".join(said)
 
 
 def conforms(report: Report) -> bool:

@@ -82,7 +82,7 @@ def segments(share: digest.Share) -> list[Segment]:
 def consequence(capability: Capability) -> str:
     """What follows for the requirements that need this capability."""
     if not capability.present:
-        return "not applicable"
+        return capability.reason or "not applicable"
     if capability.declared and capability.probed is False:
         return "judged, and bound to fail"
     if not capability.declared:

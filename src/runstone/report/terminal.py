@@ -138,6 +138,8 @@ def _print_head(report: Report, out: _Page) -> None:
     mode = ", quick" if report.quick else ""
     took = f"{report.phases.observe_s:.1f} s observing, {report.phases.judge_s:.1f} s judging"
     out.entry("profile  ", f"{report.profile}{mode}; {took}")
+    if report.agent is not None:
+        out.entry("agent    ", digest.agent_words(report))
     out.line()
 
 
