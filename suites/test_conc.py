@@ -113,36 +113,31 @@ def _result(part: Trace, profile: Profile) -> Any:
     return profile.wait.values_in(part.result.object)
 
 
-def _parts(trace: Trace) -> list[Trace]:
-    return [trace.part(name) for name in SIDE_BY_SIDE]
-
-
 @requirement("CONC-001")
-def test_runs_are_executed_at_the_same_time(runs_side_by_side: Trace, profile: Profile) -> None:
-    parts = _parts(runs_side_by_side)
+@pytest.mark.parametrize("case", ["at_the_same_time", *SIDE_BY_SIDE])
+def test_runs_stay_apart(case: str, runs_side_by_side: Trace, profile: Profile) -> None:
+    parts = {name: runs_side_by_side.part(name) for name in SIDE_BY_SIDE}
+    if case == "at_the_same_time":
+        _assert_overlap(list(parts.values()), profile)
+        return
+    part = parts.pop(case)
+    own = part.note("token")
+    for values in (_result(part, profile), part.state.object.get("values")):
+        assert resolve(values, "/note") == own
+    told = [part.result.text, part.state.text, part.history.ok.text]
+    assert own in told[-1], "wanted the history to hold the run's own text"
+    foreign = [name for name, other in parts.items() if any(other.note("token") in text for text in told)]
+    assert foreign == []
+
+
+def _assert_overlap(parts: list[Trace], profile: Profile) -> None:
     for part in parts:
         assert resolve(_result(part, profile), "/log") == ["a", "b", "c"]
-    sent = min(part.first("create_thread").sent_at for part in parts)
-    together = max(part.result.ended_at for part in parts) - sent
+    began = min(part.create_thread.sent_at for part in parts)
+    together = max(part.result.ended_at for part in parts) - began
     alone = SLEEP_S * len(parts)
-    overlapped = together < alone
-    assert overlapped, (
-        f"wanted less than the {alone:g} s that one after the other takes, got {together:.1f} s"
-    )
-
-
-@requirement("CONC-001")
-@pytest.mark.parametrize("name", SIDE_BY_SIDE)
-def test_nothing_of_another_run_is_seen(name: str, runs_side_by_side: Trace, profile: Profile) -> None:
-    part = runs_side_by_side.part(name)
-    for values in (_result(part, profile), part.state.object.get("values")):
-        assert resolve(values, "/note") == part.note("token")
-    foreign = [
-        each.note("token") for each in _parts(runs_side_by_side) if each.note("token") != part.note("token")
-    ]
-    told = [part.result.text, part.state.text, part.history.text]
-    assert part.note("token") in part.history.ok.text, "wanted the history to hold the run's own text"
-    assert [token for token in foreign if any(token in text for text in told)] == []
+    overlap = together < alone
+    assert overlap, f"wanted less than the {alone:g} s of one after the other, got {together:.1f} s"
 
 
 @requirement("CONC-002")

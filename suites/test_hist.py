@@ -133,22 +133,15 @@ def test_entries_are_linked(history_read: Trace) -> None:
 
 
 @requirement("HIST-005")
-@pytest.mark.parametrize("answer", ["limited", "limited_post"])
-def test_limit_bounds_the_entries(answer: str, history_read: Trace) -> None:
+@pytest.mark.parametrize("answer", ["limited", "limited_post", "page"])
+def test_pages_are_the_whole_history(answer: str, history_read: Trace) -> None:
     everything = _ids(_whole(history_read))
-    if len(everything) <= LIMIT:
-        raise Missing(f"there are but {len(everything)} entries")
-    assert _ids(history_read.only(answer)) == everything[:LIMIT]
-
-
-@requirement("HIST-005")
-def test_pages_are_the_whole_history(history_read: Trace) -> None:
-    everything = _ids(_whole(history_read))
-    pages = [_ids(page) for page in history_read.all("page")]
     if len(everything) <= PAGE:
         raise Missing(f"there are but {len(everything)} entries, which fill one page")
-    assert max(len(page) for page in pages) <= PAGE
-    assert [each for page in pages for each in page] == everything
+    pages = [_ids(page) for page in history_read.all(answer)]
+    limit = PAGE if answer == "page" else LIMIT
+    assert [len(page) for page in pages if len(page) > limit] == []
+    assert [each for page in pages for each in page] == everything[: None if answer == "page" else limit]
 
 
 @requirement("HIST-006")

@@ -34,7 +34,7 @@ FACTOR = 3.0  # a loaded machine was seen to take three times as long for the sa
 SLACK_S = 2.0  # workers of the official servers look for runs every 0.5 to 1 s
 
 
-@scenario
+@scenario(heavy=True)
 async def many_runs_at_once(api: Api) -> None:
     """Many runs on as many threads by all entry points in turn, each with a text of its own."""
 
@@ -55,7 +55,7 @@ async def many_runs_at_once(api: Api) -> None:
     await api.each(names, turn)
 
 
-@scenario
+@scenario(heavy=True)
 async def eight_enqueued_runs(api: Api) -> None:
     """Eight runs are enqueued on one thread, each with a text of its own."""
     thread = await api.create_thread()
@@ -71,7 +71,7 @@ async def eight_enqueued_runs(api: Api) -> None:
     await api.history(thread, limit=1000)
 
 
-@scenario
+@scenario(heavy=True)
 async def runs_after_many_were_ended(api: Api) -> None:
     """Some runs to measure by; twelve that are deleted or cancelled while they run; then twelve more."""
     names = [str(number) for number in range(ENDED)]
@@ -102,7 +102,7 @@ async def _short_run(part: Api, label: str) -> None:
     await part.wait(thread, "steps", {"note": label}, label=label, patience=SLACK_S)
 
 
-@scenario(waits=STREAM_S)
+@scenario(waits=STREAM_S, heavy=True)
 async def stream_with_eight_readers(api: Api) -> None:
     """Eight clients join the stream of one run while it goes on."""
     thread = await api.create_thread()

@@ -20,7 +20,7 @@ OUTCOMES = {
 READ = ("thread", "state", "history", "runs", "run")
 
 
-@scenario(needs=["restart"], waits=STARTS_S, alone=True)
+@scenario(needs=["restart"], waits=STARTS_S, alone=True, heavy=True)
 async def restart_with_threads_at_rest(api: Api) -> None:
     """A run of each outcome ends; all is read, the server is stopped and started, and all is read again."""
     async with api.own_server() as server:
@@ -52,7 +52,7 @@ async def read(part: Api, thread: str, run: str, when: str) -> None:
     await part.run(thread, run, label=f"run {when}")
 
 
-@scenario(needs=["kill"], waits=STARTS_S + SLEEP_S, alone=True)
+@scenario(needs=["kill"], waits=STARTS_S + SLEEP_S, alone=True, heavy=True)
 async def kill_in_mid_run(api: Api) -> None:
     """The server is killed while a node sleeps on two threads, one of them with further runs enqueued."""
     async with api.own_server() as server:

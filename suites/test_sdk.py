@@ -77,19 +77,19 @@ async def _hold(api: Api, client: str, turns: dict[str, dict[str, Any]]) -> None
         await asyncio.gather(*(at_work.turn(name, **turn) for name, turn in turns.items()))
 
 
-@scenario(waits=CLIENTS_START_S, needs=["python_sdk"])
+@scenario(waits=CLIENTS_START_S, needs=["python_sdk"], heavy=True)
 async def turns_by_python_sdk(api: Api) -> None:
     """Every kind of turn by langgraph_sdk."""
     await _hold(api, "python_sdk", SDK_TURNS)
 
 
-@scenario(waits=CLIENTS_START_S, needs=["python_sdk"])
+@scenario(waits=CLIENTS_START_S, needs=["python_sdk"], heavy=True)
 async def turns_by_remote_graph(api: Api) -> None:
     """Every kind of turn by RemoteGraph."""
     await _hold(api, "remote_graph", GRAPH_TURNS)
 
 
-@scenario(waits=CLIENTS_START_S, needs=["node_sdk"])
+@scenario(waits=CLIENTS_START_S, needs=["node_sdk"], heavy=True)
 async def turns_by_node_sdk(api: Api) -> None:
     """Every kind of turn by @langchain/langgraph-sdk."""
     await _hold(api, "node_sdk", SDK_TURNS)

@@ -119,23 +119,19 @@ def test_state_before_a_run_is_empty(state_read: Trace) -> None:
 
 
 @requirement("STATE-004")
-def test_checkpoint_names_its_place(checkpoint_handed_back: Trace) -> None:
-    state = checkpoint_handed_back.state
-    checkpoint = resolve(state.object, "/checkpoint")
-    conforms(checkpoint, "checkpoint", state)
-    assert str(checkpoint.get("thread_id")).lower() == checkpoint_handed_back.note("thread").lower()
-    assert checkpoint.get("checkpoint_ns") == ""
-    assert checkpoint.get("checkpoint_id"), "wanted a checkpoint_id, got none"
-
-
-@requirement("STATE-004")
-@pytest.mark.parametrize("where", ["read", "update", "run"])
+@pytest.mark.parametrize("where", ["state", "read", "update", "run"])
 def test_checkpoint_can_be_handed_back(where: str, checkpoint_handed_back: Trace, profile: Profile) -> None:
     trace = checkpoint_handed_back
-    own = resolve(trace.state.object, "/checkpoint/checkpoint_id")
+    checkpoint = resolve(trace.state.object, "/checkpoint")
+    own = resolve(checkpoint, "/checkpoint_id")
     _insist_on_a_run(trace.state)
     assert trace.only(where).status == 200
-    if where == "read":
+    if where == "state":
+        conforms(checkpoint, "checkpoint", trace.state)
+        assert resolve(checkpoint, "/thread_id").lower() == trace.note("thread").lower()
+        assert resolve(checkpoint, "/checkpoint_ns") == ""
+        assert own, "wanted a checkpoint_id, got none"
+    elif where == "read":
         assert resolve(trace.read.object, "/checkpoint/checkpoint_id") == own
         assert resolve(trace.read.object, "/values/log") == LOG
     elif where == "update":

@@ -105,7 +105,7 @@ async def threads_in_each_status(api: Api) -> None:
     for status, thread in own.items():
         await api.thread(thread, label=f"is_{status}")
     everything = {"metadata": {"mark": mark}, "limit": 100}
-    await api.search_threads(**everything, label="all")
+    await api.search_threads(**everything, label="by_all")
     for status in STATUSES:
         await api.search_threads(**everything, status=status, label=f"in_{status}")
     await _count(api, "count_interrupted", metadata={"mark": mark}, status="interrupted")
@@ -188,33 +188,30 @@ def test_newest_comes_first(threads_searched: Trace) -> None:
 
 @requirement("THR-SEARCH-008")
 @pytest.mark.parametrize("order", ORDERS)
-@pytest.mark.parametrize("by", SORTED_BY)
-def test_sorts(by: str, order: str, threads_searched: Trace) -> None:
-    found = threads_searched.only(f"{by}_{order}")
-    assert sorted(_ids(found)) == sorted(threads_searched.note("own"))
-    keys: list[Any] = [
-        str(thread["thread_id"]).lower() if by == "thread_id" else _moment(found, thread, by)
-        for thread in _threads(found)
-    ]
+@pytest.mark.parametrize("by", [*SORTED_BY, "status"])
+def test_sorts(by: str, order: str, threads_searched: Trace, threads_in_each_status: Trace) -> None:
+    trace = threads_in_each_status if by == "status" else threads_searched
+    found, everything = trace.only(f"{by}_{order}"), trace.only("by_all")
+    assert sorted(_ids(found)) == sorted(some(_ids(everything), "thread to sort"))
+    keys = _keys(found, by)
     if len(set(keys)) < 2:
         raise Missing(f"all threads have the same {by}, so that no order shows")
-    got, wanted = [str(key) for key in keys], [str(key) for key in sorted(keys, reverse=order == "desc")]
-    assert got == wanted
+    if by == "status":
+        # Which status comes first is the server's; threads in the same one stand together, either way round.
+        other = _keys(trace.only("status_asc" if order == "desc" else "status_desc"), by)
+        groups = [status for status, _ in groupby(keys)]
+        assert sorted(groups) == sorted(set(groups))
+        assert groups == [status for status, _ in groupby(other)][::-1]
+    else:
+        wanted = sorted(keys, reverse=order == "desc")
+        assert [str(key) for key in keys] == [str(key) for key in wanted]
 
 
-@requirement("THR-SEARCH-008")
-def test_sorts_by_status(threads_in_each_status: Trace) -> None:
-    """Which status comes first is the server's; threads in the same one stand together."""
-    upward, downward = (
-        [each.get("status") for each in _threads(threads_in_each_status.only(f"status_{order}"))]
-        for order in ORDERS
-    )
-    assert len(upward) == len(STATUSES) + 1
-    groups = [status for status, _ in groupby(upward)]
-    if len(set(groups)) < 2:
-        raise Missing("all threads are in one status, so that no order shows")
-    assert sorted(groups, key=str) == sorted(set(groups), key=str)
-    assert [status for status, _ in groupby(downward)] == groups[::-1]
+def _keys(found: Exchange, by: str) -> list[Any]:
+    """What the threads are sorted by, in the order in which they were found."""
+    if by in ("created_at", "updated_at"):
+        return [_moment(found, thread, by) for thread in _threads(found)]
+    return [str(thread.get(by)).lower() for thread in _threads(found)]
 
 
 @requirement("THR-SEARCH-009")
@@ -226,7 +223,7 @@ def test_ids_find_their_threads(threads_searched: Trace) -> None:
 @requirement("THR-SEARCH-010")
 @pytest.mark.parametrize("among", ["those_that_ended", "all"])
 def test_values_find_their_threads(among: str, threads_in_each_status: Trace) -> None:
-    everything = _ids(threads_in_each_status.only("all"))
+    everything = _ids(threads_in_each_status.by_all)
     if len(everything) != len(STATUSES) + 1:
         raise Missing(f"the search finds {len(everything)} of {len(STATUSES) + 1} threads without `values`")
     found = threads_in_each_status.only(f"values_of_{among}")
@@ -261,7 +258,7 @@ def test_count_is_what_a_search_finds(
 ) -> None:
     by_status = name == "interrupted"
     trace = threads_in_each_status if by_status else threads_searched
-    some(_ids(trace.only("all" if by_status else "by_all")), "thread to count")
+    some(_ids(trace.by_all), "thread to count")
     wanted = len(_ids(trace.only("in_interrupted" if by_status else f"by_{name}")))
     counted = trace.only(f"count_{name}").ok.json
     assert type(counted) is int, f"wanted a bare integer, got {shown(counted)}"

@@ -23,6 +23,7 @@ from runstone.target import FURTHER_IDENTITIES, Target
 from runstone.trace import Inapplicable, Missing, Trace
 
 QUICK_S = 5.0  # `--quick` leaves out scenarios that must wait longer than this
+_HEAVY_AT_ONCE = 3  # two cores are busy with two, and the third fills their pauses
 _DEAD_AFTER = 8  # exchanges in a row without any response: the target is gone, not slow
 
 Drive = Callable[[Api], Awaitable[None]]
@@ -37,6 +38,7 @@ class Scenario:
     `waits` is the time in seconds that it must spend waiting whatever the target's speed; `needs` names the
     capabilities without which it cannot be held. `alone`: it runs after all others and by itself, as it would
     disturb them; one that restarts or kills does so only where there is no other server than the target.
+    `heavy`: it costs the server or this machine so much that it waits until only long silences are left.
     `agent`: an agent of the user's own may stand in for the conformance graphs.
     """
 
@@ -46,6 +48,7 @@ class Scenario:
     needs: tuple[str, ...] = ()
     alone: bool = False
     agent: bool = False
+    heavy: bool = False
 
     @property
     def demands(self) -> tuple[str, ...]:
@@ -62,7 +65,12 @@ class Scenario:
 def scenario(drive: Drive) -> Any: ...
 @overload
 def scenario(
-    *, waits: float = 0.0, needs: Sequence[str] = (), alone: bool = False, agent: bool = False
+    *,
+    waits: float = 0.0,
+    needs: Sequence[str] = (),
+    alone: bool = False,
+    agent: bool = False,
+    heavy: bool = False,
 ) -> Callable[[Drive], Any]: ...
 def scenario(
     drive: Drive | None = None,
@@ -71,6 +79,7 @@ def scenario(
     needs: Sequence[str] = (),
     alone: bool = False,
     agent: bool = False,
+    heavy: bool = False,
 ) -> Any:
     """Make an asynchronous function of an `Api` a scenario: a session fixture whose value is its trace.
 
@@ -80,7 +89,9 @@ def scenario(
 
     def decorate(function: Drive) -> Any:
         name = getattr(function, "__name__", "scenario")
-        declared = Scenario(name=name, drive=function, waits=waits, needs=tuple(needs), alone=alone, agent=agent)
+        declared = Scenario(
+            name=name, drive=function, waits=waits, needs=tuple(needs), alone=alone, agent=agent, heavy=heavy
+        )
 
         def recorded(runstone_session: Any) -> Trace:
             trace: Trace = runstone_session.trace(declared)
@@ -189,12 +200,29 @@ class Observer:
         stopped = None
         shared = self._control is not None and self._control.shared
         last = [each for each in scenarios if each.alone and (shared or not each.controls)]
+        heavy = [each for each in scenarios if each.heavy and each not in last]
+        others = [each for each in scenarios if each not in last and each not in heavy]
+
+        async def observe_heavy(after: list[asyncio.Task[None]]) -> None:
+            """Beside the long silences, which load nothing, but not beside what is a matter of moments."""
+            if after:
+                await asyncio.wait(after)
+            few = asyncio.Semaphore(_HEAVY_AT_ONCE)
+
+            async def one(chosen: Scenario) -> None:
+                async with few:
+                    await observe_one(chosen)
+
+            async with asyncio.TaskGroup() as group:
+                for each in heavy:
+                    group.create_task(one(each))
+
         try:
             async with asyncio.timeout(left):
                 async with asyncio.TaskGroup() as group:
-                    for each in scenarios:
-                        if each not in last:
-                            group.create_task(observe_one(each))
+                    running = {each.name: group.create_task(observe_one(each)) for each in others}
+                    brief = [running[each.name] for each in others if each.waits <= QUICK_S]
+                    group.create_task(observe_heavy(brief))
                 for each in last:
                     await observe_one(each)
         except TimeoutError:

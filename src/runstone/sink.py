@@ -44,7 +44,7 @@ class Sink:
         self._host = host
         self._port = 0
         self._addresses: dict[str, _Address] = {}
-        self._conversations: set[asyncio.Task[None]] = set()
+        self._conversations: list[asyncio.Task[None]] = []
 
     def address(self, part: str = "", *, answer: int | None = 200, host: str | None = None) -> str:
         """A fresh URL. What is delivered there belongs to this part of the scenario, label `delivery`.
@@ -65,22 +65,24 @@ class Sink:
             return False
         return True
 
-    async def open(self, group: asyncio.TaskGroup) -> asyncio.Server:
-        """Listen on a free port; every connection is a task of the group."""
+    async def open(self) -> asyncio.Server:
+        """Listen on a free port."""
 
         def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            task = group.create_task(self._converse(reader, writer))
-            self._conversations.add(task)
-            task.add_done_callback(self._conversations.discard)
+            self._conversations.append(asyncio.create_task(self._converse(reader, writer)))
 
         server = await asyncio.start_server(accept, LOOPBACK if self._host == LOOPBACK else _ANYWHERE, 0)
         self._port = server.sockets[0].getsockname()[1]
         return server
 
-    def close(self) -> None:
-        """Hang up on all who still speak or wait."""
+    async def hang_up(self) -> None:
+        """Hang up on all who still speak or wait. Raises what broke a conversation, if anything did."""
         for task in self._conversations:
             task.cancel()
+        await asyncio.gather(*self._conversations, return_exceptions=True)
+        for task in self._conversations:
+            if not task.cancelled():
+                task.result()
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Take one request, note it, and answer it. A caller who speaks no HTTP is left."""
@@ -132,14 +134,13 @@ class Sink:
 @asynccontextmanager
 async def listening(recorder: Recorder, story: Story) -> AsyncIterator[Sink]:
     """A listener that keeps what is delivered in the story. Its port closes with the block."""
-    async with asyncio.TaskGroup() as group:
-        sink = Sink(recorder, story, os.environ.get(HOST_VARIABLE) or LOOPBACK)
-        server = await sink.open(group)
-        try:
-            yield sink
-        finally:
-            server.close()
-            sink.close()
+    sink = Sink(recorder, story, os.environ.get(HOST_VARIABLE) or LOOPBACK)
+    server = await sink.open()
+    try:
+        yield sink
+    finally:
+        server.close()
+        await sink.hang_up()
 
 
 async def _next_request(

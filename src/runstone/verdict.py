@@ -102,7 +102,7 @@ class AgentShare(msgspec.Struct, frozen=True, kw_only=True):
     """What could be judged on an agent of the user's own, which stood in for the conformance graphs.
 
     `requirements`: those that would be judged of this server with the graphs. `need_graphs` and
-    `need_outcome` were not: they need a graph of known behaviour, or an outcome that the agent has no input for.
+    `need_outcome` were not: they need a graph of known behaviour, or an outcome that it has no input for.
     """
 
     assistant: str
