@@ -45,7 +45,7 @@ FILTERS: dict[str, dict[str, Any]] = {
 }
 
 
-@scenario
+@scenario(agent=True)
 async def assistants_of_graphs(api: Api) -> None:
     """The assistants of graphs, and one graph that there is not."""
 
@@ -57,7 +57,7 @@ async def assistants_of_graphs(api: Api) -> None:
     await api.each(GRAPHS, search)
 
 
-@scenario
+@scenario(agent=True)
 async def assistant_from_its_creation_to_its_end(api: Api) -> None:
     """An assistant is made, made again, changed, set back, changed again and deleted."""
     own, metadata = new_id(), {"owner": "Ida Ørsted", "plan": {"floors": [1, 2]}}
@@ -143,7 +143,7 @@ async def assistants_that_tell_about_their_graphs(api: Api) -> None:
     await api.each(("steps", "subgraph"), read)
 
 
-@scenario
+@scenario(agent=True)
 async def assistant_deleted_with_its_threads(api: Api) -> None:
     """An assistant runs on one thread, its graph's own on another; the first is deleted with its threads."""
     own = await _create(api, graph_id=api.target.assistant("steps"), name="For a while")

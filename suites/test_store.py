@@ -34,7 +34,7 @@ BESIDE = (("floor_12",), ("floor-1",), ("cellar", "floor_1"), ())
 FAULTY = {"empty": "", "dotted": "two.labels"}
 
 
-@scenario(needs=["store"], waits=TICK_S)
+@scenario(needs=["store"], waits=TICK_S, agent=True)
 async def store_items_written_and_deleted(api: Api) -> None:
     """An item is written, read, replaced a second later, and deleted twice; one that there is not is read."""
     base = await _base(api)
@@ -56,7 +56,7 @@ async def store_items_written_and_deleted(api: Api) -> None:
     await _get(api, [*base, "users", "ida", "notes"], "first", label="got_last")
 
 
-@scenario(needs=["store"])
+@scenario(needs=["store"], agent=True)
 async def store_items_searched(api: Api) -> None:
     """Items below and beside a prefix, and more of them in one namespace than a search answers by default."""
     base = await _base(api)
@@ -103,6 +103,7 @@ async def _base(api: Api) -> list[str]:
     """
     base = [f"runstone-{new_id()}"]
     if api.target.headers:
+        api.demand_graphs()  # the name that graphs see is told by one of them only
         seen = await api.stream(None, "config", {}, label="name")
         values = [event.json for event in seen.events if event.event == "values"]
         name = resolve(values, f"/{len(values) - 1}/seen/configurable/langgraph_auth_user_id")

@@ -202,6 +202,8 @@ def test_assistants_have_versions_defaults_and_a_graph(server: Server) -> None:
     assert server.client.post(f"{path}/latest", json={"version": 9}).status_code == 404
     assert server.client.patch(path, json={}).json()["version"] == 3
     assert server.post("/assistants/search", {"name": "mIN", "metadata": {"m": 1}})[0] == server.get(path)
+    assert server.client.patch(path, json={"name": "Wärme"}).json()["version"] == 4
+    assert server.post("/assistants/search", {"name": "WÄR"})[0] == server.get(path)
     assert server.post("/assistants/count", {"metadata": {"m": 1}}) == 1
     nodes = {each["id"] for each in server.get("/assistants/subgraph/graph")["nodes"]}
     assert nodes == {"__start__", "child", "done", "__end__"}
@@ -221,7 +223,13 @@ def test_the_store_is_shared_with_the_graphs(server: Server) -> None:
     assert server.post("/runs/wait", read)["found"] == {"tea": True}
     write = {"op": "put", "namespace": ["people", "bob"], "key": "k", "value": {"n": 1}}
     server.post("/runs/wait", {"assistant_id": "memory", "input": write})
-    assert server.get("/store/items?namespace=people.bob&key=k")["value"] == {"n": 1}
+    put = server.get("/store/items?namespace=people.bob&key=k")
+    assert put["value"] == {"n": 1}
+    write["value"] = {"n": 2}
+    server.post("/runs/wait", {"assistant_id": "memory", "input": write})
+    put_again = server.get("/store/items?namespace=people.bob&key=k")
+    assert put_again["value"] == {"n": 2}
+    assert put_again["created_at"] == put["created_at"] == put["updated_at"] < put_again["updated_at"]
     found = server.post("/store/items/search", {"namespace_prefix": ["people"], "filter": {"tea": True}})
     assert [each["key"] for each in found["items"]] == ["likes"]
     assert server.post("/store/namespaces", {"prefix": ["people"]})["namespaces"] == [

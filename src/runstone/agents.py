@@ -91,7 +91,7 @@ def standing_in(agent: Agent, body: Any) -> Any:
     command = body.get("command")
     if isinstance(command, dict) and "resume" in command and agent.interrupt is not None:
         changed["command"] = {**command, "resume": agent.interrupt.resume}
-    if body.get("graph_id") in conformance_graphs():
+    if body.get("graph_id") in (*conformance_graphs(), agent.assistant):
         changed["graph_id"] = _graph_of(agent)
     return changed
 

@@ -7,6 +7,7 @@ reports whether or not `pytest -n` spread the tests over workers.
 from __future__ import annotations
 
 import os
+import sys
 import traceback
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -18,6 +19,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from platformdirs import user_cache_path
 from rich.console import Console
 
 from runstone import report as reports
@@ -397,6 +399,20 @@ def _alone() -> Iterator[None]:
             os.environ.pop(name) if value is None else os.environ.__setitem__(name, value)
 
 
+@contextmanager
+def _compiled_suites_kept() -> Iterator[None]:
+    """Let pytest keep its compiled suites in the user's cache: rewriting their asserts anew takes over 1 s.
+
+    They are not kept beside the suites, which may be read-only, or in a tree that shall stay clean.
+    """
+    kept = sys.dont_write_bytecode, sys.pycache_prefix
+    sys.dont_write_bytecode, sys.pycache_prefix = False, str(user_cache_path("runstone") / "pycache")
+    try:
+        yield
+    finally:
+        sys.dont_write_bytecode, sys.pycache_prefix = kept
+
+
 def judge(session: Session) -> Report:
     """Run the suites in this process and write the reports to the session's `out`.
 
@@ -408,7 +424,7 @@ def judge(session: Session) -> Report:
     quiet = ["-p", "no:terminal", "-p", "no:cacheprovider", "-c", os.devnull, "--rootdir", suites]
     loaded = ["--confcutdir", suites, "--import-mode=importlib", "-p", "runstone.plugin", "-W", "error"]
     output = StringIO()
-    with _alone(), redirect_stdout(output):
+    with _alone(), _compiled_suites_kept(), redirect_stdout(output):
         pytest.main([*quiet, *loaded, suites], plugins=[judging])
     if judging.error is not None:
         raise judging.error

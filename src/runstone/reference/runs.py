@@ -12,7 +12,7 @@ import msgspec
 from runstone.reference.bodies import Plan, Strategy
 from runstone.reference.database import Database
 from runstone.reference.errors import NotFound
-from runstone.reference.wire import now
+from runstone.reference.wire import at, now
 
 RunStatus = Literal["pending", "running", "success", "error", "timeout", "interrupted"]
 CALLER = (
@@ -94,12 +94,14 @@ class Runs:
 
     def create(self, new: NewRun) -> Run:
         """Insert a pending run."""
-        run_id, stamp = str(uuid4()), now()
+        run_id, stamp, start_at = str(uuid4()), now(), time.time() + new.after_seconds
+        # A delayed run counts as created when its time comes; both official servers have it so.
+        created_at = at(start_at) if new.after_seconds else stamp
         self._db.run(
             f"INSERT INTO runs ({_COLUMNS}, graph_id, start_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
-            *(run_id, new.thread_id, new.assistant_id, stamp, stamp, "pending"),
+            *(run_id, new.thread_id, new.assistant_id, created_at, stamp, "pending"),
             *(msgspec.json.encode(new.metadata).decode(), msgspec.json.encode(new.plan).decode()),
-            *(new.strategy, new.graph_id, time.time() + new.after_seconds),
+            *(new.strategy, new.graph_id, start_at),
         )
         return self.get(run_id, new.thread_id)
 

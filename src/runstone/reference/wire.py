@@ -136,3 +136,8 @@ def now() -> str:
     global _last
     _last = max(datetime.now(UTC), _last + timedelta(microseconds=1))
     return _last.isoformat(timespec="microseconds")
+
+
+def at(seconds: float) -> str:
+    """A moment in seconds since 1970, written as `now` writes it."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds")
