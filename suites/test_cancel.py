@@ -93,7 +93,8 @@ async def cancelled_before_the_start(api: Api) -> None:
         ahead = await part.create_run(thread, "slow", given, label="other")
         run = await part.create_run(thread, "slow", {"sleep": 0, "note": "cancelled"})
         await _cancel_pending(part, thread, run)
-        await part.poll_run(thread, ahead, label="other_ended", patience=1.0)
+        await part.join(thread, ahead, patience=3.0)
+        await part.poll_run(thread, ahead, label="other_ended")
         await _read_what_is_left(part, thread, run)
 
     async def delayed(part: Api) -> None:
@@ -105,7 +106,8 @@ async def cancelled_before_the_start(api: Api) -> None:
         # By the time of this one the cancelled run would have been executed.
         given = {"sleep": 0, "note": "ahead"}
         later = await part.create_run(thread, "slow", given, after_seconds=delay + 1, label="other")
-        await part.poll_run(thread, later, label="other_ended", patience=delay + 1)
+        await part.join(thread, later, patience=delay + 1)
+        await part.poll_run(thread, later, label="other_ended")
         await _read_what_is_left(part, thread, run)
 
     drives = {"queued": queued, "delayed": delayed}

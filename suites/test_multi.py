@@ -25,6 +25,7 @@ from runstone.suite import (
 )
 
 BUSY_S = 1.5  # and as long again as a turn takes, as a slow target reads requests late too
+READ_EVERY_S = 0.1
 NEVER_SLEPT_S = 25.0  # the run is ended by its successor long before
 QUEUE = [f"question {number}" for number in range(5)]
 ACTIVE = ("pending", "running")
@@ -59,7 +60,8 @@ async def refused_on_a_busy_thread(api: Api) -> None:
 
 
 async def _outcome(part: Api, thread: str, run: str) -> None:
-    await part.poll_run(thread, run, patience=BUSY_S)
+    await part.join(thread, run, patience=2 * BUSY_S)
+    await part.poll_run(thread, run)
     await part.settle(thread)
     await part.state(thread)
     await part.runs(thread, limit=100)
@@ -89,12 +91,12 @@ async def queued_behind_a_run(api: Api) -> None:
         second = await part.create_run(
             thread, "slow", {"sleep": 0, "note": "second"}, multitask_strategy=chosen, label="create_second"
         )
-        for _ in range(int(2 * part.limits.settle_s / part.limits.poll_s)):
+        for _ in range(int(2 * part.limits.settle_s / READ_EVERY_S)):
             later = await part.run(thread, second, label="second")
             await part.run(thread, first, label="first")  # always read after the second
             if later.code != 200 or later.object.get("status") in lifecycle().runs.terminal:
                 break
-            await asyncio.sleep(part.limits.poll_s)
+            await asyncio.sleep(READ_EVERY_S)
         await part.settle(thread)
         await part.state(thread)
 

@@ -19,7 +19,9 @@ async def delayed_run(api: Api) -> None:
     delay = 1 + round(api.limits.turn_s)  # a slow target shall be read before the time, too
     given = {"note": "delayed"}
     run = await api.create_run(thread, "steps", given, after_seconds=delay, label="delayed")
-    await api.poll_run(thread, run, patience=delay)
+    await api.run(thread, run, label="poll")
+    await api.join(thread, run, patience=delay)
+    await api.poll_run(thread, run)
     await api.settle(thread)
     await api.state(thread)
 
@@ -31,6 +33,8 @@ def test_run_waits_for_its_time(delayed_run: Trace) -> None:
     early = [reading for reading in readings if reading.ended_at < due]
     for reading in some(early, "reading of the run before its time"):
         assert reading.object.get("status") == "pending"
+    early_by = due - delayed_run.join.ended_at
+    assert early_by <= TOLERANCE_S, f"wanted no end before the run's time, got it {early_by:.2f} s before"
     assert delayed_run.last("poll").object.get("status") == "success"
     assert resolve(delayed_run.state.object, "/values/log") == ["s1", "s2", "s3"]
 

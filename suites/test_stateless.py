@@ -112,7 +112,8 @@ async def stateless_hang_ups(api: Api) -> None:
             on_completion="keep",
             options={"close_after_events": 2},
         )
-        await part.poll_run(answer.thread_id, answer.run_id, patience=SLEEP_S)
+        await part.join(answer.thread_id, answer.run_id, patience=SLEEP_S)
+        await part.poll_run(answer.thread_id, answer.run_id)
 
     await api.each(["cancel", "continue"], turn)
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
 from runstone.suite import (
     Api,
+    Event,
     Exchange,
     Missing,
     Opened,
@@ -18,7 +18,6 @@ from runstone.suite import (
     canonical,
     conforms,
     first_difference,
-    new_id,
     requirement,
     resolve,
     scenario,
@@ -26,7 +25,9 @@ from runstone.suite import (
     some,
 )
 
-LISTEN_TURNS = 4  # one run, and three turns of slack for the queue and the polls
+TURNS = 4  # that a listener stays: one run, and three turns of slack for the queue and the polls
+RESUMED_TURNS = 6
+START, NOBODY_ASKED, RESPOND = 7, 8, 9  # the ids of the commands
 REPLAY_S = 1.5  # the events are kept already; what does not arrive in this time was not replayed
 UNKNOWN = "no-such-thing"
 QUESTION, ANSWER = "open the valve?", "yes"
@@ -49,6 +50,7 @@ FILTERS: dict[str, dict[str, Any]] = {
 }
 ENDS = {
     "steps": ["begun", "completed"],
+    "subgraph": ["begun", "completed"],
     "fail": ["begun", "failed"],
     "interrupt": ["begun", "interrupted", "begun", "completed"],
 }
@@ -57,70 +59,230 @@ REFUSED_STREAMS: dict[str, Any] = {
     "no_channel": {"channels": []},
     "unknown_channel": {"channels": [UNKNOWN]},
 }
-NO_COMMANDS: dict[str, Any] = {"empty_object": {}, "list": [], "without_method": {"id": 3}}
+NO_COMMANDS: dict[str, Any] = {"object": {}, "array": [], "without_method": {"id": 3}}
 
 
 @scenario(needs=["event_streaming"])
 async def runs_by_command(api: Api) -> None:
-    """A listener, then a run by command: one that ends, one that fails, one that pauses, one with a subgraph."""
+    """A listener, then a run by command: one that ends, one that fails, one that pauses, one with a child.
+
+    And a run as it is made without the protocol, for comparison.
+    """
 
     async def drive(part: Api, graph: str) -> None:
+        if graph == "legacy":
+            await part.whole_turn("background", "steps", INPUTS["steps"])
+            return
         thread = await part.create_thread()
-        filters = FILTERS if graph == "subgraph" else {"events": {}}
-        listening_s = 2.0 + (LISTEN_TURNS + 2 * (graph == "interrupt")) * part.limits.turn_s
-        async with asyncio.TaskGroup() as group:
-            opened = []
-            listeners = {}
-            for label, narrowing in filters.items():
-                opened.append(asyncio.get_running_loop().create_future())
-                body = {"channels": CHANNELS[graph], **narrowing}
-                options: Options = {"label": label, "close_after": listening_s, "opened": opened[-1]}
-                listeners[label] = group.create_task(_listen(part, thread, body, options))
-            await asyncio.gather(*opened)
-            await _run(part, thread, graph)
+        listening_s = 2.0 + (RESUMED_TURNS if graph == "interrupt" else TURNS) * part.limits.turn_s
+        opened: list[Opened] = []
+        listening: list[asyncio.Task[Exchange]] = []
+        for label, narrowing in (FILTERS if graph == "subgraph" else {"events": {}}).items():
+            opened.append(asyncio.get_running_loop().create_future())
+            options: Options = {"label": label, "close_after": listening_s, "opened": opened[-1]}
+            listener = _listen(part, thread, {"channels": CHANNELS[graph], **narrowing}, options)
+            listening.append(asyncio.create_task(listener))
+        await asyncio.gather(*opened)
+        await _run(part, thread, graph)
+        first, *_ = await asyncio.gather(*listening)
         if graph == "steps":
-            await _listen_again(part, thread, listeners["events"].result())
+            await _listen_again(part, thread, first)
 
-    await api.each(CHANNELS, drive)
+    await api.each([*CHANNELS, "legacy"], drive)
 
 
-async def _listen(part: Api, thread: str, body: Mapping[str, Any], options: Options) -> Exchange:
+async def _listen(part: Api, thread: str, body: Any, options: Options) -> Exchange:
     return await part.request("POST", f"/threads/{thread}/stream/events", json=body, **options)
 
 
-async def _command(part: Api, thread: str, number: int, method: str, **params: Any) -> Exchange:
+async def _listen_again(part: Api, thread: str, first: Exchange) -> None:
+    """Ask for the events after the middle one of those that the first listener heard."""
+    since = resolve(_data(first.events[len(first.events) // 2]), "/seq") if first.events else None
+    if isinstance(since, int):
+        part.note(since=since)
+        body = {"channels": CHANNELS["steps"], "since": since}
+        await _listen(part, thread, body, {"label": "since", "close_after": REPLAY_S})
+
+
+async def _command(part: Api, thread: str, number: int, method: str, params: dict[str, Any]) -> Exchange:
     body = {"id": number, "method": method, "params": params}
-    return await part.request("POST", f"/threads/{thread}/commands", json=body, label=method)
+    return await part.request("POST", f"/threads/{thread}/commands", json=body, label=f"{method} {number}")
 
 
 async def _run(part: Api, thread: str, graph: str) -> None:
-    assistant = part.target.assistant(graph)
-    answer = await _command(part, thread, 7, "run.start", assistant_id=assistant, input=INPUTS[graph])
-    run = resolve(_body(answer), "/result/run_id")
+    """Start the run and read what it leaves; nothing raised here, as others listen meanwhile."""
+    params = {"assistant_id": part.target.assistant(graph), "input": INPUTS[graph]}
+    run = resolve(_data(await _command(part, thread, START, "run.start", params)), "/result/run_id")
     if not isinstance(run, str):
         return
     part.note(run=run)
     await part.poll_run(thread, run)
     await part.settle(thread)
-    await part.state(thread)
-    if graph == "steps":
-        await part.runs(thread, limit=100)
-        await part.whole_turn("background", "steps", INPUTS["steps"], on_completion="keep")
-    if graph == "interrupt":
-        await _respond(part, thread)
-
-
-async def _respond(part: Api, thread: str) -> None:
-    tasks = resolve(_body(part.seen("state")), "/tasks")
-    found = resolve(tasks, "/0/interrupts/0/id")
-    if isinstance(found, str):
-        await _command(part, thread, 8, "input.respond", interrupt_id=UNKNOWN, namespace=[], response=ANSWER)
-        await _command(part, thread, 9, "input.respond", interrupt_id=found, namespace=[], response=ANSWER)
+    await part.runs(thread, limit=100)
+    state = await part.state(thread)
+    interrupt = resolve(_data(state), "/tasks/0/interrupts/0/id")
+    if graph == "interrupt" and isinstance(interrupt, str):
+        part.note(interrupt=interrupt)
+        for number, asked in ((NOBODY_ASKED, UNKNOWN), (RESPOND, interrupt)):
+            answer = {"interrupt_id": asked, "namespace": [], "response": ANSWER}
+            await _command(part, thread, number, "input.respond", answer)
         await part.until_logged(thread, "after")
 
 
-def _body(exchange: Exchange) -> Any:
+def _data(said: Exchange | Event) -> Any:
+    """The body or the data, decoded; None where it is no JSON."""
     try:
-        return exchange.json
+        return said.json
     except Missing:
         return None
+
+
+@scenario(needs=["event_streaming"])
+async def misformed_commands(api: Api) -> None:
+    """Streams without a known channel and commands that are none, on a thread that there is."""
+    thread = await api.create_thread()
+    for label, body in REFUSED_STREAMS.items():
+        await _listen(api, thread, body, {"label": label, "close_after": REPLAY_S})
+    await _command(api, thread, START, UNKNOWN, {})
+    for label, body in NO_COMMANDS.items():
+        await api.request("POST", f"/threads/{thread}/commands", json=body, label=label)
+
+
+by_graph = pytest.mark.parametrize("graph", CHANNELS)
+
+
+@requirement("V2-001")
+@by_graph
+def test_stream_is_of_protocol_events(graph: str, runs_by_command: Trace) -> None:
+    stream = runs_by_command.part(graph).events
+    for event in stream.stream:
+        conforms(event.json, "protocol-event", stream)
+
+
+@requirement("V2-002")
+@pytest.mark.parametrize("channels", REFUSED_STREAMS)
+def test_stream_without_a_known_channel_is_refused(
+    channels: str, misformed_commands: Trace, runs_by_command: Trace
+) -> None:
+    assert runs_by_command.part("steps").events.stream
+    assert misformed_commands.only(channels).status == 400
+
+
+@requirement("V2-003")
+def test_run_start_answers_the_run(runs_by_command: Trace) -> None:
+    part = runs_by_command.part("steps")
+    started = part.only(f"run.start {START}")
+    assert started.status == 200
+    conforms(started.object, "protocol-answer", started)
+    assert (started.object["type"], started.object["id"]) == ("success", START)
+    assert resolve(started.object, "/result/run_id") == part.last("poll").object.get("run_id")
+
+
+@requirement("V2-004")
+def test_unknown_command_is_an_error(misformed_commands: Trace, runs_by_command: Trace) -> None:
+    _insist_on_commands(runs_by_command)
+    _assert_error(misformed_commands.only(f"{UNKNOWN} {START}"), START, "unknown_command")
+    for label in NO_COMMANDS:
+        assert misformed_commands.only(label).status == 400
+
+
+@requirement("V2-005")
+@by_graph
+def test_events_are_named_and_numbered(graph: str, runs_by_command: Trace) -> None:
+    stream = runs_by_command.part(graph).events.stream
+    assert [event.event for event in stream] == [resolve(event.json, "/method") for event in stream]
+    numbers = _numbers(stream)
+    assert numbers == sorted(set(numbers)), f"wanted `seq` to ascend, got {shown(numbers)}"
+    if graph == "steps":
+        part = runs_by_command.part(graph)
+        since = part.note("since")
+        assert _numbers(part.since.stream) == [number for number in numbers if number > since]
+
+
+@requirement("V2-006")
+def test_interrupt_is_told_and_answered(runs_by_command: Trace) -> None:
+    part = runs_by_command.part("interrupt")
+    told = [resolve(event.json, "/params/data") for event in part.events.named("input.requested")]
+    assert [resolve(each, "/interrupt_id") for each in told] == [part.note("interrupt")]
+    assert resolve(told[0], "/payload") == {"question": QUESTION}
+    _assert_error(part.only(f"input.respond {NOBODY_ASKED}"), NOBODY_ASKED, "no_such_interrupt")
+    answered = part.only(f"input.respond {RESPOND}").object
+    assert (resolve(answered, "/type"), resolve(answered, "/id")) == ("success", RESPOND)
+    values = resolve(part.last("watch").object, "/values")
+    assert (resolve(values, "/answer"), resolve(values, "/log")) == (ANSWER, ["before", "ask", "after"])
+
+
+@requirement("V2-007")
+@pytest.mark.parametrize("narrowed", ["child", "root"])
+def test_namespaces_narrow_the_stream(narrowed: str, runs_by_command: Trace) -> None:
+    part = runs_by_command.part("subgraph")
+    wanted = [event for event in _in_namespaces(part.events) if _is_in(narrowed, event[0])]
+    if len(wanted) in (0, len(part.events.stream)):
+        raise Missing(f"{part.events.where} streamed nothing that could be narrowed")
+    assert _in_namespaces(part.only(narrowed)) == wanted
+
+
+@requirement("V2-009")
+def test_run_by_command_is_a_run_as_any_other(runs_by_command: Trace) -> None:
+    part, legacy = runs_by_command.part("steps"), runs_by_command.part("legacy")
+    assert [resolve(run, "/run_id") for run in part.runs.array] == [part.note("run")]
+    assert part.last("poll").object.get("status") == legacy.last("poll").object.get("status")
+    values = resolve(legacy.state.object, "/values")
+    if not values:
+        raise Missing(f"{legacy.state.where} shows no values to compare with")
+    difference = first_difference(canonical(values), canonical(resolve(part.state.object, "/values")))
+    assert difference is None, f"wanted the values of a run made by POST …/runs: {difference}"
+
+
+@requirement("V2-010")
+@pytest.mark.parametrize("graph", ENDS)
+def test_lifecycle_tells_how_the_run_goes(graph: str, runs_by_command: Trace) -> None:
+    told = [
+        resolve(event.json, "/params/data/event")
+        for event in runs_by_command.part(graph).events.named("lifecycle")
+        if resolve(event.json, "/params/namespace") == []
+    ]
+    begun = ["begun" if each in {"started", "running"} else each for each in told]
+    assert [each for each, before in zip(begun, [None, *begun], strict=False) if each != before] == ENDS[
+        graph
+    ]
+
+
+def _insist_on_commands(trace: Trace) -> None:
+    """Raises Missing when no command was carried out: an error then says nothing about the command."""
+    started = trace.part("steps").only(f"run.start {START}")
+    if resolve(started.object, "/type") != "success":
+        raise Missing(f"{started.where} carried out no command: {shown(started.object)}")
+
+
+def _assert_error(answer: Exchange, number: int, error: str) -> None:
+    assert answer.status == 200
+    conforms(answer.object, "protocol-answer", answer)
+    assert (answer.object["type"], answer.object["id"], answer.object.get("error")) == (
+        "error",
+        number,
+        error,
+    )
+    assert answer.object["message"].strip(), "wanted a message, got an empty one"
+
+
+def _numbers(stream: tuple[Event, ...]) -> list[int]:
+    numbers = some((resolve(event.json, "/seq") for event in stream), "event")
+    if not all(isinstance(number, int) for number in numbers):
+        raise Missing(f"events carry no numbers: {shown(numbers)}")
+    return numbers
+
+
+def _in_namespaces(exchange: Exchange) -> list[tuple[Any, Any, Any]]:
+    """Namespace, method and data of each event, in order."""
+    members = ("/params/namespace", "/method", "/params/data")
+    return [tuple(resolve(event.json, each) for each in members) for event in exchange.stream]
+
+
+def _is_in(narrowed: str, namespace: Any) -> bool:
+    """Whether a namespace is the root's, or one of the child's, whose name may carry a task id after `:`."""
+    if not isinstance(namespace, list):
+        return False
+    if narrowed == "root":
+        return namespace == []
+    return bool(namespace) and str(namespace[0]).partition(":")[0] == "child"

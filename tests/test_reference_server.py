@@ -71,7 +71,7 @@ class Server:
 
 def arguments(*options: str, graphs: Path = GRAPHS) -> list[str]:
     """The command line of a server on a free port."""
-    return [sys.executable, "-m", "runstone.reference", "--port", "0", "--graphs", str(graphs), *options]
+    return [sys.executable, "-m", "runstone", "serve", "--port", "0", "--graphs", str(graphs), *options]
 
 
 @contextmanager
@@ -168,7 +168,7 @@ def test_what_keeps_a_server_from_starting_is_said_in_one_line(tmp_path: Path) -
     with launched("--db", str(tmp_path / "db")) as server:
         port = server.url.rpartition(":")[2]
         code, taken = said_by("--port", port)
-        assert (code, taken) == (3, f"port {port} on 127.0.0.1 is taken; name another with --port\n")
+        assert (code, taken) == (3, f"runstone: port {port} on 127.0.0.1 is taken; name another with --port\n")
         code, in_use = said_by("--db", str(tmp_path / "db"))
         assert code == 3
         assert in_use.count("\n") == 1
@@ -177,7 +177,7 @@ def test_what_keeps_a_server_from_starting_is_said_in_one_line(tmp_path: Path) -
     broken.write_text('{"graphs": {"x": "./nowhere.py:graph"}}')
     code, missing = said_by(graphs=broken)
     assert code == 3
-    assert missing == f"{tmp_path / 'nowhere.py'} is no Python file\n"
+    assert missing == f"runstone: {tmp_path / 'nowhere.py'} is no Python file\n"
 
 
 def test_a_temporary_folder_goes_with_the_server() -> None:

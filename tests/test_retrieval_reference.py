@@ -41,7 +41,8 @@ def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
         command = [
             sys.executable,
             "-m",
-            "runstone.reference",
+            "runstone",
+            "serve",
             *map(str, words),
             "--run-time-limit",
             "limited=1",

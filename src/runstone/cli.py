@@ -286,11 +286,12 @@ def _time_limits(words: Sequence[str]) -> dict[str, float]:
     """`limited=1` → {"limited": 1.0}; a bare number holds for every graph, under the key `*`."""
     limits: dict[str, float] = {}
     for word in words:
-        graph, _, seconds = word.rpartition("=")
+        graph, _, text = word.rpartition("=")
         try:
-            limits[graph or "*"] = float(seconds)
+            seconds = float(text)
         except ValueError:
-            raise UsageError(
-                f"--run-time-limit {word!r} is not [GRAPH=]SECONDS, like 30 or slow=30"
-            ) from None
+            seconds = 0.0
+        if not 0 < seconds < float("inf"):
+            raise UsageError(f"--run-time-limit {word!r} is not [GRAPH=]SECONDS, like 30 or slow=30")
+        limits[graph or "*"] = seconds
     return limits

@@ -62,10 +62,12 @@ async def get(call: Call) -> Response:
 
 
 async def patch(call: Call) -> Response:
-    """Merge metadata."""
+    """Merge metadata; a client that asks for `return=minimal` gets no body."""
     body, thread = await call.body(MetadataBody), _thread(call)
     call.runtime.threads.merge_metadata(thread, body.metadata or {})
     call.runtime.threads.touch(thread.thread_id)
+    if call.request.headers.get("prefer") == "return=minimal":
+        return Response(status_code=204)
     return answer(_thread(call))
 
 
