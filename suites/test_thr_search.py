@@ -46,7 +46,7 @@ def _filters(mark: str) -> dict[str, dict[str, Any]]:
     }
 
 
-@scenario
+@scenario(agent=True)
 async def threads_searched(api: Api) -> None:
     """Twelve threads that nothing ran on, searched and counted by metadata and ids, in pages and sorted."""
     mark = new_id()
@@ -72,7 +72,7 @@ async def threads_searched(api: Api) -> None:
             await api.search_threads(**only_own, limit=100, **sort, label=f"{by}_{order}")
 
 
-@scenario
+@scenario(agent=True)
 async def threads_pruned(api: Api) -> None:
     """Two of three threads are pruned."""
     own = [await api.create_thread() for _ in range(3)]

@@ -23,7 +23,7 @@ from runstone.suite import (
 STATUSES = ("idle", "busy", "interrupted", "error")
 ACTIVE = {"pending", "running"}
 TERMINAL = {"success", "error", "timeout", "interrupted"}
-SLEEP_S = 1.5  # of the node in whose middle a thread is read: a reading takes milliseconds
+SLEEP_S = 2.0  # of the node in whose middle a thread is read; single readings were seen to take 1.1 s under load
 CANCELLED_SLEEP_S = 60.0  # never slept to its end
 
 
@@ -39,7 +39,7 @@ async def thread_during_a_run(api: Api) -> None:
 
     async def running(part: Api) -> None:
         thread = await part.create_thread()
-        run = await part.create_run(thread, "slow", {"sleep": SLEEP_S})
+        run = await part.create_run(thread, "slow", {"sleep": SLEEP_S + part.limits.turn_s})
         await part.until_logged(thread, "a")
         await _thread_within_run(part, thread, run)
 
@@ -59,14 +59,15 @@ async def thread_with_a_queue(api: Api) -> None:
     """Two runs, one queued behind the other: the thread after the first, in the second, and at the end."""
     thread = await api.create_thread()
     first = await api.create_run(thread, "slow", {"sleep": 0.3}, label="create_first")
-    second = await api.create_run(thread, "slow", {"sleep": 1.0}, label="create_second")
+    sleep = SLEEP_S + api.limits.turn_s
+    second = await api.create_run(thread, "slow", {"sleep": sleep}, label="create_second")
     await api.poll_run(thread, first, label="first")
     await api.thread(thread, label="between")
     await api.run(thread, second, label="run_between")
     await api.until_running(thread, second, label="second_starts")
     await api.thread(thread, label="in_second")
     await api.run(thread, second, label="run_in_second")
-    await api.poll_run(thread, second, label="second")
+    await api.poll_run(thread, second, label="second", patience=sleep)
     await api.settle(thread)
 
 

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import httpx
+import msgspec
 from rich.console import Console
 from rich.table import Table
 
@@ -33,11 +34,13 @@ class Replay:
 
     def __init__(self, client: httpx.AsyncClient, trace: Trace, url: str) -> None:
         self._client = client
-        self._trace = trace
+        # What a webhook delivered was the server's request to us.
+        ours = tuple(each for each in trace.exchanges if "delivery" not in each.label)
+        self._trace = msgspec.structs.replace(trace, exchanges=ours)
         self._url = url
         self._ids: dict[str, str] = {}
-        self._opened = {each.number: asyncio.Event() for each in trace.exchanges}
-        self._ended = {each.number: asyncio.Event() for each in trace.exchanges}
+        self._opened = {each.number: asyncio.Event() for each in ours}
+        self._ended = {each.number: asyncio.Event() for each in ours}
 
     async def run(self) -> None:
         """Replay the whole trace."""

@@ -1,4 +1,4 @@
-"""Own agents: what an assistant of the user's own stands in for, and that it is judged without a false alarm."""
+"""Own agents: what an assistant of the user's own stands in for, and that it raises no false alarm."""
 
 from __future__ import annotations
 
@@ -136,7 +136,8 @@ def test_judges_demand_more_of_the_graphs() -> None:
         assert has("error_outcome")
         agree({"log": ["a"]}, {"log": ["b"]})
         assert ran({"any": "values"}, ["a"])
-        for lost in ({}, [], None, "text"):
+        nothing: tuple[Any, ...] = ({}, [], None, "text")
+        for lost in nothing:
             with pytest.raises(AssertionError, match="wanted the final values"):
                 assert_ran(lost, ["a"])
             with pytest.raises(AssertionError):
@@ -300,7 +301,7 @@ def test_an_agent_that_only_succeeds_is_judged_on_that(server: str, checked: Pat
 
 
 @pytest.mark.parametrize(
-    "assistant, said", [("no-such-agent", "answered 404"), ("concierge", "exception|fails|error")]
+    "assistant, said", [("no-such-agent", "404"), ("concierge", "exception|fails|error")]
 )
 def test_an_agent_that_does_not_work_ends_the_check(
     assistant: str, said: str, server: str, tmp_path: Path

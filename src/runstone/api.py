@@ -492,7 +492,7 @@ class Api:
             if body is None or done(body) or self._recorder.clock > deadline:
                 return exchange
             await asyncio.sleep(interval)
-            # A change is most likely soon; a quarter more each time spares the server the polls of a long sleep.
+            # A change is most likely soon; a quarter more each time spares the server many polls.
             interval = min(interval * 1.25, self.limits.longest_poll_s)
 
     def _run_body(self, assistant: str, input: Any, fields: Mapping[str, Any]) -> dict[str, Any]:  # noqa: A002

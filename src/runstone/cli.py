@@ -21,7 +21,7 @@ from runstone.contracts import load_catalogue
 from runstone.errors import RunstoneError, UsageError
 from runstone.judging import judge
 from runstone.locations import locate
-from runstone.observe import QUICK_S
+from runstone.observe import PATIENT_S, QUICK_S
 from runstone.opening import Asked, open_session
 from runstone.session import UNREACHABLE
 from runstone.target import checked_url, parsed_headers
@@ -96,6 +96,7 @@ def _judging_options(command: Callable[_Params, _Result]) -> Callable[_Params, _
     help="The same of a second user, for isolation.",
 )
 @click.option("--quick", is_flag=True, help=f"Leave out what must wait for more than {QUICK_S:g} s.")
+@click.option("--patient", is_flag=True, help=f"Judge also what must wait for more than {PATIENT_S:g} s.")
 @click.option("--concurrency", type=click.IntRange(1, 256), help="Scenarios at once; default: 16.")
 @click.option("--budget", type=click.FloatRange(min=1), metavar="SECONDS", help="End the observation then.")
 @_judging_options
@@ -105,6 +106,7 @@ def check(
     header: tuple[str, ...],
     second_header: tuple[str, ...],
     quick: bool,
+    patient: bool,
     concurrency: int | None,
     budget: float | None,
     area: tuple[str, ...],
@@ -123,6 +125,7 @@ def check(
         headers=header,
         second_headers=second_header,
         quick=quick,
+        patient=patient,
         concurrency=concurrency,
         budget_s=budget,
         fail_on=fail_on,

@@ -43,6 +43,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     observe_s: float = 0.0
     turn_s: float = 1.0
     quick: bool = False
+    patient: bool = False
     complete: bool = False
     stopped: str | None = None
     unusable: Literal["unreachable", "unfit", ""] = ""

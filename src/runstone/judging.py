@@ -27,7 +27,7 @@ from runstone.canonical import first_difference, shown
 from runstone.contracts import Requirement
 from runstone.errors import RunstoneError
 from runstone.locations import locate
-from runstone.observe import QUICK_S, SCENARIO_ATTRIBUTE, Scenario
+from runstone.observe import SCENARIO_ATTRIBUTE, Scenario
 from runstone.session import NotObserved, ScenarioCrashed, Session
 from runstone.suite import Broken, judging_by
 from runstone.trace import Exchange, Inapplicable, Missing, excerpt, reading
@@ -129,10 +129,8 @@ class Judging:
             return "its area was not selected"
         if settings.select and not any(fnmatchcase(promise.id, glob) for glob in settings.select):
             return "it was not selected"
-        slow = [each for each in self._scenarios_of(item) if each.waits > QUICK_S]
-        if settings.quick and slow:
-            return f"left out by --quick: {slow[0].name} must wait {slow[0].waits:g} s"
-        return None
+        reasons = (settings.too_long(each.waits) for each in self._scenarios_of(item))
+        return next((reason for reason in reasons if reason is not None), None)
 
     def _requirement(self, item: pytest.Item) -> Requirement:
         wanted = _requirement_id(item)
@@ -155,7 +153,10 @@ class Judging:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
         self._observe_for(session)
-        with judging_by(lambda capability: self.session.absent([capability]) is None):
+        opened = self._session
+        if opened is None:  # there is no requirement among the tests
+            return (yield)
+        with judging_by(lambda capability: opened.absent([capability]) is None):
             return (yield)
 
     def _observe_for(self, session: pytest.Session) -> None:
@@ -165,8 +166,8 @@ class Judging:
             return
         wanted = {each.name: each for item in judges for each in self._scenarios_of(item)}
         if any("traces" in _fixtures(item) for item in judges):
-            limit = QUICK_S if self.session.settings.quick else float("inf")
-            wanted |= {name: each for name, each in self._collected.items() if each.waits <= limit}
+            held = self.session.settings
+            wanted |= {name: each for name, each in self._collected.items() if not held.too_long(each.waits)}
         try:
             self.session.observe(list(wanted.values()))
         except RunstoneError as error:

@@ -23,6 +23,7 @@ from runstone.target import FURTHER_IDENTITIES, Target
 from runstone.trace import Inapplicable, Missing, Trace
 
 QUICK_S = 5.0  # `--quick` leaves out scenarios that must wait longer than this
+PATIENT_S = 60.0  # and only `--patient` holds those that must wait longer than this
 _HEAVY_AT_ONCE = 3  # two cores are busy with two, and the third fills their pauses
 _DEAD_AFTER = 8  # exchanges in a row without any response: the target is gone, not slow
 
@@ -243,8 +244,6 @@ class Observer:
         try:
             async with asyncio.timeout(seconds):
                 await chosen.drive(Api(recorder, self.target, story, control=control))
-        except (Blocked, Missing) as reason:
-            story.blocked[""] = str(reason)
         except Inapplicable as reason:
             story.inapplicable[""] = str(reason)
         except TimeoutError:
@@ -252,8 +251,12 @@ class Observer:
         except (asyncio.CancelledError, TargetError):
             cut_short = True
             raise
-        except Exception as error:  # it becomes a harness-error of every judge of this trace
-            self._crashed[chosen.name] = "".join(traceback.format_exception(error)).strip()
+        except Exception as error:
+            blocked = _blocked_by(error)
+            if blocked is not None:
+                story.blocked[""] = blocked
+            else:  # it becomes a harness-error of every judge of this trace
+                self._crashed[chosen.name] = "".join(traceback.format_exception(error)).strip()
         finally:
             trace = _trace(story, began, recorder.clock, cut_short)
             self._on_trace(trace)
@@ -281,6 +284,14 @@ class SelfCheckBroken(RunstoneError):  # noqa: N818 - named as what it reports
 
 class _TargetDied(TargetError):  # noqa: N818 - it ends the observation, it is no error of the harness
     pass
+
+
+def _blocked_by(error: BaseException) -> str | None:
+    """Why the scenario could not go on, be it said within a task group of its own; None for anything else."""
+    if isinstance(error, BaseExceptionGroup):
+        reasons = [_blocked_by(each) for each in error.exceptions]
+        return reasons[0] if None not in reasons else None
+    return str(error) if isinstance(error, Blocked | Missing) else None
 
 
 def _loss(error: BaseException) -> str | None:

@@ -37,6 +37,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     headers: Sequence[str] = ()
     second_headers: Sequence[str] = ()
     quick: bool = False
+    patient: bool = False
     concurrency: int | None = None
     budget_s: float | None = None
     fail_on: FailOn | None = None
@@ -160,6 +161,7 @@ def _settings(
         concurrency=asked.concurrency or file.limits.concurrency or _CONCURRENCY,
         budget_s=asked.budget_s or file.limits.budget_s,
         quick=asked.quick,
+        patient=asked.patient,
         fail_on=asked.fail_on or file.fail_on or "must",
         areas=tuple(asked.areas),
         select=tuple(asked.select),
@@ -178,6 +180,7 @@ def _settings_of_evidence(asked: Asked, file: Configuration, folder: Path) -> Se
         evidence=folder,
         out=asked.out or folder.parent,
         quick=manifest.quick or asked.quick,
+        patient=manifest.patient,
         fail_on=asked.fail_on or file.fail_on or "must",
         areas=tuple(asked.areas),
         select=tuple(asked.select),

@@ -9,7 +9,7 @@ import pytest
 from runstone.contracts import Profile
 from runstone.errors import RunstoneError
 from runstone.judging import JUDGING, Judging
-from runstone.observe import QUICK_S
+from runstone.observe import PATIENT_S, QUICK_S
 from runstone.opening import Asked, open_session
 from runstone.session import Session
 from runstone.trace import Trace
@@ -30,6 +30,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--budget", type=float, metavar="SECONDS", help="end the observation then")
     group.addoption(
         "--quick", action="store_true", help=f"leave out scenarios that wait more than {QUICK_S:g} s"
+    )
+    group.addoption(
+        "--patient", action="store_true", help=f"hold also those that wait more than {PATIENT_S:g} s"
     )
     group.addoption("--fail-on", choices=("must", "should"), help="what makes a target fail (default: must)")
     group.addoption("--waivers", metavar="FILE", type=Path, help="known failures")
@@ -74,6 +77,7 @@ def _asked(config: pytest.Config) -> Asked:
         concurrency=option.concurrency,
         budget_s=option.budget,
         quick=option.quick,
+        patient=option.patient,
         fail_on=option.fail_on,
         areas=option.area,
         select=option.select,

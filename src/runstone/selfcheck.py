@@ -143,7 +143,8 @@ def assess(trace: Trace, agent: Agent | None = None) -> Fitness:
     answers = first is not None and first.answered
     graphs = tuple(_INPUTS) if agent is None else (_AGENT,)
     flaws = [flaw for graph in graphs if (flaw := _flaw(trace, graph))] if answers else []
-    reason = "; ".join(flaws) if answers else (first.failure if first is not None else None) or "no answer"
+    found = "; ".join(flaws).removeprefix(f"{_AGENT}: ")
+    reason = found if answers else (first.failure if first is not None else None) or "no answer"
     working = [exchange.finished_after for exchange in trace.find("result") if _works(trace, exchange)]
     return Fitness(
         answers=answers,

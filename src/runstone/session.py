@@ -17,7 +17,7 @@ from runstone import agents, clients, evidence, waivers
 from runstone.contracts import Catalogue, Profile, Requirement, load_capabilities, load_catalogue
 from runstone.control import Control
 from runstone.errors import TargetError, UsageError
-from runstone.observe import Observation, Observer, Scenario
+from runstone.observe import PATIENT_S, QUICK_S, Observation, Observer, Scenario
 from runstone.selfcheck import Fitness, Unfit
 from runstone.target import Target
 from runstone.trace import Trace
@@ -55,12 +55,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     concurrency: int = 16
     budget_s: float | None = None
     quick: bool = False
+    patient: bool = False
     fail_on: FailOn = "must"
     areas: tuple[str, ...] = ()
     select: tuple[str, ...] = ()
     waivers: Path | None = None
     insist_on_fitness: bool = True
     limits: dict[str, float] = {}  # fields of Limits that the user has set
+
+    def too_long(self, waits: float) -> str | None:
+        """Why a scenario that must wait so many seconds is left out; None when it is held."""
+        if self.quick and waits > QUICK_S:
+            return f"left out by --quick: it must wait {waits:g} s"
+        if not self.patient and waits > PATIENT_S:
+            return f"it must wait {waits:g} s: --patient judges it"
+        return None
 
 
 class Session:
@@ -188,6 +197,7 @@ class Session:
                 url=target.url,
                 started_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
                 quick=settings.quick,
+                patient=settings.patient,
                 run_time_limit=target.run_time_limit,
                 agent="" if target.agent is None else target.agent.assistant,
                 stopped="the observation was broken off",

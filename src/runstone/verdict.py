@@ -208,8 +208,10 @@ def agent_share(
     """The share of an agent. `no_graphs`, `no_outcome`: the reasons of what needs more than it has."""
     judged = sum(each.verdict in JUDGED for each in verdicts)
     reasons = [{case.reason for case in each.cases} for each in verdicts if each.verdict == "not-applicable"]
-    graphs = sum(no_graphs in told for told in reasons)
-    outcome = sum(no_graphs not in told and any(each in no_outcome for each in told) for told in reasons)
+    # Of several cases one that lacks but an outcome is enough: an input for it would have the rest judged.
+    lacking = [any(each in no_outcome for each in told) for told in reasons]
+    outcome = sum(lacking)
+    graphs = sum(no_graphs in told for told, lacks in zip(reasons, lacking, strict=True) if not lacks)
     return AgentShare(
         assistant=assistant,
         judged=judged,
