@@ -97,9 +97,9 @@ async def open_paths(api: Api) -> None:
 
 @scenario(needs=["second_identity"])
 async def thread_of_another(api: Api) -> None:
-    """A second user asks for all that a thread of the first has, changes it, deletes it and takes its id.
+    """A second user asks for all that a thread of the first has, changes and deletes it and takes its id.
 
-    He does each of it to a thread of his own too.
+    And does the same to a thread of its own, so that the requests are known to be good.
     """
     tag, other = new_id(), api.second
     thread = await api.create_thread(metadata={"tag": tag}, label="first_thread")
@@ -144,7 +144,7 @@ async def _search(who: Api, tag: str, ids: list[str], whose: str) -> None:
 
 @scenario(needs=["second_identity"])
 async def runs_on_the_thread_of_another(api: Api) -> None:
-    """A second user starts runs on a thread of the first, by every entry point, after one of his own."""
+    """A second user starts runs on a thread of the first, by every entry point, after some on its own."""
 
     async def start(part: Api, entry_point: str) -> None:
         thread = await part.create_thread()
@@ -172,12 +172,11 @@ async def run_of_another(api: Api) -> None:
     run = await api.create_run(thread, "slow", {"sleep": SLEEP_S, "note": secret}, stream_resumable=True)
     await api.until_logged(thread, "a")
     other = api.second
-    asked = [
+    await asyncio.gather(
         other.join(thread, run, label="join"),
         other.join_stream(thread, run, label="join_stream"),
         other.cancel(thread, run, action="interrupt", wait=False, label="cancel"),
-    ]
-    await asyncio.gather(*asked)
+    )
     await api.join(thread, run, label="own_join")
     await api.poll_run(thread, run)
     await other.join(thread, run, label="join_ended")
@@ -197,7 +196,7 @@ async def user_who_may_only_read(api: Api) -> None:
 
 @scenario(needs=["auth"])
 async def identity_in_the_graph(api: Api) -> None:
-    """`config` shows who is calling: as the server says, and when the caller says that he is another."""
+    """`config` shows who is calling: as the server says, and when the caller claims to be another."""
     claim = {IDENTITY: "somebody-else", "colour": "blue"}
 
     async def look(part: Api, how: str) -> None:
@@ -215,7 +214,7 @@ async def identity_in_the_graph(api: Api) -> None:
 
 @scenario(needs=["second_identity", "store"])
 async def store_of_another(api: Api) -> None:
-    """Each user keeps an item in a namespace of his own; the second one goes for that of the first."""
+    """Each user keeps an item in a namespace of its own; the second one goes for that of the first."""
     tag, other = new_id(), api.second
     api.note(tag=tag)
     first = await _keep(api, tag, "first")
@@ -254,11 +253,8 @@ async def _search_store(who: Api, namespace: list[str], label: str) -> None:
     await who.request("POST", "/store/items/search", json=body, label=label)
 
 
-by_credentials = pytest.mark.parametrize("credentials", CREDENTIALS)
-
-
 @requirement("AUTH-001")
-@by_credentials
+@pytest.mark.parametrize("credentials", CREDENTIALS)
 def test_stranger_is_refused_and_does_nothing(credentials: str, strangers: Trace) -> None:
     part = strangers.part(credentials)
     assert part.first_run.ok.complete
@@ -286,7 +282,7 @@ def test_search_finds_nothing_of_another(search: str, thread_of_another: Trace) 
             continue
         found = some((resolve(thread, "/thread_id") for thread in exchange.array), "thread of one's own")
         foreign = thread_of_another.note(other)
-        assert foreign not in found, f"wanted nothing of the {other} user, got his thread {foreign}"
+        assert foreign not in found, f"wanted nothing of the {other} user, got thread {foreign}"
         if search != "without_filter":
             assert found == [thread_of_another.note(who)]
 
@@ -380,7 +376,7 @@ def test_path_is_open(path: str, open_paths: Trace) -> None:
 
 
 def _assert_untouched(trace: Trace) -> None:
-    """What the first user reads after the second one's requests is what he read before them."""
+    """What the first user reads after the second one's requests is what it read before them."""
     for what in ("thread", "state", "runs"):
         before = trace.last(f"{what}_before").ok.json
         if not before:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,8 +21,9 @@ from runstone.configuration import load
 from runstone.locations import locate
 from runstone.suite import Inapplicable, Missing, Trace, agree, applicable, assert_ran, has, judging_by, ran
 from runstone.trace import Exchange
+from tests.servers import LIARS, serving
 from tests.test_judges_can_fail import SPOILS, spoilt
-from tests.test_lying_servers import judged, one_line_of_error, runstone
+from tests.test_lying_servers import ROOT, judged, one_line_of_error, runstone
 
 FOLDER = locate("fixtures/agents/python")
 AGENT = load(FOLDER / "runstone.toml").agent
@@ -316,6 +319,24 @@ def test_an_agent_that_does_not_work_ends_the_check(
     assert f"cannot be judged on the agent {assistant}" in line
     assert any(word in line for word in said.split("|")), line
     assert {verdict for _, verdict in judged(tmp_path / "report.json")} == {"not-run"}
+
+
+@pytest.mark.parametrize("name", ["empty object", "404", "echo"])
+def test_no_judge_passes_a_liar_on_an_agent(name: str, tmp_path: Path) -> None:
+    with serving(LIARS[name]) as url:
+        words = ["--target", url, "--config", str(FOLDER / "runstone.toml"), "--no-self-check", "--quick"]
+        suites = [sys.executable, "-m", "pytest", str(locate("suites")), "-q", "-p", "no:cacheprovider"]
+        done = subprocess.run(
+            [*suites, *words, "--out", str(tmp_path), "--concurrency", "64"],
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+            check=False,
+        )
+    verdicts = [verdict for _, verdict in judged(tmp_path / "report.json")]
+    assert done.returncode == 1, done.stdout[-2000:]
+    assert not {"pass", "harness-error"} & {*verdicts}
+    assert verdicts.count("not-testable") + verdicts.count("fail") >= 60
 
 
 def test_the_recipe_of_the_official_server_names_the_same_agent() -> None:

@@ -152,7 +152,7 @@ def checked_uuid(text: str, name: str) -> str:
 
 
 def _caller(request: Request, secret: str | None) -> tuple[str | None, bool]:
-    """Who asks, and whether he may only read (claim `scope`: read). Raises Unauthorized."""
+    """Who asks, and whether the token only allows to read (claim `scope`: read). Raises Unauthorized."""
     if secret is None or request.url.path in _OPEN_PATHS:
         return None, False
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
