@@ -23,7 +23,7 @@ from runstone.suite import (
 STATUSES = ("idle", "busy", "interrupted", "error")
 ACTIVE = {"pending", "running"}
 TERMINAL = {"success", "error", "timeout", "interrupted"}
-SLEEP_S = 2.0  # of the node in whose middle a thread is read; single readings were seen to take 1.1 s under load
+SLEEP_S = 2.0  # of the node in whose middle a thread is read; under load a reading was seen to take 1.1 s
 CANCELLED_SLEEP_S = 60.0  # never slept to its end
 
 

@@ -1,4 +1,4 @@
-"""No judge is a formality: each one that passes on the embedded runtime fails on some spoilt recording of it."""
+"""No judge is a formality: each that passes on the embedded runtime fails on some spoilt recording of it."""
 
 from __future__ import annotations
 

@@ -168,7 +168,10 @@ def test_what_keeps_a_server_from_starting_is_said_in_one_line(tmp_path: Path) -
     with launched("--db", str(tmp_path / "db")) as server:
         port = server.url.rpartition(":")[2]
         code, taken = said_by("--port", port)
-        assert (code, taken) == (3, f"runstone: port {port} on 127.0.0.1 is taken; name another with --port\n")
+        assert (code, taken) == (
+            3,
+            f"runstone: port {port} on 127.0.0.1 is taken; name another with --port\n",
+        )
         code, in_use = said_by("--db", str(tmp_path / "db"))
         assert code == 3
         assert in_use.count("\n") == 1

@@ -75,7 +75,7 @@ def pasted(line: str) -> str:
 @pytest.mark.parametrize(
     "server, promise, where, shown",
     [
-        (WaitStoresTheInput, "EXEC-001", "/runs/wait", "\"note\""),
+        (WaitStoresTheInput, "EXEC-001", "/runs/wait", '"note"'),
         (FailedRunAnswersNothing, "RUN-WAIT-004", "/runs/wait", "{}"),
         (NeverLeavesBusy, "THR-STATUS-003", "/threads/", '"status":"busy"'),
     ],
@@ -83,7 +83,7 @@ def pasted(line: str) -> str:
 def test_the_report_names_what_is_broken(
     server: type[Honest], promise: str, where: str, shown: str, tmp_path: Path
 ) -> None:
-    with uvicorn_serving(server().app) as url:
+    with uvicorn_serving(server()) as url:
         done = runstone("check", url, "--select", promise, "--out", str(tmp_path))
         assert done.returncode == 1, done.stdout + done.stderr
         found: dict[str, Any] = json.loads((tmp_path / "report.json").read_text("utf-8"))

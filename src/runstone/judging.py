@@ -129,7 +129,7 @@ class Judging:
             return "its area was not selected"
         if settings.select and not any(fnmatchcase(promise.id, glob) for glob in settings.select):
             return "it was not selected"
-        reasons = (settings.too_long(each.waits) for each in self._scenarios_of(item))
+        reasons = (settings.too_long(each) for each in self._scenarios_of(item))
         return next((reason for reason in reasons if reason is not None), None)
 
     def _requirement(self, item: pytest.Item) -> Requirement:
@@ -167,7 +167,7 @@ class Judging:
         wanted = {each.name: each for item in judges for each in self._scenarios_of(item)}
         if any("traces" in _fixtures(item) for item in judges):
             held = self.session.settings
-            wanted |= {name: each for name, each in self._collected.items() if not held.too_long(each.waits)}
+            wanted |= {name: each for name, each in self._collected.items() if not held.too_long(each)}
         try:
             self.session.observe(list(wanted.values()))
         except RunstoneError as error:

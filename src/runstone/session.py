@@ -63,12 +63,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     insist_on_fitness: bool = True
     limits: dict[str, float] = {}  # fields of Limits that the user has set
 
-    def too_long(self, waits: float) -> str | None:
-        """Why a scenario that must wait so many seconds is left out; None when it is held."""
-        if self.quick and waits > QUICK_S:
-            return f"left out by --quick: it must wait {waits:g} s"
-        if not self.patient and waits > PATIENT_S:
-            return f"it must wait {waits:g} s: --patient judges it"
+    def too_long(self, scenario: Scenario) -> str | None:
+        """Why a scenario is left out for the time that it must wait; None when it is held."""
+        waiting = f"{scenario.name} must wait {scenario.waits:g} s"
+        if self.quick and scenario.waits > QUICK_S:
+            return f"left out by --quick: {waiting}"
+        if not self.patient and scenario.waits > PATIENT_S:
+            return f"held only with --patient: {waiting}"
         return None
 
 

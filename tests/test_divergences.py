@@ -1,0 +1,87 @@
+"""Every waiver of a known server is explained, and every divergence that is explained is waived."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from runstone import recipes
+from runstone.contracts import load_catalogue
+from runstone.waivers import Waiver, load
+
+PAGE = Path(__file__).parent.parent / "docs" / "divergences.md"
+CHAPTERS = {"langgraph-py": "The official Python server"}
+NOT_JUDGED = "Known and not judged"
+_ID = re.compile(r"\b[A-Z][A-Z0-9]*(?:-[A-Z0-9]+)*-\d{3}\b")
+
+
+def divided(text: str, heading: str) -> dict[str, str]:
+    """The parts of a text that begin with headings of this level, by their titles."""
+    prose = re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
+    pieces = re.split(rf"^{heading} (.+)\n", prose, flags=re.MULTILINE)
+    return dict(zip(pieces[1::2], pieces[2::2], strict=True))
+
+
+def anchor(title: str) -> str:
+    """The fragment under which a Markdown page shows the heading."""
+    return re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
+
+
+def waivers_of(recipe: str) -> list[Waiver]:
+    """The waivers that the recipe names; loading refuses ids that are not in the catalogue."""
+    path = recipes.load(recipe).waivers
+    assert path is not None
+    catalogue = load_catalogue()
+    return load(Path(path), catalogue, catalogue)
+
+
+def sections_of(recipe: str) -> dict[str, str]:
+    """The sections of a server's chapter, by their anchors."""
+    chapter = divided(PAGE.read_text("utf-8"), "##")[CHAPTERS[recipe]]
+    return {anchor(title): text for title, text in divided(chapter, "###").items()}
+
+
+by_recipe = pytest.mark.parametrize("recipe", CHAPTERS)
+
+
+def test_every_recipe_with_waivers_has_a_chapter() -> None:
+    assert [name for name in recipes.names() if recipes.load(name).waivers] == list(CHAPTERS)
+    assert [*divided(PAGE.read_text("utf-8"), "##")] == [*CHAPTERS.values(), NOT_JUDGED]
+
+
+@by_recipe
+def test_every_waiver_links_to_the_section_that_names_it(recipe: str) -> None:
+    sections = sections_of(recipe)
+    for waiver in waivers_of(recipe):
+        page, _, fragment = waiver.link.partition("#")
+        assert page == PAGE.relative_to(PAGE.parent.parent).as_posix()
+        assert fragment in sections, f"{waiver.requirement} links to #{fragment}, which is no section"
+        judged = sections[fragment].split("Promised:")[0]
+        named = re.findall(r"`([^`]+)`", judged)
+        wanted = {waiver.requirement_id, waiver.case or waiver.requirement_id}
+        assert wanted <= {*named}, f"#{fragment} does not begin with {' and '.join(sorted(wanted))}"
+
+
+@by_recipe
+def test_every_section_is_waived(recipe: str) -> None:
+    linked = {waiver.link.partition("#")[2] for waiver in waivers_of(recipe)}
+    assert sorted(sections_of(recipe)) == sorted(linked)
+
+
+@by_recipe
+def test_the_overview_lists_every_section_and_its_level(recipe: str) -> None:
+    catalogue, text = load_catalogue(), PAGE.read_text("utf-8")
+    overview = divided(text, "##")[CHAPTERS[recipe]].split("\n### ")[0]
+    rows = re.findall(r"^\| (\w+) \| (\S+) \| \[(.+)\]\(#(.+)\) \|$", overview, re.MULTILINE)
+    waived = {(waiver.requirement_id, waiver.link.partition("#")[2]) for waiver in waivers_of(recipe)}
+    assert {(requirement, fragment) for _, requirement, _, fragment in rows} == waived
+    assert [anchor(title) for _, _, title, _ in rows] == list(sections_of(recipe))
+    assert [level for level, *_ in rows] == [catalogue[requirement].level for _, requirement, *_ in rows]
+
+
+def test_every_requirement_that_is_named_exists() -> None:
+    named = set(_ID.findall(PAGE.read_text("utf-8")))
+    assert len(named) >= len(waivers_of("langgraph-py")) / 2
+    assert sorted(named - set(load_catalogue())) == []
