@@ -10,9 +10,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from runstone.api import ENTRY_POINTS, OMIT, Api, Blocked, ask, new_id
+from runstone.api import Api
 from runstone.client import Recorder
 from runstone.limits import Limits
+from runstone.operations import ENTRY_POINTS, OMIT, Blocked, ask, new_id
 from runstone.story import Story
 from runstone.target import Target
 from runstone.trace import UUID, Exchange

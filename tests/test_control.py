@@ -19,7 +19,7 @@ import httpx
 import pytest
 
 from runstone import evidence, recipes
-from runstone.api import Api, Blocked
+from runstone.api import Api
 from runstone.control import (
     CommandControl,
     Control,
@@ -31,6 +31,7 @@ from runstone.control import (
 )
 from runstone.errors import TargetError
 from runstone.observe import Observation, Observer, Scenario
+from runstone.operations import Blocked
 from runstone.target import Target
 from runstone.trace import Trace
 from tests.servers import heard_by
@@ -326,9 +327,22 @@ def own_server(tmp_path: Path) -> Iterator[str]:
     (tmp_path / "runstone.toml").write_text("\n".join(lines), "utf-8")
     subprocess.run(commands["start"], cwd=tmp_path, check=True, timeout=60)
     try:
+        _await_answer(f"http://127.0.0.1:{port}/ok")
         yield f"http://127.0.0.1:{port}"
     finally:
         os.killpg(int((tmp_path / "pid").read_text("utf-8")), signal.SIGKILL)
+
+
+def _await_answer(url: str) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        try:
+            httpx.get(url, trust_env=False).raise_for_status()
+        except httpx.TransportError:
+            time.sleep(0.05)
+        else:
+            return
+    raise AssertionError(f"{url} did not answer within 60 s")
 
 
 def test_the_users_own_server_is_killed_and_restarted(own_server: str, tmp_path: Path) -> None:

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from runstone.api import Api, Blocked
+from runstone.api import Api
 from runstone.errors import TargetError
 from runstone.limits import Limits
 from runstone.observe import SCENARIO_ATTRIBUTE, Observation, Observer, Scenario, SelfCheckBroken, scenario
+from runstone.operations import Blocked
 from runstone.selfcheck import assess
 from runstone.target import Target
 from runstone.trace import Event, Exchange, Missing, Trace

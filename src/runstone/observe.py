@@ -12,11 +12,12 @@ import msgspec
 import pytest
 
 from runstone.agents import GRAPHS
-from runstone.api import Api, Blocked
+from runstone.api import Api
 from runstone.client import Recorder
 from runstone.control import Control
 from runstone.errors import RunstoneError, TargetError
 from runstone.limits import Limits
+from runstone.operations import Blocked
 from runstone.selfcheck import AGENT_PATIENCE_S, SELF_CHECK_PATHS, Fitness, assess, self_check
 from runstone.story import Story
 from runstone.target import FURTHER_IDENTITIES, Target

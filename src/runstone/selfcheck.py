@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from runstone.agents import Agent
-from runstone.api import Api, ask
+from runstone.api import Api
 from runstone.contracts import load_capabilities
 from runstone.errors import TargetError
+from runstone.operations import ask
 from runstone.target import Target
 from runstone.trace import Exchange, Missing, Trace, excerpt
 

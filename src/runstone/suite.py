@@ -14,21 +14,21 @@ from typing import Any, TypeVar
 import pytest
 
 from runstone.agents import GRAPHS
-from runstone.api import (
+from runstone.api import Api
+from runstone.canonical import ABSENT, canonical, difference_in_shape, first_difference, shown
+from runstone.contracts import Profile, lifecycle, operation_for, stream_grammar, violations
+from runstone.contracts.profile import resolve
+from runstone.observe import scenario
+from runstone.operations import (
     ENTRY_POINTS,
     OMIT,
     THREADED_ENTRY_POINTS,
-    Api,
     Blocked,
     Opened,
     Options,
     ask,
     new_id,
 )
-from runstone.canonical import ABSENT, canonical, difference_in_shape, first_difference, shown
-from runstone.contracts import Profile, lifecycle, operation_for, stream_grammar, violations
-from runstone.contracts.profile import resolve
-from runstone.observe import scenario
 from runstone.trace import UUID, Event, Exchange, Inapplicable, Missing, Trace, strict_json
 
 __all__ = [
