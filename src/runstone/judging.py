@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from fnmatch import fnmatchcase
 from io import StringIO
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -23,25 +21,17 @@ from platformdirs import user_cache_path
 from rich.console import Console
 
 from runstone import report as reports
-from runstone.canonical import first_difference, shown
+from runstone.cases import case_of, compared, failure_text, pytest_outcome, tell_allure
 from runstone.contracts import Requirement
 from runstone.errors import RunstoneError
 from runstone.locations import locate
 from runstone.observe import SCENARIO_ATTRIBUTE, Scenario
-from runstone.session import NotObserved, ScenarioCrashed, Session
+from runstone.session import Session
 from runstone.suite import Broken, judging_by
-from runstone.trace import Exchange, Inapplicable, Missing, excerpt, reading
-from runstone.verdict import HARNESS_ERROR, INTERRUPTED, Case, Level, Outcome, Report, broken_outcome
+from runstone.trace import Exchange, Inapplicable, excerpt, reading
+from runstone.verdict import HARNESS_ERROR, INTERRUPTED, Case, Report
 
-_REASON = 600  # characters of a reason; the exchanges hold the rest
-_EXCHANGES = 40  # that a case names; a monitor reads thousands
-_CURL_LINES = 6  # more than a single judge reads on purpose; a report shows every exchange anyway
 _READ = pytest.StashKey[list[Exchange]]()
-_SEVERITY: dict[Level, str] = {"MUST": "critical", "SHOULD": "normal", "MAY": "minor"}  # as Allure names it
-# What Python raises where target data is not of the shape that a judge reads. Each line of each judge runs on
-# servers that conform, so that a slip of the judge's own would show there.
-_SHAPE_ERRORS = (KeyError, IndexError, TypeError, AttributeError)
-_FAILING: frozenset[Outcome] = frozenset({"fail", "harness-error"})
 _LETTERS: dict[str, tuple[str, str]] = {
     "pass": (".", "PASS"),
     "fail": ("F", "FAIL"),
@@ -202,20 +192,8 @@ class Judging:
                 item.stash[_READ] = list(journal.values())
 
     def pytest_assertrepr_compare(self, op: str, left: object, right: object) -> list[str] | None:
-        """Say `wanted …, got …` and, for documents, where they first differ."""
-        if op == "==" and isinstance(left, (dict, list)) and isinstance(right, type(left)):
-            difference = first_difference(left, right)
-            return None if difference is None else [str(difference)]
-        if op in {"in", "not in"} and isinstance(right, str):
-            return [f"wanted {'no ' if op == 'not in' else ''}{shown(left)} in the text {shown(right)}"]
-        words = {
-            "==": "wanted",
-            "!=": "wanted anything but",
-            "in": "wanted one of",
-            "not in": "wanted none of",
-        }
-        wanted = words.get(op, f"wanted {op}")
-        return [f"{wanted} {shown(_plain(right))}, got {shown(_plain(left))}"]
+        said = compared(op, left, right)
+        return None if said is None else [said]
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_makereport(
@@ -232,16 +210,17 @@ class Judging:
             return None
         promise = self._requirement(item)
         read = list(error.exchanges) if isinstance(error, Broken) else item.stash.get(_READ, [])
-        case = self._case(item, promise, error, read)
+        unseen = self.session.stopped if "traces" in _fixtures(item) else None
+        case = case_of(_case_name(item), promise, error, read, unseen)
         if item.config.pluginmanager.hasplugin("allure_listener"):
-            _tell_allure(promise, case, read)
+            tell_allure(promise, case, read)
         # JUnit XML takes them from the report of the teardown, which pytest makes of the item.
         item.user_properties += [("id", promise.id), ("level", promise.level), ("verdict", case.verdict)]
         report = pytest.TestReport(
             nodeid=item.nodeid,
             location=item.location,
             keywords=dict.fromkeys(item.keywords, 1),
-            outcome="passed" if case.verdict == "pass" else _pytest_outcome(case, promise),
+            outcome=pytest_outcome(case, promise),
             # pytest's own rendering of a traceback takes 20 ms, and says less than the line we have.
             longrepr=None,
             when="setup" if call.when == "setup" else "call",
@@ -251,7 +230,7 @@ class Judging:
             user_properties=item.user_properties,
         )
         if report.outcome == "failed":
-            report.longrepr = _failure_text(promise, case)
+            report.longrepr = failure_text(promise, case)
             if case.verdict == "harness-error" and call.excinfo is not None:
                 report.longrepr += f"\n{call.excinfo.getrepr(style='short')}"
         elif report.outcome == "skipped":
@@ -263,45 +242,6 @@ class Judging:
             "cell": _cell(item),
         }
         return report
-
-    def _case(
-        self, item: pytest.Item, promise: Requirement, error: BaseException | None, read: Sequence[Exchange]
-    ) -> Case:
-        outcome, reason = self._outcome(promise, item, error)
-        shows_curl = outcome in {"fail", "warn", "not-testable"}
-        return Case(
-            case=_case_name(item),
-            verdict=outcome,
-            reason=reason,
-            exchanges=tuple(exchange.key for exchange in read[:_EXCHANGES]),
-            curl=tuple(exchange.curl() for exchange in read[-_CURL_LINES:]) if shows_curl else (),
-        )
-
-    def _outcome(
-        self, promise: Requirement, item: pytest.Item, error: BaseException | None
-    ) -> tuple[Outcome, str]:
-        if error is None:
-            partial = self.session.stopped is not None and "traces" in _fixtures(item)
-            return ("not-run", f"not all was observed: {self.session.stopped}") if partial else ("pass", "")
-        if isinstance(error, Inapplicable):
-            return "not-applicable", str(error)
-        if isinstance(error, NotObserved):
-            return "not-run", str(error)
-        if isinstance(error, Missing):
-            return "not-testable", excerpt(str(error), _REASON)
-        if isinstance(error, AssertionError):
-            return broken_outcome(promise.level), _assertion_text(error)
-        if isinstance(error, _SHAPE_ERRORS) and _raised_in_suites(error):
-            return (
-                "not-testable",
-                f"the answer lacks the shape that is judged: {type(error).__name__}: {error}",
-            )
-        kind = "scenario" if isinstance(error, ScenarioCrashed) else "judge"
-        last = str(error).strip().splitlines()[-1:] or [""]
-        return (
-            "harness-error",
-            f"the {kind} itself failed: {type(error).__name__}: {excerpt(last[0], _REASON)}",
-        )
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
         found: dict[str, Any] | None = getattr(report, "runstone", None)
@@ -432,15 +372,9 @@ def judge(session: Session) -> Report:
     if judging.interrupted:
         raise KeyboardInterrupt
     if judging.uncollected or judging.report is None:
-        said = judging.uncollected[0] if judging.uncollected else excerpt(output.getvalue(), _REASON)
+        said = judging.uncollected[0] if judging.uncollected else excerpt(output.getvalue(), 600)
         raise SuitesBroken(f"the suites in {suites} cannot be run: {said}")
     return judging.report
-
-
-def _raised_in_suites(error: BaseException) -> bool:
-    """Whether a judge's own line raised this, and not the engine below it."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return bool(frames) and Path(frames[-1].filename).name.startswith("test_")
 
 
 def _requirement_id(item: pytest.Item) -> str:
@@ -452,21 +386,6 @@ def _case_name(item: pytest.Item) -> str:
     return str(getattr(getattr(item, "callspec", None), "id", ""))
 
 
-def _tell_allure(promise: Requirement, case: Case, read: Sequence[Exchange]) -> None:
-    """Labels, description and exchanges of the result that allure-pytest is about to write."""
-    import allure  # only where --alluredir asks for it
-
-    dynamic: Any = allure.dynamic  # not annotated
-    dynamic.title(f"{promise.id}[{case.case}]" if case.case else promise.id)
-    dynamic.description(promise.statement)
-    dynamic.story(promise.area)
-    dynamic.severity(_SEVERITY[promise.level])
-    for label, value in (("requirement", promise.id), ("level", promise.level), ("verdict", case.verdict)):
-        dynamic.label(label, value)
-    for exchange in read[:_EXCHANGES]:
-        allure.attach(reports.to_text(exchange), exchange.key, allure.attachment_type.TEXT)
-
-
 def _fixtures(item: pytest.Item) -> Sequence[str]:
     return getattr(item, "fixturenames", ())
 
@@ -475,29 +394,3 @@ def _cell(item: pytest.Item) -> list[str]:
     """The cell of the parity grid that this case fills; none for most."""
     params = getattr(getattr(item, "callspec", None), "params", {})
     return [params["outcome"], params["entry_point"]] if {"outcome", "entry_point"} <= set(params) else []
-
-
-def _pytest_outcome(case: Case, promise: Requirement) -> Any:
-    """How plain pytest, JUnit and Allure see a case: whatever is neither kept nor broken is never green."""
-    broken_must = case.verdict == "not-testable" and promise.level == "MUST"
-    return "failed" if case.verdict in _FAILING or broken_must else "skipped"
-
-
-def _failure_text(promise: Requirement, case: Case) -> str:
-    lines = [f"promised  {promise.id} ({promise.level}): {promise.statement}", f"seen      {case.reason}"]
-    lines += [f"where     {', '.join(case.exchanges[-4:])}"] if case.exchanges else []
-    lines += [f"repeat    {line}" for line in case.curl]
-    return "\n".join(lines)
-
-
-def _assertion_text(error: AssertionError) -> str:
-    """The assertion's own message; of pytest's explanation only its first line."""
-    text = str(error).strip() or "the promise was broken"
-    first, _, rest = text.partition("\n")
-    if first.startswith("assert ") and rest and "wanted" not in first:
-        first = f"{first} {rest.splitlines()[0].strip()}"
-    return excerpt(first.removeprefix("assert "), _REASON)
-
-
-def _plain(value: object) -> object:
-    return list(value) if isinstance(value, (set, frozenset, tuple)) else value
