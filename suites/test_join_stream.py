@@ -16,7 +16,7 @@ CLOSING = {"metadata", "error", "end"}  # events that belong to every stream, wh
 SUBSCRIBERS = ("first", "second")
 
 
-@scenario
+@scenario(waits=1.5)
 async def joined_while_running(api: Api) -> None:
     """Streams of `slow` are joined while its second node sleeps: by one client, and by two at once."""
 
@@ -40,7 +40,7 @@ async def joined_while_running(api: Api) -> None:
     await api.each(["one", "two", "one_mode", "hangs_up"], turn)
 
 
-@scenario
+@scenario(waits=1.0)
 async def joined_before_the_start(api: Api) -> None:
     """A stream is joined while its run is queued behind another one on the thread."""
 

@@ -54,7 +54,7 @@ async def attended_and_unattended(api: Api) -> None:
     await api.each([*_MODES, "nobody"], turn)
 
 
-@scenario
+@scenario(waits=1.5)
 async def hung_up(api: Api) -> None:
     """A client hangs up on wait and on stream, with on_disconnect=continue, while the second node sleeps."""
 

@@ -29,7 +29,7 @@ async def resumable_stream(api: Api) -> None:
         await api.join_stream(thread, whole.run_id, last_event_id=strange, label=f"strange_{number}")
 
 
-@scenario
+@scenario(waits=1.5)
 async def resumed_stream(api: Api) -> None:
     """The stream of a resumable run is lost after two ticks, and taken up again while the run goes on."""
     sleep = SLEEP_S + 1.5 * api.limits.turn_s

@@ -39,7 +39,7 @@ CONFIGURABLE = {"colour": "blue", "plan": {"floors": [1, 2]}}
 CONTEXT = {"tone": "warm", "plan": {"rooms": [3, 4]}}
 
 
-@scenario(agent=True)
+@scenario(waits=1.5, agent=True)
 async def run_created(api: Api) -> None:
     """A run that takes a while, read at once and until it ends."""
     thread = await api.create_thread()

@@ -58,7 +58,7 @@ async def _watch(part: Api, ending: str) -> None:
     await part.run(thread, run, label="again")
 
 
-@scenario
+@scenario(waits=1.0)
 async def enqueued_runs(api: Api) -> None:
     """Three runs are enqueued on one thread, whose runs are listed until all have ended."""
     # A busy target was seen to take 0.8 s for a list: short runs then end unseen, and longer ones follow.

@@ -10,7 +10,7 @@ from runstone.suite import Api, Exchange, Missing, Trace, requirement, resolve, 
 TOLERANCE_S = 0.1  # two readings of clocks, and the rounding of timestamps
 
 
-@scenario
+@scenario(waits=1.0)
 async def delayed_run(api: Api) -> None:
     """A run at once and one that shall wait; the second is read until it ends."""
     prompt = await api.create_thread(label="prompt_thread")

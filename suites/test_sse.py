@@ -32,7 +32,7 @@ TEXTS = {
 }
 
 
-@scenario(agent=True)
+@scenario(waits=1.5, agent=True)
 async def ticking_stream(api: Api) -> None:
     """`slow` sends an event every 0.3 s while its second node sleeps."""
     thread = await api.create_thread()
@@ -40,7 +40,7 @@ async def ticking_stream(api: Api) -> None:
     await api.stream(thread, "slow", given, stream_mode=["values", "custom"], patience=SLEEP_S)
 
 
-@scenario
+@scenario(waits=1.0)
 async def joined_event_stream(api: Api) -> None:
     """A background run is joined by a stream while its second node sleeps."""
     thread = await api.create_thread()

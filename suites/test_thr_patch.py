@@ -16,7 +16,7 @@ MINIMAL = {"sealed": True}
 TICK_S = 1.1  # some servers stamp whole seconds: a later stamp cannot be told from an equal one before that
 
 
-@scenario(agent=True)
+@scenario(waits=1.0, agent=True)
 async def thread_patched(api: Api) -> None:
     """A paused thread is given metadata, then some more with a minimal answer; so is an unknown one."""
     thread = await api.create_thread(metadata=OLD)
