@@ -25,6 +25,7 @@ from runstone.trace import Inapplicable, Missing, Trace
 
 QUICK_S = 5.0  # `--quick` leaves out scenarios that must wait longer than this
 PATIENT_S = 60.0  # and only `--patient` holds those that must wait longer than this
+_SLEEPS_S = 1.0  # a scenario that waits so long spends most of its time asleep
 _HEAVY_AT_ONCE = 3  # two cores are busy with two, and the third fills their pauses
 _DEAD_AFTER = 8  # exchanges in a row without any response: the target is gone, not slow
 
@@ -185,12 +186,13 @@ class Observer:
     async def _observe_all(
         self, scenarios: list[Scenario], recorder: Recorder, preparing_s: float
     ) -> str | None:
-        slots = asyncio.Semaphore(self._concurrency)
+        # Those that sleep most of the time load nobody, and have slots of their own: nobody waits for them.
+        slots = {sleeps: asyncio.Semaphore(self._concurrency) for sleeps in (True, False)}
         done = 0
 
         async def observe_one(chosen: Scenario) -> None:
             nonlocal done
-            async with slots:
+            async with slots[chosen.waits >= _SLEEPS_S]:
                 trace = await self._record(chosen, recorder)
             done += 1
             self._on_progress(chosen.name, done, len(scenarios))
