@@ -1,8 +1,8 @@
 """What the harness costs: `check` against a bare httpx client that replays the same requests.
 
 Both talk to an embedded runtime of their own, one after the other, in one run of this script. The replay
-keeps each scenario's order, its pauses and the concurrency; ids are replaced by those of the new server.
-Peak memory is that of the process that checks.
+keeps each scenario's order and pauses and the concurrency that the check reached; ids are replaced by those of
+the new server. Peak memory is that of the process that checks.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from rich.table import Table
 from runstone import evidence, recipes, retrieval
 from runstone.trace import UUID, Exchange, Trace
 
-CONCURRENCY = 16
 RATIO_ALLOWED = 1.25
 MEMORY_ALLOWED_MB = 250
 _UNREPEATED = {"host", "content-length"}
@@ -101,8 +100,13 @@ class Replay:
         return UUID.sub(lambda found: self._ids.get(found.group(), found.group()), text)
 
 
+def _most_at_once(traces: Sequence[Trace]) -> int:
+    """How many scenarios the check really had under way at once: the replay may have as many."""
+    return max(sum(one.started_at <= each.started_at < one.finished_at for one in traces) for each in traces)
+
+
 async def _replay_all(traces: Sequence[Trace], url: str) -> float:
-    slots = asyncio.Semaphore(CONCURRENCY)
+    slots = asyncio.Semaphore(_most_at_once(traces))
     pool = httpx.Limits(max_connections=None, max_keepalive_connections=64)
     async with httpx.AsyncClient(timeout=60, limits=pool, trust_env=False) as client:
 

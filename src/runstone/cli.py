@@ -97,7 +97,11 @@ def _judging_options(command: Callable[_Params, _Result]) -> Callable[_Params, _
 )
 @click.option("--quick", is_flag=True, help=f"Leave out what must wait for more than {QUICK_S:g} s.")
 @click.option("--patient", is_flag=True, help=f"Judge also what must wait for more than {PATIENT_S:g} s.")
-@click.option("--concurrency", type=click.IntRange(1, 256), help="Scenarios at once; default: 16.")
+@click.option(
+    "--concurrency",
+    type=click.IntRange(1, 256),
+    help="Scenarios at once, beside as many that sleep; default: 16.",
+)
 @click.option("--budget", type=click.FloatRange(min=1), metavar="SECONDS", help="End the observation then.")
 @_judging_options
 def check(

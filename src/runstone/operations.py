@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Any, Final, Literal, TypedDict, Unpack
+from typing import Any, Final, TypedDict, Unpack
 from uuid import uuid4
 
 from runstone.contracts import lifecycle
@@ -19,7 +19,6 @@ from runstone.trace import UUID, Exchange, Missing, excerpt
 ENTRY_POINTS = ("wait", "stream", "background", "stateless_wait", "stateless_stream")
 THREADED_ENTRY_POINTS = ENTRY_POINTS[:3]
 
-EntryPoint = Literal["wait", "stream", "background", "stateless_wait", "stateless_stream"]
 Opened = asyncio.Future[Exchange]
 
 

@@ -26,7 +26,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--second-header", action="append", default=[], metavar="'NAME: VALUE'", help="of a second user"
     )
     group.addoption("--out", metavar="DIR", type=Path, help="where reports and evidence go")
-    group.addoption("--concurrency", type=int, help="scenarios observed at once (default: 16)")
+    group.addoption(
+        "--concurrency", type=int, help="scenarios at once, beside as many that sleep (default: 16)"
+    )
     group.addoption("--budget", type=float, metavar="SECONDS", help="end the observation then")
     group.addoption(
         "--quick", action="store_true", help=f"leave out scenarios that wait more than {QUICK_S:g} s"
