@@ -1,8 +1,8 @@
 """What the harness costs: `check` against a bare httpx client that replays the same requests.
 
 Both talk to an embedded runtime of their own, one after the other, in one run of this script. The replay
-keeps each scenario's order and pauses and the concurrency that the check reached; ids are replaced by those of
-the new server. Peak memory is that of the process that checks.
+keeps each scenario's order and pauses and the concurrency that the check reached; ids are replaced by those
+of the new server. Peak memory is that of the process that checks.
 """
 
 from __future__ import annotations
