@@ -100,7 +100,7 @@ def _judging_options(command: Callable[_Params, _Result]) -> Callable[_Params, _
 @click.option(
     "--concurrency",
     type=click.IntRange(1, 256),
-    help="Scenarios at once, beside as many that sleep; default: 16.",
+    help="Scenarios at once, beside as many that sleep; default: 16, quick: 24.",
 )
 @click.option("--budget", type=click.FloatRange(min=1), metavar="SECONDS", help="End the observation then.")
 @_judging_options

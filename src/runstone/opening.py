@@ -19,6 +19,8 @@ from runstone.target import Target, checked_url, parsed_headers
 from runstone.verdict import FailOn
 
 _CONCURRENCY = 16
+# In a quick run no long silence hides the others: 24 took 7.2 s on two cores, 16 took 8.2 s, 32 took 7.8 s.
+_QUICK_CONCURRENCY = 24
 _STANDARD_PROFILE = "langgraph"
 
 
@@ -158,7 +160,7 @@ def _settings(
         profile=profile,
         target=target,
         out=asked.out or _path(file.out) or Path("reports/out") / name,
-        concurrency=asked.concurrency or file.limits.concurrency or _CONCURRENCY,
+        concurrency=asked.concurrency or file.limits.concurrency or _concurrency(asked.quick),
         budget_s=asked.budget_s or file.limits.budget_s,
         quick=asked.quick,
         patient=asked.patient,
@@ -186,6 +188,10 @@ def _settings_of_evidence(asked: Asked, file: Configuration, folder: Path) -> Se
         select=tuple(asked.select),
         waivers=asked.waivers or _path(file.waivers or (recipe.waivers if recipe else None)),
     )
+
+
+def _concurrency(quick: bool) -> int:
+    return _QUICK_CONCURRENCY if quick else _CONCURRENCY
 
 
 def _path(name: str | None) -> Path | None:

@@ -27,7 +27,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption("--out", metavar="DIR", type=Path, help="where reports and evidence go")
     group.addoption(
-        "--concurrency", type=int, help="scenarios at once, beside as many that sleep (default: 16)"
+        "--concurrency",
+        type=int,
+        help="scenarios at once, beside as many that sleep (default: 16, quick: 24)",
     )
     group.addoption("--budget", type=float, metavar="SECONDS", help="end the observation then")
     group.addoption(
