@@ -12,7 +12,7 @@ from runstone.report.document import MalformedReport, from_json, to_json
 from runstone.report.html import to_html
 from runstone.report.junit import to_junit
 from runstone.report.summary import to_markdown
-from runstone.report.terminal import print_catalogue, print_requirement, print_summary
+from runstone.report.terminal import print_catalogue, print_changes, print_requirement, print_summary
 from runstone.report.transcript import to_text
 from runstone.trace import Trace
 from runstone.verdict import Report
@@ -22,6 +22,7 @@ __all__ = [
     "UnwritableReport",
     "from_json",
     "print_catalogue",
+    "print_changes",
     "print_requirement",
     "print_summary",
     "to_html",

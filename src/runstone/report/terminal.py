@@ -81,6 +81,31 @@ def print_catalogue(requirements: Iterable[RequirementLike], console: Console) -
     out.line(counted(len(chosen), "requirement"))
 
 
+class ChangeLike(Protocol):
+    """What listing needs to know of a fault or a variant."""
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def statement(self) -> str: ...
+    @property
+    def breaks(self) -> Iterable[str]: ...
+
+
+def print_changes(changes: Iterable[ChangeLike], console: Console) -> None:
+    """Faults with the promises that they break, then variants: a name, and what the changed server does."""
+    out = _Page(console)
+    chosen = list(changes)
+    for kind in dict.fromkeys(change.kind for change in chosen):
+        of_kind = [change for change in chosen if change.kind == kind]
+        out.line(counted(len(of_kind), kind), "bold")
+        for change in sorted(of_kind, key=lambda change: change.name):
+            out.line(f"  {change.name}", "cyan")
+            out.entry("    ", " ".join((change.statement, *change.breaks)))
+
+
 def print_requirement(
     requirement: RequirementLike, console: Console, *, verdict: Verdict | None = None
 ) -> None:

@@ -1,0 +1,119 @@
+"""`runstone up` and `runstone serve`: start a known server, or the reference runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+import click
+from rich.console import Console
+
+from runstone import recipes, report
+from runstone.errors import UsageError
+from runstone.locations import locate
+
+
+@click.command()
+@click.argument("name")
+@click.option("--port", type=click.IntRange(1, 65535), help="Default: a free one.")
+def up(name: str, port: int | None) -> None:
+    """Start a known server and leave it running until Ctrl-C."""
+    recipe = recipes.load(name)
+    recipes.stay_up(
+        recipe, port, lambda server: click.echo(f"{recipe.name} is up: {server.url} (Ctrl-C stops it)")
+    )
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", type=click.IntRange(0, 65535), default=2024, show_default=True)
+@click.option("--db", type=click.Path(path_type=Path), help="Default: a temporary folder, gone at the end.")
+@click.option(
+    "--graphs", type=click.Path(path_type=Path), help="A langgraph.json; default: the conformance graphs."
+)
+@click.option(
+    "--profile", type=click.Choice(["langgraph", "wait-state"]), default="langgraph", show_default=True
+)
+@click.option(
+    "--auth-secret", envvar="RUNSTONE_AUTH_SECRET", help="Demand bearer tokens (JWT, HS256) signed with it."
+)
+@click.option(
+    "--run-time-limit", multiple=True, metavar="[GRAPH=]SECONDS", help="End longer runs as timeout."
+)
+@click.option(
+    "--fault",
+    multiple=True,
+    envvar="RUNSTONE_FAULT",
+    metavar="NAME",
+    help="Break this promise (`runstone faults`).",
+)
+@click.option(
+    "--variant",
+    multiple=True,
+    envvar="RUNSTONE_VARIANT",
+    metavar="NAME",
+    help="Do this as another correct server may.",
+)
+def serve(
+    host: str,
+    port: int,
+    db: Path | None,
+    graphs: Path | None,
+    profile: Literal["langgraph", "wait-state"],
+    auth_secret: str | None,
+    run_time_limit: tuple[str, ...],
+    fault: tuple[str, ...],
+    variant: tuple[str, ...],
+) -> None:
+    """Run the embedded reference runtime until Ctrl-C."""
+    with _reference_runtime():
+        from runstone import faults, reference
+    changes = faults.selected(fault, variant)
+    for change in changes:
+        click.echo(f"{change.kind} {change.name}: {change.statement}", err=True)
+    with faults.planted(changes):
+        reference.serve(
+            host=host,
+            port=port,
+            db=db,
+            graphs=graphs or locate("fixtures") / "graphs" / "python" / "langgraph.json",
+            profile=profile,
+            auth_secret=auth_secret,
+            run_time_limits=_time_limits(run_time_limit),
+        )
+
+
+@click.command(name="faults")
+def list_faults() -> None:
+    """The faults and the legal variants of the reference runtime (`runstone serve --fault NAME`)."""
+    with _reference_runtime():
+        from runstone import faults
+    report.print_changes([*faults.load_faults().values(), *faults.load_variants().values()], Console())
+
+
+@contextmanager
+def _reference_runtime() -> Iterator[None]:
+    """Import what it needs in this block: what is missing is said with the command that installs it."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            f"the reference runtime needs {error.name}; install it with: pip install 'runstone[embedded]'"
+        ) from None
+
+
+def _time_limits(words: Sequence[str]) -> dict[str, float]:
+    """`limited=1` → {"limited": 1.0}; a bare number holds for every graph, under the key `*`."""
+    limits: dict[str, float] = {}
+    for word in words:
+        graph, _, text = word.rpartition("=")
+        try:
+            seconds = float(text)
+        except ValueError:
+            seconds = 0.0
+        if not 0 < seconds < float("inf"):
+            raise UsageError(f"--run-time-limit {word!r} is not [GRAPH=]SECONDS, like 30 or slow=30")
+        limits[graph or "*"] = seconds
+    return limits
