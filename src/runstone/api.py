@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json as jsonlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Unpack
 
@@ -17,6 +17,7 @@ from runstone import agents
 from runstone.client import Recorder, Request
 from runstone.clients import Client, serving_client
 from runstone.control import Control, ControlledServer, NotUpAgain
+from runstone.exploration import Exploration
 from runstone.limits import Limits
 from runstone.operations import OMIT, Blocked, Operations, Options
 from runstone.sink import Sink, listening
@@ -37,6 +38,7 @@ class Api(Operations):
         *,
         identity: Identity = "first",
         control: Control | None = None,
+        exploration: Exploration | None = None,
     ) -> None:
         self.target = target
         self._recorder = recorder
@@ -44,6 +46,14 @@ class Api(Operations):
         self._part = part
         self._identity: Identity = identity
         self._control = control
+        self._exploration = exploration
+
+    @property
+    def exploration(self) -> Exploration:
+        """How far this scenario may go with requests of its own making. Raises Blocked where it may not."""
+        if self._exploration is None:
+            raise Blocked("this scenario is not declared to explore")
+        return self._exploration
 
     @property
     def limits(self) -> Limits:
@@ -72,11 +82,20 @@ class Api(Operations):
     async def _drive_part(self, name: str, drive: Callable[[Api, str], Awaitable[object]]) -> None:
         part = f"{self._part}.{name}" if self._part else name
         try:
-            await drive(self._derived(part=part), name)
+            await drive(self.within(name), name)
         except (Blocked, Missing) as reason:
             self._story.blocked[part] = str(reason)
         except Inapplicable as reason:
             self._story.inapplicable[part] = str(reason)
+
+    def within(self, part: str) -> Api:
+        """The same operations as a part of the scenario: `trace.part(part)`."""
+        return self._derived(part=f"{self._part}.{part}" if self._part else part)
+
+    @property
+    def exchanges(self) -> Sequence[Exchange]:
+        """What the scenario, with all its parts, has exchanged so far."""
+        return self._story.exchanges
 
     def demand_graphs(self) -> None:
         """Go on only with the conformance graphs: an agent of the user's own cannot stand in from here on.
@@ -98,6 +117,7 @@ class Api(Operations):
             self._part if part is None else part,
             identity=identity or self._identity,
             control=self._control,
+            exploration=self._exploration,
         )
 
     @property

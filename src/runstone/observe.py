@@ -16,6 +16,7 @@ from runstone.api import Api
 from runstone.client import Recorder
 from runstone.control import Control
 from runstone.errors import RunstoneError, TargetError
+from runstone.exploration import Exploration
 from runstone.limits import Limits
 from runstone.operations import Blocked
 from runstone.selfcheck import AGENT_PATIENCE_S, SELF_CHECK_PATHS, Fitness, assess, self_check
@@ -42,7 +43,8 @@ class Scenario:
     capabilities without which it cannot be held. `alone`: it runs after all others and by itself, as it would
     disturb them; one that restarts or kills does so only where there is no other server than the target.
     `heavy`: it costs the server or this machine so much that it waits until only long silences are left.
-    `agent`: an agent of the user's own may stand in for the conformance graphs.
+    `agent`: an agent of the user's own may stand in for the conformance graphs. `explores`: it makes up its
+    requests for as long as the session allows.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Scenario:
     alone: bool = False
     agent: bool = False
     heavy: bool = False
+    explores: bool = False
 
     @property
     def demands(self) -> tuple[str, ...]:
@@ -74,6 +77,7 @@ def scenario(
     alone: bool = False,
     agent: bool = False,
     heavy: bool = False,
+    explores: bool = False,
 ) -> Callable[[Drive], Any]: ...
 def scenario(
     drive: Drive | None = None,
@@ -83,6 +87,7 @@ def scenario(
     alone: bool = False,
     agent: bool = False,
     heavy: bool = False,
+    explores: bool = False,
 ) -> Any:
     """Make an asynchronous function of an `Api` a scenario: a session fixture whose value is its trace.
 
@@ -93,7 +98,14 @@ def scenario(
     def decorate(function: Drive) -> Any:
         name = getattr(function, "__name__", "scenario")
         declared = Scenario(
-            name=name, drive=function, waits=waits, needs=tuple(needs), alone=alone, agent=agent, heavy=heavy
+            name=name,
+            drive=function,
+            waits=waits,
+            needs=tuple(needs),
+            alone=alone,
+            agent=agent,
+            heavy=heavy,
+            explores=explores,
         )
 
         def recorded(runstone_session: Any) -> Trace:
@@ -135,11 +147,16 @@ class Observer:
         on_progress: Callable[[str, int, int], None],
         limits: Mapping[str, float] | None = None,
         control: Control | None = None,
+        exploration: Exploration | None = None,
     ) -> None:
-        """`limits`: fields of Limits that the user has set. `control`: how servers are restarted."""
+        """`limits`: fields of Limits that the user has set. `control`: how servers are restarted.
+
+        `exploration`: how far the scenarios may go that explore; by default there is none of them.
+        """
         self.target = target
         self._limits: Mapping[str, Any] = limits or {}
         self._control = control
+        self._exploration = exploration
         self._lost = False
         self._concurrency = concurrency
         self._budget_s = budget_s
@@ -243,10 +260,14 @@ class Observer:
         began = recorder.clock
         cut_short = False
         control = self._control_for(chosen)
+        exploration = self._exploration if chosen.explores else None
         seconds = recorder.limits.scenario_s + chosen.waits + (control.patience_s if control else 0.0)
+        seconds += exploration.seconds if exploration else 0.0
         try:
             async with asyncio.timeout(seconds):
-                await chosen.drive(Api(recorder, self.target, story, control=control))
+                await chosen.drive(
+                    Api(recorder, self.target, story, control=control, exploration=exploration)
+                )
         except Inapplicable as reason:
             story.inapplicable[""] = str(reason)
         except TimeoutError:

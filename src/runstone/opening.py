@@ -14,7 +14,7 @@ from runstone.configuration import Configuration
 from runstone.contracts import Profile, load_profile
 from runstone.control import CommandControl, Control, RecipeControl, ServerCommands
 from runstone.errors import UsageError
-from runstone.session import Progress, Session, Settings
+from runstone.session import Progress, Reach, Session, Settings
 from runstone.target import Target, checked_url, parsed_headers
 from runstone.verdict import FailOn
 
@@ -42,6 +42,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     patient: bool = False
     concurrency: int | None = None
     budget_s: float | None = None
+    seed: int = 0
     fail_on: FailOn | None = None
     areas: Sequence[str] = ()
     select: Sequence[str] = ()
@@ -51,8 +52,11 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     idle: bool = False
 
 
-def open_session(asked: Asked, progress: Progress) -> Session:
-    """The session that is meant; nothing is started or sent yet. Raises UsageError and MalformedContract."""
+def open_session(asked: Asked, progress: Progress, *, reach: Reach | None = None) -> Session:
+    """The session that is meant; nothing is started or sent yet. Raises UsageError and MalformedContract.
+
+    `reach` starts the server of a recipe in another way than the recipe does.
+    """
     path = configuration.find(asked.config)
     file = Configuration() if path is None else configuration.load(path)
     if asked.evidence is not None:
@@ -69,7 +73,8 @@ def open_session(asked: Asked, progress: Progress) -> Session:
     described_here = name == file.target or file.target is None
     if not _is_address(name):
         recipe = recipes.load(name)
-        return _session_by_recipe(recipe, asked, file if described_here else _without_server(file), progress)
+        known = file if described_here else _without_server(file)
+        return _session_by_recipe(recipe, asked, known, progress, reach)
     # The commands control the server that the file names, and no other.
     commands = file.server if described_here else None
     target = _described(_addressed(name), asked, file, profile, commands.capabilities if commands else {})
@@ -81,7 +86,7 @@ def open_session(asked: Asked, progress: Progress) -> Session:
 
 
 def _session_by_recipe(
-    recipe: recipes.Recipe, asked: Asked, file: Configuration, progress: Progress
+    recipe: recipes.Recipe, asked: Asked, file: Configuration, progress: Progress, reach: Reach | None
 ) -> Session:
     profile = _profile(asked, file)
     options = [recipe.profile_option, profile.name] if _takes_profile(recipe, profile) else []
@@ -89,7 +94,7 @@ def _session_by_recipe(
     return Session(
         _settings(asked, file, profile, target, recipe.waivers),
         progress,
-        reach=_by_starting(recipe, options, file.path_prefix),
+        reach=reach or _by_starting(recipe, options, file.path_prefix),
         control=_by_recipe(recipe, options, file.path_prefix),
     )
 
@@ -162,6 +167,7 @@ def _settings(
         out=asked.out or _path(file.out) or Path("reports/out") / name,
         concurrency=asked.concurrency or file.limits.concurrency or _concurrency(asked.quick),
         budget_s=asked.budget_s or file.limits.budget_s,
+        seed=asked.seed,
         quick=asked.quick,
         patient=asked.patient,
         fail_on=asked.fail_on or file.fail_on or "must",
@@ -183,6 +189,7 @@ def _settings_of_evidence(asked: Asked, file: Configuration, folder: Path) -> Se
         out=asked.out or folder.parent,
         quick=manifest.quick or asked.quick,
         patient=manifest.patient,
+        explored=manifest.explored,
         fail_on=asked.fail_on or file.fail_on or "must",
         areas=tuple(asked.areas),
         select=tuple(asked.select),

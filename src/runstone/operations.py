@@ -114,6 +114,14 @@ class Operations(ABC):
             lambda: self.thread(thread, label=label), lambda status: status != "busy", patience
         )
 
+    async def settled(self, thread: str, status: str | None) -> Exchange:
+        """As `settle`, until the thread has this status: one that is updated a moment after its run ended."""
+        return await self._poll(
+            lambda: self.thread(thread, label="settle"),
+            lambda seen: seen == status or (status is None and seen != "busy"),
+            0,
+        )
+
     # runs
 
     async def create_run(

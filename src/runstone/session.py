@@ -17,6 +17,7 @@ from runstone import agents, clients, evidence, waivers
 from runstone.contracts import Catalogue, Profile, Requirement, load_capabilities, load_catalogue
 from runstone.control import Control
 from runstone.errors import TargetError, UsageError
+from runstone.exploration import DEFAULT_S, EXPLORING_AREAS, Exploration
 from runstone.observe import PATIENT_S, QUICK_S, Observation, Observer, Scenario
 from runstone.selfcheck import Fitness, Unfit
 from runstone.target import Target
@@ -62,9 +63,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     waivers: Path | None = None
     insist_on_fitness: bool = True
     limits: dict[str, float] = {}  # fields of Limits that the user has set
+    seed: int = 0
+    explored: bool = False  # whether evidence that is judged again holds an exploration
+
+    @property
+    def exploration(self) -> Exploration | None:
+        """How far scenarios that explore may go; None when no area of theirs is selected."""
+        if EXPLORING_AREAS.isdisjoint(self.areas):
+            return None
+        return Exploration(self.profile, self.seed, self.budget_s or DEFAULT_S)
 
     def too_long(self, scenario: Scenario) -> str | None:
-        """Why a scenario is left out for the time that it must wait; None when it is held."""
+        """Why a scenario is left out for the time that it takes; None when it is held."""
+        if scenario.explores and not (self.explored or self.exploration):
+            return f"held only where its area is selected: {scenario.name} takes the time that it is given"
         waiting = f"{scenario.name} must wait {scenario.waits:g} s"
         if self.quick and scenario.waits > QUICK_S:
             return f"left out by --quick: {waiting}"
@@ -199,6 +211,7 @@ class Session:
                 started_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
                 quick=settings.quick,
                 patient=settings.patient,
+                explored=settings.exploration is not None,
                 run_time_limit=target.run_time_limit,
                 agent="" if target.agent is None else target.agent.assistant,
                 stopped="the observation was broken off",
@@ -225,7 +238,9 @@ class Session:
         observer = Observer(
             target,
             concurrency=settings.concurrency,
-            budget_s=settings.budget_s,
+            # Exploring scenarios keep to the budget by themselves: it is no end that comes too early.
+            budget_s=None if settings.exploration else settings.budget_s,
+            exploration=settings.exploration,
             on_trace=keep,
             on_progress=self.progress,
             limits={"concurrent_runs": settings.profile.defaults.concurrent_runs, **settings.limits},

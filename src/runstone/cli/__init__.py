@@ -10,6 +10,7 @@ import click
 
 import runstone
 from runstone.cli.checking import check, judge_again
+from runstone.cli.exploring import explore
 from runstone.cli.reading import explain, list_requirements
 from runstone.cli.retrieving import result
 from runstone.cli.saying import say_error
@@ -43,5 +44,5 @@ def cli() -> None:
     """Prove whether a server that speaks the LangGraph run API keeps its promises."""
 
 
-for command in (check, judge_again, list_requirements, explain, up, serve, list_faults, result):
+for command in (check, judge_again, explore, list_requirements, explain, up, serve, list_faults, result):
     cli.add_command(command)

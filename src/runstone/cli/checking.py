@@ -66,6 +66,7 @@ def judging_options(command: Callable[_Params, _Result]) -> Callable[_Params, _R
     help="Scenarios at once, beside as many that sleep; default: 16, quick: 24.",
 )
 @click.option("--budget", type=click.FloatRange(min=1), metavar="SECONDS", help="End the observation then.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, help="Of areas explore and fuzz; default: 0.")
 @judging_options
 def check(
     target: str | None,
@@ -76,6 +77,7 @@ def check(
     patient: bool,
     concurrency: int | None,
     budget: float | None,
+    seed: int,
     area: tuple[str, ...],
     select: tuple[str, ...],
     fail_on: FailOn | None,
@@ -95,6 +97,7 @@ def check(
         patient=patient,
         concurrency=concurrency,
         budget_s=budget,
+        seed=seed,
         fail_on=fail_on,
         areas=area,
         select=select,
@@ -104,7 +107,7 @@ def check(
     with progress_bar() as progress:
         session = open_session(asked, progress)
         found = judge(session)
-    return _show(found, session.settings.out)
+    return show(found, session.settings.out)
 
 
 @click.command(name="judge")
@@ -124,10 +127,11 @@ def judge_again(
         evidence=folder, config=config, fail_on=fail_on, areas=area, select=select, waivers=waivers, out=out
     )
     session = open_session(asked, lambda *_: None)
-    return _show(judge(session), session.settings.out)
+    return show(judge(session), session.settings.out)
 
 
-def _show(found: Report, folder: Path) -> int:
+def show(found: Report, folder: Path) -> int:
+    """Print the report, or in one line why there is none; the exit code."""
     if found.exit_code == UNREACHABLE:
         say_error(f"{found.stopped} (what was observed is in {folder})")
     else:

@@ -1,0 +1,65 @@
+"""A thread that generates requests, and the event loop that sends them."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import threading
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+_Result = TypeVar("_Result")
+
+
+class Over(BaseException):
+    """The time is up: it ends a generator wherever it is. Not an Exception, as generators catch those."""
+
+
+class Bridge:
+    """Lets a generator, which runs in a thread of its own, await what the event loop does.
+
+    Made in the loop. `until` and `clock`: when no further request is sent, and the time that it is.
+    """
+
+    def __init__(self, clock: Callable[[], float], until: float) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._clock = clock
+        self._until = until
+        self._lock = threading.Lock()
+        self._closed = False
+        self._pending: set[concurrent.futures.Future[Any]] = set()
+
+    async def run(self, generate: Callable[[], None]) -> None:
+        """Run the generator to its end, or until the time is up or the scenario is cancelled."""
+
+        def whole() -> None:
+            try:
+                generate()
+            except Over:
+                return
+
+        try:
+            await asyncio.to_thread(whole)
+        finally:
+            self._close()
+
+    def do(self, request: Coroutine[Any, Any, _Result]) -> _Result:
+        """Await in the loop, from the thread. Raises Over when the time is up."""
+        with self._lock:
+            if self._closed or self._clock() > self._until:
+                request.close()
+                raise Over
+            future = asyncio.run_coroutine_threadsafe(request, self._loop)
+            self._pending.add(future)
+        try:
+            return future.result()
+        except concurrent.futures.CancelledError:
+            raise Over from None
+        finally:
+            self._pending.discard(future)
+
+    def _close(self) -> None:
+        with self._lock:
+            self._closed = True
+            for future in list(self._pending):
+                future.cancel()

@@ -1,0 +1,491 @@
+"""The contract as a model: what a client may expect of its threads and runs after any requests.
+
+The model sees the exchanges of one story in their order and says of each whether it keeps what the ones
+before it promised. It knows the conformance graphs `steps`, `echo`, `fail`, `interrupt` and `slow`
+(fixtures/graphs/README.md), MUSTs of the catalogue and nothing of any server. What sources leave open (a
+moment's delay of a status, the wording of errors, what a cancelled run leaves) it leaves open too.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from runstone.canonical import shown
+from runstone.contracts import Profile, lifecycle
+from runstone.trace import UUID, Exchange, Missing
+
+GRAPHS = ("steps", "echo", "fail", "interrupt", "slow")
+_NODES = {"steps": ["s1", "s2", "s3"], "slow": ["a", "b", "c"]}
+_THREAD = re.compile(rf"/threads/(?P<thread>{UUID.pattern})(?P<rest>/[^?]*)?")
+_RUN = re.compile(rf"/runs/(?P<run>{UUID.pattern})(?P<rest>/\w+)?")
+_MISSING = 404
+_ANSWERS = {
+    "POST /threads": "THR-CREATE-001",
+    "POST /threads/search": "THR-SEARCH-001",
+    "GET ": "THR-GET-001",
+    "DELETE ": "THR-DEL-001",
+    "GET /state": "STATE-001",
+    "POST /state": "STATE-UPD-001",
+    "GET /history": "HIST-001",
+    "GET /runs": "RUN-LIST-001",
+    "POST /runs": "RUN-CREATE-001",
+    "POST /runs/wait": "RUN-WAIT-001",
+    "POST /runs/stream": "RUN-STREAM-001",
+    "GET /runs/*": "RUN-GET-001",
+    "GET /runs/*/join": "RUN-JOIN-001",
+    "POST /runs/*/cancel": "CANCEL-001",
+    "DELETE /runs/*": "RUN-DEL-001",
+}
+
+Ending = Literal["success", "paused", "error", "cancelled"]
+_STATUSES: dict[Ending, set[str]] = {
+    "success": {"success"},
+    "paused": {"success", "interrupted"},
+    "error": {"error"},
+    "cancelled": {"interrupted", "success"},  # success: it was through before the cancel came
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A broken promise: the requirement that names it, what was seen, and where."""
+
+    requirement: str
+    reason: str
+    exchange: Exchange
+
+
+@dataclass(slots=True)
+class RunModel:
+    """A run that was answered for: how it must have ended, and when it was known to be over."""
+
+    ending: Ending
+    over_at: float | None = None  # seconds after the session began; None while it may go on
+    deleted: bool = False
+
+
+@dataclass(slots=True)
+class ThreadModel:
+    """A thread: what it holds, as far as that is known."""
+
+    thread_id: str
+    graph: str = ""
+    values: dict[str, Any] | None = field(default_factory=dict)  # None: not known until the next reading
+    resting: str | None = "idle"  # its status while nothing runs; None: not known
+    pending: bool = False  # it waits for an answer
+    deleted: bool = False
+    runs: dict[str, RunModel] = field(default_factory=dict)
+    active: str | None = None  # the run that is under way
+    checkpoints: dict[str, dict[str, Any]] = field(default_factory=dict)  # those seen, with their values
+
+    @property
+    def over_at(self) -> float | None:
+        """When its last run was known to be over; None while one may go on."""
+        ends = [run.over_at for run in self.runs.values()]
+        return None if None in ends else max((end for end in ends if end is not None), default=0.0)
+
+
+class Model:
+    """What is expected; `see` takes the exchanges one after the other.
+
+    `settle_s`: how long a status may lag behind the end of a run (limits.settle_s of the observation).
+    """
+
+    def __init__(self, profile: Profile, settle_s: float) -> None:
+        self._profile = profile
+        self._settle_s = settle_s
+        self.threads: list[ThreadModel] = []
+
+    def see(self, exchange: Exchange) -> Finding | None:
+        """What this exchange breaks, as the first thing that is wrong with it; None when all is well.
+
+        An exchange that the session itself ended is no evidence of anything.
+        """
+        try:
+            self._see(exchange)
+        except _Broken as broken:
+            return Finding(broken.requirement, broken.reason, exchange)
+        except Missing as reason:
+            return Finding(_promise_of(exchange), str(reason), exchange)
+        return None
+
+    def _see(self, exchange: Exchange) -> None:
+        path = exchange.path.partition("?")[0]
+        found = _THREAD.fullmatch(path)
+        if path == "/threads":
+            self._thread_created(exchange)
+        elif path == "/threads/search":
+            self._searched(exchange)
+        elif found is not None:
+            thread = self._known(found["thread"])
+            if thread is not None:
+                self._see_thread(exchange, thread, found["rest"] or "")
+
+    def _known(self, thread_id: str) -> ThreadModel | None:
+        return next((each for each in self.threads if each.thread_id == thread_id), None)
+
+    def _see_thread(self, exchange: Exchange, thread: ThreadModel, rest: str) -> None:
+        if thread.deleted:
+            _expect(
+                exchange.status == _MISSING, "THR-DEL-003", f"the thread was deleted, got {exchange.status}"
+            )
+            return
+        run = _RUN.fullmatch(rest)
+        operation = _operation(exchange)
+        if run is not None:
+            self._see_run(exchange, thread, run["run"], operation)
+        elif operation in self._OPERATIONS:
+            self._OPERATIONS[operation](self, exchange, thread)
+
+    # threads
+
+    def _thread_created(self, exchange: Exchange) -> None:
+        body = exchange.object
+        thread_id = body.get("thread_id")
+        _expect(isinstance(thread_id, str), "THR-CREATE-001", f"got no thread_id, but {shown(body)}")
+        _expect(
+            body.get("status") == "idle", "THR-CREATE-003", f"a new thread is {shown(body.get('status'))}"
+        )
+        _expect(
+            self._known(str(thread_id)) is None,
+            "THR-CREATE-001",
+            "a second thread was given the same thread_id",
+        )
+        self.threads.append(ThreadModel(str(thread_id)))
+
+    def _searched(self, exchange: Exchange) -> None:
+        found = {each.get("thread_id") for each in exchange.array if isinstance(each, dict)}
+        wanted = {each.thread_id for each in self.threads if not each.deleted}
+        _expect(
+            found == wanted,
+            "THR-SEARCH-002",
+            f"wanted the {len(wanted)} threads of the story, found {len(found)}",
+        )
+
+    def _deleted(self, exchange: Exchange, thread: ThreadModel) -> None:
+        _expect(_good(exchange), "THR-DEL-001", f"a delete was answered with {exchange.status}")
+        thread.deleted = True
+
+    def _read_thread(self, exchange: Exchange, thread: ThreadModel) -> None:
+        status = exchange.object.get("status")
+        if status == "busy":
+            self._not_late(exchange, thread, "THR-STATUS-007", "the thread is still busy")
+        elif thread.active is None and thread.resting is not None:
+            names = {"idle": "THR-STATUS-003", "interrupted": "THR-STATUS-004", "error": "THR-STATUS-005"}
+            if status != thread.resting and self._is_late(exchange, thread):
+                raise _Broken(names[thread.resting], f"the thread is {status}, wanted {thread.resting}")
+
+    def _read_state(self, exchange: Exchange, thread: ThreadModel) -> None:
+        state = exchange.object
+        values = _plain(state.get("values"))
+        if thread.active is not None:
+            return
+        if thread.values is not None:
+            _expect(
+                values == thread.values,
+                "PARITY-002",
+                f"the state holds {shown(values)}, wanted {shown(thread.values)}",
+            )
+            going_on = bool(state.get("next"))
+            _expect(
+                going_on == thread.pending or thread.resting in (None, "error"),  # what failed is left to do
+                "INT-DYN-001" if thread.pending else "STATE-002",
+                f"next is {shown(state.get('next'))}",
+            )
+        thread.values = values
+        if thread.pending:
+            tasks = state.get("tasks")
+            asked = (
+                [each for each in tasks if isinstance(each, dict) and each.get("interrupts")] if tasks else []
+            )
+            _expect(bool(asked), "INT-DYN-001", f"no task of the state holds the interrupt: {shown(tasks)}")
+
+    def _read_history(self, exchange: Exchange, thread: ThreadModel) -> None:
+        if thread.active is not None:
+            return
+        entries = [each for each in exchange.array if isinstance(each, dict)]
+        ids = [_checkpoint_id(each) for each in entries]
+        if entries and thread.values is not None:
+            newest = _plain(entries[0].get("values"))
+            _expect(
+                newest == thread.values,
+                "HIST-002",
+                f"the newest entry holds {shown(newest)}, wanted {shown(thread.values)}",
+            )
+        _expect(bool(entries) or not thread.values, "HIST-001", "the history is empty after a run")
+        lost = [each for each in thread.checkpoints if each not in ids]
+        _expect(not lost, "HIST-001", f"{len(lost)} entries of the history are gone that were there before")
+        for checkpoint_id, entry in zip(ids, entries, strict=True):
+            thread.checkpoints[checkpoint_id] = entry
+
+    def _updated(self, exchange: Exchange, thread: ThreadModel) -> None:
+        if not _good(exchange):
+            raise _Broken("STATE-UPD-001", f"an update at rest was answered with {exchange.status}")
+        given = (exchange.request_json or {}).get("values") or {}
+        if thread.values is not None:
+            thread.values = _merged(thread.values, given)
+        thread.resting, thread.pending = "idle", False
+
+    # runs
+
+    def _waited(self, exchange: Exchange, thread: ThreadModel) -> None:
+        _expect(exchange.status == 200, "RUN-WAIT-001", f"wait was answered with {exchange.status}")
+        body = exchange.json
+        expected = self._begin(exchange, thread)
+        ending = self._ending(expected, thread)
+        self._judge_result(body, expected, ending, "RUN-WAIT-002", "RUN-WAIT-004")
+        if ending == "success" and thread.values is None:
+            thread.values = _plain(self._profile.wait.values_in(body))
+        self._end(exchange, thread, exchange.found_run_id, ending)
+
+    def _streamed(self, exchange: Exchange, thread: ThreadModel) -> None:
+        events = exchange.stream
+        _expect(events[0].event == "metadata", "RUN-STREAM-002", f"the first event is {events[0].event!r}")
+        expected = self._begin(exchange, thread)
+        ending = self._ending(expected, thread)
+        errors = [event for event in events if event.event == "error"]
+        if ending == "error":
+            _expect(bool(errors), "RUN-STREAM-008", "the stream of a run that failed has no error event")
+        else:
+            _expect(
+                not errors, "EXEC-002", f"the stream ended in an error: {shown(errors and errors[0].data)}"
+            )
+            states = [event.json for event in events if event.event == "values"]
+            _expect(bool(states), "MODE-001", "the stream has no event of the mode that was asked for")
+            last = _plain({key: value for key, value in states[-1].items() if key != "__interrupt__"})
+            wanted = expected.values
+            _expect(
+                wanted is None or last == wanted,
+                "PARITY-001",
+                f"the last values of the stream are {shown(last)}, wanted {shown(wanted)}",
+            )
+        self._end(exchange, thread, exchange.found_run_id, ending)
+
+    def _created(self, exchange: Exchange, thread: ThreadModel) -> None:
+        run = exchange.object
+        _expect(isinstance(run.get("run_id"), str), "RUN-CREATE-001", f"got no run_id, but {shown(run)}")
+        _expect(
+            run.get("thread_id") == thread.thread_id,
+            "RUN-CREATE-001",
+            f"the run is on another thread: {run.get('thread_id')}",
+        )
+        self._begin(exchange, thread)
+        thread.active = str(run["run_id"])
+        thread.runs[thread.active] = RunModel("success")
+
+    def _listed(self, exchange: Exchange, thread: ThreadModel) -> None:
+        found = {each.get("run_id") for each in exchange.array if isinstance(each, dict)}
+        wanted = {run_id for run_id, run in thread.runs.items() if not run.deleted}
+        unnamed = len(found) - len(wanted)
+        _expect(found == wanted, "RUN-LIST-001", f"{unnamed:+d} runs against those that were started")
+
+    def _see_run(self, exchange: Exchange, thread: ThreadModel, run_id: str, operation: str) -> None:
+        run = thread.runs.get(run_id)
+        if run is None:
+            return
+        if run.deleted:
+            _expect(exchange.status == _MISSING, "RUN-DEL-001", f"the run was deleted, got {exchange.status}")
+        elif operation == "GET /runs/*":
+            self._read_run(exchange, run)
+        elif operation == "GET /runs/*/join":
+            self._joined(exchange, thread, run_id, run)
+        elif operation == "POST /runs/*/cancel":
+            self._cancelled(exchange, thread, run)
+        elif operation == "DELETE /runs/*":
+            _expect(_good(exchange), "RUN-DEL-001", f"a delete was answered with {exchange.status}")
+            run.deleted = True
+            # Its checkpoints go with it (RUN-DEL-004), or stay: the next reading says what the thread holds.
+            thread.checkpoints.clear()
+            thread.values, thread.resting, thread.pending = None, None, False
+
+    def _read_run(self, exchange: Exchange, run: RunModel) -> None:
+        status = exchange.object.get("status")
+        if status in lifecycle().runs.terminal:
+            if run.over_at is None:
+                return
+            names = {"success": "RUN-STATUS-006", "error": "RUN-STATUS-005"}
+            name = names.get(run.ending, "RUN-STATUS-007" if run.ending == "cancelled" else "RUN-STATUS-008")
+            _expect(status in _STATUSES[run.ending], name, f"the run is {status}")
+        elif run.over_at is not None and exchange.sent_at > run.over_at + self._settle_s * 0.9:
+            raise _Broken("RUN-STATUS-004", f"the run is {status} though it was over")
+
+    def _joined(self, exchange: Exchange, thread: ThreadModel, run_id: str, run: RunModel) -> None:
+        _expect(exchange.status == 200, "RUN-JOIN-001", f"join was answered with {exchange.status}")
+        if run_id != thread.active:
+            return  # an older run: some servers answer the thread's newest values
+        body = exchange.json
+        expected = _Expected(thread.graph, thread.values)
+        ending = self._ending(expected, thread)
+        if run.ending != "cancelled" and ending != "paused":
+            self._judge_result(body, expected, ending, "PARITY-001", "PARITY-003")
+        self._end(exchange, thread, run_id, ending if run.ending != "cancelled" else "cancelled")
+
+    def _cancelled(self, exchange: Exchange, thread: ThreadModel, run: RunModel) -> None:
+        if thread.active is None:
+            return  # it was over: a 4xx and a 2xx are both seen
+        _expect(_good(exchange), "CANCEL-001", f"a cancel was answered with {exchange.status}")
+        run.ending, run.over_at = "cancelled", exchange.ended_at
+        thread.active, thread.values, thread.resting, thread.pending = None, None, None, False
+
+    # what a run does to its thread
+
+    def _begin(self, exchange: Exchange, thread: ThreadModel) -> _Expected:
+        """Take in what the run was asked to do: the values that it must end with."""
+        asked = exchange.request_json or {}
+        thread.graph = str(asked.get("assistant_id"))
+        base = thread.values
+        checkpoint = asked.get("checkpoint_id")
+        if isinstance(checkpoint, str):
+            base = _plain(thread.checkpoints[checkpoint].get("values"))
+        command = asked.get("command")
+        if isinstance(command, dict) and "resume" in command:
+            thread.values = _resumed(base, command["resume"])
+            thread.pending = False
+        else:
+            thread.values = _run(thread.graph, base, asked.get("input") or {})
+            thread.pending = thread.graph == "interrupt"
+        return _Expected(thread.graph, thread.values)
+
+    def _ending(self, expected: _Expected, thread: ThreadModel) -> Ending:
+        if expected.graph == "fail":
+            return "error"
+        return "paused" if thread.pending else "success"
+
+    def _end(self, exchange: Exchange, thread: ThreadModel, run_id: str | None, ending: Ending) -> None:
+        if run_id is None:
+            raise _Broken("RUN-CREATE-002", "the answer names no run: there is no Content-Location")
+        known = thread.runs.get(run_id)
+        _expect(
+            known is None or run_id == thread.active, "RUN-CREATE-002", "two runs were given the same run_id"
+        )
+        thread.runs[run_id] = RunModel(ending, exchange.ended_at)
+        thread.active = None
+        resting = {"success": "idle", "paused": "interrupted", "error": "error"}
+        thread.resting = resting.get(ending)
+
+    def _judge_result(
+        self, body: Any, expected: _Expected, ending: Ending, values_id: str, error_id: str
+    ) -> None:
+        error = self._profile.wait.error_in(body)
+        if ending == "error":
+            _expect(isinstance(error, dict), error_id, f"a run that failed was answered with {shown(body)}")
+            return
+        _expect(error is None, values_id, f"the answer is an error: {shown(error)}")
+        if ending == "paused":
+            asked = self._profile.wait.interrupts_in(body)
+            _expect(bool(asked), "PARITY-006", f"a run that paused was answered with {shown(body)}")
+            return  # whether the values stand beside the interrupts differs between servers
+        values = _plain(self._profile.wait.values_in(body))
+        _expect(
+            expected.values is None or values == expected.values,
+            values_id,
+            f"the answer is {shown(values)}, wanted {shown(expected.values)}",
+        )
+
+    def _is_late(self, exchange: Exchange, thread: ThreadModel) -> bool:
+        """Whether a status had the time to follow the end of the last run."""
+        over_at = thread.over_at
+        return over_at is not None and exchange.sent_at > over_at + self._settle_s * 0.9
+
+    def _not_late(self, exchange: Exchange, thread: ThreadModel, requirement: str, reason: str) -> None:
+        if self._is_late(exchange, thread):
+            raise _Broken(requirement, reason)
+
+    _OPERATIONS: dict[str, Callable[[Model, Exchange, ThreadModel], None]] = {  # noqa: RUF012 - never changed
+        "GET ": _read_thread,
+        "DELETE ": _deleted,
+        "GET /state": _read_state,
+        "POST /state": _updated,
+        "GET /history": _read_history,
+        "POST /runs/wait": _waited,
+        "POST /runs/stream": _streamed,
+        "POST /runs": _created,
+        "GET /runs": _listed,
+    }
+
+
+def first_broken(exchanges: Iterable[Exchange], profile: Profile, settle_s: float) -> Finding | None:
+    """The first promise that a story breaks; None when it keeps all."""
+    model = Model(profile, settle_s)
+    return next((found for each in exchanges if (found := model.see(each)) is not None), None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Expected:
+    graph: str
+    values: dict[str, Any] | None
+
+
+class _Broken(Exception):  # noqa: N818 - how a finding travels to `see`
+    def __init__(self, requirement: str, reason: str) -> None:
+        super().__init__(reason)
+        self.requirement = requirement
+        self.reason = reason
+
+
+def _expect(kept: bool, requirement: str, reason: str) -> None:
+    if not kept:
+        raise _Broken(requirement, reason)
+
+
+def _operation(exchange: Exchange) -> str:
+    """Method and path below the thread: `POST /runs/wait`, `GET /runs/*/join`, `GET ` of the thread."""
+    found = _THREAD.fullmatch(exchange.path.partition("?")[0])
+    rest = (found["rest"] or "") if found else exchange.path.partition("?")[0]
+    return exchange.method + " " + re.sub(f"/runs/{UUID.pattern}", "/runs/*", rest)
+
+
+def _promise_of(exchange: Exchange) -> str:
+    """The requirement that an operation answers at all, and with what."""
+    return _ANSWERS.get(_operation(exchange), "ROB-001")
+
+
+def _good(exchange: Exchange) -> bool:
+    return 200 <= exchange.status < 300
+
+
+def _checkpoint_id(entry: dict[str, Any]) -> str:
+    checkpoint = entry.get("checkpoint")
+    found = checkpoint.get("checkpoint_id") if isinstance(checkpoint, dict) else None
+    _expect(isinstance(found, str), "HIST-001", f"an entry names no checkpoint: {shown(checkpoint)}")
+    return str(found)
+
+
+def _plain(values: Any) -> dict[str, Any]:
+    """Values as the model has them: of messages type and content, and no member that is null or empty."""
+    if not isinstance(values, dict):
+        return {}
+    found = {key: value for key, value in values.items() if value not in (None, [], {})}
+    if isinstance(found.get("messages"), list):
+        found["messages"] = [
+            [each.get("type"), each.get("content")] if isinstance(each, dict) else each
+            for each in found["messages"]
+        ]
+    return found
+
+
+def _merged(values: dict[str, Any], update: dict[str, Any]) -> dict[str, Any]:
+    """The values after an update: `log` appends, every other member is replaced."""
+    merged = {**values, **{key: value for key, value in update.items() if key != "log"}}
+    if update.get("log"):
+        merged["log"] = [*values.get("log", []), *update["log"]]
+    return merged
+
+
+def _run(graph: str, base: dict[str, Any] | None, given: dict[str, Any]) -> dict[str, Any] | None:
+    """What a run of the graph makes of the values that it finds."""
+    if base is None:
+        return None
+    if graph == "echo":
+        texts = [each["content"] for each in given["messages"]]
+        spoken = [pair for text in texts for pair in (["human", text], ["ai", text])]
+        return {**base, "messages": [*base.get("messages", []), *spoken]}
+    log = {"fail": ["ok"], "interrupt": ["before"]}.get(graph) or _NODES[graph]
+    return _merged(base, {**given, "log": log})
+
+
+def _resumed(base: dict[str, Any] | None, answer: Any) -> dict[str, Any] | None:
+    return None if base is None else _merged(base, {"answer": answer, "log": ["ask", "after"]})
