@@ -10,7 +10,8 @@ import click
 
 import runstone
 from runstone.cli.checking import check, judge_again
-from runstone.cli.exploring import explore
+from runstone.cli.exploring import explore, fuzz
+from runstone.cli.proving import prove
 from runstone.cli.reading import explain, list_requirements
 from runstone.cli.retrieving import result
 from runstone.cli.saying import say_error
@@ -44,5 +45,17 @@ def cli() -> None:
     """Prove whether a server that speaks the LangGraph run API keeps its promises."""
 
 
-for command in (check, judge_again, explore, list_requirements, explain, up, serve, list_faults, result):
+for command in (
+    check,
+    judge_again,
+    explore,
+    fuzz,
+    list_requirements,
+    explain,
+    up,
+    serve,
+    list_faults,
+    prove,
+    result,
+):
     cli.add_command(command)

@@ -1,8 +1,10 @@
-"""`runstone explore`: make up stories, and print the shortest that breaks a promise as a script."""
+"""`runstone explore` and `runstone fuzz`: requests that nobody wrote, and how to repeat what they find."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import ParamSpec, TypedDict, TypeVar, Unpack
 
 import click
 
@@ -11,54 +13,97 @@ from runstone.explore import broken_stories, script, stories_of
 from runstone.judging import judge
 from runstone.opening import Asked, open_session
 from runstone.session import Session
+from runstone.trace import Trace
+from runstone.verdict import NOT_CONFORMING
+
+_Params = ParamSpec("_Params")
+_Result = TypeVar("_Result")
+
+
+def _exploring_options(command: Callable[_Params, _Result]) -> Callable[_Params, _Result]:
+    """The target and the options of both commands."""
+    options = (
+        click.argument("target", required=False),
+        click.option(
+            "--budget", type=click.FloatRange(min=1), default=60.0, show_default=True, help="Seconds."
+        ),
+        click.option(
+            "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Which requests."
+        ),
+        click.option("--profile", default=None, help="Default: langgraph."),
+        click.option("--header", multiple=True, metavar="'NAME: VALUE'", help="Sent with every request."),
+        click.option("--out", type=click.Path(path_type=Path), help="Where the reports go."),
+        click.option(
+            "--config", type=click.Path(path_type=Path), help="Default: runstone.toml, if there is one."
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
 
 
 @click.command()
-@click.argument("target", required=False)
-@click.option("--budget", type=click.FloatRange(min=1), default=60.0, show_default=True, help="Seconds.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Which stories.")
-@click.option("--profile", default=None, help="Default: langgraph.")
-@click.option("--header", multiple=True, metavar="'NAME: VALUE'", help="Sent with every request.")
-@click.option("--out", type=click.Path(path_type=Path), help="Where the reports go.")
-@click.option("--config", type=click.Path(path_type=Path), help="Default: runstone.toml, if there is one.")
-def explore(
-    target: str | None,
-    budget: float,
-    seed: int,
-    profile: str | None,
-    header: tuple[str, ...],
-    out: Path | None,
-    config: Path | None,
-) -> int:
+@_exploring_options
+def explore(**asked: Unpack[_Exploring]) -> int:
     """Make up stories of requests for TARGET, and tell the shortest that breaks a promise as a script.
 
     The same as `check --area explore`, and the script: it goes to story.sh beside the report.
     """
+    session, code = _explored("explore", asked)
+    if (trace := session.traces.get("explore")) is not None:
+        _tell_story(session, trace)
+    return code
+
+
+@click.command()
+@_exploring_options
+def fuzz(**asked: Unpack[_Exploring]) -> int:
+    """Make up requests to each operation of TARGET, and list those that break it, as curl lines.
+
+    The same as `check --area fuzz`, and the lines that prepare a fresh server for pasting the others.
+    """
+    session, code = _explored("fuzz", asked)
+    if (trace := session.traces.get("fuzzed_contract")) is not None:
+        click.echo(f"\nsent {len(trace.exchanges)} requests, seed {asked['seed']}")
+        if code == NOT_CONFORMING:
+            click.echo("on a fresh server, paste these before the lines above:\n")
+            click.echo("\n".join(each.curl() for each in trace.find("prepare") if each.method == "POST"))
+    return code
+
+
+class _Exploring(TypedDict):
+    target: str | None
+    budget: float
+    seed: int
+    profile: str | None
+    header: tuple[str, ...]
+    out: Path | None
+    config: Path | None
+
+
+def _explored(area: str, given: _Exploring) -> tuple[Session, int]:
     asked = Asked(
-        target=target,
+        target=given["target"],
         default_target="embedded",
-        config=config,
-        profile=profile,
-        headers=header,
-        budget_s=budget,
-        seed=seed,
-        areas=("explore",),
-        out=out,
+        config=given["config"],
+        profile=given["profile"],
+        headers=given["header"],
+        budget_s=given["budget"],
+        seed=given["seed"],
+        areas=(area,),
+        out=given["out"],
     )
     with progress_bar() as progress:
         session = open_session(asked, progress)
         found = judge(session)
-    code = show(found, session.settings.out)
-    _tell(session, seed)
-    return code
+    return session, show(found, session.settings.out)
 
 
-def _tell(session: Session, seed: int) -> None:
-    trace = session.traces.get("explore")
-    if trace is None:
-        return
+def _tell_story(session: Session, trace: Trace) -> None:
     told = stories_of(trace)
-    click.echo(f"\ntold {len(told)} stories in {len(trace.exchanges)} requests, seed {seed}")
+    click.echo(
+        f"\ntold {len(told)} stories in {len(trace.exchanges)} requests, seed {trace.notes.get('seed')}"
+    )
     broken = broken_stories(told, session.settings.profile, trace.notes.get("settle_s", 0.0))
     if broken:
         path = session.settings.out / "story.sh"

@@ -24,6 +24,7 @@ from runstone.contracts.grammar import (
     lifecycle,
     stream_grammar,
 )
+from runstone.contracts.openapi import RequestShape, openapi_document, request_shapes
 from runstone.contracts.operations import Operation, operation_for
 from runstone.contracts.profile import Profile, UnknownProfile, WaitBody, load_profile, profile_names
 from runstone.contracts.reading import MalformedContract
@@ -43,6 +44,7 @@ __all__ = [
     "Operation",
     "Probe",
     "Profile",
+    "RequestShape",
     "Requirement",
     "Source",
     "StreamGrammar",
@@ -57,8 +59,10 @@ __all__ = [
     "load_catalogue",
     "load_profile",
     "load_sources",
+    "openapi_document",
     "operation_for",
     "profile_names",
+    "request_shapes",
     "schema_names",
     "stream_grammar",
     "validator",

@@ -63,6 +63,13 @@ def violations(name: str, document: Any) -> list[Violation]:
     return list(dict.fromkeys(_violation(error) for error in found))
 
 
+def schema_document(name: str) -> Mapping[str, Any]:
+    """The schema itself, as its file has it. Raises UnknownSchema and MalformedContract."""
+    if name not in _documents():
+        raise UnknownSchema(f"there is no schema {name!r}; there are {', '.join(schema_names())}")
+    return _documents()[name]
+
+
 @cache
 def _documents() -> Mapping[str, Mapping[str, Any]]:
     folder = locate("contracts") / "schemas"

@@ -1,13 +1,21 @@
 """Exploration: requests that nobody wrote, made up from the contract, recorded and judged like all others.
 
-machine   makes up stories (Hypothesis)      model   what a client may expect after any of them
-bridge    from the machine to the loop       story   what was told, and the script that tells it again
+    machine   makes up stories (Hypothesis)             model      what a client may expect after any of them
+    fuzzing   makes up single requests (Schemathesis)   findings   the answers that no request may get
+    bridge    from a generator to the event loop        story      what was told, and a script to tell it
+
+What makes up requests is imported at the first use: it needs the extra `fuzz`, and judging does not.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from runstone.api import Api
+from runstone.contracts import openapi_document
 from runstone.errors import UsageError
+from runstone.explore.findings import findings, told
 from runstone.explore.model import Finding, Model, first_broken
 from runstone.explore.story import BrokenStory, broken_stories, script, stories_of
 
@@ -17,10 +25,14 @@ __all__ = [
     "Finding",
     "Model",
     "broken_stories",
+    "findings",
     "first_broken",
+    "fuzz_contract",
+    "fuzz_own_document",
     "script",
     "stories_of",
     "tell_stories",
+    "told",
 ]
 
 
@@ -33,10 +45,32 @@ async def tell_stories(api: Api) -> None:
 
     Raises ExtraMissing without Hypothesis.
     """
-    try:
+    with _extra():
         from runstone.explore.machine import tell
+    await tell(api)
+
+
+async def fuzz_contract(api: Api) -> None:
+    """Try every operation of the contract. Raises ExtraMissing without Schemathesis."""
+    with _extra():
+        from runstone.explore.fuzzing import fuzz_document
+    await fuzz_document(api, openapi_document())
+
+
+async def fuzz_own_document(api: Api) -> None:
+    """Try every operation of the document at /openapi.json. Raises ExtraMissing without Schemathesis."""
+    with _extra():
+        from runstone.explore.fuzzing import fuzz_document
+    served = await api.request("GET", "/openapi.json", label="document")
+    await fuzz_document(api, served.object)
+
+
+@contextmanager
+def _extra() -> Iterator[None]:
+    """Import what makes up requests in this block."""
+    try:
+        yield
     except ModuleNotFoundError as error:
         raise ExtraMissing(
-            f"to explore needs {error.name}; install it with: pip install 'runstone[fuzz]'"
+            f"to make up requests needs {error.name}; install it with: pip install 'runstone[fuzz]'"
         ) from None
-    await tell(api)

@@ -11,6 +11,11 @@ from typing import Any, TypeVar
 _Result = TypeVar("_Result")
 
 
+# One generator thinks at a time, and the others await an answer meanwhile: CPython 3.11 parses source, which
+# Hypothesis does, in one thread only (seen: SystemError, AST constructor recursion depth mismatch).
+_thinking = threading.Lock()
+
+
 class Over(BaseException):
     """The time is up: it ends a generator wherever it is. Not an Exception, as generators catch those."""
 
@@ -18,13 +23,15 @@ class Over(BaseException):
 class Bridge:
     """Lets a generator, which runs in a thread of its own, await what the event loop does.
 
-    Made in the loop. `until` and `clock`: when no further request is sent, and the time that it is.
+    Made in the loop. `until` and `clock`: when no further request is sent, and the time that it is. `least`:
+    how many are sent whatever the time, as a generator may need a second before it has made up the first.
     """
 
-    def __init__(self, clock: Callable[[], float], until: float) -> None:
+    def __init__(self, clock: Callable[[], float], until: float, least: int = 0) -> None:
         self._loop = asyncio.get_running_loop()
         self._clock = clock
         self._until = until
+        self._least = least
         self._lock = threading.Lock()
         self._closed = False
         self._pending: set[concurrent.futures.Future[Any]] = set()
@@ -34,7 +41,8 @@ class Bridge:
 
         def whole() -> None:
             try:
-                generate()
+                with _thinking:
+                    generate()
             except Over:
                 return
 
@@ -46,16 +54,19 @@ class Bridge:
     def do(self, request: Coroutine[Any, Any, _Result]) -> _Result:
         """Await in the loop, from the thread. Raises Over when the time is up."""
         with self._lock:
-            if self._closed or self._clock() > self._until:
+            if self._closed or (self._clock() > self._until and self._least <= 0):
                 request.close()
                 raise Over
+            self._least -= 1
             future = asyncio.run_coroutine_threadsafe(request, self._loop)
             self._pending.add(future)
+        _thinking.release()
         try:
             return future.result()
         except concurrent.futures.CancelledError:
             raise Over from None
         finally:
+            _thinking.acquire()
             self._pending.discard(future)
 
     def _close(self) -> None:

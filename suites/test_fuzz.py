@@ -1,0 +1,49 @@
+"""Requests made up from OpenAPI documents: that of the contract, and the server's own where it serves one."""
+
+from __future__ import annotations
+
+import pytest
+
+from runstone.contracts import request_shapes
+from runstone.explore import findings, fuzz_contract, fuzz_own_document, told
+from runstone.suite import Api, Broken, Missing, Trace, has, requirement, scenario, some
+from runstone.trace import Inapplicable
+
+SHAPES = {shape.name: shape for shape in request_shapes()}
+
+
+@scenario(explores=True)
+async def fuzzed_contract(api: Api) -> None:
+    """Every operation of the contract, for its share of the time."""
+    await fuzz_contract(api)
+
+
+@scenario(explores=True, needs=["openapi"])
+async def fuzzed_own_document(api: Api) -> None:
+    """Every operation of the server's own document, for its share of the time."""
+    await fuzz_own_document(api)
+
+
+@requirement("ROB-001")
+@pytest.mark.parametrize("operation", SHAPES)
+def test_no_request_of_the_contract_breaks_the_server(operation: str, fuzzed_contract: Trace) -> None:
+    shape = SHAPES[operation]
+    for capability in shape.needs:
+        if not has(capability):
+            raise Inapplicable(f"the target has no {capability}")
+    asked = some(fuzzed_contract.find(operation), f"request to {operation}")
+    found = findings(asked, empty=shape.empty or shape.stream)
+    if found:
+        raise Broken(told(found, len(asked)), [each.exchange for each in found])
+
+
+@requirement("ROB-001")
+def test_no_request_of_its_own_document_breaks_the_server(fuzzed_own_document: Trace) -> None:
+    operations = some(fuzzed_own_document.note("operations"), "operation in the server's document")
+    asked = {name: fuzzed_own_document.find(name) for name in operations}
+    if not any(asked.values()):
+        raise Missing("no operation of the server's document was tried")
+    broken = [(name, findings(exchanges, empty=True)) for name, exchanges in asked.items()]
+    reasons = [f"{name}: {told(found, len(asked[name]))}" for name, found in broken if found]
+    if reasons:
+        raise Broken("; ".join(reasons), [each.exchange for _, found in broken for each in found])
