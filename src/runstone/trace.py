@@ -279,7 +279,7 @@ class Exchange(msgspec.Struct, frozen=True, dict=True, kw_only=True, omit_defaul
 
     @cached_property
     def _named_run(self) -> tuple[str | None, str | None]:
-        """Thread and run id from Content-Location, else from the body or the metadata event."""
+        """Thread and run id from Content-Location, the body or the metadata event, else from the request."""
         located = _RUN_PATH.search(self.headers.get("content-location", ""))
         if located and located["thread"]:
             return located["thread"], located["run"]
@@ -288,11 +288,17 @@ class Exchange(msgspec.Struct, frozen=True, dict=True, kw_only=True, omit_defaul
                 return None, located["run"] if located else _text_member(_lenient(event.data), "run_id")
         body = None if self.is_stream else _lenient(self.content)
         # Of a stateless run the header may name the run alone and the body, a Run, its thread.
-        return _text_member(body, "thread_id"), located["run"] if located else _text_member(body, "run_id")
+        thread = _text_member(body, "thread_id")
+        run = located["run"] if located else _text_member(body, "run_id")
+        # The answer to a question about one run, such as a join, need not say again which.
+        asked = _RUN_PATH.search(self.path)
+        if run is None and asked:
+            return asked["thread"] or thread, asked["run"]
+        return thread, run
 
     @property
     def found_run_id(self) -> str | None:
-        """The run this exchange created or concerned, where the response names it."""
+        """The run this exchange created or concerned, where the response or the request's path names it."""
         self._read()
         return self._named_run[1]
 
@@ -331,6 +337,9 @@ class Exchange(msgspec.Struct, frozen=True, dict=True, kw_only=True, omit_defaul
                 words += ["-H", f"{name}: {value}"]
         if self.request_truncated:
             return shlex.join([*words, "--data-binary", "@body"]) + "  # only the body's beginning is kept"
+        if self.request_body is not None and "\0" in self.request_body:  # no argument can hold it
+            body = self.request_body.replace("\\", r"\\").replace("%", "%%").replace("\0", r"\000")
+            return f"printf {shlex.quote(body)} | {shlex.join([*words, '--data-binary', '@-'])}"
         if self.request_body is not None:
             words += ["--data-binary", self.request_body]
         return shlex.join(words)
