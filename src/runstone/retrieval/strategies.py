@@ -94,10 +94,18 @@ class _Fold:
         self._request = request
         self.seen = 0
         self.finding = Finding()
+        self._taken: set[tuple[str, str, str]] = set()
 
     def take(self, event: Event) -> None:
         """Raises MalformedAnswer for data that is no JSON, AnotherRun for the metadata of another run."""
         self.seen += 1
+        if event.id is not None:
+            # A server that replays too much repeats events with their ids: an earlier one is not the last.
+            # The id alone does not tell: those of the official Python server can repeat.
+            same = (event.id, event.event, event.data)
+            if same in self._taken:
+                return
+            self._taken.add(same)
         if event.event not in {"values", "error", "metadata"}:  # `values|…` is a subgraph's
             return
         data = decode_json(event.data, f"{self._request} streamed a {event.event} event")
