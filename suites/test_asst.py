@@ -29,6 +29,8 @@ GRAPHS = ("steps", "fail", "interrupt", "tools")
 FIRST = {"configurable": {"colour": "blue", "tone": "warm"}}
 SECOND = {"configurable": {"colour": "red"}}
 DELAY_S = 1.5  # a change and two readings on a slow server fit in before the run starts
+# A server may have to compile the graphs' source to know the types of their states; one took 13 s of a busy machine.
+DESCRIBED_WITHIN_S = 20.0
 # Graph and name of assistants that one search or another shall find.
 FOUND = (
     ("steps", "Heating of the north wing"),
@@ -126,7 +128,7 @@ async def _create(api: Api, **body: Any) -> str:
     return found
 
 
-@scenario
+@scenario(heavy=True)
 async def assistants_that_tell_about_their_graphs(api: Api) -> None:
     """The drawing, the schemas and the subgraphs of a graph without and of one with a subgraph."""
 
@@ -136,9 +138,9 @@ async def assistants_that_tell_about_their_graphs(api: Api) -> None:
         found = await part.search_assistants(graph_id=own, limit=1)
         path = f"/assistants/{resolve(found.array, '/0/assistant_id')}"
         await part.request("GET", f"{path}/graph", label="graph")
-        await part.request("GET", f"{path}/schemas", label="schemas")
-        await part.request("GET", f"{path}/subgraphs", label="subgraphs")
-        await part.request("GET", f"{path}/subgraphs/child", label="child")
+        await part.request("GET", f"{path}/schemas", label="schemas", patience=DESCRIBED_WITHIN_S)
+        await part.request("GET", f"{path}/subgraphs", label="subgraphs", patience=DESCRIBED_WITHIN_S)
+        await part.request("GET", f"{path}/subgraphs/child", label="child", patience=DESCRIBED_WITHIN_S)
 
     await api.each(("steps", "subgraph"), read)
 
@@ -201,7 +203,12 @@ def _assert_done(exchange: Exchange) -> None:
 
 
 def _names(exchange: Exchange) -> list[str]:
-    return sorted(str(each.get("name")) for each in some(exchange.array, f"assistant in {exchange.where}"))
+    """The names of the assistants that were found. Raises Missing when there is none."""
+    return some(_found_names(exchange), f"assistant in {exchange.where}")
+
+
+def _found_names(exchange: Exchange) -> list[str]:
+    return sorted(str(each.get("name")) for each in exchange.array)
 
 
 def _names_of(chosen: dict[str, Any]) -> list[str]:
@@ -271,7 +278,7 @@ def test_second_creation(choice: str, assistant_from_its_creation_to_its_end: Tr
 
 @requirement("ASST-005")
 def test_assistant_of_an_unknown_graph(assistant_from_its_creation_to_its_end: Trace) -> None:
-    assert assistant_from_its_creation_to_its_end.create.ok.complete
+    assert assistant_from_its_creation_to_its_end.create.object
     assert assistant_from_its_creation_to_its_end.unknown_graph.status in {404, 400, 422}
 
 
@@ -353,7 +360,7 @@ def test_assistants_are_found(by: str, assistants_searched_for: Trace) -> None:
         assert [len(page) for page in pages] == [2, 2, 1]
         assert sorted(name for page in pages for name in page) == _names_of({})
     else:
-        assert _names(trace.part(by).search_assistants) == _names_of(FILTERS[by])
+        assert _found_names(trace.part(by).search_assistants) == _names_of(FILTERS[by])
 
 
 @requirement("ASST-012")
@@ -422,4 +429,4 @@ def test_run_keeps_the_config_of_its_creation(
 @pytest.mark.parametrize("by", ["name", "graph_id_and_name"])
 def test_assistants_are_found_by_a_part_of_their_name(by: str, assistants_searched_for: Trace) -> None:
     assert _names(assistants_searched_for.part("metadata").search_assistants) == _names_of({})
-    assert _names(assistants_searched_for.part(by).search_assistants) == _names_of(FILTERS[by])
+    assert _found_names(assistants_searched_for.part(by).search_assistants) == _names_of(FILTERS[by])

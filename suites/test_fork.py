@@ -56,7 +56,8 @@ def _before_s2(history: Exchange) -> dict[str, Any]:
 @requirement("FORK-001")
 def test_nodes_run_on_a_new_branch(run_from_a_checkpoint: Trace) -> None:
     old, new = run_from_a_checkpoint.history_before, run_from_a_checkpoint.history_after
-    updates = [event.json for event in run_from_a_checkpoint.run_on_a_branch.named("updates")]
+    stream = run_from_a_checkpoint.run_on_a_branch.stream
+    updates = [event.json for event in stream if event.event == "updates"]
     nodes = [node for update in updates if isinstance(update, dict) for node in update]
     assert nodes == ["s2", "s3"]
     assert sorted(_summaries(old) - _summaries(new)) == [], "wanted the old states in the history"

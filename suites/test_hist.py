@@ -188,6 +188,7 @@ def test_namespace_tells_of_the_subgraph(history_of_a_subgraph: Trace) -> None:
 @requirement("HIST-009")
 def test_new_thread_has_no_history(history_read: Trace) -> None:
     some(_whole(history_read).array, "entry after a run")
+    assert history_read.before_a_run.status == 200
     assert history_read.before_a_run.array == []
 
 

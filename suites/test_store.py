@@ -242,7 +242,7 @@ def test_search_is_narrowed(member: str, store_items_searched: Trace) -> None:
 @pytest.mark.parametrize("member", ["prefix", "suffix", "max_depth"])
 def test_namespaces_are_listed(member: str, store_items_searched: Trace) -> None:
     exchange, base = store_items_searched.only(member), store_items_searched.note("base")
-    listed = exchange.object.get("namespaces")
+    listed = resolve(exchange.ok.json, "/namespaces")
     assert isinstance(listed, list), f"wanted lists of labels under `namespaces`, got {shown(listed)}"
     houses = [[*base, "house", *labels] for labels in (*BELOW, *BESIDE)]
     wanted = {

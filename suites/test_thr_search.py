@@ -126,6 +126,7 @@ async def _count(api: Api, label: str, **body: Any) -> None:
 def test_answers_threads(threads_searched: Trace) -> None:
     found = threads_searched.by_all
     assert found.status == 200
+    assert isinstance(found.json, list), f"wanted an array of threads, got {shown(found.json)}"
     for thread in some(found.array, "thread that was found"):
         conforms(thread, "thread", found)
     assert sorted(_ids(found)) == sorted(threads_searched.note("own"))
