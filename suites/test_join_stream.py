@@ -125,8 +125,8 @@ def test_unknown_run(joined_after_the_end: Trace) -> None:
     assert joined_after_the_end.ended.ok.is_stream
     answer = joined_after_the_end.unknown
     if answer.status == 200:
-        names = [name for name in answer.names if name != "end"]
-        assert names.count("error") == 1
+        names = [event.event for event in answer.whole.events if event.event != "end"]
+        assert names.count("error") == 1, f"wanted one error event, got {names}"
         assert names[-1] == "error"
     else:
         assert answer.status == 404

@@ -313,4 +313,8 @@ def test_headers_reach_the_graph(runs_with_config_and_context: Trace, profile: P
 @requirement("RUN-CREATE-014")
 @pytest.mark.parametrize("kind", [kind for kind in INPUTS if kind not in {"object", "null"}])
 def test_input_reaches_the_graph(kind: str, runs_with_every_kind_of_input: Trace, profile: Profile) -> None:
+    _assert_reached(runs_with_every_kind_of_input.part("object"), profile, INPUTS["object"]["note"])
+    answer = runs_with_every_kind_of_input.part(kind).wait
+    accepted = 200 <= answer.whole.status < 300
+    assert accepted, f"wanted it accepted, got {answer.status}: {shown(answer.content)}"
     _assert_reached(runs_with_every_kind_of_input.part(kind), profile, INPUTS[kind])
