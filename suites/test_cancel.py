@@ -9,6 +9,7 @@ import pytest
 
 from runstone.suite import (
     Api,
+    Blocked,
     Exchange,
     Missing,
     Trace,
@@ -70,8 +71,9 @@ async def _cancel(part: Api, call: str) -> None:
 
 
 async def _until_gone(part: Api, thread: str, run: str) -> None:
-    for _ in range(int(part.limits.settle_s / part.limits.poll_s)):
-        if (await part.run(thread, run, label="poll")).code == 404:
+    deadline = part.clock + GONE_WITHIN_S
+    for _ in range(int(GONE_WITHIN_S / part.limits.poll_s)):
+        if (await part.run(thread, run, label="poll")).code == 404 or part.clock > deadline:
             return
         await asyncio.sleep(part.limits.poll_s)
 
@@ -164,7 +166,7 @@ async def several_cancelled_at_once(api: Api) -> None:
     await api.until_running(thread, runs[0])
     await _cancel_many(api, "unknown", thread_id=thread, run_ids=[new_id()])
     await api.run(thread, runs[0], label="untouched")
-    await _cancel_many(api, "both", thread_id=thread, run_ids=runs)
+    _go_on_if_served(await _cancel_many(api, "both", thread_id=thread, run_ids=runs))
     for place, run in zip(("running", "queued"), runs, strict=True):
         await api.poll_run(thread, run, label=place)
 
@@ -173,6 +175,12 @@ async def _cancel_many(api: Api, label: str, **body: Any) -> Exchange:
     return await api.request(
         "POST", "/runs/cancel", params={"action": "interrupt"}, json=body, label=f"cancel_{label}"
     )
+
+
+def _go_on_if_served(cancel: Exchange) -> None:
+    """Where nothing was cancelled, nothing ends: waiting for each run would take a minute for nothing."""
+    if cancel.code in (404, 405):
+        raise Blocked(f"{cancel.where} answered {cancel.code}, so that no run was cancelled")
 
 
 @scenario(alone=True)
@@ -208,7 +216,7 @@ async def cancelled_by_status(api: Api) -> None:
 
     first, second = await create("first"), await create("second")
     await begin(first)
-    await _cancel_many(api, "running", status="running")
+    _go_on_if_served(await _cancel_many(api, "running", status="running"))
     await read_all(first, "first")
     await begin(second)
     await read_all(second, "second goes on")
@@ -351,8 +359,10 @@ def test_choice_of_runs_is_checked(
         assert several_cancelled_at_once.cancel_unknown.status == 404
         assert _status(several_cancelled_at_once.untouched) == "running"
     else:
-        assert cancelled_by_status_and_ids.cancel_ids.ok
-        assert cancelled_by_status_and_ids.cancel_contradiction.status == 422
+        contradiction = cancelled_by_status_and_ids.cancel_contradiction
+        if contradiction.status >= 300:  # one that is accepted may have ended the run that the ids name
+            assert cancelled_by_status_and_ids.cancel_ids.ok
+        assert contradiction.status == 422
         assert _status(cancelled_by_status_and_ids.untouched) == "pending"
 
 

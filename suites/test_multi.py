@@ -180,14 +180,17 @@ def test_enqueued_run_follows(queued_behind_a_run: Trace) -> None:
 
 
 def _one_after_the_other(turn: Trace) -> None:
+    assert turn.create_first.ok.run_id
+    second = turn.create_second.status
+    assert 200 <= second < 300, f"wanted the second run accepted, got {second}"
     firsts = [_status(reading) for reading in turn.all("first")]
     seconds = [_status(reading) for reading in turn.all("second")]
-    if firsts[0] in lifecycle().runs.terminal:
+    if firsts[0] == "success":
         raise Missing("the first run was over before the thread could be seen busy")
     assert (firsts[-1], seconds[-1]) == ("success", "success")
-    for second, first in zip(seconds, firsts, strict=False):  # the first was read after the second
-        begun_too_early = second != "pending" and first in ACTIVE
-        assert not begun_too_early, f"wanted the second run to wait, got it {second} beside a {first} one"
+    for later, first in zip(seconds, firsts, strict=False):  # the first was read after the second
+        begun_too_early = later != "pending" and first in ACTIVE
+        assert not begun_too_early, f"wanted the second run to wait, got it {later} beside a {first} one"
     assert _log(turn.state) == ["a", "b", "c"] * 2
     assert resolve(turn.state.object, "/values/note") == "second"
 

@@ -92,6 +92,8 @@ def test_what_was_at_rest_is_the_same_after_a_restart(
     part = restart_with_threads_at_rest.part(outcome)
     some(part.only("history before").ok.array, "checkpoint before the restart")
     some(part.only("runs before").ok.array, "run before the restart")
+    gone = [what for what in READ if part.only(f"{what} after").status == 404]
+    assert gone == []
     seen = {what: part.only(f"{what} after").ok.json for what in READ}
     assert seen == {what: part.only(f"{what} before").ok.json for what in READ}
 

@@ -313,6 +313,7 @@ def test_location_leads_to_the_run(what_clients_read: Trace) -> None:
     turn = what_clients_read.part("stream")
     if "location" not in turn.answer.headers:
         raise Missing(f"{turn.answer.where} sends no Location")
+    assert turn.run_of_location.status == 200
     run = turn.run_of_location.object
     assert run.get("run_id") == turn.answer.run_id
     assert run.get("status") == "success"

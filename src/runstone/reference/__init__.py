@@ -6,7 +6,8 @@ It executes the graphs of a langgraph.json with langgraph itself. The way of a r
     api_*       one module per resource
     planning    a run request becomes a plan                 bodies, assistants
     scheduler   the one path on which every run executes     execution, messages, outcome, webhooks
-    channels    how wait, stream and join listen to it
+    channels    how wait, stream and join listen to it           feeds
+    timetable   makes the runs that crons are due for            crons
     threads, runs, checkpoints, database                     what outlives the process
 """
 

@@ -8,15 +8,13 @@ from typing import get_args
 
 from starlette.responses import Response
 
-from runstone.reference.answers import EVENT_STREAM, JSON, Listening, TimedWait, answer
+from runstone.reference.answers import EVENT_STREAM, JSON, STREAM_HEADERS, Listening, TimedWait, answer
 from runstone.reference.bodies import CancelBody, RunBody, StreamMode
 from runstone.reference.channels import streamed, waited
 from runstone.reference.errors import Conflict, Invalid, NotFound
 from runstone.reference.planning import check, start
 from runstone.reference.routing import Call, Operation, checked_uuid
 from runstone.reference.runs import Run, RunStatus
-
-_STREAM_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
 async def create(call: Call) -> Response:
@@ -124,7 +122,7 @@ def _wait(call: Call, run: Run, cancel_when_gone: bool, timeout: float | None = 
 
 
 async def _stream(call: Call, run: Run, cancel_when_gone: bool) -> Response:
-    headers = {"Content-Location": run.path, "Location": f"{run.path}/stream"} | _STREAM_HEADERS
+    headers = {"Content-Location": run.path, "Location": f"{run.path}/stream"} | STREAM_HEADERS
     modes = _asked_modes(call)
     kept = []
     last_event_id = call.request.headers.get("last-event-id")

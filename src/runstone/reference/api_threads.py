@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 from uuid import uuid4
 
 import msgspec
 from msgspec import Meta
 from starlette.responses import Response
 
-from runstone.reference.answers import answer, page
+from runstone.reference.answers import EVENT_STREAM, STREAM_HEADERS, Listening, answer, page
 from runstone.reference.bodies import (
     CheckpointBody,
     HistoryBody,
@@ -23,6 +23,7 @@ from runstone.reference.bodies import (
 )
 from runstone.reference.checkpoints import Graph, empty_state, thread_state
 from runstone.reference.errors import Invalid, NotFound, Refused
+from runstone.reference.feeds import FeedMode, followed
 from runstone.reference.routing import Call, Operation, checked_uuid
 from runstone.reference.threads import Thread, ThreadField, ThreadQuery
 
@@ -138,6 +139,7 @@ async def update_state(call: Call) -> Response:
     async with runtime.scheduler.alone(thread.thread_id):
         made = await runtime.checkpoints.update(graph, thread.thread_id, body.values, body.as_node, at)
         await _settled(call, thread, graph)
+    runtime.feeds.state_updated(thread.thread_id, {"as_node": body.as_node, "values": body.values})
     shown = msgspec.structs.asdict(made)
     if not made.checkpoint_map:
         del shown["checkpoint_map"]
@@ -150,6 +152,26 @@ async def history(call: Call) -> Response:
         return await _history(call, await call.body(HistoryBody))
     limit = call.number("limit", 10, 1, 1000)
     return await _history(call, HistoryBody(limit=limit, before=call.text("before")))
+
+
+async def stream(call: Call) -> Response:
+    """What happens on the thread from now on, or after the event that `Last-Event-ID` names ("-": all)."""
+    thread = _thread(call)
+    asked = [each for value in call.request.query_params.getlist("stream_modes") for each in value.split(",")]
+    if unknown := sorted(set(asked) - set(get_args(FeedMode))):
+        raise Invalid(f"unknown stream_modes: {', '.join(unknown)[:80]}")
+    modes = [mode for mode in get_args(FeedMode) if mode in (asked or ["run_modes"])]
+    body = await followed(call.runtime.feeds, thread.thread_id, modes, _after(call))
+    return Listening(body, EVENT_STREAM, STREAM_HEADERS)
+
+
+def _after(call: Call) -> int | None:
+    told = call.request.headers.get("last-event-id")
+    if told is None or told == "-":
+        return None if told is None else -1
+    if not (told.isascii() and told.isdigit() and len(told) < 19):
+        raise Invalid(f"Last-Event-ID must be a number that this server gave, or -, not {told[:40]!r}")
+    return int(told)
 
 
 async def _history(call: Call, body: HistoryBody) -> Response:
@@ -216,6 +238,7 @@ OPERATIONS = [
     Operation(
         "GET", f"{_STATE}/{{checkpoint_id}}", state, "Read the state at a checkpoint", query=("subgraphs",)
     ),
+    Operation("GET", f"{_ONE}/stream", stream, "Follow a thread", None, str, query=("stream_modes",)),
     Operation("GET", f"{_ONE}/history", history, "List past states", query=("limit", "before")),
     Operation("POST", f"{_ONE}/history", history, "Search past states", HistoryBody),
 ]

@@ -13,12 +13,13 @@ from starlette.responses import Response
 from starlette.types import Lifespan
 
 from runstone import __version__
-from runstone.reference import api_assistants, api_runs, api_store, api_threads
+from runstone.reference import api_assistants, api_crons, api_runs, api_store, api_threads, metrics
 from runstone.reference.answers import answer, refusal
 from runstone.reference.openapi import document
 from runstone.reference.routing import Call, Operation, routes
 from runstone.reference.runtime import Runtime, open_runtime
 from runstone.reference.settings import Settings
+from runstone.reference.timetable import keeping_time
 
 NAME = "runstone-reference"
 
@@ -31,7 +32,7 @@ def create_app(settings: Settings) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with open_runtime(settings) as runtime:
+        async with open_runtime(settings) as runtime, keeping_time(runtime):
             app.state.runtime = runtime
             yield
 
@@ -68,7 +69,7 @@ async def ok(call: Call) -> Response:
 
 async def info(call: Call) -> Response:  # noqa: ARG001 - every handler has this signature
     """Who this is, and what it can do."""
-    flags = {"assistants": True, "crons": False, "langsmith": False, "store": True}
+    flags = {"assistants": True, "crons": True, "langsmith": False, "store": True}
     return answer({"name": NAME, "version": __version__, "flags": flags})
 
 
@@ -88,5 +89,7 @@ OPERATIONS = [
     *api_assistants.OPERATIONS,
     *api_threads.OPERATIONS,
     *api_runs.OPERATIONS,
+    *api_crons.OPERATIONS,
     *api_store.OPERATIONS,
+    *metrics.OPERATIONS,
 ]

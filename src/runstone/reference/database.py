@@ -1,4 +1,4 @@
-"""The rows: threads, runs, assistants and events in one SQLite file.
+"""The rows: threads, runs, assistants, events and crons in one SQLite file.
 
 Called straight from the event loop, on purpose: a statement on a warm WAL database takes 10 to 50 µs, a hop
 to another thread and back takes 150, and code without an `await` cannot be interleaved, so each check and
@@ -43,6 +43,15 @@ CREATE INDEX IF NOT EXISTS active_runs ON runs (thread_id) WHERE status IN ('pen
 CREATE TABLE IF NOT EXISTS events (
     run_id TEXT NOT NULL REFERENCES runs (run_id) ON DELETE CASCADE, number INTEGER NOT NULL,
     name TEXT NOT NULL, data BLOB NOT NULL, PRIMARY KEY (run_id, number)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS feed (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, thread_id TEXT NOT NULL REFERENCES threads ON DELETE CASCADE,
+    mode TEXT NOT NULL, name TEXT NOT NULL, data BLOB NOT NULL);
+CREATE INDEX IF NOT EXISTS feed_of_thread ON feed (thread_id, number);
+CREATE TABLE IF NOT EXISTS crons (
+    cron_id TEXT PRIMARY KEY, owner TEXT, assistant_id TEXT NOT NULL REFERENCES assistants ON DELETE CASCADE,
+    thread_id TEXT REFERENCES threads ON DELETE CASCADE, schedule TEXT NOT NULL, timezone TEXT, end_time TEXT,
+    next_run_date TEXT, payload TEXT NOT NULL, enabled INTEGER NOT NULL, on_run_completed TEXT,
+    created_at TEXT NOT NULL, updated_at TEXT NOT NULL);
 CREATE TEMP VIEW thread AS SELECT *, CASE WHEN EXISTS (
         SELECT 1 FROM runs WHERE runs.thread_id = threads.thread_id AND runs.status IN ('pending', 'running'))
     THEN 'busy' ELSE resting END AS status FROM threads;

@@ -54,7 +54,7 @@ def _operation(operation: Operation, schemas: dict[Any, Any]) -> dict[str, Any]:
 
 
 def _path_parameters(path: str) -> list[dict[str, Any]]:
-    uuids = ("thread_id", "run_id")
+    uuids = ("thread_id", "run_id", "cron_id")
     return [
         {
             "name": name,

@@ -10,8 +10,8 @@ import msgspec
 from runstone.reference.assistants import Assistant
 from runstone.reference.bodies import CheckpointBody, ConfigBody, Goto, Plan, RunBody
 from runstone.reference.errors import Invalid, NotFound, Refused
-from runstone.reference.routing import Call
 from runstone.reference.runs import CALLER, NewRun, Run
+from runstone.reference.runtime import Caller
 from runstone.reference.threads import Thread
 
 # Keys of `configurable` that name a place in the checkpoints: a run's own thread and plan decide these.
@@ -27,7 +27,7 @@ class Checked(NamedTuple):
     thread_id: str | None  # None: a thread of its own
 
 
-async def check(call: Call, body: RunBody, thread_id: str | None) -> Checked:
+async def check(call: Caller, body: RunBody, thread_id: str | None) -> Checked:
     """Everything that can refuse a run and has no side effect. Raises Refused."""
     assistant = call.runtime.assistants.resolve(call.owner, body.assistant_id)
     plan = _plan(call, body, assistant, temporary=thread_id is None and body.on_completion != "keep")
@@ -43,7 +43,7 @@ async def check(call: Call, body: RunBody, thread_id: str | None) -> Checked:
     return Checked(body, assistant, plan, thread_id)
 
 
-def start(call: Call, checked: Checked) -> Run:
+def start(call: Caller, checked: Checked) -> Run:
     """Insert the run, and its thread where it is to be made. Does not await: nothing can come between."""
     body, assistant, runtime = checked.body, checked.assistant, call.runtime
     thread = _thread(call, checked)
@@ -63,7 +63,7 @@ def start(call: Call, checked: Checked) -> Run:
     return run
 
 
-def _thread(call: Call, checked: Checked) -> Thread:
+def _thread(call: Caller, checked: Checked) -> Thread:
     threads = call.runtime.threads
     if checked.thread_id is None:
         return threads.create(call.owner, str(uuid4()))
@@ -84,7 +84,7 @@ def _thread(call: Call, checked: Checked) -> Thread:
     return thread
 
 
-def _plan(call: Call, body: RunBody, assistant: Assistant, *, temporary: bool) -> Plan:
+def _plan(call: Caller, body: RunBody, assistant: Assistant, *, temporary: bool) -> Plan:
     config = body.config or ConfigBody()
     if body.context and config.configurable:
         raise Refused("context and config.configurable exclude each other: send one of them")
@@ -106,7 +106,7 @@ def _plan(call: Call, body: RunBody, assistant: Assistant, *, temporary: bool) -
     )
 
 
-def _config(call: Call, config: ConfigBody, assistant: Assistant) -> ConfigBody:
+def _config(call: Caller, config: ConfigBody, assistant: Assistant) -> ConfigBody:
     """The assistant's config under the run's, without what a client must not set, with who is calling."""
     defaults = msgspec.convert(assistant.config, ConfigBody)
     configurable = {
@@ -132,7 +132,7 @@ def _checkpoint(body: RunBody, config: ConfigBody) -> CheckpointBody | None:
     return CheckpointBody(checkpoint_id=str(checkpoint_id)) if checkpoint_id else None
 
 
-def _check_command(call: Call, body: RunBody, assistant: Assistant, thread_id: str | None) -> None:
+def _check_command(call: Caller, body: RunBody, assistant: Assistant, thread_id: str | None) -> None:
     if body.command is None:
         return
     if body.command.resumes and thread_id is None:

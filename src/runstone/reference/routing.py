@@ -23,7 +23,7 @@ from runstone.reference.errors import (
     TooLarge,
     Unauthorized,
 )
-from runstone.reference.runtime import Runtime
+from runstone.reference.runtime import Caller, Runtime
 from runstone.reference.wire import decode
 
 MAX_BODY = 64 * 2**20  # bytes; three times the largest input that a client of this API is known to send
@@ -36,12 +36,10 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Call:
-    """One request: who makes it (None without authentication), and what it says."""
+class Call(Caller):
+    """One request: who makes it, and what it says."""
 
-    runtime: Runtime
     request: Request
-    owner: str | None
 
     def uuid(self, name: str) -> str:
         """A path parameter that is a UUID, in its canonical form. Raises Invalid."""
@@ -131,7 +129,7 @@ class Path:
         owner, only_reads = _caller(request, runtime.settings.auth_secret)
         if only_reads and not operation.reads:
             raise Forbidden("this token may only read")
-        return await operation.handler(Call(runtime, request, owner))
+        return await operation.handler(Call(runtime, owner, request))
 
 
 def routes(operations: Iterable[Operation]) -> list[Route]:

@@ -14,8 +14,10 @@ from langgraph.store.sqlite.aio import AsyncSqliteStore
 
 from runstone.reference.assistants import Assistants
 from runstone.reference.checkpoints import Checkpoints, Graph, interrupts_by_task, open_saver
+from runstone.reference.crons import Crons
 from runstone.reference.database import Database
 from runstone.reference.errors import CannotServe, FolderInUse
+from runstone.reference.feeds import Feeds
 from runstone.reference.graphs import equip, load_graphs
 from runstone.reference.outcome import SUCCESS, resting_status
 from runstone.reference.runs import Runs
@@ -35,10 +37,12 @@ class Runtime:
     threads: Threads
     runs: Runs
     assistants: Assistants
+    crons: Crons
     checkpoints: Checkpoints
     store: AsyncSqliteStore
     graphs: Mapping[str, Graph]
     scheduler: Scheduler
+    feeds: Feeds
 
     def graph_of(self, thread: Thread) -> Graph | None:
         """The graph that ran on the thread last; None before the first run."""
@@ -59,6 +63,15 @@ class Runtime:
         async with self.scheduler.cleared(thread_id):
             self.threads.delete(thread_id)
             await self.checkpoints.delete(thread_id)
+        self.feeds.close(thread_id)
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who wants something of the runtime: the owner of what is made (None without authentication)."""
+
+    runtime: Runtime
+    owner: str | None
 
 
 @asynccontextmanager
@@ -80,10 +93,14 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
         threads, runs, checkpoints = Threads(rows), Runs(rows), Checkpoints(saver)
         assistants = Assistants(rows, list(graphs))
         assistants.install_defaults()
-        scheduler = Scheduler(settings, rows, threads, runs, checkpoints, graphs)
+        feeds = Feeds(rows)
+        scheduler = Scheduler(settings, rows, threads, runs, checkpoints, graphs, feeds)
         stack.push_async_callback(scheduler.stop)
         scheduler.recover()
-        yield Runtime(settings, rows, threads, runs, assistants, checkpoints, store, graphs, scheduler)
+        yield Runtime(
+            *(settings, rows, threads, runs, assistants, Crons(rows)),
+            *(checkpoints, store, graphs, scheduler, feeds),
+        )
 
 
 def _folder(wanted: Path | None, stack: AsyncExitStack) -> Path:

@@ -22,6 +22,7 @@ from runstone.reference.checkpoints import Checkpoints, Graph, interrupts_by_tas
 from runstone.reference.database import Database
 from runstone.reference.errors import Conflict
 from runstone.reference.execution import execute
+from runstone.reference.feeds import Feeds
 from runstone.reference.outcome import Outcome
 from runstone.reference.runs import Job, NewRun, Run, Runs, StoredEvent
 from runstone.reference.settings import Settings
@@ -61,6 +62,7 @@ class Scheduler:
         runs: Runs,
         checkpoints: Checkpoints,
         graphs: Mapping[str, Graph],
+        feeds: Feeds,
     ) -> None:
         self._settings = settings
         self._db = database
@@ -68,6 +70,7 @@ class Scheduler:
         self._runs = runs
         self._checkpoints = checkpoints
         self._graphs = graphs
+        self._feeds = feeds
         self._channels: dict[str, Channel] = {}  # by run, while it is pending or running
         self._executions: dict[str, Execution] = {}  # by thread
         self._held: set[str] = set()  # threads that are changed from outside just now
@@ -156,6 +159,7 @@ class Scheduler:
         self._stopping = True
         for channel in self._channels.values():
             channel.close(encode({"__error__": _STOPPED}))
+        self._feeds.close()
 
     async def stop(self) -> None:
         """Stop all workers. Their rows stay as they are, for `recover` to find."""
@@ -178,6 +182,7 @@ class Scheduler:
         if isinstance(job, Job):
             # Nothing has awaited since the row said `pending`, so nobody can have started it too.
             execution = self._executions[thread_id] = Execution(job)
+            self._feeds.run_began(thread_id, job.run_id)
             execution.graph_task = asyncio.create_task(self._execute(execution))
             execution.worker = asyncio.create_task(self._work(execution))
         elif job is not None:
@@ -256,6 +261,7 @@ class Scheduler:
                 self._threads.touch(thread_id)
         if (channel := self._channels.pop(run_id, None)) is not None:
             channel.close(output)
+        self._feeds.run_ended(thread_id, run_id)
 
     def _publish(self, job: Job, name: str, payload: Any) -> None:
         # `events` are langchain's diagnostics: they may hold whatever a node was given.
@@ -268,6 +274,7 @@ class Scheduler:
             self._runs.keep_event(job.run_id, event)
         if (channel := self._channels.get(job.run_id)) is not None:
             channel.publish(event)
+        self._feeds.publish(job.thread_id, "run_modes", name, data, keep=number is not None)
 
 
 def _outcome(execution: Execution, passed_limit: float | None) -> Outcome:

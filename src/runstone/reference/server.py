@@ -18,6 +18,7 @@ from runstone.reference.app import NAME, app_of
 from runstone.reference.errors import CannotServe, PortTaken
 from runstone.reference.runtime import Runtime, open_runtime
 from runstone.reference.settings import Profile, Settings
+from runstone.reference.timetable import keeping_time
 
 _BACKLOG = 2048
 _STOP_WITHIN_S = 1  # a client that does not read must not hold up the stop
@@ -44,7 +45,7 @@ def serve(
 
 
 async def _serve(settings: Settings, listener: socket.socket, log_level: str) -> None:
-    async with open_runtime(settings) as runtime:
+    async with open_runtime(settings) as runtime, keeping_time(runtime):
         await _Server(runtime, log_level).serve([listener])
 
 
