@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from runstone.errors import UsageError
@@ -31,6 +31,7 @@ __all__ = [
     "to_markdown",
     "to_text",
     "write_all",
+    "write_texts",
 ]
 
 
@@ -49,6 +50,11 @@ def write_all(report: Report, traces: Sequence[Trace], folder: Path) -> None:
         "junit.xml": to_junit(report),
         "summary.md": to_markdown(report),
     }
+    write_texts(texts, folder)
+
+
+def write_texts(texts: Mapping[str, str], folder: Path) -> None:
+    """Write texts by the name of their file; each appears whole or not at all. Raises UnwritableReport."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in texts.items():

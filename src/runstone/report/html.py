@@ -36,7 +36,6 @@ class Segment(msgspec.Struct, frozen=True):
 
 def to_html(report: Report, traces: Iterable[Trace]) -> str:
     """The page: verdict and totals, parity grid, capabilities, and each requirement with its exchanges."""
-    style, script = _asset("report.css"), _asset("report.js")
     template = environment(autoescape=True, finalize=_shown).get_template("report.html.j2")
     return template.render(
         report=report,
@@ -50,12 +49,20 @@ def to_html(report: Report, traces: Iterable[Trace]) -> str:
         curls=curls,
         curls_left=lambda case: len(case.curl) - len(curls(case)),
         counted=counted,
-        style=Markup(style),  # noqa: S704 - Runstone's own files
-        script=Markup(script),  # noqa: S704
-        style_hash=_policy_hash(style),
-        script_hash=_policy_hash(script),
+        **page_style(["report.css"], "exchanges.js", "report.js"),
         data=Markup(inert_json(gather(report, traces)).decode()),  # noqa: S704 - made inert
     )
+
+
+def page_style(styles: Iterable[str], *scripts: str) -> dict[str, str]:
+    """Style sheets and scripts from reports/templates, and the hashes by which a page allows only them."""
+    style, code = "".join(map(_asset, styles)), "".join(map(_asset, scripts))
+    return {
+        "style": Markup(style),  # noqa: S704 - Runstone's own files
+        "script": Markup(code),  # noqa: S704
+        "style_hash": _policy_hash(style),
+        "script_hash": _policy_hash(code),
+    }
 
 
 def areas(report: Report) -> list[tuple[str, list[Verdict]]]:

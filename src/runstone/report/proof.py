@@ -80,7 +80,7 @@ def gather(report: Report, traces: Iterable[Trace]) -> Proof:
     places: dict[str, int] = {}
     spent = 0
     for key in _keys_by_urgency(report):
-        entry = _shown(known, key) if spent < _WHOLE_BUDGET else _brief(known, key)
+        entry = shown_exchange(known, key) if spent < _WHOLE_BUDGET else brief_exchange(known, key)
         spent += len(inert_json(entry))
         if spent > _WHOLE_BUDGET + _BRIEF_BUDGET:
             break
@@ -113,7 +113,8 @@ def _cases(verdict: Verdict, places: Mapping[str, int]) -> list[tuple[list[int],
     return [(kept, len(case.exchanges) - len(kept)) for kept, case in zip(found, verdict.cases, strict=True)]
 
 
-def _brief(known: Mapping[str, Exchange], key: str) -> ShownExchange:
+def brief_exchange(known: Mapping[str, Exchange], key: str) -> ShownExchange:
+    """An exchange by its key, as its first line; by its key alone where it is not among the known."""
     exchange = known.get(key)
     if exchange is None:
         return ShownExchange(key=well_formed(key), method="", path="", brief=True)
@@ -127,10 +128,11 @@ def _brief(known: Mapping[str, Exchange], key: str) -> ShownExchange:
     )
 
 
-def _shown(known: Mapping[str, Exchange], key: str) -> ShownExchange:
+def shown_exchange(known: Mapping[str, Exchange], key: str) -> ShownExchange:
+    """An exchange by its key as the page shows it; long parts are cut."""
     exchange = known.get(key)
     if exchange is None:
-        return _brief(known, key)
+        return brief_exchange(known, key)
     first, last = _ends(exchange.events)
     limit = max(_SHORTEST_DATA, _EVENT_TEXT // max(1, len(first) + len(last)))
     return ShownExchange(

@@ -1,0 +1,98 @@
+"""compare.html in a real browser: what it shows, filters, unfolds; nothing loaded, executed or lost."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
+
+from runstone.compare import compare, to_html
+from runstone.trace import Trace
+from tests.test_compare import exchange, side
+from tests.test_report_page import FLAGS, OWNED
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(
+            executable_path=next(
+                filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome")))
+            ),
+            args=FLAGS.split(),
+        )
+        yield found
+        found.close()
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> str:
+    traces = [
+        {"turn": Trace(scenario="turn", exchanges=(exchange(body=body),))} for body in (OWNED, {"n": 1})
+    ]
+    sides = [
+        side("one", {"M-1": "pass", "M-2": "pass", "S-1": "pass"}, traces[0]),
+        side("other", {"M-1": "fail", "M-2": "pass", "S-1": "not-applicable"}, traces[1]),
+    ]
+    path: Path = tmp_path_factory.mktemp("page") / "compare.html"
+    path.write_text(to_html(compare(sides), sides), "utf-8")
+    return path.as_uri()
+
+
+@pytest.fixture(params=[1280, 390])
+def page(request: pytest.FixtureRequest, browser: Browser, address: str) -> Iterator[Page]:
+    context = browser.new_context(viewport={"width": request.param, "height": 900})
+    opened = context.new_page()
+    asked: list[Request] = []
+    troubles: list[str] = []
+    opened.on("request", lambda sent: asked.append(sent))
+    opened.on("pageerror", lambda error: troubles.append(str(error)))
+    opened.on("console", lambda message: troubles.append(message.text) if message.type == "error" else None)
+    opened.goto(address)
+    yield opened
+    assert troubles == []
+    assert [each.url.partition("#")[0] for each in asked if not each.url.startswith("data:")] == [address]
+    assert opened.evaluate("document.documentElement.scrollWidth") <= request.param
+    assert "owned" not in opened.title()
+    context.close()
+
+
+def test_only_differences_are_shown_until_all_are_asked_for(page: Page) -> None:
+    expect(page.locator("h1")).to_have_text("one and other differ in 1 MUST")
+    expect(page.locator(".line:visible")).to_have_count(2)
+    page.get_by_label("Only differences").uncheck()
+    expect(page.locator(".line:visible")).to_have_count(3)
+    page.get_by_role("button", name="SHOULD", exact=True).click()
+    expect(page.locator(".line:visible .id")).to_have_text(["S-1"])
+    page.keyboard.press("/")
+    expect(page.locator("#search")).to_be_focused()
+    page.keyboard.type("nowhere")
+    expect(page.locator("#nothing")).to_be_visible()
+    page.get_by_role("button", name="show all").click()
+    expect(page.locator(".line:visible")).to_have_count(3)
+
+
+def test_a_cell_unfolds_all_sides_by_keyboard_too(page: Page) -> None:
+    cell = page.get_by_role("button", name="M-1, other: broken")
+    cell.focus()
+    page.keyboard.press("Enter")
+    detail = page.locator("#M-1 .detail")
+    expect(detail.locator("section h4").first).to_contain_text("one")
+    expect(detail.locator("section.looked")).to_contain_text("other")
+    expect(detail.locator(".curl code").first).to_have_text("curl x")
+    detail.locator("details.exchange > summary").first.click()
+    expect(detail.locator("pre").filter(has_text="document.title")).to_be_visible()
+    cell.click()
+    expect(detail).to_be_hidden()
+
+
+def test_a_scenario_unfolds_both_sides_of_its_difference(page: Page) -> None:
+    unlike = page.locator("details.unlike")
+    expect(unlike).to_contain_text("turn")
+    expect(unlike.locator(".where")).to_contain_text("exchange 1 GET /threads/<id>/state, /body")
+    unlike.locator("summary").first.click()
+    expect(unlike.locator(".both section")).to_have_count(2)
+    expect(unlike.locator(".both section").nth(1)).to_contain_text('{"n": 1}')
