@@ -37,7 +37,7 @@ def test_no_request_of_the_contract_breaks_the_server(operation: str, fuzzed_con
         raise Broken(told(found, len(asked)), [each.exchange for each in found])
 
 
-@requirement("ROB-001")
+@requirement("ROB-005")
 def test_no_request_of_its_own_document_breaks_the_server(fuzzed_own_document: Trace) -> None:
     operations = some(fuzzed_own_document.note("operations"), "operation in the server's document")
     asked = {name: fuzzed_own_document.find(name) for name in operations}

@@ -279,7 +279,7 @@ def test_subgraph_events_carry_a_namespace(subgraph_streams: Trace) -> None:
         assert stream_grammar().is_allowed(event.event, ["updates"], subgraphs=True), event.event
         assert event.event.partition("|")[2].partition(":")[0] == "child"
     values = {event.event for event in stream.stream if event.mode == "values"}
-    assert {"values", updates[0].event.replace("updates", "values")} == values
+    assert values == {"values", updates[0].event.replace("updates", "values")}
 
 
 @requirement("MODE-SUB-002")

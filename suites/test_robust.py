@@ -42,11 +42,12 @@ REFUSED_CHANGES = ("state_update", "creation")
 REFUSED_RUNS = ("unknown_assistant", "unknown_mode", "broken_body")
 
 
-@scenario(heavy=True)
+@scenario(heavy=True, alone=True)
 async def outsized_inputs(api: Api) -> None:
     """20 MB, then 3000 levels, by a stream that does not repeat its input; before and after, small runs.
 
-    The runs are stateless, so that the 20 MB go as they came and stand in no other scenario's search.
+    The runs are stateless, so that the 20 MB go as they came and stand in no other scenario's search. Nothing
+    else is held meanwhile: a server with one thread was seen to answer nobody for 20 s.
     """
     await _stream_note(api, b'"small"', label="small")
     for name, note in NOTES.items():

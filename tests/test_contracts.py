@@ -291,7 +291,7 @@ def test_glob_and_area_that_match_nothing_are_errors() -> None:
     with pytest.raises(UnknownArea, match="did you mean run-wait"):
         load_catalogue().select(area="run-wiat")
     with pytest.raises(UnknownArea, match="the areas are meta, err"):
-        load_catalogue().select(area="zzz")
+        load_catalogue().select(area="qqqq")
 
 
 # a catalogue with one thing wrong in it

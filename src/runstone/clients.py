@@ -8,23 +8,17 @@ it cannot, what needs it is not applicable, and the reason says so.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import os
 import re
-import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from importlib.util import find_spec
-from pathlib import Path
 from typing import IO, Any, Final
 
-import filelock
-import platformdirs
-
+from runstone import npm
 from runstone.client import Recorder, Redactor
 from runstone.errors import RunstoneError
 from runstone.locations import locate
@@ -33,9 +27,7 @@ from runstone.story import Story
 from runstone.target import Target
 from runstone.trace import excerpt
 
-_OLDEST_NODE: Final = 18  # the first with fetch, which the client calls
 _INSTALL_S: Final = 120.0
-_FETCH_MS: Final = 15_000  # for one package; npm's own five minutes would stop a machine without a network
 _START_S: Final = 30.0  # importing RemoteGraph takes 1 s, on a crowded machine ten times that
 _LINE_BYTES: Final = 64 * 1024 * 1024  # of one outcome; bodies are capped long before
 _MARGIN_S: Final = 5.0  # beyond the deadlines of its requests, for what a turn does between them
@@ -95,9 +87,13 @@ def _command(client: str) -> list[str]:
             raise ClientMissing(_not_here("Python", f"{absent[0]} is not installed; add runstone[clients]"))
         return [sys.executable, str(locate("fixtures/clients/python/client.py")), _PYTHON[client]]
     if client == "node_sdk":
-        node, npm = _on_path("node"), _on_path("npm")
-        _insist_on_version(node)
-        return [node, str(_installed(npm) / "client.mjs")]
+        source = locate("fixtures/clients/javascript")
+        try:
+            node = npm.node(source)
+            program = npm.installed("clients", "javascript", source, seconds=_INSTALL_S)
+        except npm.NpmError as reason:
+            raise ClientMissing(_not_here("JavaScript", str(reason))) from None
+        return [node, str(program / "client.mjs")]
     raise NoSuchClient(f"there is no client {client!r}; there are {', '.join(CLIENTS)}")
 
 
@@ -110,89 +106,6 @@ def _importable(name: str) -> bool:
         return find_spec(name) is not None
     except ModuleNotFoundError:
         return False
-
-
-def _on_path(name: str) -> str:
-    found = shutil.which(name)
-    if found is None:
-        raise ClientMissing(
-            _not_here(
-                "JavaScript", f"{name} is not on PATH; install Node.js {_OLDEST_NODE} or newer, with npm"
-            )
-        )
-    return found
-
-
-def _insist_on_version(node: str) -> None:
-    said = _output([node, "--version"], {}, 10.0)
-    major = re.match(r"v(\d+)\.", said)
-    if major is None or int(major[1]) < _OLDEST_NODE:
-        raise ClientMissing(
-            _not_here("JavaScript", f"Node.js {_OLDEST_NODE} or newer is needed, got {said.strip()}")
-        )
-
-
-def _installed(npm: str) -> Path:
-    """The folder of the JavaScript program and its packages: in the user's cache, one per set of pins."""
-    source = locate("fixtures/clients/javascript")
-    stamp = hashlib.sha256()
-    for path in sorted(source.iterdir()):
-        if path.is_file():
-            stamp.update(path.read_bytes())
-    folder = platformdirs.user_cache_path("runstone") / "clients" / f"javascript-{stamp.hexdigest()[:12]}"
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with filelock.FileLock(f"{folder}.lock"):  # two that start at once install once
-            if not folder.exists():
-                _install(npm, source, folder)
-    except OSError as error:
-        raise ClientMissing(_not_here("JavaScript", f"cannot install it in {folder}: {error}")) from None
-    return folder
-
-
-def _install(npm: str, source: Path, folder: Path) -> None:
-    """Install under a temporary name and move: what is half made is never used."""
-    making = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    options = ["--ignore-scripts", "--no-audit", "--no-fund", "--legacy-peer-deps", "--prefer-offline"]
-    patience = ["--fetch-retries=1", f"--fetch-timeout={_FETCH_MS}"]
-    try:
-        for path in source.iterdir():
-            if path.is_file():
-                shutil.copy(path, making)
-        _output(
-            [npm, "ci", "--prefix", str(making), *options, *patience],
-            {"npm_config_loglevel": "error"},
-            _INSTALL_S,
-        )
-        making.rename(folder)
-    finally:
-        shutil.rmtree(making, ignore_errors=True)
-
-
-def _output(command: list[str], env: Mapping[str, str], seconds: float) -> str:
-    """What a command prints. Raises ClientMissing when it fails or takes too long."""
-    name = Path(command[0]).name
-    try:
-        done = subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
-            timeout=seconds,
-            stdin=subprocess.DEVNULL,
-            env={**os.environ, **env},
-        )
-    except subprocess.TimeoutExpired:
-        raise ClientMissing(_not_here("JavaScript", f"{name} did not end within {seconds:.0f} s")) from None
-    except OSError as error:
-        raise ClientMissing(_not_here("JavaScript", f"cannot start {name}: {error.strerror}")) from None
-    if done.returncode != 0:
-        errors = [line for line in done.stderr.splitlines() if "error" in line.lower()] or [done.stderr]
-        raise ClientMissing(
-            _not_here("JavaScript", f"{name} failed: {excerpt(errors[0])} (is its registry in reach?)")
-        )
-    return done.stdout
 
 
 # a client at work

@@ -24,7 +24,7 @@ AREAS: Final = (
     "run-create", "run-get", "run-list", "run-wait", "run-join", "sse", "run-stream", "mode", "join-stream",
     "resume", "stateless", "cancel", "run-del", "multi", "sched", "dur", "webhook", "cron", "parity", "exec",
     "turn", "retrieval", "timeout", "bad-update", "int-static", "int-dyn", "cmd", "auth", "conc", "load",
-    "persist", "robust", "sdk", "tstream", "v2", "monitor",
+    "persist", "robust", "sdk", "tstream", "v2", "monitor", "explore", "fuzz",
 )  # fmt: skip
 SOURCES: Final = "sources.yaml"
 

@@ -5,7 +5,7 @@ port and a temporary working folder of its own, because servers keep state where
 a process group of its own, and the whole group is gone when the block is left, whichever way. POSIX only.
 """
 
-from runstone.recipes.install import interpreter, is_installed
+from runstone.recipes.install import interpreter, is_installed, node_modules
 from runstone.recipes.recipe import (
     BadRecipe,
     Install,
@@ -40,6 +40,7 @@ __all__ = [
     "is_installed",
     "load",
     "names",
+    "node_modules",
     "running",
     "server",
     "stay_up",

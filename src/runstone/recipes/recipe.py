@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import string
+from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
@@ -15,6 +16,10 @@ from runstone.locations import locate
 from runstone.target import RunTimeLimit, Target
 
 _PLACEHOLDERS: Final = ("python", "port", "workdir", "graphs", "fixtures")
+_OF_NPM: Final = ("node", "modules")  # placeholders that need `install.npm`
+
+
+NPM_FILES: Final = ("package.json", "package-lock.json")  # what `install.npm` must hold
 
 
 class RecipeError(RunstoneError):
@@ -46,9 +51,14 @@ class StopFailed(RecipeError):  # noqa: N818
 
 
 class Install(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the server needs. `python`: a file of pinned requirements next to the recipe."""
+    """What the server needs, in Python, in Node.js or in both.
 
-    python: str
+    `python`: a file of pinned requirements next to the recipe. `npm`: a folder, relative to the recipe, with
+    package.json and package-lock.json.
+    """
+
+    python: str | None = None
+    npm: str | None = None
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -67,8 +77,10 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """How to start a known server, and what it can do.
 
     `command`, `env` and `ready.says` may hold {python} (that of `install`, else this one), {port}, {workdir},
-    {fixtures} and {graphs} (fixtures/graphs). `copy` names a folder of the fixtures whose content is copied
-    to the working folder. `waivers` and `install.python` are files next to the recipe; absolute once loaded.
+    {fixtures} and {graphs} (fixtures/graphs); with `install.npm` also {node} and {modules}, the installed
+    node_modules, to which the working folder has a link of that name. `copy` names a folder of the fixtures,
+    or several, whose content is copied to the working folder. `waivers` and `install` name files and folders
+    next to the recipe; absolute once loaded.
     `headers`, `second_headers` and `restricted_headers` are the credentials of two users and of one who may
     only read. `agent`: the assistant that stands in for the conformance graphs, where the server does not
     serve them. `restartable`: its data outlive a restart and a kill; `capabilities: {kill: false}` beside it
@@ -80,7 +92,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     command: list[str]
     env: dict[str, str] = {}
     install: Install | None = None
-    copy: str | None = None
+    copy: str | list[str] | None = None
     ready: Ready = Ready()
     capabilities: dict[str, bool] = {}
     run_time_limit: RunTimeLimit | None = None
@@ -137,22 +149,38 @@ def _resolved(recipe: Recipe, path: Path) -> Recipe:
     """The recipe with its files found and its placeholders checked."""
     if not recipe.command:
         raise BadRecipe(f"{path}: command is empty")
+    if recipe.install is not None and recipe.install.python is recipe.install.npm is None:
+        raise BadRecipe(f"{path}: install names neither python nor npm")
+    npm = recipe.install is not None and recipe.install.npm is not None
     for text in (*recipe.command, *recipe.env.values(), recipe.ready.says):
         try:
             used = {field for _, field, _, _ in string.Formatter().parse(text) if field is not None}
         except ValueError as error:
             raise BadRecipe(f"{path}: {text!r} has a stray brace ({error}); write {{{{ or }}}}") from None
-        if unknown := used.difference(_PLACEHOLDERS):
-            known = ", ".join(f"{{{name}}}" for name in _PLACEHOLDERS)
+        if homeless := used.intersection(_OF_NPM) if not npm else ():
+            raise BadRecipe(f"{path}: {{{min(homeless)}}} needs install: {{npm: FOLDER}}")
+        if unknown := used.difference(_PLACEHOLDERS, _OF_NPM):
+            known = ", ".join(f"{{{name}}}" for name in (*_PLACEHOLDERS, *_OF_NPM))
             raise BadRecipe(f"{path}: {{{min(unknown)}}} is no placeholder; there are {known}")
 
     def beside(name: str) -> str:
         if not (path.parent / name).is_file():
             raise BadRecipe(f"{path} names {name}, which is not next to it")
-        return str(path.parent / name)
+        return str((path.parent / name).resolve())
 
     if recipe.waivers is not None:
         recipe = msgspec.structs.replace(recipe, waivers=beside(recipe.waivers))
     if recipe.install is not None:
-        recipe = msgspec.structs.replace(recipe, install=Install(python=beside(recipe.install.python)))
+        recipe = msgspec.structs.replace(recipe, install=_found(recipe.install, path, beside))
     return recipe
+
+
+def _found(install: Install, path: Path, beside: Callable[[str], str]) -> Install:
+    """What is to be installed, absolute."""
+    if install.npm is not None:
+        for file in NPM_FILES:
+            beside(f"{install.npm}/{file}")
+    return Install(
+        python=beside(install.python) if install.python is not None else None,
+        npm=str((path.parent / install.npm).resolve()) if install.npm is not None else None,
+    )

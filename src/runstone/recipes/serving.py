@@ -16,11 +16,12 @@ from types import FrameType
 from typing import Final, NoReturn
 
 from runstone.locations import locate
-from runstone.recipes.install import interpreter
+from runstone.recipes.install import interpreter, node_modules
 from runstone.recipes.process import Process
 from runstone.recipes.recipe import PortTaken, Recipe, StartFailed
 
 HOST: Final = "127.0.0.1"
+_MODULES: Final = "node_modules"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +57,10 @@ class Server:
             "fixtures": str(fixtures),
             "graphs": str(fixtures / "graphs"),
         }
-        if recipe.copy is not None:
-            leave_out = shutil.ignore_patterns(".*", "__pycache__")  # what servers and Python leave behind
-            shutil.copytree(fixtures / recipe.copy, self._workdir, ignore=leave_out)
+        # What servers, Python and npm leave behind is left out.
+        leave_out = shutil.ignore_patterns(".*", "__pycache__", _MODULES)
+        for copied in [recipe.copy] if isinstance(recipe.copy, str) else recipe.copy or []:
+            shutil.copytree(fixtures / copied, self._workdir, ignore=leave_out, dirs_exist_ok=True)
         self._workdir.mkdir(exist_ok=True)
 
     def start(self) -> Running:
@@ -68,7 +70,7 @@ class Server:
                 raise StartFailed(f"the server {self.recipe.name!r} is running already, at {self.url}")
             if self._closing.is_set():
                 raise StartFailed(f"the start of the server {self.recipe.name!r} was given up")
-            values = {**self._values, "python": str(interpreter(self.recipe))}
+            values = {**self._values, **self._installed()}
             command = [*(word.format_map(values) for word in self.recipe.command), *self._options]
             environment = {key: value.format_map(values) for key, value in self.recipe.env.items()}
             process = Process(self.recipe.name, command, environment, self._workdir, self._log)
@@ -80,6 +82,17 @@ class Server:
                 process.stop()
                 raise
             return Running(url=self.url, pid=process.pid, log=self._log, recipe=self.recipe)
+
+    def _installed(self) -> dict[str, str]:
+        """The placeholders that stand for what is installed."""
+        values = {"python": str(interpreter(self.recipe))}
+        if (of_npm := node_modules(self.recipe)) is not None:
+            node, modules = of_npm
+            link = self._workdir / _MODULES  # where Node.js looks for what the files of the folder import
+            if not link.is_symlink():
+                link.symlink_to(modules, target_is_directory=True)
+            values |= {"node": str(node), "modules": str(modules)}
+        return values
 
     def stop(self) -> None:
         """Stop it in good order, by SIGTERM. Raises StopFailed."""
