@@ -85,7 +85,7 @@ async def _until_log_is(part: Api, thread: str, log: list[str]) -> None:
         await asyncio.sleep(part.limits.poll_s)
 
 
-@scenario(waits=2.5)
+@scenario(waits=2.5, heavy=True)
 async def cancelled_before_the_start(api: Api) -> None:
     """A run that is queued behind another, and one that waits for its time, are cancelled."""
 

@@ -31,7 +31,7 @@ QUEUE = [f"question {number}" for number in range(5)]
 ACTIVE = ("pending", "running")
 
 
-@scenario(waits=1.5)
+@scenario(waits=1.5, heavy=True)
 async def refused_on_a_busy_thread(api: Api) -> None:
     """Runs with "reject": while another waits for its time, by every entry point while it runs, and after."""
 

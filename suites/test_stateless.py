@@ -41,7 +41,7 @@ BATCH = [("steps", "first"), ("slow", "second"), ("steps", "third")]
 by_outcome = pytest.mark.parametrize("outcome", ["success", "error", "interrupt"])
 
 
-@scenario(waits=1.0)
+@scenario(waits=1.0, heavy=True)
 async def stateless_in_the_background(api: Api) -> None:
     """A stateless run that takes a while is joined by its own id, by two clients."""
     created = await api.send_run(None, "slow", {"sleep": SLEEP_S})
@@ -52,7 +52,7 @@ async def stateless_in_the_background(api: Api) -> None:
     await asyncio.gather(*reading)
 
 
-@scenario(waits=1.0)
+@scenario(waits=1.0, heavy=True)
 async def stateless_completions(api: Api) -> None:
     """Runs with each `on_completion` are joined on the threads that they name, which are then read."""
 

@@ -74,7 +74,7 @@ def test_new_thread_of_the_same_id_is_empty(thread_deleted: Trace) -> None:
     _insist_that_it_had_run(thread_deleted)
     if thread_deleted.thread_after.status != 404:
         raise Missing("the thread was never gone, so that it could not be created again")
-    assert thread_deleted.thread_again.object.get("thread_id") == thread_deleted.note("own")
+    assert str(thread_deleted.thread_again.object.get("thread_id")).lower() == thread_deleted.note("own")
     for exchange in (thread_deleted.thread_again, thread_deleted.state_again):
         values = exchange.object.get("values")
         assert values in (None, {}, []), f"wanted no values, got {shown(values)}"
@@ -83,8 +83,8 @@ def test_new_thread_of_the_same_id_is_empty(thread_deleted: Trace) -> None:
 
 
 def _insist_that_it_was_there(trace: Trace) -> None:
-    found = trace.thread_before.object.get("thread_id")
-    if found != trace.note("own"):
+    found = str(trace.thread_before.object.get("thread_id"))
+    if found.lower() != trace.note("own"):
         raise Missing(f"{trace.thread_before.where} answered another thread: {shown(found)}")
 
 

@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from runstone import evidence
+from runstone import evidence, recipes
 from runstone.locations import locate
-from tests.servers import HANGING, HUGE, LIARS, Answer, serving
+from runstone.prove.null_servers import (
+    BOASTFUL,
+    CLOSED,
+    HANGING,
+    HUGE,
+    LIARS,
+    NULL_SERVERS,
+    TRUNCATING,
+    NullServer,
+    closed_port,
+    truncating,
+)
+from runstone.prove.sockets import serving
 
 ROOT = locate("suites").parent
 
@@ -38,20 +51,28 @@ def judged(report: Path) -> list[tuple[str, str]]:
     return [(each["id"], each["verdict"]) for each in found["verdicts"]]
 
 
-def test_closed_port(tmp_path: Path) -> None:
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{unused.getsockname()[1]}"
-        done = runstone("check", url, "--out", str(tmp_path))
-    assert done.returncode == 3
-    assert "does not answer" in one_line_of_error(done)
-    assert {verdict for _, verdict in judged(tmp_path / "report.json")} == {"not-run"}
+@contextmanager
+def up(server: NullServer) -> Iterator[str]:
+    """The server, in a thread of this process; yields its URL."""
+    if server.name == CLOSED:
+        with closed_port() as url:
+            yield url
+    elif server.answer is None:
+        with recipes.running(recipes.load("embedded")) as whole, truncating(whole.url) as url:
+            yield url
+    else:
+        with serving(server.answer) as url:
+            yield url
 
 
-@pytest.mark.parametrize("name", [*LIARS, *HANGING, *HUGE])
-def test_check_refuses_a_liar(name: str, tmp_path: Path) -> None:
-    answers: dict[str, Answer] = {**LIARS, **HANGING, **HUGE}
-    with serving(answers[name]) as url:
+def test_every_null_server_is_here() -> None:
+    assert [each.name for each in NULL_SERVERS if each.answer is None] == [CLOSED, TRUNCATING]
+    assert {each.name for each in NULL_SERVERS} == {CLOSED, TRUNCATING, *LIARS, *HANGING, *HUGE}
+
+
+@pytest.mark.parametrize("server", NULL_SERVERS, ids=lambda server: server.name)
+def test_check_refuses_a_null_server(server: NullServer, tmp_path: Path) -> None:
+    with up(server) as url:
         done = runstone("check", url, "--out", str(tmp_path))
     assert done.returncode == 3, done.stdout + done.stderr
     said = one_line_of_error(done)
@@ -63,21 +84,18 @@ def test_check_refuses_a_liar(name: str, tmp_path: Path) -> None:
     assert traces["self_check"].exchanges
 
 
-@pytest.mark.parametrize("name", LIARS)
-def test_no_judge_passes_a_liar(name: str, tmp_path: Path) -> None:
-    with serving(LIARS[name]) as url:
+@pytest.mark.parametrize("server", NULL_SERVERS, ids=lambda server: server.name)
+def test_no_judge_passes_a_null_server(server: NullServer, tmp_path: Path) -> None:
+    """Without the self-check, and although the server claims to have every capability."""
+    (tmp_path / "boastful.toml").write_text(BOASTFUL, "utf-8")
+    with up(server) as url:
         suites = [sys.executable, "-m", "pytest", str(ROOT / "suites"), "-q", "-p", "no:cacheprovider"]
-        options = [
-            "--target",
-            url,
-            "--no-self-check",
-            "--quick",
-            "--out",
-            str(tmp_path),
-            "--concurrency",
-            "64",
-        ]
-        done = subprocess.run([*suites, *options], capture_output=True, text=True, cwd=ROOT, check=False)
+        options = ["--target", url, "--no-self-check", "--quick", "--out", str(tmp_path)]
+        # Those that hang are given up after a while: what they did not answer cannot pass later either.
+        budget = "60" if server.prompt else "15"
+        limits = ["--concurrency", "64", "--config", str(tmp_path / "boastful.toml"), "--budget", budget]
+        command = [*suites, *options, *limits]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
     verdicts = judged(tmp_path / "report.json")
     assert [id for id, verdict in verdicts if verdict == "pass"] == []  # noqa: A001
     assert done.returncode in {1, 3}, done.stdout[-2000:]

@@ -270,7 +270,9 @@ def test_curl_says_what_matters_and_hides_what_is_secret() -> None:
     assert exchange().curl() == f"curl -sS -i '{exchange().url}'"
 
 
-@pytest.mark.parametrize("body", ['{"text": "it\'s $HOME & `id` \\"q\\" äß漢"}', 'NUL \0001, 100 % \\n, it\'s'])
+@pytest.mark.parametrize(
+    "body", ['{"text": "it\'s $HOME & `id` \\"q\\" äß漢"}', "NUL \0001, 100 % \\n, it's"]
+)
 def test_a_curl_line_repeats_its_request_when_pasted(body: str) -> None:
     with heard_by() as (url, heard):
         sent = exchange(

@@ -62,6 +62,8 @@ class Judging:
         self.error: RunstoneError | None = None
         self.interrupted = False
         self.uncollected: list[str] = []
+        self.waits: dict[str, float] = {}  # id → seconds that its longest scenario must wait
+        self.items: list[pytest.Item] = []  # the judges that were collected and not set aside
 
     @property
     def session(self) -> Session:
@@ -84,7 +86,10 @@ class Judging:
             self.session.token = config.workerinput["testrunuid"]  # type: ignore[attr-defined]
         kept, aside = [], []
         for item in judges:
-            self._collected |= {each.name: each for each in self._scenarios_of(item)}
+            scenarios = self._scenarios_of(item)
+            self._collected |= {each.name: each for each in scenarios}
+            waits = [self.waits.get(_requirement_id(item), 0.0), *(each.waits for each in scenarios)]
+            self.waits[_requirement_id(item)] = max(waits)
             reason = self._reason_to_leave_out(item)
             if reason is None:
                 kept.append(item)
@@ -103,6 +108,7 @@ class Judging:
             self._set_aside[_requirement_id(item)].setdefault(_case_name(item), "it was not selected")
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
+        self.items = [item for item in session.items if item.get_closest_marker("requirement")]
         self._selected = {_requirement_id(item) for item in session.items} - {""}
         if self._worker:
             told = {"selected": sorted(self._selected), "set_aside": dict(self._set_aside)}
@@ -360,21 +366,52 @@ def judge(session: Session) -> Report:
     Raises KeyboardInterrupt after Ctrl-C, once everything observed is written; RunstoneError for a diagnosis
     of the session; SuitesBroken when pytest itself could not run them.
     """
+    judging, said, _ = _run_suites(session)
+    if judging.report is None:
+        raise SuitesBroken(f"the suites in {locate('suites')} cannot be run: {excerpt(said, 600)}")
+    return judging.report
+
+
+def collect(session: Session) -> dict[str, float]:
+    """Import the suites into this process and run none; answers how long each requirement's judge must wait.
+
+    The time is that of its longest scenario, in seconds, by requirement. Processes that are forked from this
+    one find the suites imported. Raises SuitesBroken.
+    """
+    return _collected(session).waits
+
+
+def collect_judges(session: Session) -> list[pytest.Item]:
+    """Import the suites into this process and run none; answers every judge that the session would run.
+
+    Raises SuitesBroken.
+    """
+    return _collected(session).items
+
+
+def _collected(session: Session) -> Judging:
+    judging, said, code = _run_suites(session, "--collect-only")
+    if code != pytest.ExitCode.OK:
+        raise SuitesBroken(f"the suites in {locate('suites')} cannot be collected: {excerpt(said, 600)}")
+    return judging
+
+
+def _run_suites(session: Session, *options: str) -> tuple[Judging, str, int]:
+    """pytest over all suites, in this process: what it printed, and its exit code. Raises as `judge` does."""
     judging = Judging(lambda: session)
     suites = str(locate("suites"))
     quiet = ["-p", "no:terminal", "-p", "no:cacheprovider", "-c", os.devnull, "--rootdir", suites]
     loaded = ["--confcutdir", suites, "--import-mode=importlib", "-p", "runstone.plugin", "-W", "error"]
     output = StringIO()
     with _alone(), _compiled_suites_kept(), redirect_stdout(output):
-        pytest.main([*quiet, *loaded, suites], plugins=[judging])
+        code = pytest.main([*quiet, *loaded, *options, suites], plugins=[judging])
     if judging.error is not None:
         raise judging.error
     if judging.interrupted:
         raise KeyboardInterrupt
-    if judging.uncollected or judging.report is None:
-        said = judging.uncollected[0] if judging.uncollected else excerpt(output.getvalue(), 600)
-        raise SuitesBroken(f"the suites in {suites} cannot be run: {said}")
-    return judging.report
+    if judging.uncollected:
+        raise SuitesBroken(f"the suites in {suites} cannot be run: {judging.uncollected[0]}")
+    return judging, output.getvalue(), code
 
 
 def _requirement_id(item: pytest.Item) -> str:

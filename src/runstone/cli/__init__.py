@@ -10,7 +10,9 @@ import click
 
 import runstone
 from runstone.cli.checking import check, judge_again
+from runstone.cli.comparing import compare
 from runstone.cli.exploring import explore, fuzz
+from runstone.cli.mutating import mutate
 from runstone.cli.proving import prove
 from runstone.cli.reading import explain, list_requirements
 from runstone.cli.retrieving import result
@@ -48,6 +50,7 @@ def cli() -> None:
 for command in (
     check,
     judge_again,
+    compare,
     explore,
     fuzz,
     list_requirements,
@@ -56,6 +59,7 @@ for command in (
     serve,
     list_faults,
     prove,
+    mutate,
     result,
 ):
     cli.add_command(command)

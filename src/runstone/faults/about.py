@@ -102,7 +102,7 @@ def misformed_ids_crash(seams: Seams) -> None:
             raise ValueError(error.detail) from None
 
 
-@fault("ERR-006")
+@fault("ERR-006", "ROB-001", "ROB-005")
 def malformed_json_crashes(seams: Seams) -> None:
     """A body that is no JSON raises inside the server, which answers 500."""
 

@@ -195,7 +195,7 @@ def a_minimal_patch_answers_the_thread(seams: Seams) -> None:
         return answer(call.runtime.threads.get(call.owner, call.uuid("thread_id")))
 
 
-@fault("THR-DEL-001", "THR-DEL-003", "THR-SEARCH-014")
+@fault("THR-DEL-001", "THR-DEL-003", "THR-SEARCH-014", "EXPLORE-001")
 def deleting_a_thread_does_nothing(seams: Seams) -> None:
     """DELETE of a thread answers 204 and leaves it as it is."""
 

@@ -1,0 +1,45 @@
+"""`runstone mutate`: spoil recorded evidence in thousands of ways, and count what the judges notice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from runstone.opening import Asked, open_session
+from runstone.verdict import CONFORMING, HARNESS_ERROR, NOT_CONFORMING
+
+_PERCENT = click.FloatRange(0, 100)
+
+
+@click.command()
+@click.argument("evidence", type=click.Path(path_type=Path))
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the draw.")
+@click.option(
+    "--limit", type=click.IntRange(min=1), default=5_500, show_default=True, help="Mutants that are scored."
+)
+@click.option("--at-least", type=_PERCENT, default=0, help="Fail below this percentage of killed mutants.")
+@click.option("--area-at-least", type=_PERCENT, default=0, help="The same of every area.")
+@click.option("--jobs", type=click.IntRange(1, 64), help="Processes; default: one for each core.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("reports/out/mutation"),
+    show_default=True,
+    help="Where mutation.json and mutation.md go.",
+)
+def mutate(
+    evidence: Path, seed: int, limit: int, at_least: float, area_at_least: float, jobs: int | None, out: Path
+) -> int:
+    """Make mutants of recorded EVIDENCE, judge each offline, and report which ones nobody noticed."""
+    from runstone.mutate import published, score
+
+    session = open_session(Asked(evidence=evidence, out=out), lambda *_: None)
+    wanted = score.Wanted(seed=seed, limit=limit, at_least=at_least, area_at_least=area_at_least, jobs=jobs)
+    found = score.mutate(session, wanted, lambda line: click.echo(line, err=True))
+    published.write(found, out)
+    published.print_score(found, Console(), out)
+    if found.crashes:
+        return HARNESS_ERROR
+    return NOT_CONFORMING if found.shortfalls else CONFORMING

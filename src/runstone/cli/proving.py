@@ -1,0 +1,48 @@
+"""`runstone prove`: each judge can fail, none fails a correct server, and silence earns nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from runstone.errors import UsageError
+from runstone.verdict import CONFORMING, HARNESS_ERROR, NOT_CONFORMING
+
+
+@click.command()
+@click.option("--fault", multiple=True, metavar="GLOB", help="Only these faults; may be repeated.")
+@click.option("--variant", multiple=True, metavar="GLOB", help="Only these variants; may be repeated.")
+@click.option("--jobs", type=click.IntRange(1, 64), help="Checks at once; default: three for each core.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("reports/out/prove"),
+    show_default=True,
+    help="Where the matrix, the reports and the evidence go.",
+)
+@click.option(
+    "--publish", type=click.Path(path_type=Path), help="Where the matrix goes too, if nothing was left out."
+)
+def prove(
+    fault: tuple[str, ...], variant: tuple[str, ...], jobs: int | None, out: Path, publish: Path | None
+) -> int:
+    """Check the reference runtime with each fault and variant, and the null servers: the kill matrix."""
+    try:
+        from runstone.prove import proving, published
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            f"the reference runtime needs {error.name}; install it with: pip install 'runstone[embedded]'"
+        ) from None
+    if publish is not None and (fault or variant):
+        raise UsageError("--publish takes a whole proof; leave out --fault and --variant, or --publish")
+    selection = proving.Selection(out=out, faults=fault, variants=variant, jobs=jobs)
+    found = proving.prove(selection, lambda line: click.echo(line, err=True))
+    published.write(found, out)
+    if publish is not None:
+        published.write(found, publish)
+    published.print_matrix(found, Console(), publish or out)
+    if found.harness_errors:
+        return HARNESS_ERROR
+    return CONFORMING if found.proved else NOT_CONFORMING

@@ -1,0 +1,155 @@
+"""What holds for the nodes that the runs of every trace executed: the conformance graphs log each of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any
+
+from runstone.suite import (
+    GRAPHS,
+    UUID,
+    Exchange,
+    Inapplicable,
+    Missing,
+    Trace,
+    has,
+    none_broken,
+    operation_for,
+    requirement,
+    some,
+    strict_json,
+)
+
+Finding = tuple[Exchange, str]
+# Answers that last as long as their run.
+_LASTING = re.compile(r"/runs/(wait|stream|[^/]+/(join|wait|stream))$")
+# The nodes of the conformance graphs in their order (fixtures/graphs/README.md), and those that begin a run.
+_FIRST_NODES = {"s1", "a", "before", "ok", "look", "c1", "bad", "remember"}
+_NEXT_NODES = {
+    "s1": {"s2"},
+    "s2": {"s3"},
+    "a": {"b"},
+    "b": {"c"},
+    "before": {"ask", "ask_left", "ask_right", "ask_twice"},
+    "ask": {"after"},
+    "ask_left": {"ask_right", "after"},
+    "ask_right": {"ask_left", "after"},
+    "ask_twice": {"after"},
+    "c1": {"c2"},
+    "c2": {"done"},
+}
+
+
+@requirement("MON-014")
+def test_logs_name_the_nodes_in_their_order(traces: list[Trace]) -> None:
+    """Of an agent of the user's own nobody knows the nodes."""
+
+    def findings() -> Iterator[Finding]:
+        told = [(each, log) for trace in traces if _only_runs_wrote(trace) for each, log in _logs(trace)]
+        # A stream may be cut short unseen; a body of JSON may not.
+        named = (log for each, log in told if log and each.found_run_id and not each.is_stream)
+        some(named, "log of a run that its answer names")
+        for exchange, log in told:
+            for before, after in pairwise(["", *log]):
+                if after not in _FIRST_NODES and after not in _NEXT_NODES.get(before, ()):
+                    yield exchange, f"logs {after} after {before or 'nothing'}, in {log}"
+        for trace in (each for each in traces if _only_runs_wrote(each)):
+            yield from _unfinished(trace)
+
+    if not has(GRAPHS):
+        raise Inapplicable("the nodes of the agent are not known")
+    none_broken(findings())
+
+
+def _unfinished(trace: Trace) -> Iterator[Finding]:
+    """Results of runs that ended well, whose last node is one after which the graph goes on."""
+    ended = {run: status for each in trace.exchanges for run, status in _run_statuses(each)}
+    stopped = {each.found_run_id for each in trace.exchanges if "interrupt_" in (each.request_body or "")}
+    for exchange in trace.exchanges:
+        path = _bare(exchange)
+        if not _LASTING.search(path) or not exchange.complete or exchange.status >= 300:
+            continue
+        run = exchange.found_run_id or _last_id(path)
+        paused = "__interrupt__" in exchange.content or run in stopped
+        values = _last_values(exchange)
+        log = values.get("log") if isinstance(values, dict) else None
+        if ended.get(run) != "success" or paused or not isinstance(log, list) or not log:
+            continue
+        if isinstance(log[-1], str) and log[-1] in _NEXT_NODES:
+            yield exchange, f"ends with {log[-1]}, after which the graph goes on"
+
+
+def _only_runs_wrote(trace: Trace) -> bool:
+    """Whether no request of the trace wrote to a state by hand, or sent a run elsewhere than on."""
+    by_hand = ("checkpoint_id", '"goto"', '"update"', "supersteps")
+    accepted = [each for each in trace.exchanges if each.answered and each.status < 300]
+    return not any(
+        (each.method == "POST" and _bare(each).endswith("/state"))
+        or any(word in (each.request_body or "") for word in by_hand)
+        for each in accepted
+    )
+
+
+def _logs(trace: Trace) -> Iterator[tuple[Exchange, list[str]]]:
+    """Every `log` in the values of an answer or of a values event."""
+    for exchange in trace.exchanges:
+        if exchange.label == "delivery" or not exchange.answered or exchange.status >= 300:
+            continue  # of a webhook the answer is ours
+        told = [event.data for event in exchange.events if event.mode == "values"]
+        for text in told if exchange.is_stream else [exchange.content]:
+            try:
+                document = strict_json(text)
+            except ValueError:
+                continue
+            yield from ((exchange, log) for log in _logs_in(document))
+
+
+def _logs_in(document: Any) -> Iterator[list[str]]:
+    if isinstance(document, list):
+        for each in document:
+            yield from _logs_in(each)
+    if isinstance(document, dict):
+        for name, member in document.items():
+            if name == "log" and isinstance(member, list) and all(isinstance(each, str) for each in member):
+                yield member
+            elif name not in {"kwargs", "tasks"}:
+                yield from _logs_in(member)
+
+
+def _run_statuses(exchange: Exchange) -> Iterator[tuple[str, str]]:
+    operation = operation_for(exchange.method, exchange.path)
+    body = _body(exchange) if operation is not None and operation.schema == "run" else None
+    for each in body if isinstance(body, list) else [body]:
+        if isinstance(each, dict) and isinstance(each.get("run_id"), str):
+            yield each["run_id"], str(each.get("status"))
+
+
+def _body(exchange: Exchange) -> Any:
+    try:
+        return exchange.ok.json
+    except Missing:
+        return None
+
+
+def _last_values(exchange: Exchange) -> Any:
+    """The values that a whole wait, join or stream ends with; None where it tells none, or an error."""
+    if exchange.is_stream:
+        told = [event.json for event in exchange.events if event.event == "values" and event.data]
+        body = told[-1] if told and exchange.method == "POST" else None
+    else:
+        body = _body(exchange)
+    if not isinstance(body, dict) or "__error__" in body:
+        return None
+    values = {name: value for name, value in body.items() if name != "__interrupt__"}
+    return values if values or "__interrupt__" not in body else None
+
+
+def _bare(exchange: Exchange) -> str:
+    return exchange.path.partition("?")[0].lower()
+
+
+def _last_id(text: str) -> str:
+    found: list[str] = UUID.findall(text)
+    return found[-1] if found else ""
