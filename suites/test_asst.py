@@ -166,7 +166,7 @@ async def assistant_deleted_with_its_threads(api: Api) -> None:
         await api.thread(thread, label=f"{whose}_thread")
 
 
-@scenario(waits=DELAY_S)
+@scenario(waits=DELAY_S, calm=True)
 async def assistant_changed_before_its_run_starts(api: Api) -> None:
     """A run is created to start later; its assistant is changed before, and runs once more afterwards."""
     own = await _create(api, graph_id=api.target.assistant("config"), config=FIRST)

@@ -85,7 +85,7 @@ async def _until_log_is(part: Api, thread: str, log: list[str]) -> None:
         await asyncio.sleep(part.limits.poll_s)
 
 
-@scenario(waits=2.5, heavy=True)
+@scenario(waits=2.5, calm=True)
 async def cancelled_before_the_start(api: Api) -> None:
     """A run that is queued behind another, and one that waits for its time, are cancelled."""
 
@@ -127,7 +127,7 @@ async def _read_what_is_left(part: Api, thread: str, run: str) -> None:
     await part.state(thread)
 
 
-@scenario(waits=1.5)
+@scenario(waits=1.5, calm=True)
 async def cancelled_and_left_alone(api: Api) -> None:
     """A run is cancelled in the middle of a node, and its thread is read when the node would be through."""
     thread = await api.create_thread()

@@ -40,7 +40,7 @@ async def deleted_after_its_end(api: Api) -> None:
     await _delete(api, thread, new_id(), label="delete_unknown")
 
 
-@scenario(waits=1.5)
+@scenario(waits=1.5, calm=True)
 async def deleted_while_running(api: Api) -> None:
     """A run is deleted while it sleeps, and its thread is read when the run is over or gone."""
     thread = await api.create_thread()

@@ -87,7 +87,7 @@ async def strange_runs_joined(api: Api) -> None:
     await api.join(other, run, label="run of another thread")
 
 
-@scenario(waits=2.0)
+@scenario(waits=2.0, calm=True)
 async def hung_up_joins(api: Api) -> None:
     """The client of a join hangs up while the run goes on, with and without `cancel_on_disconnect`."""
     await api.each(["cancel", "leave"], _hang_up)

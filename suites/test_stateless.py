@@ -41,7 +41,7 @@ BATCH = [("steps", "first"), ("slow", "second"), ("steps", "third")]
 by_outcome = pytest.mark.parametrize("outcome", ["success", "error", "interrupt"])
 
 
-@scenario(waits=1.0, heavy=True)
+@scenario(waits=1.0, calm=True)
 async def stateless_in_the_background(api: Api) -> None:
     """A stateless run that takes a while is joined by its own id, by two clients."""
     created = await api.send_run(None, "slow", {"sleep": SLEEP_S})
@@ -52,7 +52,7 @@ async def stateless_in_the_background(api: Api) -> None:
     await asyncio.gather(*reading)
 
 
-@scenario(waits=1.0, heavy=True)
+@scenario(waits=1.0, calm=True)
 async def stateless_completions(api: Api) -> None:
     """Runs with each `on_completion` are joined on the threads that they name, which are then read."""
 
@@ -173,7 +173,7 @@ def test_run_is_answered_before_its_end(stateless_in_the_background: Trace) -> N
 @requirement("STATELESS-004")
 @pytest.mark.parametrize("choice", ["delete", "default"])
 def test_thread_goes_with_the_run(stateless_completions: Trace, choice: str, profile: Profile) -> None:
-    # The join of a run whose thread goes may find nothing to answer; the kept one shows that runs are executed.
+    # The join of a run whose thread goes may find nothing; the kept one shows that runs are executed.
     turn = _seen_on_its_thread(stateless_completions, choice)
     kept = _completed(stateless_completions, "keep", profile)
     assert turn.join.complete, f"the join did not end: {turn.join.failure}"

@@ -27,7 +27,7 @@ SLEEP_S = 2.0  # of the node in whose middle a thread is read; under load a read
 CANCELLED_SLEEP_S = 60.0  # never slept to its end
 
 
-@scenario(waits=1.5)
+@scenario(waits=1.5, calm=True)
 async def thread_during_a_run(api: Api) -> None:
     """A thread read while its run waits for its time, and in the middle of a long node."""
 

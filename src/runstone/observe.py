@@ -28,6 +28,7 @@ QUICK_S = 5.0  # `--quick` leaves out scenarios that must wait longer than this
 PATIENT_S = 60.0  # and only `--patient` holds those that must wait longer than this
 _SLEEPS_S = 1.0  # a scenario that waits so long spends most of its time asleep
 _HEAVY_AT_ONCE = 3  # two cores are busy with two, and the third fills their pauses
+_SLOW_TURN_S = 0.3  # the official servers take 0.6 s and more for a turn, the reference runtime 0.03 s
 _DEAD_AFTER = 8  # exchanges in a row without any response: the target is gone, not slow
 
 Drive = Callable[[Api], Awaitable[None]]
@@ -42,8 +43,9 @@ class Scenario:
     `waits` is the time in seconds that it must spend waiting whatever the target's speed; `needs` names the
     capabilities without which it cannot be held. `alone`: it runs after all others and by itself, as it would
     disturb them; one that restarts or kills does so only where there is no other server than the target.
-    `heavy`: it costs the server or this machine so much that it waits until only long silences are left, or it is
-    a matter of a second or two which a server that is busy with many other scenarios would stretch.
+    `heavy`: it costs the server or this machine so much that it waits until only long silences are left.
+    `calm`: it is a matter of a second or two, which a slow server that is busy with the other scenarios would
+    stretch; there it waits as a heavy one does.
     `agent`: an agent of the user's own may stand in for the conformance graphs. `explores`: it makes up its
     requests for as long as the session allows.
     """
@@ -55,6 +57,7 @@ class Scenario:
     alone: bool = False
     agent: bool = False
     heavy: bool = False
+    calm: bool = False
     explores: bool = False
 
     @property
@@ -78,6 +81,7 @@ def scenario(
     alone: bool = False,
     agent: bool = False,
     heavy: bool = False,
+    calm: bool = False,
     explores: bool = False,
 ) -> Callable[[Drive], Any]: ...
 def scenario(
@@ -88,6 +92,7 @@ def scenario(
     alone: bool = False,
     agent: bool = False,
     heavy: bool = False,
+    calm: bool = False,
     explores: bool = False,
 ) -> Any:
     """Make an asynchronous function of an `Api` a scenario: a session fixture whose value is its trace.
@@ -106,6 +111,7 @@ def scenario(
             alone=alone,
             agent=agent,
             heavy=heavy,
+            calm=calm,
             explores=explores,
         )
 
@@ -222,7 +228,8 @@ class Observer:
         stopped = None
         shared = self._control is not None and self._control.shared
         last = [each for each in scenarios if each.alone and (shared or not each.controls)]
-        heavy = [each for each in scenarios if each.heavy and each not in last]
+        slow = recorder.limits.turn_s >= _SLOW_TURN_S
+        heavy = [each for each in scenarios if (each.heavy or (each.calm and slow)) and each not in last]
         others = [each for each in scenarios if each not in last and each not in heavy]
 
         async def observe_heavy(after: list[asyncio.Task[None]]) -> None:
