@@ -41,11 +41,17 @@ class Rest:
     """A time in which a thread rested: what was read of it, after which run.
 
     `values`: (exchange, source, values); `statuses`: (exchange, status); `states`: (exchange, state).
+    `shown`: (exchange, values), as the thread itself shows them, which only should be those of its state
+    (THR-CREATE-008).
     """
 
     last_run: str | None = None
     fresh: bool = False  # nothing ever happened to the thread
+    updated: bool = (
+        False  # last its state was updated, which GET of the thread only should show (STATE-UPD-008)
+    )
     values: list[tuple[Exchange, str, Any]] = field(default_factory=list)
+    shown: list[tuple[Exchange, Any]] = field(default_factory=list)
     statuses: list[tuple[Exchange, str]] = field(default_factory=list)
     states: list[tuple[Exchange, dict[str, Any]]] = field(default_factory=list)
     newest: list[tuple[Exchange, dict[str, Any]]] = field(
@@ -87,10 +93,20 @@ def test_a_resting_thread_shows_how_its_last_run_ended(traces: list[Trace]) -> N
                 if status not in legal:
                     yield exchange, f"shows the thread {status} after its last run ended with {rest.last_run}"
                 yield from _contradicted(exchange, status, rest)
+            yield from _shown_otherwise(rest)
         for trace in traces:
             yield from _misjudged(trace)
 
     none_broken(findings())
+
+
+def _shown_otherwise(rest: Rest) -> Iterator[Finding]:
+    """The thread with other values than its state, or than the result of its last run."""
+    wanted = rest.values or [(exchange, "values", values) for exchange, values in rest.shown[:1]]
+    for exchange, values in rest.shown:
+        difference = first_difference(canonical(values), canonical(wanted[0][2]))
+        if difference is not None:
+            yield exchange, f"shows other values than {wanted[0][0].where}: {difference}"
 
 
 def _contradicted(exchange: Exchange, status: str, rest: Rest) -> Iterator[Finding]:
@@ -198,9 +214,9 @@ class _Story:
                 since, exchange.ended_at, before
             ):
                 continue
-            rest = found.setdefault(
-                len(before), Rest(self._status_after(before), fresh=not before and self._made_here)
-            )
+            updated = bool(before) and _bare(before[-1]).endswith("/state")
+            fresh = not before and self._made_here
+            rest = found.setdefault(len(before), Rest(self._status_after(before), fresh, updated))
             if lasting:
                 self._note_result(exchange, rest, before)
             else:
@@ -249,8 +265,8 @@ class _Story:
             if body.get("status") == "busy" and not rest.fresh and not rest.statuses:
                 return  # the status of a run and that of its thread need not change at one moment (MON-006)
             rest.statuses.append((exchange, str(body.get("status"))))
-            if "values" in body and rest.last_run not in {"error", "timeout"}:
-                rest.values.append((exchange, "values", body["values"] or {}))
+            if "values" in body and not rest.updated and rest.last_run not in {"error", "timeout"}:
+                rest.shown.append((exchange, body["values"] or {}))
         elif operation.schema == "thread-state" and path.endswith("/state") and isinstance(body, dict):
             rest.states.append((exchange, body))
             rest.newest.append((exchange, _place_of(body)))

@@ -25,15 +25,16 @@ MODES = {"runs": None, "lifecycle": "lifecycle", "state_update": "state_update"}
 NOTES = ("first", "second")  # of the two runs
 UPDATES = ("updated", "updated again")
 NO_EVENT_ID = "no-event-id"
+LISTEN_S = 4.0
 LISTEN_TURNS = 6  # two runs, and two turns of slack each
 REPLAY_S = 1.5  # the events are kept already; what does not arrive in this time was not replayed
 
 
-@scenario(needs=["thread_stream"])
+@scenario(needs=["thread_stream"], waits=LISTEN_S + REPLAY_S)
 async def thread_watched(api: Api) -> None:
     """Three clients watch a thread on which two runs end and the state is updated twice; then one returns."""
     thread = await api.create_thread()
-    listening_s = 4.0 + LISTEN_TURNS * api.limits.turn_s
+    listening_s = LISTEN_S + LISTEN_TURNS * api.limits.turn_s
     opened: list[Opened] = []
     watching: list[asyncio.Task[Exchange]] = []
     for label, mode in MODES.items():
