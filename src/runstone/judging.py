@@ -31,6 +31,7 @@ from runstone.suite import Broken, judging_by
 from runstone.trace import Exchange, Inapplicable, excerpt, reading
 from runstone.verdict import HARNESS_ERROR, INTERRUPTED, Case, Report
 
+MONITORS = "monitor"  # the area whose judges read every trace of the session
 _READ = pytest.StashKey[list[Exchange]]()
 _LETTERS: dict[str, tuple[str, str]] = {
     "pass": (".", "PASS"),
@@ -404,7 +405,7 @@ def _run_suites(session: Session, *options: str) -> tuple[Judging, str, int]:
     loaded = ["--confcutdir", suites, "--import-mode=importlib", "-p", "runstone.plugin", "-W", "error"]
     output = StringIO()
     with _alone(), _compiled_suites_kept(), redirect_stdout(output):
-        code = pytest.main([*quiet, *loaded, *options, suites], plugins=[judging])
+        code = pytest.main([*quiet, *loaded, *options, *_suite_files(session)], plugins=[judging])
     if judging.error is not None:
         raise judging.error
     if judging.interrupted:
@@ -412,6 +413,20 @@ def _run_suites(session: Session, *options: str) -> tuple[Judging, str, int]:
     if judging.uncollected:
         raise SuitesBroken(f"the suites in {suites} cannot be run: {judging.uncollected[0]}")
     return judging, output.getvalue(), code
+
+
+def _suite_files(session: Session) -> list[str]:
+    """The suites that judge something of the selected areas, as collecting all of them takes half a second.
+
+    All of them where no area is selected, and for monitors, which read the traces of all scenarios.
+    """
+    folder = locate("suites")
+    areas = {area for name in session.settings.areas for area in session.catalogue.areas_named(name)}
+    if not areas or MONITORS in areas:
+        return [str(folder)]
+    marks = [f'requirement("{each.id}")' for each in session.catalogue.values() if each.area in areas]
+    files = {path: path.read_text("utf-8") for path in sorted(folder.glob("test_*.py"))}
+    return [str(path) for path, text in files.items() if any(mark in text for mark in marks)]
 
 
 def _requirement_id(item: pytest.Item) -> str:

@@ -337,6 +337,12 @@ class Session:
             no_outcome={found[name].reason for name in agents.OUTCOMES.values() if name in found} - {""},
         )
 
+    def _not_asked_for(self, each: Requirement) -> str | None:
+        """Why a requirement was not collected; None when its area was selected, as all are by default."""
+        areas = self.settings.areas
+        asked = not areas or any(each.area in self.catalogue.areas_named(name) for name in areas)
+        return None if asked else "its area was not selected"
+
     def _verdict(self, each: Requirement, cases: Sequence[Case], set_aside: Mapping[str, str]) -> Verdict:
         outcome = most_severe(case.verdict for case in cases)
         shown = tuple(cases)
@@ -344,7 +350,8 @@ class Session:
         if not cases and excluded:
             outcome, shown = "not-applicable", (Case(case="", verdict="not-applicable", reason=excluded),)
         elif not cases:
-            reason = set_aside.get(each.id) or self.stopped or "its suite was not collected"
+            reason = set_aside.get(each.id) or self._not_asked_for(each) or self.stopped
+            reason = reason or "its suite was not collected"
             shown = (Case(case="", verdict="not-run", reason=reason),)
         return Verdict(
             id=each.id,

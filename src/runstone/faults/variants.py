@@ -11,18 +11,17 @@ from functools import partial
 from typing import Any
 
 import msgspec
-from starlette.middleware.gzip import GZipMiddleware
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from runstone.faults.fault import variant
 from runstone.faults.seams import Seams
-from runstone.reference import answers, api_runs, api_threads, app, channels, outcome, routing, webhooks
+from runstone.reference import answers, api_runs, api_threads, channels, outcome, webhooks
 from runstone.reference.bodies import HistoryBody
 from runstone.reference.channels import Channel
 from runstone.reference.errors import Conflict, Invalid, NotFound
 from runstone.reference.outcome import SUCCESS, Outcome
 from runstone.reference.routing import Call
-from runstone.reference.runs import Run, Runs, StoredEvent
+from runstone.reference.runs import Run, StoredEvent
 from runstone.reference.scheduler import Scheduler
 from runstone.reference.wire import decode, encode
 
@@ -67,21 +66,6 @@ def all_events_have_ids(seams: Seams) -> None:
 
 
 @variant()
-def ids_of_events_begin_with_a_time(seams: Seams) -> None:
-    """The ids of events are `MILLISECONDS-NUMBER`, as those of Redis streams are."""
-
-    @seams.around(channels, "sse")
-    def sse(original: Any, event: StoredEvent) -> bytes:
-        text: bytes = original(event)
-        return re.sub(rb"^id: (\d+)\n", rb"id: 1795219200000-\1\n", text)
-
-    @seams.around(api_runs, "_event_number")
-    def event_number(original: Any, last_event_id: str) -> int:
-        number: int = original(last_event_id.removeprefix("1795219200000-"))
-        return number
-
-
-@variant()
 def streams_keep_alive_by_bare_comments(seams: Seams) -> None:
     """A silent stream sends a comment without text each second."""
     seams.put(channels, "SIGN_OF_LIFE_AFTER", 1.0)
@@ -101,23 +85,6 @@ def streams_keep_alive_by_newlines(seams: Seams) -> None:
     async def stream(original: Any, *args: Any) -> Pieces:
         async for piece in original(*args):
             yield b"\n" if piece == b": heartbeat\n\n" else piece
-
-
-@variant()
-def answers_come_in_small_pieces(seams: Seams) -> None:
-    """Streams and waits arrive seven bytes at a time, as a network may cut them."""
-
-    @seams.around(channels, "_stream")
-    async def stream(original: Any, *args: Any) -> Pieces:
-        async for piece in original(*args):
-            for start in range(0, len(piece), 7):
-                yield piece[start : start + 7]
-
-    @seams.around(api_runs, "waited")
-    async def waited(original: Any, channel: Channel) -> Pieces:
-        async for piece in original(channel):
-            for start in range(0, len(piece), 7):
-                yield piece[start : start + 7]
 
 
 # Bodies and headers
@@ -152,37 +119,6 @@ def objects_have_members_of_their_own(seams: Seams) -> None:
             if isinstance(each, dict) and known & each.keys():
                 each |= {"tenant_id": "t-1", "links": {"self": None}, "x-tags": []}
         return encode(document)
-
-
-@variant()
-def answers_are_compressed(seams: Seams) -> None:
-    """Bodies are compressed for clients that accept it; event streams are not."""
-
-    @seams.around(app, "_application")
-    def application(original: Any, lifespan: Any) -> Any:
-        made = original(lifespan)
-        made.add_middleware(GZipMiddleware, minimum_size=100)
-        return made
-
-
-@variant()
-def waits_answer_text(seams: Seams) -> None:
-    """Wait and join call their JSON `text/plain`, as the official JavaScript server does."""
-    seams.put(api_runs, "JSON", "text/plain; charset=UTF-8")
-
-
-@variant()
-def errors_are_plain_text(seams: Seams) -> None:
-    """A missing thing or a conflict is told as text, and a body that does not fit as `{error: {message}}`."""
-
-    @seams.around(routing, "refusal")
-    def refusal(original: Any, status: int, detail: str, headers: Any = None) -> Response:
-        if status in {404, 409}:
-            return Response(detail, status, headers, "text/plain")
-        if status in {400, 422}:
-            return JSONResponse({"success": False, "error": {"message": detail}}, status, headers)
-        refused: Response = original(status, detail, headers)
-        return refused
 
 
 @variant()
@@ -266,16 +202,6 @@ def histories_answer_one_state_by_default(seams: Seams) -> None:
     async def post(handler: Any, call: Call) -> Response:  # noqa: ARG001 - reads the body itself
         body = {"limit": 1} | await call.body(dict[str, Any])
         return await api_threads._history(call, decode(encode(body), HistoryBody))
-
-
-@variant()
-def runs_are_listed_oldest_first(seams: Seams) -> None:
-    """The runs of a thread are listed oldest first, as on the official JavaScript server."""
-
-    @seams.around(Runs, "page")
-    def page(original: Any, runs: Runs, thread_id: str, status: str | None, limit: int, offset: int) -> Any:
-        every = original(runs, thread_id, status, 10_000, 0)
-        return every[::-1][offset : offset + limit]
 
 
 # Runs

@@ -213,8 +213,15 @@ class _Plan:
             quick=quick,
             patient=patient,
             budget_s=_budget(areas, patient=patient, whole=whole),
-            weight=max(1, self.slots // 2) if whole else 1,
+            weight=_weight(self.slots, patient=patient, whole=whole),
         )
+
+
+def _weight(slots: int, *, patient: bool, whole: bool) -> int:
+    """What takes over a minute for its patience sleeps nearly all of it, and is in nobody's way."""
+    if patient:
+        return 1 if whole else 0
+    return max(1, slots // 2) if whole else 1
 
 
 def _budget(areas: frozenset[str], *, patient: bool, whole: bool) -> float:
