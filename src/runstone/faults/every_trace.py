@@ -31,7 +31,7 @@ def long_answers_are_cut(seams: Seams) -> None:
                 await original(own, send)
 
 
-@fault("MON-010")
+@fault("MON-011")
 def thread_is_one_update_behind(seams: Seams) -> None:
     """The `values` of a thread are written from a cache, which holds those of the run before."""
     cached: dict[str, bytes] = {}

@@ -86,6 +86,7 @@ def prove(selection: Selection, tell: Tell) -> Matrix:
         checks += plan.null_servers()
     first = _by_name(run_all(_longest_first(checks), slots, _teller(tell)))
     baselines = {check.name.removeprefix("plain/"): first[check.name] for check in plain}
+    held = {recipe: _kept(done) for recipe, done in baselines.items()}  # without exploration
     keeps = {
         check.recipe: frozenset().union(
             *(_kept(first[each.name]) for each in plain if each.recipe == check.recipe)
@@ -94,9 +95,7 @@ def prove(selection: Selection, tell: Tell) -> Matrix:
     }
     # What did not come out as it should, perhaps because others wanted the CPU, is tried once more by itself.
     found_faults = {each.name: _fault(each, first[f"faults/{each.name}"], keeps, 1) for each in faults}
-    found_variants = {
-        each.name: _variant(each, first[f"variants/{each.name}"], keeps, 1) for each in variants
-    }
+    found_variants = {each.name: _variant(each, first[f"variants/{each.name}"], held, 1) for each in variants}
     open_faults = [each for each in faults if not found_faults[each.name].caught]
     open_variants = [each for each in variants if not found_variants[each.name].green]
     retries = [plan.alone(plan.fault(each)) for each in open_faults]
@@ -109,7 +108,7 @@ def prove(selection: Selection, tell: Tell) -> Matrix:
         again = _fault(each, second[f"faults/{each.name}"], keeps, 2)
         found_faults[each.name] = _better(found_faults[each.name], again)
     for each in open_variants:
-        found_variants[each.name] = _variant(each, second[f"variants/{each.name}"], keeps, 2)
+        found_variants[each.name] = _variant(each, second[f"variants/{each.name}"], held, 2)
     return _matrix(
         selection,
         areas,
@@ -240,13 +239,14 @@ def _areas_of(faults: list[Change], variants: list[Change], *, complete: bool) -
 
 def _longest_first(checks: list[Check]) -> list[Check]:
     """So that the last to end is a short one; the plain servers before all."""
-    return sorted(
-        checks, key=lambda each: (each.change is not None or each.null_server is not None, -_length(each))
-    )
+    return sorted(checks, key=lambda each: (not each.name.startswith("plain/"), -_length(each)))
 
 
 def _length(check: Check) -> float:
-    return check.budget_s + (0.0 if check.quick else 30.0)
+    used_up = EXPLORING_AREAS.intersection(check.areas) or (
+        check.null_server and not check.null_server.prompt
+    )
+    return check.budget_s + (0.0 if check.quick else 30.0) + (_WHOLE_S if used_up else 0.0)
 
 
 def _by_name(done: Iterable[Done]) -> dict[str, Done]:
