@@ -368,7 +368,7 @@ def judge(session: Session) -> Report:
     of the session; SuitesBroken when pytest itself could not run them.
     """
     judging, said, code = _run_suites(session)
-    if judging.report is None or code in (pytest.ExitCode.USAGE_ERROR, pytest.ExitCode.INTERNAL_ERROR):
+    if judging.report is None or code == pytest.ExitCode.USAGE_ERROR:
         raise SuitesBroken(f"the suites in {locate('suites')} cannot be run: {excerpt(said, 600)}")
     return judging.report
 
