@@ -3,6 +3,7 @@
     machine   makes up stories (Hypothesis)             model      what a client may expect after any of them
     fuzzing   makes up single requests (Schemathesis)   findings   the answers that no request may get
     bridge    from a generator to the event loop        story      what was told, and a script to tell it
+    expected  what the graphs make of a thread
 
 What makes up requests is imported at the first use: it needs the extra `fuzz`, and judging does not.
 """

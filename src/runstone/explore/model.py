@@ -15,10 +15,10 @@ from typing import Any, Literal
 
 from runstone.canonical import shown
 from runstone.contracts import Profile, lifecycle
+from runstone.explore.expected import after_resume, after_run, merged, plain
 from runstone.trace import UUID, Exchange, Missing
 
 GRAPHS = ("steps", "echo", "fail", "interrupt", "slow")
-_NODES = {"steps": ["s1", "s2", "s3"], "slow": ["a", "b", "c"]}
 _THREAD = re.compile(rf"/threads/(?P<thread>{UUID.pattern})(?P<rest>/[^?]*)?")
 _RUN = re.compile(rf"/runs/(?P<run>{UUID.pattern})(?P<rest>/\w+)?")
 _MISSING = 404
@@ -180,7 +180,7 @@ class Model:
 
     def _read_state(self, exchange: Exchange, thread: ThreadModel) -> None:
         state = exchange.object
-        values = _plain(state.get("values"))
+        values = plain(state.get("values"))
         if thread.active is not None:
             return
         if thread.values is not None:
@@ -209,7 +209,7 @@ class Model:
         entries = [each for each in exchange.array if isinstance(each, dict)]
         ids = [_checkpoint_id(each) for each in entries]
         if entries and thread.values is not None:
-            newest = _plain(entries[0].get("values"))
+            newest = plain(entries[0].get("values"))
             _expect(
                 newest == thread.values,
                 "HIST-002",
@@ -226,7 +226,7 @@ class Model:
             raise _Broken("STATE-UPD-001", f"an update at rest was answered with {exchange.status}")
         given = (exchange.request_json or {}).get("values") or {}
         if thread.values is not None:
-            thread.values = _merged(thread.values, given)
+            thread.values = merged(thread.values, given)
         thread.resting, thread.pending = "idle", False
 
     # runs
@@ -238,7 +238,7 @@ class Model:
         ending = self._ending(expected, thread)
         self._judge_result(body, expected, ending, "RUN-WAIT-002", "RUN-WAIT-004")
         if ending == "success" and thread.values is None:
-            thread.values = _plain(self._profile.wait.values_in(body))
+            thread.values = plain(self._profile.wait.values_in(body))
         self._end(exchange, thread, exchange.found_run_id, ending)
 
     def _streamed(self, exchange: Exchange, thread: ThreadModel) -> None:
@@ -255,7 +255,7 @@ class Model:
             )
             states = [event.json for event in events if event.event == "values"]
             _expect(bool(states), "MODE-001", "the stream has no event of the mode that was asked for")
-            last = _plain({key: value for key, value in states[-1].items() if key != "__interrupt__"})
+            last = plain({key: value for key, value in states[-1].items() if key != "__interrupt__"})
             wanted = expected.values
             _expect(
                 wanted is None or last == wanted,
@@ -339,13 +339,13 @@ class Model:
         base = thread.values
         checkpoint = asked.get("checkpoint_id")
         if isinstance(checkpoint, str):
-            base = _plain(thread.checkpoints[checkpoint].get("values"))
+            base = plain(thread.checkpoints[checkpoint].get("values"))
         command = asked.get("command")
         if isinstance(command, dict) and "resume" in command:
-            thread.values = _resumed(base, command["resume"])
+            thread.values = after_resume(base, command["resume"])
             thread.pending = False
         else:
-            thread.values = _run(thread.graph, base, asked.get("input") or {})
+            thread.values = after_run(thread.graph, base, asked.get("input") or {})
             thread.pending = thread.graph == "interrupt"
         return _Expected(thread.graph, thread.values)
 
@@ -378,7 +378,7 @@ class Model:
             asked = self._profile.wait.interrupts_in(body)
             _expect(bool(asked), "PARITY-006", f"a run that paused was answered with {shown(body)}")
             return  # whether the values stand beside the interrupts differs between servers
-        values = _plain(self._profile.wait.values_in(body))
+        values = plain(self._profile.wait.values_in(body))
         _expect(
             expected.values is None or values == expected.values,
             values_id,
@@ -452,40 +452,3 @@ def _checkpoint_id(entry: dict[str, Any]) -> str:
     found = checkpoint.get("checkpoint_id") if isinstance(checkpoint, dict) else None
     _expect(isinstance(found, str), "HIST-001", f"an entry names no checkpoint: {shown(checkpoint)}")
     return str(found)
-
-
-def _plain(values: Any) -> dict[str, Any]:
-    """Values as the model has them: of messages type and content, and no member that is null or empty."""
-    if not isinstance(values, dict):
-        return {}
-    found = {key: value for key, value in values.items() if value not in (None, [], {})}
-    if isinstance(found.get("messages"), list):
-        found["messages"] = [
-            [each.get("type"), each.get("content")] if isinstance(each, dict) else each
-            for each in found["messages"]
-        ]
-    return found
-
-
-def _merged(values: dict[str, Any], update: dict[str, Any]) -> dict[str, Any]:
-    """The values after an update: `log` appends, every other member is replaced."""
-    merged = {**values, **{key: value for key, value in update.items() if key != "log"}}
-    if update.get("log"):
-        merged["log"] = [*values.get("log", []), *update["log"]]
-    return merged
-
-
-def _run(graph: str, base: dict[str, Any] | None, given: dict[str, Any]) -> dict[str, Any] | None:
-    """What a run of the graph makes of the values that it finds."""
-    if base is None:
-        return None
-    if graph == "echo":
-        texts = [each["content"] for each in given["messages"]]
-        spoken = [pair for text in texts for pair in (["human", text], ["ai", text])]
-        return {**base, "messages": [*base.get("messages", []), *spoken]}
-    log = {"fail": ["ok"], "interrupt": ["before"]}.get(graph) or _NODES[graph]
-    return _merged(base, {**given, "log": log})
-
-
-def _resumed(base: dict[str, Any] | None, answer: Any) -> dict[str, Any] | None:
-    return None if base is None else _merged(base, {"answer": answer, "log": ["ask", "after"]})
