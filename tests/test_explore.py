@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import re
@@ -17,7 +18,7 @@ import pytest
 
 from runstone import evidence, recipes
 from runstone.contracts import load_catalogue, load_profile
-from runstone.explore import BrokenStory, broken_stories, first_broken, script, stories_of
+from runstone.explore import BrokenStory, Model, broken_stories, first_broken, script, stories_of
 from runstone.explore.model import Finding
 from runstone.trace import Exchange, Trace
 from tests.test_lying_servers import runstone
@@ -200,6 +201,13 @@ def _first_spoilt(story: Story, method: str, path: str, spoil: Spoil, settle_s: 
         return None
     spoilt = spoil(story[places[-1]])
     return first_broken([*story[: places[-1]], spoilt, *story[places[-1] + 1 :]], PROFILE, settle_s)
+
+
+def test_the_model_names_requirements_of_the_catalogue() -> None:
+    text = Path(inspect.getfile(Model)).read_text()
+    named = set(re.findall(r'"([A-Z]+(?:-[A-Z]+)*-\d{3})"', text))
+    assert len(named) > 20
+    assert named <= set(load_catalogue())
 
 
 def test_deleted_things_stay_deleted(unbroken: tuple[Path, Trace]) -> None:

@@ -254,7 +254,7 @@ class Model:
                 not errors, "EXEC-002", f"the stream ended in an error: {shown(errors and errors[0].data)}"
             )
             states = [event.json for event in events if event.event == "values"]
-            _expect(bool(states), "MODE-001", "the stream has no event of the mode that was asked for")
+            _expect(bool(states), "MODE-VALUES-001", "the stream has no event of the mode that was asked for")
             last = plain({key: value for key, value in states[-1].items() if key != "__interrupt__"})
             wanted = expected.values
             _expect(
