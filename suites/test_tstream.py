@@ -25,7 +25,7 @@ MODES = {"runs": None, "lifecycle": "lifecycle", "state_update": "state_update"}
 NOTES = ("first", "second")  # of the two runs
 UPDATES = ("updated", "updated again")
 NO_EVENT_ID = "no-event-id"
-LISTEN_S = 4.0
+LISTEN_S = 8.0
 LISTEN_TURNS = 6  # two runs, and two turns of slack each
 REPLAY_S = 1.5  # the events are kept already; what does not arrive in this time was not replayed
 
