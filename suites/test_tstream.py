@@ -25,7 +25,7 @@ MODES = {"runs": None, "lifecycle": "lifecycle", "state_update": "state_update"}
 NOTES = ("first", "second")  # of the two runs
 UPDATES = ("updated", "updated again")
 NO_EVENT_ID = "no-event-id"
-LISTEN_S = 8.0
+LISTEN_S = 6.0
 LISTEN_TURNS = 6  # two runs, and two turns of slack each
 REPLAY_S = 1.5  # the events are kept already; what does not arrive in this time was not replayed
 
@@ -39,7 +39,12 @@ async def thread_watched(api: Api) -> None:
     watching: list[asyncio.Task[Exchange]] = []
     for label, mode in MODES.items():
         opened.append(asyncio.get_running_loop().create_future())
-        options: Options = {"label": label, "close_after": listening_s, "opened": opened[-1]}
+        options: Options = {
+            "label": label,
+            "close_after": listening_s,
+            "patience": listening_s,
+            "opened": opened[-1],
+        }
         watching.append(asyncio.create_task(_watch(api, thread, mode, options)))
     await asyncio.gather(*opened)
     runs = []
