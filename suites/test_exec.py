@@ -64,8 +64,8 @@ async def _take_stock(api: Api, thread: str, when: str) -> None:
 @needs(GRAPHS)
 def test_wait_executes_every_node_once(success: Trace, profile: Profile) -> None:
     turn = success.part("wait")
-    assert _log(_final_values(turn.result, "wait", profile)) == STEPS
     assert _log(turn.state.object.get("values")) == STEPS
+    assert _log(_final_values(turn.result, "wait", profile)) == STEPS
 
 
 @requirement("EXEC-002")
@@ -75,9 +75,9 @@ def test_other_entry_points_execute_every_node_once(
     success: Trace, entry_point: str, profile: Profile
 ) -> None:
     turn = success.part(entry_point)
-    assert _log(_final_values(turn.result, entry_point, profile)) == STEPS
     if not entry_point.startswith("stateless"):  # where a stateless run leaves its state is not promised
         assert _log(turn.state.object.get("values")) == STEPS
+    assert _log(_final_values(turn.result, entry_point, profile)) == STEPS
 
 
 @requirement("EXEC-003")
@@ -136,7 +136,7 @@ def _final_values(result: Exchange, entry_point: str, profile: Profile) -> Any:
     """The values that the entry point's answer ended with."""
     if entry_point.endswith("stream"):
         return result.named("values")[-1].json
-    return profile.wait.values_in(result.object)
+    return profile.wait.some_values_in(result.object)
 
 
 def _four_messages(values: Any) -> list[dict[str, Any]]:

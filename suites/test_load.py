@@ -178,7 +178,7 @@ def test_runs_are_as_fast_after_others_were_ended(
     for part in parts:
         after = part.after
         assert after.complete, f"wanted an answer, got {after.code or 'none'}: {after.failure}"
-        assert resolve(profile.wait.values_in(after.object), "/log") == STEPS
+        assert resolve(profile.wait.some_values_in(after.object), "/log") == STEPS
     slowest = max(part.after.finished_after for part in parts)
     bound = FACTOR * before + SLACK_S
     in_time = slowest <= bound

@@ -145,10 +145,22 @@ def _rests(traces: list[Trace]) -> list[Rest]:
     return [
         rest
         for trace in traces
+        for told in [[_Told(each) for each in trace.exchanges]]
         for thread in _threads(trace)
-        for rest in _Story(thread, trace).rests()
+        for rest in _Story(thread, told).rests()
         if rest.values or rest.statuses
     ]
+
+
+class _Told:
+    """What an exchange tells, read once for all threads of its trace, of which there may be hundreds."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self.exchange = exchange
+        self.placed = _placed(exchange)
+        self.statuses = list(_run_statuses(exchange))
+        self.lasted = _LASTING.search(_bare(exchange)) and exchange.complete and exchange.status < 300
+        self.makes_thread = _bare(exchange) == "/threads"
 
 
 def _threads(trace: Trace) -> list[str]:
@@ -162,9 +174,9 @@ def _threads(trace: Trace) -> list[str]:
 class _Story:
     """What a trace tells of one thread: what changed it, which runs it had, and when each was over."""
 
-    def __init__(self, thread: str, trace: Trace) -> None:
+    def __init__(self, thread: str, told: list[_Told]) -> None:
         self._thread = thread
-        self._told = [each for each in trace.exchanges if thread in _placed(each)]
+        self._told = [each.exchange for each in told if thread in each.placed]
         self._changes = [each for each in self._told if _may_change(each)]
         self._runs = {
             each.found_run_id: each
@@ -173,22 +185,23 @@ class _Story:
         }
         self._ended: dict[str, float] = {}
         self._statuses: dict[str, str] = {}
-        for exchange in trace.exchanges:
-            self._learn(exchange)
-        makers = [each for each in trace.exchanges if _bare(each) == "/threads" and _is_of(each, thread)]
+        for each in told:
+            self._learn(each)
+        makers = [each.exchange for each in told if each.makes_thread and _is_of(each.exchange, thread)]
         self._made_here = bool(makers) and not any(
             "supersteps" in (each.request_body or "") for each in makers
         )
         if self._made_here:
             self._told = [*makers[:1], *self._told]
 
-    def _learn(self, exchange: Exchange) -> None:
+    def _learn(self, told: _Told) -> None:
         """Of the end of a run: by its status, or because an answer that lasts as long as the run is over."""
-        for run, status in _run_statuses(exchange):
+        exchange = told.exchange
+        for run, status in told.statuses:
             if run in self._runs and status in lifecycle().runs.terminal:
                 self._over(run, exchange.ended_at)
                 self._statuses[run] = status
-        if _LASTING.search(_bare(exchange)) and exchange.complete and exchange.status < 300:
+        if told.lasted:
             run = exchange.found_run_id or _last_id(exchange.path)
             self._over(run, exchange.ended_at)
             if exchange is self._runs.get(run) and not exchange.is_stream:

@@ -155,7 +155,7 @@ async def runs_with_a_recursion_limit(api: Api) -> None:
 
 def _seen(answer: Exchange, profile: Profile, kind: str) -> dict[str, Any]:
     """The configurable values or the context that `config` saw. Raises Missing when it shows none."""
-    values = profile.wait.values_in(answer.object)
+    values = profile.wait.some_values_in(answer.object)
     seen = values.get("seen") if isinstance(values, dict) else None
     found = seen.get(kind) if isinstance(seen, dict) else None
     if not isinstance(found, dict):
@@ -170,7 +170,7 @@ def _assert_seen(answer: Exchange, profile: Profile, kind: str, sent: dict[str, 
 
 def _assert_reached(part: Trace, profile: Profile, sent: Any) -> None:
     """The input came back, as the final values and as the thread's state."""
-    for values in (profile.wait.values_in(part.wait.object), part.state.object.get("values")):
+    for values in (profile.wait.some_values_in(part.wait.object), part.state.object.get("values")):
         assert isinstance(values, dict), f"wanted an object of values, got {shown(values)}"
         assert values.get("log") == ["s1", "s2", "s3"]
         assert values.get("note", ABSENT) == sent

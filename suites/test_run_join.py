@@ -114,7 +114,7 @@ def test_blocks_until_the_end(joined_by_four: Trace, profile: Profile) -> None:
     answer = joined_by_four.first("join")
     assert answer.status == 200
     conforms(answer.object, profile.wait.schema, answer)
-    assert _log(profile.wait.values_in(answer.object)) == ["a", "b", "c"]
+    assert _log(profile.wait.some_values_in(answer.object)) == ["a", "b", "c"]
     passed = answer.ended_at - joined_by_four.create_run.sent_at
     assert passed >= SLEEP_S, f"wanted an answer after the run's {SLEEP_S} s, got it after {passed:.2f} s"
 

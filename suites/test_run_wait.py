@@ -131,8 +131,8 @@ async def refused_waits(api: Api) -> None:
 def test_blocks_until_the_end(slow_wait: Trace, profile: Profile) -> None:
     answer = slow_wait.wait
     assert answer.status == 200
-    assert _log(profile.wait.values_in(answer.object)) == ["a", "b", "c"]
     assert answer.finished_after >= SLEEP_S, f"wanted {SLEEP_S} s of blocking, got {answer.finished_after} s"
+    assert _log(profile.wait.some_values_in(answer.object)) == ["a", "b", "c"]
 
 
 @requirement("RUN-WAIT-002")
@@ -229,7 +229,7 @@ def test_location_joins_the_run(slow_wait: Trace, profile: Profile) -> None:
 @requirement("RUN-WAIT-011")
 def test_white_space_in_a_long_silence(silence_by_wait: Trace, profile: Profile) -> None:
     answer = silence_by_wait.result.ok
-    assert _log(profile.wait.values_in(answer.object)) == ["a", "b", "c"]
+    assert _log(profile.wait.some_values_in(answer.object)) == ["a", "b", "c"]
     first = answer.first_byte_after or answer.finished_after
     assert first < _slept(answer), f"wanted a byte while the run slept, got the first one after {first} s"
     assert answer.text[0].isspace(), f"wanted white space first, got {shown(answer.text[0])}"
@@ -239,7 +239,7 @@ def test_white_space_in_a_long_silence(silence_by_wait: Trace, profile: Profile)
 @needs(GRAPHS)
 def test_headers_arrive_before_the_end(slow_wait: Trace, profile: Profile) -> None:
     answer = slow_wait.wait.ok
-    assert _log(profile.wait.values_in(answer.object)) == ["a", "b", "c"]
+    assert _log(profile.wait.some_values_in(answer.object)) == ["a", "b", "c"]
     ahead = answer.finished_after - (answer.headers_after or 0.0)
     # Headers that come with the end have next to no lead; a busy target was seen to send them 0.8 s late.
     assert ahead > SLEEP_S / 5, (
@@ -259,7 +259,7 @@ def test_status_and_state_agree(
         assert reading.object.get("status") in sorted(lifecycle().runs.terminal)
     told, held = profile.wait.values_in(answer.object), turn.state.object.get("values")
     if ending == "success":
-        assert_ran(told, ["s1", "s2", "s3"])
+        assert_ran(profile.wait.some_values_in(answer.object), ["s1", "s2", "s3"])
     if not isinstance(held, dict):
         raise Missing(f"{turn.state.where} holds no values: {shown(held)}")
     carried = told if isinstance(told, dict) else {}  # of a failed or paused run the body need not have any
@@ -298,8 +298,8 @@ def test_hang_up_continues_by_default(hung_up_waits: Trace) -> None:
 def test_slow_run_is_waited_for(silence_by_wait: Trace, profile: Profile) -> None:
     answer = silence_by_wait.result
     assert answer.status == 200
-    assert _log(profile.wait.values_in(answer.object)) == ["a", "b", "c"]
     assert answer.finished_after >= _slept(answer)
+    assert _log(profile.wait.some_values_in(answer.object)) == ["a", "b", "c"]
 
 
 @requirement("RUN-WAIT-019")

@@ -31,7 +31,9 @@ from runstone.suite import Broken, judging_by
 from runstone.trace import Exchange, Inapplicable, excerpt, reading
 from runstone.verdict import HARNESS_ERROR, INTERRUPTED, Case, Report
 
-MONITORS = "monitor"  # the area whose judges read every trace of the session
+# The area whose judges read every trace of the session: of all scenarios, or of what the areas need that are
+# selected with it.
+MONITORS = "monitor"
 _READ = pytest.StashKey[list[Exchange]]()
 _LETTERS: dict[str, tuple[str, str]] = {
     "pass": (".", "PASS"),
@@ -162,7 +164,7 @@ class Judging:
         if session.config.option.collectonly or spoilt or not judges:
             return
         wanted = {each.name: each for item in judges for each in self._scenarios_of(item)}
-        if any("traces" in _fixtures(item) for item in judges):
+        if any("traces" in _fixtures(item) for item in judges) and _areas(self.session) <= {MONITORS}:
             held = self.session.settings
             wanted |= {name: each for name, each in self._collected.items() if not held.too_long(each)}
         try:
@@ -401,7 +403,11 @@ def _run_suites(session: Session, *options: str) -> tuple[Judging, str, int]:
     """pytest over all suites, in this process: what it printed, and its exit code. Raises as `judge` does."""
     judging = Judging(lambda: session)
     suites = str(locate("suites"))
-    quiet = ["-p", "no:terminal", "-p", "no:cacheprovider", "-c", os.devnull, "--rootdir", suites]
+    # Judges open nothing that could be left open; looking for it collects all garbage five times.
+    without = [
+        word for name in ("terminal", "cacheprovider", "unraisableexception") for word in ("-p", f"no:{name}")
+    ]
+    quiet = [*without, "-c", os.devnull, "--rootdir", suites]
     loaded = ["--confcutdir", suites, "--import-mode=importlib", "-p", "runstone.plugin", "-W", "error"]
     output = StringIO()
     with _alone(), _compiled_suites_kept(), redirect_stdout(output):
@@ -418,15 +424,20 @@ def _run_suites(session: Session, *options: str) -> tuple[Judging, str, int]:
 def _suite_files(session: Session) -> list[str]:
     """The suites that judge something of the selected areas, as collecting all of them takes half a second.
 
-    All of them where no area is selected, and for monitors, which read the traces of all scenarios.
+    All of them where no area is selected, and for monitors by themselves, which read the traces of all.
     """
     folder = locate("suites")
-    areas = {area for name in session.settings.areas for area in session.catalogue.areas_named(name)}
-    if not areas or MONITORS in areas:
+    areas = _areas(session)
+    if areas <= {MONITORS}:
         return [str(folder)]
     marks = [f'requirement("{each.id}")' for each in session.catalogue.values() if each.area in areas]
     files = {path: path.read_text("utf-8") for path in sorted(folder.glob("test_*.py"))}
     return [str(path) for path, text in files.items() if any(mark in text for mark in marks)]
+
+
+def _areas(session: Session) -> set[str]:
+    """The areas that are selected; empty for all."""
+    return {area for name in session.settings.areas for area in session.catalogue.areas_named(name)}
 
 
 def _requirement_id(item: pytest.Item) -> str:

@@ -52,13 +52,16 @@ def reading() -> Iterator[dict[tuple[str, int], Exchange]]:
 def strict_json(text: str) -> Any:
     """Decode RFC 8259 JSON; ValueError for anything else, `NaN` and nesting past Python's stack included."""
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
+        return _STRICT.decode(text)
     except RecursionError:
         raise ValueError("nested deeper than can be decoded") from None
 
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
+
+
+_STRICT = json.JSONDecoder(parse_constant=_refuse_constant)
 
 
 class Event(msgspec.Struct, frozen=True, dict=True, kw_only=True, omit_defaults=True):

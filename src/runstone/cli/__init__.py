@@ -4,20 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import NoReturn
+from importlib import import_module
+from typing import Final, NoReturn
 
 import click
 
 import runstone
-from runstone.cli.checking import check, judge_again
-from runstone.cli.comparing import compare
-from runstone.cli.exploring import explore, fuzz
-from runstone.cli.mutating import mutate
-from runstone.cli.proving import prove
-from runstone.cli.reading import explain, list_requirements
-from runstone.cli.retrieving import result
 from runstone.cli.saying import say_error
-from runstone.cli.serving import list_faults, serve, up
 from runstone.errors import RunstoneError
 from runstone.verdict import HARNESS_ERROR, INTERRUPTED
 
@@ -41,25 +34,39 @@ def main() -> NoReturn:
     sys.exit(code if isinstance(code, int) else 0)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+# Command → where it is defined. A server that a scenario starts need not import what a check needs.
+_DEFINED: Final = {
+    "check": ("checking", "check"),
+    "judge": ("checking", "judge_again"),
+    "compare": ("comparing", "compare"),
+    "explore": ("exploring", "explore"),
+    "fuzz": ("exploring", "fuzz"),
+    "list": ("reading", "list_requirements"),
+    "explain": ("reading", "explain"),
+    "up": ("serving", "up"),
+    "serve": ("serving", "serve"),
+    "faults": ("serving", "list_faults"),
+    "prove": ("proving", "prove"),
+    "mutate": ("mutating", "mutate"),
+    "result": ("retrieving", "result"),
+}
+
+
+class _Commands(click.Group):
+    """Commands that are imported when they are asked for."""
+
+    def list_commands(self, _: click.Context) -> list[str]:
+        return sorted(_DEFINED)
+
+    def get_command(self, _: click.Context, name: str) -> click.Command | None:
+        if name not in _DEFINED:
+            return None
+        module, attribute = _DEFINED[name]
+        command: click.Command = getattr(import_module(f"{__name__}.{module}"), attribute)
+        return command
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(runstone.__version__, prog_name="runstone")
 def cli() -> None:
     """Prove whether a server that speaks the LangGraph run API keeps its promises."""
-
-
-for command in (
-    check,
-    judge_again,
-    compare,
-    explore,
-    fuzz,
-    list_requirements,
-    explain,
-    up,
-    serve,
-    list_faults,
-    prove,
-    mutate,
-    result,
-):
-    cli.add_command(command)

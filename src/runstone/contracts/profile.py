@@ -39,6 +39,17 @@ class WaitBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             return {key: value for key, value in values.items() if key not in self.reserved}
         return values
 
+    def some_values_in(self, body: Any) -> Any:
+        """The final values, as proof of what a run did. Raises Missing for none at all, as in `{}`.
+
+        That a body carries them is a promise of its own (RUN-WAIT-002, RUN-JOIN-002); where it is broken,
+        nothing is known of the others that only the values could show.
+        """
+        values = self.values_in(body)
+        if values == {}:
+            raise Missing("the body carries no values, so it does not show what the run did")
+        return values
+
     def error_in(self, body: Any) -> Any:
         """The error object that the body carries; None if it has none."""
         return resolve(body, self.error)

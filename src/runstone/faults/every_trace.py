@@ -20,7 +20,7 @@ from runstone.reference.threads import Threads
 _CUT_AFTER_S = 1.0
 
 
-@fault("MON-009")
+@fault("MON-009", shown_in=("run-wait",))
 def long_answers_are_cut(seams: Seams) -> None:
     """What lies before the server closes every connection on which an answer takes longer than a second."""
 
@@ -31,7 +31,7 @@ def long_answers_are_cut(seams: Seams) -> None:
                 await original(own, send)
 
 
-@fault("MON-011")
+@fault("MON-011", shown_in=("int-dyn",))
 def thread_is_one_update_behind(seams: Seams) -> None:
     """The `values` of a thread are written from a cache, which holds those of the run before."""
     cached: dict[str, bytes] = {}
@@ -44,7 +44,7 @@ def thread_is_one_update_behind(seams: Seams) -> None:
         cached[thread_id] = values
 
 
-@fault("MON-011")
+@fault("MON-011", shown_in=("cancel",))
 def cancel_leaves_an_error(seams: Seams) -> None:
     """A thread whose run was cancelled is in `error`, as after a failure."""
 
@@ -54,7 +54,7 @@ def cancel_leaves_an_error(seams: Seams) -> None:
     seams.put(outcome.Outcome, "rests", property(rests))
 
 
-@fault("MON-012")
+@fault("MON-012", shown_in=("run-stream",))
 def stream_is_introduced_twice(seams: Seams) -> None:
     """A stream begins with two `metadata` events: one of the server, and one of the worker."""
 
@@ -64,7 +64,7 @@ def stream_is_introduced_twice(seams: Seams) -> None:
             original(own, job, name, payload)
 
 
-@fault("MON-013")
+@fault("MON-013", shown_in=("hist",))
 def history_repeats_its_states(seams: Seams) -> None:
     """A history shows a state once for each task that wrote to it: the rows of two tables are joined."""
 
@@ -74,7 +74,7 @@ def history_repeats_its_states(seams: Seams) -> None:
         return [state for state in states for _ in range(max(len(state.tasks), 1) + 1)][: named["limit"]]
 
 
-@fault("MON-014", "MON-010")
+@fault("MON-014", "MON-010", shown_in=("run-wait",))
 def state_shows_the_end_of_lists(seams: Seams) -> None:
     """A state, and each entry of a history, shows the last two items of every list among its values."""
 

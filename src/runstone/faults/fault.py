@@ -26,7 +26,8 @@ class Change:
 
     `statement`: what the changed server does, in one sentence. `breaks`: the requirements that must fail
     because of it, the promise that it breaks first; empty for a variant, which breaks none. `server`: the
-    recipe whose check shows it. `patient`: it shows only where the check waits for more than a minute.
+    recipe whose check shows it. `shown_in`: areas whose traces show it to the monitors that it breaks; empty
+    where the areas of `breaks` do. `patient`: it shows only where the check waits for more than a minute.
     """
 
     kind: Kind
@@ -35,6 +36,7 @@ class Change:
     plant: Plant
     breaks: tuple[str, ...] = ()
     server: Server = "embedded"
+    shown_in: tuple[str, ...] = ()
     patient: bool = False
 
 
@@ -46,7 +48,7 @@ class Registry:
     changes: dict[str, Change] = field(default_factory=dict)
 
     def __call__(
-        self, *breaks: str, server: Server = "embedded", patient: bool = False
+        self, *breaks: str, server: Server = "embedded", shown_in: tuple[str, ...] = (), patient: bool = False
     ) -> Callable[[Plant], Plant]:
         """Register a function under its own name (with hyphens); its docstring is the statement."""
 
@@ -55,7 +57,7 @@ class Registry:
             statement = " ".join((plant.__doc__ or "").split())
             if name in self.changes:
                 raise ValueError(f"two {self.kind}s are called {name}")
-            self.changes[name] = Change(self.kind, name, statement, plant, breaks, server, patient)
+            self.changes[name] = Change(self.kind, name, statement, plant, breaks, server, shown_in, patient)
             return plant
 
         return register

@@ -200,7 +200,7 @@ def thread_is_changed_by_a_look_at_it(seams: Seams) -> None:
         return await handler(call)
 
 
-@fault("MON-001")
+@fault("MON-001", shown_in=("run-status",))
 def run_is_running_before_it_is_pending(seams: Seams) -> None:
     """The answer to a new run says `running`, whatever is still before it in the queue."""
 

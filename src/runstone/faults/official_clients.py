@@ -108,7 +108,7 @@ def headers_are_not_exposed(seams: Seams) -> None:
     seams.put(app, "_EXPOSED", ())
 
 
-@fault("MON-002")
+@fault("MON-002", shown_in=("run-stream",))
 def stream_names_another_run(seams: Seams) -> None:
     """The `metadata` event of a stream carries an id of its own, that of a trace, as the run's."""
 
@@ -118,7 +118,7 @@ def stream_names_another_run(seams: Seams) -> None:
         original(own, job, name, told)
 
 
-@fault("MON-003")
+@fault("MON-003", shown_in=("run-stream",))
 def state_follows_an_error(seams: Seams) -> None:
     """A stream tells the last values after its `error`."""
 
@@ -129,7 +129,7 @@ def state_follows_an_error(seams: Seams) -> None:
             original(own, job, "values", {})
 
 
-@fault("MON-004", "MON-007")
+@fault("MON-004", "MON-007", shown_in=("run-get",))
 def run_is_created_when_it_is_read(seams: Seams) -> None:
     """The `created_at` of a run is the time at which it is read."""
 
@@ -140,7 +140,7 @@ def run_is_created_when_it_is_read(seams: Seams) -> None:
         return shown
 
 
-@fault("MON-005")
+@fault("MON-005", shown_in=("err",))
 def keys_of_a_caller_are_kept_with_the_run(seams: Seams) -> None:
     """The headers of a request, its key among them, are kept in the config of the run."""
 
@@ -151,7 +151,7 @@ def keys_of_a_caller_are_kept_with_the_run(seams: Seams) -> None:
         return original(call, checked)
 
 
-@fault("MON-006")
+@fault("MON-006", shown_in=("cancel",))
 def thread_of_a_cancelled_run_stays_busy(seams: Seams) -> None:
     """A thread whose run was cancelled shows `busy` until it runs again."""
     stuck: set[str] = set()

@@ -44,7 +44,7 @@ class Check:
     insist_on_fitness: bool = True
     concurrency: int | None = None
     budget_s: float = 60.0
-    weight: int = 1
+    weight: float = 1
 
     def run(self) -> None:
         """Check it in this process, which is to be a forked one; the reports are in `out`."""

@@ -48,6 +48,7 @@ class _Running:
 def run_all(checks: Iterable[Check], slots: int, tell: Callable[[Done, int], None]) -> list[Done]:
     """Run the checks in their order, as many at once as their weights leave slots for.
 
+    While the next one does not fit, those that weigh next to nothing go before it.
     `tell` hears of each that ended, and how many are left. To be called while this process has one thread.
     """
     waiting, running, ended = list(checks), list[_Running](), list[Done]()
@@ -56,8 +57,9 @@ def run_all(checks: Iterable[Check], slots: int, tell: Callable[[Done, int], Non
             while waiting or running:
                 if asked:
                     raise KeyboardInterrupt
-                while waiting and _fits(waiting[0], running, slots):
-                    running.append(_begun(waiting.pop(0)))
+                while (fitting := _fitting(waiting, running, slots)) is not None:
+                    waiting.remove(fitting)
+                    running.append(_begun(fitting))
                 wait([each.process.sentinel for each in running], timeout=1.0)
                 for each in [each for each in running if not each.process.is_alive()]:
                     running.remove(each)
@@ -90,8 +92,10 @@ def _asked_to_stop() -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-def _fits(check: Check, running: list[_Running], slots: int) -> bool:
-    return not running or sum(each.check.weight for each in running) + min(check.weight, slots) <= slots
+def _fitting(waiting: list[Check], running: list[_Running], slots: int) -> Check | None:
+    left = slots - sum(each.check.weight for each in running)
+    may_go = (check for check in waiting if check is waiting[0] or check.weight < 1)
+    return next((check for check in may_go if not running or check.weight <= left), None)
 
 
 def _begun(check: Check) -> _Running:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import gc
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -18,7 +18,7 @@ from runstone.contracts import load_catalogue
 from runstone.errors import UsageError
 from runstone.exploration import EXPLORING_AREAS
 from runstone.faults import Change, load_faults, load_variants
-from runstone.judging import collect
+from runstone.judging import MONITORS, collect
 from runstone.locations import locate
 from runstone.observe import QUICK_S
 from runstone.opening import Asked, open_session
@@ -27,14 +27,17 @@ from runstone.prove.checks import Check
 from runstone.prove.matrix import Baseline, Fault, Matrix, Null, Variant
 from runstone.prove.null_servers import NULL_SERVERS
 from runstone.prove.pool import Done, run_all
+from runstone.report import html, summary
 from runstone.session import UNREACHABLE
 from runstone.verdict import Report
 
 Tell = Callable[[str], None]
 
-# Checks sleep most of their time: three for each core keep the cores at work, and do not yet spoil each
-# other's times.
+# Checks of an area sleep half of their time: three for each core keep the cores at work, and do not yet spoil
+# each other's times. A check of everything is more work, and one that waits for long silences next to none.
 CHECKS_PER_CORE: Final = 3
+_WHOLE: Final = 2.5
+_ASLEEP: Final = 0.25
 _AREAS_S: Final = 60.0
 _WHOLE_S: Final = 120.0  # with both cores for itself it takes 22 s
 _PATIENT_S: Final = 240.0
@@ -79,12 +82,16 @@ def prove(selection: Selection, tell: Tell) -> Matrix:
     waits = warmed(selection.out)
     slots = selection.jobs or CHECKS_PER_CORE * (os.cpu_count() or 1)
     areas = _areas_of(faults, variants, complete=selection.complete)
-    plan = _Plan(selection.out.resolve(), waits, slots)
+    plan = _Plan(selection.out.resolve(), waits)
     plain = plan.plain(faults, areas)
     checks = [*plain, *map(plan.variant, variants), *map(plan.fault, faults)]
     if selection.complete:
         checks += plan.null_servers()
     first = _by_name(run_all(_longest_first(checks), slots, _teller(tell)))
+    # What did not come out as it should, perhaps because others wanted the CPU, is tried once more by itself;
+    # first the unbroken servers, on which the rest relies.
+    unsound = [check for check in plain if not _baseline(check.name, first[check.name]).sound]
+    first |= _again(unsound, plan, tell)
     baselines = {check.name.removeprefix("plain/"): first[check.name] for check in plain}
     held = {recipe: _kept(done) for recipe, done in baselines.items()}  # without exploration
     keeps = {
@@ -93,17 +100,12 @@ def prove(selection: Selection, tell: Tell) -> Matrix:
         )
         for check in plain
     }
-    # What did not come out as it should, perhaps because others wanted the CPU, is tried once more by itself.
     found_faults = {each.name: _fault(each, first[f"faults/{each.name}"], keeps, 1) for each in faults}
     found_variants = {each.name: _variant(each, first[f"variants/{each.name}"], held, 1) for each in variants}
     open_faults = [each for each in faults if not found_faults[each.name].caught]
     open_variants = [each for each in variants if not found_variants[each.name].green]
-    retries = [plan.alone(plan.fault(each)) for each in open_faults]
-    retries += [plan.alone(plan.variant(each)) for each in open_variants]
-    retries += [check for check in checks if _unheard(first[check.name])]
-    if retries:
-        tell(f"{len(retries)} did not come out as they should; each is tried once more, by itself")
-    second = _by_name(run_all(retries, 1, _teller(tell)))
+    retries = [*map(plan.fault, open_faults), *map(plan.variant, open_variants)]
+    second = _again([*retries, *(check for check in checks if _unheard(first[check.name]))], plan, tell)
     for each in open_faults:
         again = _fault(each, second[f"faults/{each.name}"], keeps, 2)
         found_faults[each.name] = _better(found_faults[each.name], again)
@@ -119,6 +121,12 @@ def prove(selection: Selection, tell: Tell) -> Matrix:
     )
 
 
+def _again(checks: Sequence[Check], plan: _Plan, tell: Tell) -> dict[str, Done]:
+    if checks:
+        tell(f"{len(checks)} did not come out as they should; each is tried once more, by itself")
+    return _by_name(run_all(map(plan.alone, checks), 1, _teller(tell)))
+
+
 def warmed(folder: Path) -> dict[str, float]:
     """Import into this process all that checks need; answers how long each requirement's judge must wait.
 
@@ -129,6 +137,8 @@ def warmed(folder: Path) -> dict[str, float]:
 
     load_graphs(locate("fixtures") / "graphs" / "python" / "langgraph.json")
     waits = collect(open_session(Asked(idle=True, out=folder), lambda *_: None))
+    for compile_template in (html.template, summary.template):
+        compile_template()
     gc.collect()
     gc.freeze()  # a forked process does not copy what its collector need not look at
     return waits
@@ -140,25 +150,27 @@ class _Plan:
 
     out: Path
     waits: Mapping[str, float]
-    slots: int
 
     def plain(self, faults: Iterable[Change], areas: frozenset[str]) -> list[Check]:
-        """The unbroken servers of all recipes that are needed."""
-        patient = {each.server for each in faults if each.patient}
+        """The unbroken servers of all recipes that are needed; what takes patience is checked apart."""
         recipes = sorted({"embedded", *(each.server for each in faults)})
-        checks = [
-            self._check(f"plain/{recipe}", recipe, areas=areas - EXPLORING_AREAS, patient=recipe in patient)
-            for recipe in recipes
-        ]
+        checks = [self._check(f"plain/{recipe}", recipe, areas=areas - EXPLORING_AREAS) for recipe in recipes]
+        for recipe in recipes:
+            named = {
+                name for each in faults if each.patient and each.server == recipe for name in each.breaks
+            }
+            if named:
+                patient = frozenset(load_catalogue()[name].area for name in named)
+                checks.append(self._check(f"plain/{recipe}-patient", recipe, areas=patient, patient=True))
         explored = EXPLORING_AREAS if not areas else areas & EXPLORING_AREAS
         if explored:  # these are held only where they are selected
             checks.append(self._check("plain/embedded-explored", areas=explored))
         return checks
 
     def fault(self, change: Change) -> Check:
-        """Its server, as far as the areas go that it names; all of it where a monitor is among them."""
+        """Its server, as far as the areas go that it names; all of it for what only monitors show."""
         catalogue = load_catalogue()
-        areas = {catalogue[name].area for name in change.breaks}
+        areas = {*(catalogue[name].area for name in change.breaks), *change.shown_in}
         quick = all(self.waits.get(name, 0.0) <= QUICK_S for name in change.breaks)
         return self._check(
             f"faults/{change.name}",
@@ -182,15 +194,19 @@ class _Plan:
                 insist_on_fitness=insist,
                 concurrency=None if server.prompt else _HANGING_CONCURRENCY,
                 budget_s=_AREAS_S,
-                weight=1,
+                weight=1 if server.prompt else _ASLEEP,
             )
             for insist in (True, False)
             for server in NULL_SERVERS
         ]
 
     def alone(self, check: Check) -> Check:
-        """The same once more, with nothing left out for its length and nobody beside it."""
-        return replace(check, quick=False, budget_s=max(check.budget_s, _WHOLE_S))
+        """The same once more, by itself, and of a changed server nothing left out for its length."""
+        return replace(
+            check,
+            quick=check.quick and check.null_server is not None,
+            budget_s=max(check.budget_s, _WHOLE_S),
+        )
 
     def _check(
         self,
@@ -202,7 +218,7 @@ class _Plan:
         quick: bool = False,
         patient: bool = False,
     ) -> Check:
-        whole = not areas or "monitor" in areas  # monitors read the traces of all scenarios
+        whole = not areas or areas == {MONITORS}  # monitors by themselves read the traces of all scenarios
         return Check(
             name=name,
             out=self.out / name.replace(" ", "-"),
@@ -212,15 +228,15 @@ class _Plan:
             quick=quick,
             patient=patient,
             budget_s=_budget(areas, patient=patient, whole=whole),
-            weight=_weight(self.slots, patient=patient, whole=whole),
+            weight=_weight(whole=whole, quick=quick),
         )
 
 
-def _weight(slots: int, *, patient: bool, whole: bool) -> int:
-    """What takes over a minute for its patience sleeps nearly all of it, and is in nobody's way."""
-    if patient:
-        return 1 if whole else 0
-    return max(1, slots // 2) if whole else 1
+def _weight(*, whole: bool, quick: bool) -> float:
+    """What waits long, for a silence or for a cron, sleeps nearly all of its time and is in nobody's way."""
+    if whole:
+        return _WHOLE
+    return 1.0 if quick else _ASLEEP
 
 
 def _budget(areas: frozenset[str], *, patient: bool, whole: bool) -> float:
@@ -243,9 +259,7 @@ def _longest_first(checks: list[Check]) -> list[Check]:
 
 
 def _length(check: Check) -> float:
-    used_up = EXPLORING_AREAS.intersection(check.areas) or (
-        check.null_server and not check.null_server.prompt
-    )
+    used_up = EXPLORING_AREAS.intersection(check.areas) or check.null_server
     return check.budget_s + (0.0 if check.quick else 30.0) + (_WHOLE_S if used_up else 0.0)
 
 
@@ -263,6 +277,15 @@ def _teller(tell: Tell) -> Callable[[Done, int], None]:
 
 def _kept(done: Done) -> frozenset[str]:
     return frozenset() if done.report is None else matrix.kept(done.report)
+
+
+def _baseline(server: str, done: Done) -> Baseline:
+    return Baseline(
+        server=server,
+        kept=len(_kept(done)),
+        hits=matrix.hits(done.report.verdicts) if done.report is not None else (),
+        trouble=_trouble(done, whole=True),
+    )
 
 
 def _fault(change: Change, done: Done, keeps: Mapping[str, frozenset[str]], tries: int) -> Fault:
@@ -351,15 +374,7 @@ def _matrix(
         runstone.__version__,
         dt.datetime.now(dt.UTC).date().isoformat(),
         complete=selection.complete,
-        baselines=[
-            Baseline(
-                server=recipe,
-                kept=len(_kept(done)),
-                hits=matrix.hits(done.report.verdicts) if done.report is not None else (),
-                trouble=_trouble(done, whole=True),
-            )
-            for recipe, done in baselines.items()
-        ],
+        baselines=[_baseline(recipe, done) for recipe, done in baselines.items()],
         faults=ordered,
         requirements=matrix.requirements_of(catalogue, ordered, reports, areas),
         variants=list(variants.values()),
