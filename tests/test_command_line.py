@@ -121,6 +121,16 @@ def test_judging_again_gives_the_same(evidence: Path, tmp_path: Path) -> None:
     assert judged(tmp_path / "report.json") == judged(evidence.parent / "report.json")
 
 
+def test_monitors_read_what_the_areas_beside_them_need(tmp_path: Path) -> None:
+    words = [word for area in ("monitor", "thr-get") for word in ("--area", area)]
+    done = runstone("check", *words, "--quick", "--out", str(tmp_path))
+    assert done.returncode == 1, done.stdout + done.stderr  # some monitors find nothing to judge in so little
+    verdicts = dict(judged(tmp_path / "report.json"))
+    assert (verdicts["MON-004"], verdicts["MON-001"]) == ("pass", "not-testable")
+    observed = list((tmp_path / "evidence" / "traces").iterdir())
+    assert 0 < len(observed) < 10
+
+
 def _alter_a_trace(folder: Path) -> None:
     trace = next((folder / "traces").iterdir())
     trace.write_text(trace.read_text("utf-8").replace("200", "201", 1), "utf-8")

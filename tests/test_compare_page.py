@@ -2,30 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Request, expect
 
 from runstone.compare import compare, to_html
 from runstone.trace import Trace
 from tests.test_compare import exchange, side
-from tests.test_report_page import FLAGS, OWNED
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(
-            executable_path=next(
-                filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome")))
-            ),
-            args=FLAGS.split(),
-        )
-        yield found
-        found.close()
+from tests.test_report_page import OWNED
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,6 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 from markdown_it import MarkdownIt
-from playwright.sync_api import expect, sync_playwright
 
 from runstone import report as reports
 from runstone.cli import cli
@@ -29,7 +28,6 @@ from runstone.prove.matrix import Baseline, Fault, Hit, Matrix, Missed, Null
 from runstone.prove.null_servers import BOASTFUL, LIARS, NULL_SERVERS
 from runstone.prove.pool import Done, run_all
 from runstone.verdict import Case, Level, Outcome, Report, Verdict
-from tests.test_report_page import FLAGS
 
 EXAMPLES = Path(__file__).parents[1] / "contracts/schemas/examples"
 EXAMPLE = EXAMPLES / "report/conforms/conforming.json"
@@ -264,33 +262,6 @@ def test_made_matrix_fits_its_schema() -> None:
     assert violations("kill-matrix", json.loads(published.to_json(made))) == []
 
 
-def test_page_shows_the_matrix_and_tells_of_a_cell(tmp_path: Path) -> None:
-    hostile = "</script><script>document.title='owned'</script>"
-    survivor = fault("never-caught", ["B-001"], report())
-    found = whole([KILLERS[0], msgspec.structs.replace(survivor, statement=hostile)])
-    published.write(found, tmp_path)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS.split())
-        page = browser.new_page()
-        complaints: list[str] = []
-        page.on("console", lambda message: complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.goto((tmp_path / "kill-matrix.html").as_uri())
-        expect(page.locator("#shown")).to_have_text("2 of 2 faults, 4 of 4 requirements")
-        expect(page.locator("#matrix button")).to_have_text(["F", "w", "\u00d7"])
-        page.locator("#matrix button.missed").click()
-        expect(page.locator("#cell")).to_contain_text(hostile)
-        expect(page.locator("#cell")).to_contain_text("pass seen of B-001")
-        page.locator("#area").select_option("b")
-        expect(page.locator("#shown")).to_have_text("1 of 2 faults, 2 of 4 requirements")
-        page.locator("#area").select_option("")
-        page.locator("#search").fill("at-once")
-        expect(page.locator("#matrix th.name")).to_have_text(["all-at-once"])
-        assert page.title().startswith("Kill matrix: 1 of 2 faults caught")
-        assert complaints == []
-        browser.close()
-
-
 # --- how checks are run -----------------------------------------------------------------------------------
 
 
@@ -342,6 +313,24 @@ def test_checks_end_with_a_report_or_a_diagnosis(tmp_path: Path, monkeypatch: py
     assert told[-1][1] == 0
     assert not alive((tmp_path / "hang/pid").read_text())
     assert not alive((tmp_path / "leave-somebody/child").read_text())
+
+
+def test_only_what_is_light_goes_before_its_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runstone.prove.pool.BEYOND_BUDGET_S", 0.5)
+    weights = {"heavy": 1.5, "heavy too": 1.5, "ordinary": 1, "light": 0.25}
+    checks = [
+        Acting(
+            name=name,
+            out=tmp_path / name.replace(" ", "-"),
+            act="hang" if name == "heavy" else "report",
+            budget_s=1.5 if name == "heavy" else 60,
+            weight=weight,
+        )
+        for name, weight in weights.items()
+    ]
+    ended = [each.check.name for each in run_all(checks, 2, lambda *_: None)]
+    assert ended[:2] == ["light", "heavy"]
+    assert sorted(ended[2:]) == ["heavy too", "ordinary"]
 
 
 def test_an_earlier_report_is_not_taken_for_this_one(tmp_path: Path) -> None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
-from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Request, expect
 
 from runstone import report as reports
 from runstone.report.html import cell_target, consequence
@@ -24,10 +23,6 @@ OWNED = (
     "<img src=x onerror=\"document.title='owned'\"><b>bold</b>"
 )
 BIG_NUMBER = '{"log":["s1",{}],"big":9007199254740993,"big":1.50}'
-FLAGS = (
-    "--no-sandbox --headless --disable-gpu --disable-background-networking --disable-component-update "
-    "--disable-sync --no-first-run"
-)
 
 
 def exchange(scenario: str, number: int, *, content: str = "{}", **changes: object) -> Exchange:
@@ -94,18 +89,6 @@ def address(report: Report, tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("report")
     reports.write_all(report, sample_traces(), folder)
     return (folder / "report.html").as_uri()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """The system's chromium; its absence is a failure, because nothing else proves the page."""
-    found = shutil.which("chromium")
-    if found is None:
-        pytest.fail("chromium is missing: install the system's package, for instance `apt install chromium`")
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=found, args=FLAGS.split())
-        yield chromium
-        chromium.close()
 
 
 class Watched:

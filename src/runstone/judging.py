@@ -311,7 +311,8 @@ class Judging:
         self._count_what_was_left_out()
         reasons = {name: next(iter(left.values())) for name, left in self._set_aside.items()}
         self.report = self._session.report(self._cases, self._cells, self._selected, reasons)
-        reports.write_all(self.report, list(self._session.traces.values()), self._session.settings.out)
+        traces, settings = list(self._session.traces.values()), self._session.settings
+        reports.write_all(self.report, traces, settings.out, bare=settings.bare_report)
         session.exitstatus = INTERRUPTED if self.interrupted else self.report.exit_code
 
     def _count_what_was_left_out(self) -> None:

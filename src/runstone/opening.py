@@ -49,6 +49,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     waivers: Path | None = None
     out: Path | None = None
     insist_on_fitness: bool = True
+    bare_report: bool = False
     idle: bool = False
 
 
@@ -175,6 +176,7 @@ def _settings(
         select=tuple(asked.select),
         waivers=asked.waivers or _path(file.waivers or own_waivers),
         insist_on_fitness=asked.insist_on_fitness,
+        bare_report=asked.bare_report,
         limits=file.limits.given(),
     )
 

@@ -64,6 +64,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     insist_on_fitness: bool = True
     limits: dict[str, float] = {}  # fields of Limits that the user has set
     seed: int = 0
+    bare_report: bool = False  # report.json alone, of which a program reads what it needs
     explored: bool = False  # whether evidence that is judged again holds an exploration
 
     @property

@@ -27,7 +27,7 @@ _RUNS = "/threads/{thread_id}/runs"
 _JOIN = f"{_RUNS}/{{run_id}}/join"
 
 
-@fault("RUN-JOIN-001", "RUN-JOIN-007", "EXEC-002")
+@fault("RUN-JOIN-001", "RUN-JOIN-007")
 def join_does_not_wait(seams: Seams) -> None:
     """Join answers at once with the values of the moment, whether the run has ended or not."""
 

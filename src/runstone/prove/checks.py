@@ -47,7 +47,7 @@ class Check:
     weight: float = 1
 
     def run(self) -> None:
-        """Check it in this process, which is to be a forked one; the reports are in `out`."""
+        """Check it in this process, which is to be a forked one; report and evidence are in `out`."""
         self.out.mkdir(parents=True, exist_ok=True)
         os.chdir(self.out)  # where no runstone.toml lies but the one that follows
         if self.null_server is not None:
@@ -75,6 +75,7 @@ class Check:
             concurrency=self.concurrency,
             budget_s=self.budget_s,
             out=self.out,
+            bare_report=True,  # of hundreds; `runstone judge` makes the others of the evidence beside it
         )
         judge(open_session(asked, _quiet, reach=reach))
 

@@ -247,10 +247,17 @@ def variant_of(
     tries: int,
     trouble: str,
 ) -> Variant:
-    """A variant by the report on its server: a MUST that the plain one keeps is kept, or does not apply."""
+    """A variant by the report on its server: a MUST that the plain one keeps is kept, or does not apply.
+
+    Areas that hold no MUST need not have been observed.
+    """
     verdicts = report.verdicts if report is not None else ()
     unkept = [
-        each for each in verdicts if each.id in baseline and each.verdict not in {"pass", "not-applicable"}
+        each
+        for each in verdicts
+        if each.id in baseline
+        and each.verdict not in {"pass", "not-applicable"}
+        and (each.verdict != "not-run" or each.level == "MUST")
     ]
     told = tuple(
         Hit(id=each.id, verdict=_EFFECTS.get(each.verdict, "not-testable"), reason=_reason(each))

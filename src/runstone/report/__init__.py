@@ -39,17 +39,18 @@ class UnwritableReport(UsageError):  # noqa: N818 - named as what it reports
     """The folder for the report cannot be made or written to."""
 
 
-def write_all(report: Report, traces: Sequence[Trace], folder: Path) -> None:
+def write_all(report: Report, traces: Sequence[Trace], folder: Path, *, bare: bool = False) -> None:
     """Write report.json, report.html, junit.xml and summary.md; each appears whole or not at all.
 
-    Raises UnwritableReport when the folder cannot be written to.
+    `bare`: report.json alone. Raises UnwritableReport when the folder cannot be written to.
     """
-    texts = {
-        "report.json": to_json(report),
-        "report.html": to_html(report, traces),
-        "junit.xml": to_junit(report),
-        "summary.md": to_markdown(report),
-    }
+    texts = {"report.json": to_json(report)}
+    if not bare:
+        texts |= {
+            "report.html": to_html(report, traces),
+            "junit.xml": to_junit(report),
+            "summary.md": to_markdown(report),
+        }
     write_texts(texts, folder)
 
 

@@ -12,7 +12,6 @@ from collections.abc import Iterable
 from typing import Any
 
 import msgspec
-from jinja2 import Template
 from markupsafe import Markup
 
 from runstone.report import digest
@@ -37,7 +36,8 @@ class Segment(msgspec.Struct, frozen=True):
 
 def to_html(report: Report, traces: Iterable[Trace]) -> str:
     """The page: verdict and totals, parity grid, capabilities, and each requirement with its exchanges."""
-    return template().render(
+    template = environment(autoescape=True, finalize=_shown).get_template("report.html.j2")
+    return template.render(
         report=report,
         digest=digest,
         areas=areas(report),
@@ -52,11 +52,6 @@ def to_html(report: Report, traces: Iterable[Trace]) -> str:
         **page_style(["report.css"], "exchanges.js", "report.js"),
         data=Markup(inert_json(gather(report, traces)).decode()),  # noqa: S704 - made inert
     )
-
-
-def template() -> Template:
-    """The page's template, which is compiled at its first use."""
-    return environment(autoescape=True, finalize=_shown).get_template("report.html.j2")
 
 
 def page_style(styles: Iterable[str], *scripts: str) -> dict[str, str]:

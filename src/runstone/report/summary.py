@@ -6,8 +6,6 @@ import html
 import re
 from typing import Any
 
-from jinja2 import Template
-
 from runstone.report import digest
 from runstone.report.templates import environment
 from runstone.report.text import counted, for_terminal, shortened
@@ -32,9 +30,10 @@ class Markdown(str):
 
 def to_markdown(report: Report) -> str:
     """Headline, totals, areas, parity grid, then every finding and what was not judged, with its reason."""
+    template = environment(autoescape=False, finalize=inline).get_template("summary.md.j2")
     failures = digest.failing(report)
     rows = digest.area_rows(report)
-    return template().render(
+    return template.render(
         report=report,
         digest=digest,
         rows=rows,
@@ -48,11 +47,6 @@ def to_markdown(report: Report) -> str:
         fence=fence,
         repeat=repeat,
     )
-
-
-def template() -> Template:
-    """The summary's template, which is compiled at its first use."""
-    return environment(autoescape=False, finalize=inline).get_template("summary.md.j2")
 
 
 def inline(value: Any) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +18,8 @@ def folder() -> Path:
 
 def environment(*, autoescape: bool, finalize: Callable[[Any], Any] | None = None) -> Environment:
     """A strict environment; `finalize` sees the value of every expression before it is written."""
-    return _environment(folder(), autoescape=autoescape, finalize=finalize)
-
-
-@cache  # an environment keeps the templates that it has compiled
-def _environment(where: Path, *, autoescape: bool, finalize: Callable[[Any], Any] | None) -> Environment:
     return Environment(
-        loader=FileSystemLoader(where),
+        loader=FileSystemLoader(folder()),
         autoescape=autoescape,  # noqa: S701 - off for Markdown only, whose `finalize` escapes
         undefined=StrictUndefined,
         finalize=finalize,
