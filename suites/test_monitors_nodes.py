@@ -25,6 +25,9 @@ from runstone.suite import (
 Finding = tuple[Exchange, str]
 # Answers that last as long as their run.
 _LASTING = re.compile(r"/runs/(wait|stream|[^/]+/(join|wait|stream))$")
+_STARTS = re.compile(r"(/runs(/wait|/stream)?|/commands)$")
+_UNCOUNTED = ("/runs/batch", "/runs/crons", "/copy")  # these begin runs, or pass on what others began
+_PLACE = re.compile(rf"/threads/{UUID.pattern}|/runs")
 # The nodes of the conformance graphs in their order (fixtures/graphs/README.md), and those that begin a run.
 _FIRST_NODES = {"s1", "a", "before", "ok", "look", "c1", "bad", "remember"}
 _NEXT_NODES = {
@@ -57,6 +60,7 @@ def test_logs_name_the_nodes_in_their_order(traces: list[Trace]) -> None:
                     yield exchange, f"logs {after} after {before or 'nothing'}, in {log}"
         for trace in (each for each in traces if _only_runs_wrote(each)):
             yield from _unfinished(trace)
+            yield from _begun_too_often(trace)
 
     if not has(GRAPHS):
         raise Inapplicable("the nodes of the agent are not known")
@@ -81,6 +85,21 @@ def _unfinished(trace: Trace) -> Iterator[Finding]:
             yield exchange, f"ends with {log[-1]}, after which the graph goes on"
 
 
+def _begun_too_often(trace: Trace) -> Iterator[Finding]:
+    """Logs of more runs than were asked for on their thread, which a stateless run may have made."""
+    asked = [_bare(each) for each in trace.exchanges if each.method == "POST" and _STARTS.search(_bare(each))]
+    if any(path.endswith(_UNCOUNTED) for path in map(_bare, trace.exchanges)):
+        return
+    for exchange, log in _logs(trace):
+        place = _PLACE.match(_bare(exchange))
+        if place is None:
+            continue  # a search finds what other scenarios made
+        on_it = [path for path in asked if path.startswith((place[0], "/runs"))]
+        begun = sum(node in _FIRST_NODES for node in log)
+        if begun > len(on_it):
+            yield exchange, f"logs {begun} runs where {len(on_it)} were asked for, in {log}"
+
+
 def _only_runs_wrote(trace: Trace) -> bool:
     """Whether no request of the trace wrote to a state by hand, or sent a run elsewhere than on."""
     by_hand = ("checkpoint_id", '"goto"', '"update"', "supersteps")
@@ -93,12 +112,13 @@ def _only_runs_wrote(trace: Trace) -> bool:
 
 
 def _logs(trace: Trace) -> Iterator[tuple[Exchange, list[str]]]:
-    """Every `log` in the values of an answer or of a values event."""
+    """Every `log` in the values of an answer, of a values event, or of what a webhook was told."""
     for exchange in trace.exchanges:
-        if exchange.label == "delivery" or not exchange.answered or exchange.status >= 300:
-            continue  # of a webhook the answer is ours
+        if not exchange.answered or exchange.status >= 300:
+            continue
         told = [event.data for event in exchange.events if event.mode == "values"]
-        for text in told if exchange.is_stream else [exchange.content]:
+        whole = exchange.request_body if exchange.label == "delivery" else exchange.content
+        for text in told if exchange.is_stream else [whole or ""]:
             try:
                 document = strict_json(text)
             except ValueError:

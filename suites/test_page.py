@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from runstone.suite import Api, Trace, new_id, requirement, scenario, some
+from runstone.suite import Api, Missing, Trace, new_id, requirement, resolve, scenario, some
 
 BEYOND = 1000
 
@@ -25,7 +25,12 @@ async def lists_beyond_their_end(api: Api) -> None:
 @requirement("PAGE-001")
 @pytest.mark.parametrize("what", ["threads", "runs", "assistants"])
 def test_nothing_lies_beyond_the_end(what: str, lists_beyond_their_end: Trace) -> None:
-    some(lists_beyond_their_end.only(f"{what}_first").array, f"of the {what} on the first page")
+    first = lists_beyond_their_end.only(f"{what}_first")
+    listed = some(first.array, f"of the {what} on the first page")
+    if what == "threads":
+        mark = lists_beyond_their_end.create_thread.object["metadata"]["mark"]
+        if any(resolve(each, "/metadata/mark") != mark for each in listed):
+            raise Missing(f"{first.where} lists others than the thread that was asked for")
     beyond = lists_beyond_their_end.only(f"{what}_beyond")
     assert beyond.status == 200
     assert beyond.array == []

@@ -75,6 +75,7 @@ STEPS = [("values", {"log": list(range(number))}) for number in range(8)]
         ({"url": "http://127.0.0.1:2024/x"}, {"url": "http://localhost:8123/x"}),
         ({"a": None}, {}),
         ({"latency_ms": 4}, {"latency_ms": 900}),
+        ({"__request_start_time_ms__": 1795273877406}, {"__request_start_time_ms__": 1795274027702}),
         ({"created_at": 1795260328}, {"created_at": 1795260999}),
         ({"text": f"thread {uuid4()} is busy"}, {"text": f"thread {uuid4()} is busy"}),
         ({"metadata": {"host": "a", "mine": 1}}, {"metadata": {"mine": 1, "plan": "b"}}),

@@ -400,4 +400,6 @@ def test_a_fault_is_proved_to_be_caught(tmp_path: Path) -> None:
     assert (done.returncode, found.uncaught, found.complete) == (0, [], False), done.stdout + done.stderr
     assert {"RUN-WAIT-005"} <= {hit.id for hit in found.faults[0].hits}
     assert "proved" in done.stdout
-    assert (tmp_path / "faults/failed-run-answers-an-empty-object/report.html").exists()
+    kept = tmp_path / "faults" / "failed-run-answers-an-empty-object"
+    assert {"report.json", "evidence"} <= {each.name for each in kept.iterdir()}
+    assert not (kept / "report.html").exists()

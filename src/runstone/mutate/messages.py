@@ -108,14 +108,13 @@ def swap_responses(exchange: Exchange, trace: Trace) -> Iterator[Change]:
     """The answers of this request and of a later one, each given to the other."""
     if exchange.code is None or delivered(exchange):
         return
-    answer = _answer(exchange)
+    answer = _dateless(_answer(exchange))
     for other in trace.exchanges:
-        theirs = _answer(other)
         if (
             other.number > exchange.number
             and other.code is not None
             and not delivered(other)
-            and theirs != answer
+            and _dateless(_answer(other)) != answer
         ):
             yield Change(
                 f"response with {other.key}",
@@ -129,6 +128,11 @@ def _answer(exchange: Exchange) -> dict[str, Any]:
     """What of the exchange is the response, but for its times."""
     names = ("code", "response_headers", "content", "utf8", "truncated", "events", "comments", "failure")
     return {name: getattr(exchange, name) for name in names}
+
+
+def _dateless(answer: dict[str, Any]) -> dict[str, Any]:
+    headers = [header for header in answer["response_headers"] if header[0] != "date"]
+    return {**answer, "response_headers": headers}
 
 
 def _replacing(exchange: Exchange, **changes: Any) -> Callable[[], tuple[Exchange, ...]]:
