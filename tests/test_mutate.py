@@ -26,16 +26,14 @@ from tests.test_lying_servers import runstone
 
 RUN = "0a0a0a0a-1b1b-4c1c-8d1d-2e2e2e2e2e2e"
 THREAD = "3f3f3f3f-4a4a-4b4b-8c4c-5d5d5d5d5d5d"
-_AREAS = ("thr-status", "run-wait", "store", "monitor")
+_AREAS = [word for area in ("thr-status", "run-wait", "store", "monitor") for word in ("--area", area)]
 
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Evidence of some areas of the embedded runtime, which conforms."""
     out = tmp_path_factory.mktemp("embedded")
-    done = runstone(
-        "check", *(word for area in _AREAS for word in ("--area", area)), "--quick", "--out", str(out)
-    )
+    done = runstone("check", *_AREAS, "--quick", "--out", str(out))
     assert done.returncode == 0, done.stdout + done.stderr
     return out / "evidence"
 
@@ -237,7 +235,7 @@ def test_another_reading_is_legal_as_long_as_the_end_is_seen_later() -> None:
 
 
 def test_unspoilt_evidence_is_judged_as_pytest_judges_it(bar: Bar, recorded: Path, tmp_path: Path) -> None:
-    done = runstone("judge", str(recorded), "--out", str(tmp_path))
+    done = runstone("judge", str(recorded), *_AREAS, "--out", str(tmp_path))
     assert done.returncode == 0, done.stdout + done.stderr
     report = json.loads((tmp_path / "report.json").read_text("utf-8"))
     by_pytest = {
@@ -278,13 +276,13 @@ def test_the_score_counts_what_it_says(recorded: Path, tmp_path: Path) -> None:
 
 
 def test_a_score_below_the_threshold_fails(recorded: Path, tmp_path: Path) -> None:
-    run = ["mutate", str(recorded), "--limit", "40", "--out", str(tmp_path)]
+    run = ["mutate", str(recorded), "--limit", "400", "--out", str(tmp_path)]
     assert runstone(*run).returncode == 0
     done = runstone(*run, "--at-least", "100", "--area-at-least", "100")
     assert done.returncode == 1, done.stdout + done.stderr
     assert "wanted 100 %" in done.stdout
     score = json.loads((tmp_path / "mutation.json").read_text("utf-8"))
-    assert score["total"]["of"] == 40
+    assert score["total"]["of"] == 400
     assert (tmp_path / "mutation.md").read_text("utf-8").startswith("# Mutation score of embedded")
 
 
