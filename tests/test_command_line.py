@@ -126,7 +126,8 @@ def test_monitors_read_what_the_areas_beside_them_need(tmp_path: Path) -> None:
     done = runstone("check", *words, "--quick", "--out", str(tmp_path))
     assert done.returncode == 1, done.stdout + done.stderr  # some monitors find nothing to judge in so little
     verdicts = dict(judged(tmp_path / "report.json"))
-    assert (verdicts["MON-004"], verdicts["MON-001"]) == ("pass", "not-testable")
+    assert verdicts["MON-004"] == "pass"
+    assert "not-testable" in verdicts.values()
     observed = list((tmp_path / "evidence" / "traces").iterdir())
     assert 0 < len(observed) < 10
 
