@@ -20,7 +20,7 @@ from runstone.suite import (
 )
 
 SILENCE_S = 16.5  # a silence of 15 s can be seen only in a longer one; 1.5 s are left for slow starts
-CANCELLED_SLEEP_S = 60.0  # never slept to its end: the run is cancelled as soon as it sleeps
+CANCELLED_SLEEP_S = 25.0  # never slept to its end: the run is cancelled as soon as it sleeps
 
 
 @scenario(agent=True)

@@ -171,10 +171,11 @@ async def assistant_changed_before_its_run_starts(api: Api) -> None:
     """A run is created to start later; its assistant is changed before, and runs once more afterwards."""
     own = await _create(api, graph_id=api.target.assistant("config"), config=FIRST)
     thread = await api.create_thread()
-    run = await api.create_run(thread, own, {}, after_seconds=DELAY_S)
+    delay = api.with_slack(DELAY_S)
+    run = await api.create_run(thread, own, {}, after_seconds=delay)
     await api.request("PATCH", f"/assistants/{own}", json={"config": SECOND}, label="patch")
     await api.run(thread, run, label="after_the_patch")
-    await api.join(thread, run, label="joined", patience=DELAY_S)
+    await api.join(thread, run, label="joined", patience=delay)
     await api.wait(await api.create_thread(), own, {}, label="later")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import Any
 
 import pytest
@@ -91,7 +92,7 @@ async def cancelled_before_the_start(api: Api) -> None:
 
     async def queued(part: Api) -> None:
         thread = await part.create_thread()
-        given = {"sleep": 1.5 + part.limits.turn_s, "note": "ahead"}
+        given = {"sleep": part.with_slack(1.5), "note": "ahead"}
         ahead = await part.create_run(thread, "slow", given, label="other")
         run = await part.create_run(thread, "slow", {"sleep": 0, "note": "cancelled"})
         await _cancel_pending(part, thread, run)
@@ -101,7 +102,7 @@ async def cancelled_before_the_start(api: Api) -> None:
 
     async def delayed(part: Api) -> None:
         thread = await part.create_thread()
-        delay = 2 + round(part.limits.turn_s)
+        delay = math.ceil(part.with_slack(1.5))
         given = {"sleep": 0, "note": "cancelled"}
         run = await part.create_run(thread, "slow", given, after_seconds=delay)
         await _cancel_pending(part, thread, run)
@@ -131,7 +132,7 @@ async def _read_what_is_left(part: Api, thread: str, run: str) -> None:
 async def cancelled_and_left_alone(api: Api) -> None:
     """A run is cancelled in the middle of a node, and its thread is read when the node would be through."""
     thread = await api.create_thread()
-    sleep = SHORT_SLEEP_S + api.limits.turn_s
+    sleep = api.with_slack(SHORT_SLEEP_S)
     run = await api.create_run(thread, "slow", {"sleep": sleep})
     await api.until_logged(thread, "a")
     await api.cancel(thread, run, wait="true", action="interrupt")

@@ -22,19 +22,20 @@ async def joined_while_running(api: Api) -> None:
 
     async def turn(part: Api, who: str) -> None:
         thread = await part.create_thread()
-        given = {"sleep": SLEEP_S, "ticks": TICKS}
+        sleep = part.with_slack(SLEEP_S)
+        given = {"sleep": sleep, "ticks": TICKS}
         run = await part.create_run(thread, "slow", given, stream_mode=["values", "updates", "custom"])
         await part.until_running(thread, run)
         if who == "two":
-            joins = (part.join_stream(thread, run, label=label, patience=SLEEP_S) for label in SUBSCRIBERS)
+            joins = (part.join_stream(thread, run, label=label, patience=sleep) for label in SUBSCRIBERS)
             await asyncio.gather(*joins)
         elif who == "hangs_up":
             await part.join_stream(thread, run, close_after_events=1)
         elif who == "one_mode":
-            await part.join_stream(thread, run, stream_mode="custom", patience=SLEEP_S)
+            await part.join_stream(thread, run, stream_mode="custom", patience=sleep)
         else:
-            await part.join_stream(thread, run, patience=SLEEP_S)
-        await part.poll_run(thread, run, label="ended", patience=SLEEP_S)
+            await part.join_stream(thread, run, patience=sleep)
+        await part.poll_run(thread, run, label="ended", patience=sleep)
         await part.state(thread)
 
     await api.each(["one", "two", "one_mode", "hangs_up"], turn)
@@ -50,9 +51,10 @@ async def joined_before_the_start(api: Api) -> None:
             fields = {"stream_mode": ["values", "updates"], "stream_subgraphs": True}
         only = "updates" if graph == "subgraph" else OMIT
         thread = await part.create_thread()
-        await part.create_run(thread, "slow", {"sleep": 1.0}, label="ahead")
+        sleep = part.with_slack(1.0)
+        await part.create_run(thread, "slow", {"sleep": sleep}, label="ahead")
         run = await part.create_run(thread, graph, {}, **fields)
-        await part.join_stream(thread, run, stream_mode=only, patience=2.0)
+        await part.join_stream(thread, run, stream_mode=only, patience=2 * sleep)
         await part.poll_run(thread, run)
 
     await api.each(["fail", "subgraph"], turn)

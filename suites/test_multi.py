@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -24,7 +25,7 @@ from runstone.suite import (
     some,
 )
 
-BUSY_S = 1.5  # and as long again as a turn takes, as a slow target reads requests late too
+BUSY_S = 1.5
 READ_EVERY_S = 0.1
 NEVER_SLEPT_S = 25.0  # the run is ended by its successor long before
 QUEUE = [f"question {number}" for number in range(5)]
@@ -38,7 +39,7 @@ async def refused_on_a_busy_thread(api: Api) -> None:
     async def pending(part: Api) -> None:
         thread = await part.create_thread()
         # A server without `after_seconds` is busy with the run meanwhile, and has to refuse all the same.
-        fields: dict[str, Any] = {"after_seconds": 1 + round(part.limits.turn_s), "label": "first"}
+        fields: dict[str, Any] = {"after_seconds": math.ceil(part.with_slack(0.5)), "label": "first"}
         run = await part.create_run(thread, "slow", {"sleep": BUSY_S / 2}, **fields)
         await part.send_run(thread, "slow", {"sleep": 0}, multitask_strategy="reject", label="background")
         await part.run(thread, run, label="meanwhile")
@@ -46,7 +47,7 @@ async def refused_on_a_busy_thread(api: Api) -> None:
 
     async def running(part: Api) -> None:
         thread = await part.create_thread()
-        given = {"sleep": BUSY_S + part.limits.turn_s, "note": "first"}
+        given = {"sleep": part.with_slack(BUSY_S), "note": "first"}
         run = await part.create_run(thread, "slow", given, label="first")
         await part.until_running(thread, run, label="begin")
         await asyncio.gather(*(_reject(part, thread, entry_point) for entry_point in THREADED_ENTRY_POINTS))
@@ -60,7 +61,7 @@ async def refused_on_a_busy_thread(api: Api) -> None:
 
 
 async def _outcome(part: Api, thread: str, run: str) -> None:
-    await part.join(thread, run, patience=2 * BUSY_S)
+    await part.join(thread, run, patience=3 * BUSY_S)
     await part.poll_run(thread, run)
     await part.settle(thread)
     await part.state(thread)
@@ -85,7 +86,7 @@ async def queued_behind_a_run(api: Api) -> None:
 
     async def turn(part: Api, strategy: str) -> None:
         thread = await part.create_thread()
-        given = {"sleep": BUSY_S + part.limits.turn_s, "note": "first"}
+        given = {"sleep": part.with_slack(BUSY_S), "note": "first"}
         first = await part.create_run(thread, "slow", given, label="create_first")
         chosen: Any = OMIT if strategy == "default" else strategy
         second = await part.create_run(

@@ -58,17 +58,19 @@ async def attended_and_unattended(api: Api) -> None:
 async def hung_up(api: Api) -> None:
     """A client hangs up on wait and on stream, with on_disconnect=continue, while the second node sleeps."""
 
+    hang_up_after = api.with_slack(1.0)
+    given = {"sleep": hang_up_after + 0.5}
+
     async def turn(part: Api, entry_point: str) -> None:
         thread = await part.create_thread()
         if entry_point == "undisturbed":
-            result = await part.wait(thread, "slow", {"sleep": 1.5}, patience=1.5)
+            await part.wait(thread, "slow", given, patience=given["sleep"])
         else:
             send = part.stream if entry_point == "stream" else part.wait
-            result = await send(thread, "slow", {"sleep": 1.5}, options={"close_after": 1.0})
-        del result
+            await send(thread, "slow", given, options={"close_after": hang_up_after})
         found = await part.runs(thread, label="runs")
         for run in found.array[:1]:
-            await part.poll_run(thread, run["run_id"], patience=1.5)
+            await part.poll_run(thread, run["run_id"], patience=given["sleep"])
         await part.settle(thread)
         await part.state(thread)
         await part.history(thread)

@@ -32,7 +32,7 @@ async def resumable_stream(api: Api) -> None:
 @scenario(waits=1.5)
 async def resumed_stream(api: Api) -> None:
     """The stream of a resumable run is lost after two ticks, and taken up again while the run goes on."""
-    sleep = SLEEP_S + 1.5 * api.limits.turn_s
+    sleep = api.with_slack(SLEEP_S)
     thread = await api.create_thread()
     lost = await api.stream(
         thread,

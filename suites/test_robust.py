@@ -42,7 +42,7 @@ REFUSED_CHANGES = ("state_update", "creation")
 REFUSED_RUNS = ("unknown_assistant", "unknown_mode", "broken_body")
 
 
-@scenario(heavy=True, alone=True)
+@scenario(alone=True)
 async def outsized_inputs(api: Api) -> None:
     """20 MB, then 3000 levels, by a stream that does not repeat its input; before and after, small runs.
 

@@ -43,9 +43,10 @@ CONTEXT = {"tone": "warm", "plan": {"rooms": [3, 4]}}
 async def run_created(api: Api) -> None:
     """A run that takes a while, read at once and until it ends."""
     thread = await api.create_thread()
-    run = await api.create_run(thread, "slow", {"sleep": SLEEP_S})
+    sleep = api.with_slack(SLEEP_S)
+    run = await api.create_run(thread, "slow", {"sleep": sleep})
     await api.run(thread, run, label="at_once")
-    await api.poll_run(thread, run)
+    await api.poll_run(thread, run, patience=sleep)
 
 
 @scenario(agent=True)

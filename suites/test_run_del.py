@@ -44,7 +44,7 @@ async def deleted_after_its_end(api: Api) -> None:
 async def deleted_while_running(api: Api) -> None:
     """A run is deleted while it sleeps, and its thread is read when the run is over or gone."""
     thread = await api.create_thread()
-    sleep = SLEEP_S + api.limits.turn_s
+    sleep = api.with_slack(SLEEP_S)
     run = await api.create_run(thread, "slow", {"sleep": sleep})
     await api.until_logged(thread, "a")
     await api.run(thread, run, label="before")

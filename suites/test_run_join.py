@@ -50,7 +50,7 @@ async def joined_by_four(api: Api) -> None:
 @scenario(agent=True)
 async def joined_early_and_late(api: Api) -> None:
     """A run of each ending is joined as soon as it is created, and again when it has ended."""
-    api.note(at_once=3.0 + api.limits.turn_s)  # official servers look at a finished run every 0.5 s
+    api.note(at_once=api.with_slack(3.0))  # official servers look at a finished run every 0.5 s
     await api.each(ENDINGS, _join_twice)
 
 
@@ -96,7 +96,7 @@ async def hung_up_joins(api: Api) -> None:
 async def _hang_up(part: Api, choice: str) -> None:
     cancel = True if choice == "cancel" else OMIT
     for patience in PATIENCE_S:
-        hang_up_after = patience + 0.5 * part.limits.turn_s
+        hang_up_after = part.with_slack(patience)
         # A server may notice the hang-up at its next keep-alive only: 5 s on the slowest known.
         sleep = hang_up_after + (7.0 if choice == "cancel" else 2.0)
         thread = await part.create_thread()

@@ -48,16 +48,16 @@ async def stream_and_its_location(api: Api) -> None:
     """A second client follows the Location header of a stream while the second node sleeps."""
     thread = await api.create_thread()
     opened: Opened = asyncio.get_running_loop().create_future()
-    given = {"sleep": 1.0}
+    sleep = api.with_slack(1.0)
     stream = asyncio.create_task(
-        api.stream(thread, "slow", given, options={"opened": opened}, patience=1.0),
+        api.stream(thread, "slow", {"sleep": sleep}, options={"opened": opened}, patience=sleep),
     )
     location = (await opened).headers.get("location")
     base = httpx.URL(api.target.url)
     url = httpx.URL(f"{api.target.url.rstrip('/')}/").join(location or "")
     if location and (url.scheme, url.host, url.port) == (base.scheme, base.host, base.port):
         path = url.raw_path.decode().removeprefix(base.raw_path.decode().rstrip("/"))
-        await api.request("GET", path, label="location", patience=1.0)
+        await api.request("GET", path, label="location", patience=sleep)
     await stream
     if not location:
         raise Blocked("the answer of the stream has no Location header")

@@ -18,6 +18,7 @@ from runstone.suite import (
     Blocked,
     Exchange,
     Missing,
+    Options,
     Profile,
     Trace,
     assert_ran,
@@ -44,8 +45,10 @@ async def slow_wait(api: Api) -> None:
     """A wait on a slow run; the Location of its headers is read while the run goes on."""
     thread = await api.create_thread()
     opened: asyncio.Future[Exchange] = asyncio.get_running_loop().create_future()
+    sleep = api.with_slack(SLEEP_S)
     async with asyncio.TaskGroup() as group:
-        group.create_task(api.wait(thread, "slow", {"sleep": SLEEP_S}, options={"opened": opened}))
+        options: Options = {"opened": opened}
+        group.create_task(api.wait(thread, "slow", {"sleep": sleep}, options=options, patience=sleep))
         location = (await opened).headers.get("location")
         if location is not None:
             await api.request("GET", _path(location, api.target.url), label="located")
@@ -86,7 +89,8 @@ async def hung_up_waits(api: Api) -> None:
 
 async def _hang_up(part: Api, choice: str) -> None:
     for patience in PATIENCE_S:
-        hang_up_after = patience + 1.5 * part.limits.turn_s  # by then even a slow queue has started the run
+        # By then even a slow queue has started the run.
+        hang_up_after = part.with_slack(patience + 0.5 * part.limits.turn_s)
         # A server may notice the hang-up at its next keep-alive only: 5 s on the slowest known.
         sleep = hang_up_after + (7.0 if choice == "cancel" else 1.0)
         thread = await part.create_thread()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 from typing import Any
 
 from runstone.suite import Api, Exchange, Missing, Trace, requirement, resolve, scenario, shown, some
@@ -16,7 +17,7 @@ async def delayed_run(api: Api) -> None:
     prompt = await api.create_thread(label="prompt_thread")
     await api.create_run(prompt, "steps", {"note": "prompt"}, label="prompt")
     thread = await api.create_thread()
-    delay = 1 + round(api.limits.turn_s)  # a slow target shall be read before the time, too
+    delay = math.ceil(api.with_slack(0.5))  # a slow target shall be read before the time, too
     given = {"note": "delayed"}
     run = await api.create_run(thread, "steps", given, after_seconds=delay, label="delayed")
     await api.run(thread, run, label="poll")

@@ -23,8 +23,7 @@ from runstone.suite import (
 )
 from runstone.trace import strict_json
 
-SLEEP_S, TICKS = 1.5, 5  # a tick every 0.3 s
-EVENT_LATENESS_S = 0.6  # servers that poll for events do so twice a second at the slowest
+SLEEP_S, TICKS = 2.5, 5  # a tick every 0.5 s
 SILENCE_LIMIT_S = 16.0  # the 15 s that are promised, and 1 s for a comment that is under way
 TEXTS = {
     "beyond_ascii": 'Grüße, 你好, 🎻, é, "quoted"\\\nnext line\u2028and\u2029more',
@@ -32,9 +31,9 @@ TEXTS = {
 }
 
 
-@scenario(waits=1.5, agent=True)
+@scenario(waits=SLEEP_S, agent=True)
 async def ticking_stream(api: Api) -> None:
-    """`slow` sends an event every 0.3 s while its second node sleeps."""
+    """`slow` sends an event every 0.5 s while its second node sleeps."""
     thread = await api.create_thread()
     given = {"sleep": SLEEP_S, "ticks": TICKS}
     await api.stream(thread, "slow", given, stream_mode=["values", "custom"], patience=SLEEP_S)
@@ -44,8 +43,9 @@ async def ticking_stream(api: Api) -> None:
 async def joined_event_stream(api: Api) -> None:
     """A background run is joined by a stream while its second node sleeps."""
     thread = await api.create_thread()
-    run = await api.create_run(thread, "slow", {"sleep": 1.0}, stream_mode=["values"])
-    await api.join_stream(thread, run, patience=1.0)
+    sleep = api.with_slack(1.0)
+    run = await api.create_run(thread, "slow", {"sleep": sleep}, stream_mode=["values"])
+    await api.join_stream(thread, run, patience=sleep)
 
 
 @scenario
@@ -145,8 +145,10 @@ def test_events_are_sent_when_produced(ticking_stream: Trace) -> None:
     ticks = [event.at for event in ticking_stream.stream.named("custom")]
     states = [event.at for event in ticking_stream.stream.named("values")]
     assert len(ticks) == TICKS
-    assert ticks[-1] - ticks[0] >= SLEEP_S * (TICKS - 1) / TICKS - EVENT_LATENESS_S
-    assert states[-1] - states[0] >= SLEEP_S - EVENT_LATENESS_S
+    # Events that are held back until the end arrive at one moment, others over the whole time of the sleep;
+    # half of it is wide of both, as a busy machine was seen to be 0.6 s late with the first event.
+    for arrivals in (ticks, states):
+        assert arrivals[-1] - arrivals[0] >= SLEEP_S / 2
 
 
 @requirement("SSE-009")

@@ -66,12 +66,12 @@ async def busy_thread_updated(api: Api) -> None:
     """A thread is updated while its run is pending, while it is running, and when it has ended."""
 
     async def pending(part: Api, thread: str) -> str:
-        run = await part.create_run(thread, "slow", {"sleep": 0.1}, after_seconds=LONG_S)
+        run = await part.create_run(thread, "slow", {"sleep": 0.1}, after_seconds=part.with_slack(LONG_S))
         await asyncio.sleep(0.3)  # run and thread are not written at once everywhere
         return run
 
     async def running(part: Api, thread: str) -> str:
-        run = await part.create_run(thread, "slow", {"sleep": LONG_S})
+        run = await part.create_run(thread, "slow", {"sleep": part.with_slack(LONG_S)})
         await part.until_logged(thread, "a")
         return run
 
@@ -82,7 +82,7 @@ async def busy_thread_updated(api: Api) -> None:
         run = await starts[name](part, thread)
         await part.update_state(thread, values={"note": "meddled"}, label="during")
         await part.run(thread, run, label="run_during")
-        await part.poll_run(thread, run)
+        await part.poll_run(thread, run, patience=2 * LONG_S)
         await part.settle(thread)
         await part.state(thread, label="state_at_the_end")
         await part.update_state(thread, values={"note": "in its turn"}, label="later")

@@ -44,9 +44,10 @@ by_outcome = pytest.mark.parametrize("outcome", ["success", "error", "interrupt"
 @scenario(waits=1.0, calm=True)
 async def stateless_in_the_background(api: Api) -> None:
     """A stateless run that takes a while is joined by its own id, by two clients."""
-    created = await api.send_run(None, "slow", {"sleep": SLEEP_S})
+    sleep = api.with_slack(SLEEP_S)
+    created = await api.send_run(None, "slow", {"sleep": sleep})
     run = created.run_id
-    reading = [api.request("GET", f"/runs/{run}/{how}", label=how, patience=SLEEP_S) for how in JOINS]
+    reading = [api.request("GET", f"/runs/{run}/{how}", label=how, patience=sleep) for how in JOINS]
     if created.found_thread_id is not None:
         reading.append(api.run(created.thread_id, run))
     await asyncio.gather(*reading)
@@ -57,7 +58,7 @@ async def stateless_completions(api: Api) -> None:
     """Runs with each `on_completion` are joined on the threads that they name, which are then read."""
 
     async def turn(part: Api, choice: str) -> None:
-        given = {"sleep": SLEEP_S + part.limits.turn_s}
+        given = {"sleep": part.with_slack(SLEEP_S)}
         created = await part.send_run(None, "slow", given, on_completion=ON_COMPLETION[choice])
         thread, run = created.thread_id, created.run_id
         await asyncio.gather(part.run(thread, run, label="meanwhile"), part.join(thread, run))

@@ -24,7 +24,7 @@ STATUSES = ("idle", "busy", "interrupted", "error")
 ACTIVE = {"pending", "running"}
 TERMINAL = {"success", "error", "timeout", "interrupted"}
 SLEEP_S = 2.0  # of the node in whose middle a thread is read; under load a reading was seen to take 1.1 s
-CANCELLED_SLEEP_S = 60.0  # never slept to its end
+CANCELLED_SLEEP_S = 25.0  # never slept to its end
 
 
 @scenario(waits=1.5, calm=True)
@@ -33,13 +33,13 @@ async def thread_during_a_run(api: Api) -> None:
 
     async def pending(part: Api) -> None:
         thread = await part.create_thread()
-        run = await part.create_run(thread, "slow", {"sleep": 0.5}, after_seconds=1)
+        run = await part.create_run(thread, "slow", {"sleep": 0.5}, after_seconds=part.with_slack(1.0))
         await asyncio.sleep(0.3)  # run and thread are not written at once everywhere
         await _thread_within_run(part, thread, run)
 
     async def running(part: Api) -> None:
         thread = await part.create_thread()
-        run = await part.create_run(thread, "slow", {"sleep": SLEEP_S + part.limits.turn_s})
+        run = await part.create_run(thread, "slow", {"sleep": part.with_slack(SLEEP_S)})
         await part.until_logged(thread, "a")
         await _thread_within_run(part, thread, run)
 
@@ -50,7 +50,7 @@ async def thread_during_a_run(api: Api) -> None:
 async def _thread_within_run(part: Api, thread: str, run: str) -> None:
     await part.thread(thread, label="during")
     await part.run(thread, run, label="run_during")
-    await part.poll_run(thread, run)
+    await part.poll_run(thread, run, patience=2 * SLEEP_S)
     await part.settle(thread)
 
 
@@ -59,7 +59,7 @@ async def thread_with_a_queue(api: Api) -> None:
     """Two runs, one queued behind the other: the thread after the first, in the second, and at the end."""
     thread = await api.create_thread()
     first = await api.create_run(thread, "slow", {"sleep": 0.3}, label="create_first")
-    sleep = SLEEP_S + api.limits.turn_s
+    sleep = api.with_slack(SLEEP_S)
     second = await api.create_run(thread, "slow", {"sleep": sleep}, label="create_second")
     await api.poll_run(thread, first, label="first")
     await api.thread(thread, label="between")

@@ -32,7 +32,7 @@ async def wait_with_timeout(api: Api) -> None:
     await api.wait(thread, "slow", {"sleep": 0}, label="without")
     limited = await api.create_thread(label="create_limited")
     # A second by the promise, and the target's own time for a turn, which the run takes to begin.
-    latest = TIMEOUT_S + 1.0 + api.limits.turn_s
+    latest = api.with_slack(TIMEOUT_S + 1.0)
     api.note(latest=latest)
     sleep = latest + 0.5  # an answer in time cannot be the run's own end
     await api.wait(limited, "slow", {"sleep": sleep}, timeout=TIMEOUT_S, patience=sleep)
@@ -51,7 +51,7 @@ async def given_up_waiting(api: Api) -> None:
 async def _give_up(part: Api, entry_point: str) -> None:
     send = part.wait if entry_point == "wait" else part.stream
     for patience in PATIENCE_S:
-        after = patience + part.limits.turn_s
+        after = part.with_slack(patience)
         thread = await part.create_thread()
         await send(thread, "slow", {"sleep": after + 1.0}, label="given up", options={"close_after": after})
         listed = await part.runs(thread, limit=10)

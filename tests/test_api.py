@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -399,6 +400,23 @@ NO_STATUS: list[Any] = [
 def test_a_poll_ends_at_an_answer_without_a_status(odd: Any) -> None:
     assert numbers(lambda api: api.poll_run(THREAD, RUN), odd, odd) == 1
     assert numbers(lambda api: api.settle(THREAD), odd, odd) == 1
+
+
+def test_slack_grows_with_what_requests_take_of_late() -> None:
+    found: list[float] = []
+
+    def slowly(heard: Heard) -> bytes:
+        time.sleep(0.3)
+        return answering(IDS)(heard)
+
+    async def drive(api: Api) -> None:
+        found.append(api.with_slack(1.5))
+        await api.thread(THREAD)
+        found.append(api.with_slack(1.5))
+
+    told(drive, slowly)
+    assert found[0] == 1.5 + QUICK.turn_s
+    assert found[1] >= found[0] + 4 * 0.3 - 0.05
 
 
 def test_polls_end_at_the_limit_when_nothing_ever_happens() -> None:

@@ -309,6 +309,41 @@ def test_past_the_sessions_budget_bodies_are_cut_short() -> None:
     assert [(len(each.content), each.truncated) for each in kept] == [(600, False), (600, False), (50, True)]
 
 
+@pytest.mark.parametrize(
+    "path, deadline, counts",
+    [
+        ("/threads/1", 5.0, True),
+        ("/threads/1/runs/2/join", 5.0, False),
+        ("/threads/1/runs/wait", 5.0, False),
+        ("/assistants/1/schemas", 9.0, False),
+    ],
+)
+def test_the_slowest_answer_of_late_tells_how_busy_a_target_is(
+    path: str, deadline: float, counts: bool
+) -> None:
+    async def slowly(_head: str, _body: bytes, writer: Writer) -> None:
+        await asyncio.sleep(0.2)
+        writer.write(reply("200 OK", "application/json", b"{}"))
+
+    async def talk(recorder: Recorder, kept: list[Exchange]) -> float:
+        assert recorder.answer_s == 0.0
+        await recorder.send(asked(path=path, deadline=deadline), kept)
+        return recorder.answer_s
+
+    with serving(slowly) as url:
+        answer_s, _ = recorded(url, talk, request_s=5.0)
+    assert (answer_s >= 0.2) is counts
+
+
+def test_an_answer_that_never_came_says_nothing_of_how_busy_a_target_is() -> None:
+    async def talk(recorder: Recorder, kept: list[Exchange]) -> float:
+        await recorder.send(asked(deadline=0.2), kept)
+        return recorder.answer_s
+
+    with serving(HANGING["silent"]) as url:
+        assert recorded(url, talk)[0] == 0.0
+
+
 # --- hanging up --------------------------------------------------------------------------------------------
 
 

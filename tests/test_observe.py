@@ -135,6 +135,20 @@ def test_the_longest_begin_first() -> None:
     assert begun == [16.5, 3.0, 1.0, 0.0]
 
 
+def test_what_may_wear_a_server_out_comes_last() -> None:
+    begun: list[str] = []
+
+    def of(name: str, **how: Any) -> Scenario:
+        async def drive(_api: Api) -> None:
+            begun.append(name)
+
+        return Scenario(name, drive, **how)
+
+    with heard_by() as (url, _):
+        observed(url, [of("wearing", alone=True, heavy=True), of("apart", alone=True), of("beside")])
+    assert begun == ["beside", "apart", "wearing"]
+
+
 # --- deadlines and budgets ---------------------------------------------------------------------------------
 
 

@@ -25,6 +25,8 @@ from runstone.story import Story
 from runstone.target import Identity, Target
 from runstone.trace import UUID, Exchange, Inapplicable, Missing
 
+_REQUESTS_MEANWHILE = 4  # a status, what is watched for, and what is then done
+
 
 class Api(Operations):
     """The operations of one scenario, or of one part of it."""
@@ -64,6 +66,10 @@ class Api(Operations):
     def clock(self) -> float:
         """Seconds since the session began."""
         return self._recorder.clock
+
+    def with_slack(self, seconds: float) -> float:
+        """So many seconds, a turn's more, and those of a few requests as slow as the slowest of late."""
+        return round(seconds + self.limits.turn_s + _REQUESTS_MEANWHILE * self._recorder.answer_s, 1)
 
     def note(self, **facts: Any) -> None:
         """Keep what the scenario knows and the wire does not say, for judges: `trace.note(key)`.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from types import TracebackType
@@ -29,6 +30,7 @@ _SHORTEST_SECRET = (
 _KEPT_OF_A_REQUEST = 64 * 1024  # characters of its body; what a scenario sends beyond that is its own filler
 _RESET = (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError)
 _CONNECTING = "connection.connect_tcp.started"  # httpcore's name for it in its trace
+_HELD_BACK = ("/wait", "/join", "/stream", "/cancel")  # they may answer only when a run has ended
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -171,6 +173,9 @@ _ONE_MOMENT_S = 0.002  # chunks so close count as one: a body in chunks of one b
 # connections that 16 scenarios have open at once, that took half of the harness's time.
 _POOLS = 16
 
+_LATEST = 16  # requests
+_SLOWEST_S = 1.0  # a request that takes longer tells of itself, not of how busy the target is
+
 
 class Recorder:
     """One set of connections, one clock and one byte budget for a whole session."""
@@ -190,6 +195,7 @@ class Recorder:
         self._redactor = Redactor(headers, others)
         self._began = time.monotonic()
         self._kept_bytes = 0
+        self._latest_s: deque[float] = deque([0.0], maxlen=_LATEST)
         trusted = httpx.create_ssl_context(trust_env=False)  # dear to build; all clients share it
         self._clients = [_client(trusted, kept_alive=8) for _ in range(_POOLS)]
         self._unpooled = _client(trusted, kept_alive=0)
@@ -226,6 +232,14 @@ class Recorder:
         """Seconds since the session began."""
         return time.monotonic() - self._began
 
+    @property
+    def answer_s(self) -> float:
+        """Seconds that the slowest of the latest requests took: how busy target and machine are at present.
+
+        Those count that are answered as soon as they can be, not those that wait for a run.
+        """
+        return min(max(self._latest_s), _SLOWEST_S)
+
     async def send(
         self,
         request: Request,
@@ -256,6 +270,9 @@ class Recorder:
             keep.append(exchange)
             if opened is not None and not opened.done():
                 opened.set_result(exchange)
+        at_once = request.deadline <= self.limits.request_s and not request.path.endswith(_HELD_BACK)
+        if at_once and exchange.complete:
+            self._latest_s.append(exchange.finished_after)
         return exchange
 
     async def _converse(

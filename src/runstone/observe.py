@@ -229,6 +229,7 @@ class Observer:
         stopped = None
         shared = self._control is not None and self._control.shared
         last = [each for each in scenarios if each.alone and (shared or not each.controls)]
+        last.sort(key=lambda each: each.heavy)  # a server may be worn out by a heavy one
         slow = recorder.limits.turn_s >= _SLOW_TURN_S
         heavy = [each for each in scenarios if (each.heavy or (each.calm and slow)) and each not in last]
         others = [each for each in scenarios if each not in last and each not in heavy]

@@ -54,6 +54,13 @@ class Operations(ABC):
     def limits(self) -> Limits:
         """The deadlines in force, calibrated to the target."""
 
+    @abstractmethod
+    def with_slack(self, seconds: float) -> float:
+        """So many seconds, and more where the target or this machine is slow at present.
+
+        For what must last while something else is done, such as the sleep of a run that is read meanwhile.
+        """
+
     @property
     @abstractmethod
     def clock(self) -> float:
