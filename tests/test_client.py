@@ -14,8 +14,9 @@ from starlette.requests import Request as Arrived
 from starlette.responses import StreamingResponse
 from starlette.routing import Route
 
-from runstone.client import Recorder, Redactor, Request
+from runstone.client import Recorder, Request
 from runstone.limits import Limits
+from runstone.redaction import Redactor
 from runstone.trace import Exchange
 from tests.honest import uvicorn_serving
 from tests.servers import (

@@ -363,7 +363,8 @@ def test_a_trace_survives_json() -> None:
 # --- the journal -------------------------------------------------------------------------------------------
 
 
-def test_the_journal_lists_what_was_read_once_and_in_order() -> None:
+def test_the_journal_lists_what_was_read_once_and_what_was_read_last_at_the_end() -> None:
+    """A judge that reads all, and then fails at one of them, has failed at the last of the list."""
     two, one = exchange(number=2), exchange(number=1)
     _ = one.status
     with reading() as journal:
@@ -371,8 +372,8 @@ def test_the_journal_lists_what_was_read_once_and_in_order() -> None:
         _ = one.json
         _ = two.json
     _ = exchange(number=3).status
-    assert [number for _, number in journal] == [2, 1]
-    assert list(journal.values()) == [two, one]
+    assert [number for _, number in journal] == [1, 2]
+    assert list(journal.values()) == [one, two]
 
 
 @pytest.mark.parametrize(

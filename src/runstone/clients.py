@@ -19,10 +19,11 @@ from importlib.util import find_spec
 from typing import IO, Any, Final
 
 from runstone import npm
-from runstone.client import Recorder, Redactor
+from runstone.client import Recorder
 from runstone.errors import RunstoneError
 from runstone.locations import locate
 from runstone.proxy import Proxy, proxying
+from runstone.redaction import Redactor
 from runstone.story import Story
 from runstone.target import Target
 from runstone.trace import excerpt

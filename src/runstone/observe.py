@@ -44,7 +44,8 @@ class Scenario:
     `waits` is the time in seconds that it must spend waiting whatever the target's speed; `needs` names the
     capabilities without which it cannot be held. `alone`: it runs after all others and by itself, as it would
     disturb them; one that restarts or kills does so only where there is no other server than the target.
-    `heavy`: it costs the server or this machine so much that it waits until only long silences are left.
+    `heavy`: it costs the server or this machine so much that it waits until only long silences are left; an
+    `alone` one comes after all others, as the server may be worn out by it.
     `calm`: it is a matter of a second or two, which a slow server that is busy with the other scenarios would
     stretch; there it waits as a heavy one does.
     `agent`: an agent of the user's own may stand in for the conformance graphs. `explores`: it makes up its

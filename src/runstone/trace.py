@@ -40,7 +40,7 @@ class AmbiguousLabel(LookupError):  # noqa: N818 - a diagnosis, named for what i
 
 @contextmanager
 def reading() -> Iterator[dict[tuple[str, int], Exchange]]:
-    """Collect the exchanges read inside the block, in the order of their first reading."""
+    """Collect the exchanges read inside the block; the one that was read last comes last."""
     journal: dict[tuple[str, int], Exchange] = {}
     token = _journal.set(journal)
     try:
@@ -128,7 +128,9 @@ class Exchange(msgspec.Struct, frozen=True, dict=True, kw_only=True, omit_defaul
     def _read(self) -> Exchange:
         journal = _journal.get()
         if journal is not None:
-            journal.setdefault((self.scenario, self.number), self)
+            key = (self.scenario, self.number)
+            journal.pop(key, None)
+            journal[key] = self
         return self
 
     @property

@@ -13,10 +13,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from runstone import configuration, report
 from runstone.cli.saying import say_error
-from runstone.judging import judge
 from runstone.observe import PATIENT_S, QUICK_S
 from runstone.opening import Asked, open_session
 from runstone.session import UNREACHABLE
+from runstone.suite_run import judge
 from runstone.verdict import FailOn, Report
 
 _Params = ParamSpec("_Params")

@@ -10,9 +10,9 @@ import click
 
 from runstone.cli.checking import progress_bar, show
 from runstone.explore import broken_stories, script, stories_of
-from runstone.judging import judge
 from runstone.opening import Asked, open_session
 from runstone.session import Session
+from runstone.suite_run import judge
 from runstone.trace import Trace
 from runstone.verdict import NOT_CONFORMING
 

@@ -21,10 +21,10 @@ from runstone import evidence, recipes, report
 from runstone.compare.comparison import NotComparable, Side, catalogue_of
 from runstone.contracts import load_catalogue
 from runstone.errors import TargetError
-from runstone.judging import judge
 from runstone.locations import locate
 from runstone.opening import Asked, open_session
 from runstone.session import UNREACHABLE, Progress
+from runstone.suite_run import judge
 from runstone.trace import Trace
 from runstone.verdict import Report
 

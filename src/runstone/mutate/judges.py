@@ -10,10 +10,10 @@ import pytest
 
 from runstone.cases import case_of
 from runstone.contracts import Requirement
-from runstone.judging import collect_judges
 from runstone.observe import SCENARIO_ATTRIBUTE, Scenario
 from runstone.session import Session
 from runstone.suite import judging_by
+from runstone.suite_run import collect_judges
 from runstone.trace import Inapplicable, Trace, reading
 from runstone.verdict import Case
 

@@ -13,11 +13,11 @@ import msgspec
 
 from runstone import configuration, recipes
 from runstone.faults import Change
-from runstone.judging import judge
 from runstone.opening import Asked, open_session
 from runstone.prove.null_servers import BOASTFUL, NullServer
 from runstone.prove.processes import reference_server, write_to
 from runstone.report import from_json
+from runstone.suite_run import judge
 from runstone.target import Target
 from runstone.verdict import Report
 

@@ -18,7 +18,7 @@ from runstone.contracts import load_catalogue
 from runstone.errors import UsageError
 from runstone.exploration import EXPLORING_AREAS
 from runstone.faults import Change, load_faults, load_variants
-from runstone.judging import MONITORS, collect
+from runstone.judging import MONITORS
 from runstone.locations import locate
 from runstone.observe import QUICK_S
 from runstone.opening import Asked, open_session
@@ -28,6 +28,7 @@ from runstone.prove.matrix import Baseline, Fault, Matrix, Null, Variant
 from runstone.prove.null_servers import NULL_SERVERS
 from runstone.prove.pool import Done, run_all
 from runstone.session import UNREACHABLE
+from runstone.suite_run import collect
 from runstone.verdict import Report
 
 Tell = Callable[[str], None]
