@@ -12,7 +12,8 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_s
 from runstone.api import Api
 from runstone.contracts import Profile
 from runstone.explore.bridge import Bridge
-from runstone.explore.model import Finding, Model, ThreadModel
+from runstone.explore.model import Finding, Model
+from runstone.explore.threads import ThreadModel
 from runstone.operations import Blocked, ask, new_id
 
 THREADS = 3  # of one story

@@ -10,37 +10,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any
 
 from runstone.canonical import shown
 from runstone.contracts import Profile, lifecycle
 from runstone.explore.expected import after_resume, after_run, merged, plain
+from runstone.explore.routes import THREAD_PATH, operation_of, promise_of
+from runstone.explore.threads import Ending, RunModel, ThreadModel
 from runstone.trace import UUID, Exchange, Missing
 
 GRAPHS = ("steps", "echo", "fail", "interrupt", "slow")
-_THREAD = re.compile(rf"/threads/(?P<thread>{UUID.pattern})(?P<rest>/[^?]*)?")
 _RUN = re.compile(rf"/runs/(?P<run>{UUID.pattern})(?P<rest>/\w+)?")
 _MISSING = 404
-_ANSWERS = {
-    "POST /threads": "THR-CREATE-001",
-    "POST /threads/search": "THR-SEARCH-001",
-    "GET ": "THR-GET-001",
-    "DELETE ": "THR-DEL-001",
-    "GET /state": "STATE-001",
-    "POST /state": "STATE-UPD-001",
-    "GET /history": "HIST-001",
-    "GET /runs": "RUN-LIST-001",
-    "POST /runs": "RUN-CREATE-001",
-    "POST /runs/wait": "RUN-WAIT-001",
-    "POST /runs/stream": "RUN-STREAM-001",
-    "GET /runs/*": "RUN-GET-001",
-    "GET /runs/*/join": "RUN-JOIN-001",
-    "POST /runs/*/cancel": "CANCEL-001",
-    "DELETE /runs/*": "RUN-DEL-001",
-}
-
-Ending = Literal["success", "paused", "error", "cancelled"]
 _STATUSES: dict[Ending, set[str]] = {
     "success": {"success"},
     "paused": {"success", "interrupted"},
@@ -56,36 +38,6 @@ class Finding:
     requirement: str
     reason: str
     exchange: Exchange
-
-
-@dataclass(slots=True)
-class RunModel:
-    """A run that was answered for: how it must have ended, and when it was known to be over."""
-
-    ending: Ending
-    over_at: float | None = None  # seconds after the session began; None while it may go on
-    deleted: bool = False
-
-
-@dataclass(slots=True)
-class ThreadModel:
-    """A thread: what it holds, as far as that is known."""
-
-    thread_id: str
-    graph: str = ""
-    values: dict[str, Any] | None = field(default_factory=dict)  # None: not known until the next reading
-    resting: str | None = "idle"  # its status while nothing runs; None: not known
-    pending: bool = False  # it waits for an answer
-    deleted: bool = False
-    runs: dict[str, RunModel] = field(default_factory=dict)
-    active: str | None = None  # the run that is under way
-    checkpoints: dict[str, dict[str, Any]] = field(default_factory=dict)  # those seen, with their values
-
-    @property
-    def over_at(self) -> float | None:
-        """When its last run was known to be over; None while one may go on."""
-        ends = [run.over_at for run in self.runs.values()]
-        return None if None in ends else max((end for end in ends if end is not None), default=0.0)
 
 
 class Model:
@@ -109,12 +61,12 @@ class Model:
         except _Broken as broken:
             return Finding(broken.requirement, broken.reason, exchange)
         except Missing as reason:
-            return Finding(_promise_of(exchange), str(reason), exchange)
+            return Finding(promise_of(exchange), str(reason), exchange)
         return None
 
     def _see(self, exchange: Exchange) -> None:
         path = exchange.path.partition("?")[0]
-        found = _THREAD.fullmatch(path)
+        found = THREAD_PATH.fullmatch(path)
         if path == "/threads":
             self._thread_created(exchange)
         elif path == "/threads/search":
@@ -134,7 +86,7 @@ class Model:
             )
             return
         run = _RUN.fullmatch(rest)
-        operation = _operation(exchange)
+        operation = operation_of(exchange)
         if run is not None:
             self._see_run(exchange, thread, run["run"], operation)
         elif operation in self._OPERATIONS:
@@ -429,18 +381,6 @@ class _Broken(Exception):  # noqa: N818 - how a finding travels to `see`
 def _expect(kept: bool, requirement: str, reason: str) -> None:
     if not kept:
         raise _Broken(requirement, reason)
-
-
-def _operation(exchange: Exchange) -> str:
-    """Method and path below the thread: `POST /runs/wait`, `GET /runs/*/join`, `GET ` of the thread."""
-    found = _THREAD.fullmatch(exchange.path.partition("?")[0])
-    rest = (found["rest"] or "") if found else exchange.path.partition("?")[0]
-    return exchange.method + " " + re.sub(f"/runs/{UUID.pattern}", "/runs/*", rest)
-
-
-def _promise_of(exchange: Exchange) -> str:
-    """The requirement that an operation answers at all, and with what."""
-    return _ANSWERS.get(_operation(exchange), "ROB-001")
 
 
 def _good(exchange: Exchange) -> bool:
