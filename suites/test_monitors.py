@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from itertools import combinations
 from typing import Any
 
+from runstone.monitoring import Finding
 from runstone.suite import (
     UUID,
     Api,
@@ -31,8 +32,6 @@ _CANARY = "runstone-canary-"
 _STACK_TRACE = re.compile(
     r"Traceback \(most recent call last\)|File \\?\"[^\"]+\\?\", line \d+|\\n\s+at [^\\]+:\d+:\d+\)?"
 )
-
-Finding = tuple[Exchange, str]
 
 
 @scenario(agent=True)

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from runstone.monitoring import LASTING, Finding, bare_path, body_of, last_id, last_values, run_statuses
 from runstone.suite import (
     UUID,
     Exchange,
-    Missing,
     Trace,
     canonical,
     first_difference,
@@ -21,12 +21,9 @@ from runstone.suite import (
     some,
 )
 
-Finding = tuple[Exchange, str]
 _THREAD = re.compile(rf"/threads/({UUID.pattern})(?=[/?]|$)")
 _READS = ("/history", "/state/checkpoint")  # by POST, and yet nothing is changed
 _CREATES = re.compile(r"/runs(/wait|/stream)?$")
-# Answers that last as long as their run.
-_LASTING = re.compile(r"/runs/(wait|stream|[^/]+/(join|wait|stream))$")
 # What a thread may show once its last run ended so, and nothing is left to be done.
 _AFTER = {
     "success": {"idle", "interrupted"},
@@ -123,14 +120,14 @@ def _contradicted(exchange: Exchange, status: str, rest: Rest) -> Iterator[Findi
 def _misjudged(trace: Trace) -> Iterator[Finding]:
     """Runs whose status says otherwise than their result, or that had ended when they were created."""
     results = {
-        each.found_run_id: "__error__" in _body(each)
+        each.found_run_id: "__error__" in body_of(each)
         for each in trace.exchanges
-        if each.method == "POST" and _bare(each).endswith("/wait") and isinstance(_body(each), dict)
+        if each.method == "POST" and bare_path(each).endswith("/wait") and isinstance(body_of(each), dict)
     }
     for exchange in trace.exchanges:
-        for run, status in _run_statuses(exchange):
+        for run, status in run_statuses(exchange):
             ended = status in lifecycle().runs.terminal
-            if ended and exchange.method == "POST" and _CREATES.search(_bare(exchange)):
+            if ended and exchange.method == "POST" and _CREATES.search(bare_path(exchange)):
                 yield exchange, f"creates a run that is {status} already"
             if status in {"error", "success", "timeout"} and results.get(run, status != "success") != (
                 status != "success"
@@ -158,14 +155,16 @@ class _Told:
     def __init__(self, exchange: Exchange) -> None:
         self.exchange = exchange
         self.placed = _placed(exchange)
-        self.statuses = list(_run_statuses(exchange))
-        self.lasted = _LASTING.search(_bare(exchange)) and exchange.complete and exchange.status < 300
-        self.makes_thread = _bare(exchange) == "/threads"
+        self.statuses = list(run_statuses(exchange))
+        self.lasted = LASTING.search(bare_path(exchange)) and exchange.complete and exchange.status < 300
+        self.makes_thread = bare_path(exchange) == "/threads"
 
 
 def _threads(trace: Trace) -> list[str]:
     places = [f"{each.path} {each.headers.get('content-location', '')}" for each in trace.exchanges]
-    made = [_body(each) for each in trace.exchanges if each.method == "POST" and _bare(each) == "/threads"]
+    made = [
+        body_of(each) for each in trace.exchanges if each.method == "POST" and bare_path(each) == "/threads"
+    ]
     ids = [str(body["thread_id"]) for body in made if isinstance(body, dict) and body.get("thread_id")]
     ids += [id_ for place in places for id_ in _THREAD.findall(place)]
     return list(dict.fromkeys(map(str.lower, ids)))
@@ -181,7 +180,7 @@ class _Story:
         self._runs = {
             each.found_run_id: each
             for each in self._changes
-            if _CREATES.search(_bare(each)) and each.found_run_id
+            if _CREATES.search(bare_path(each)) and each.found_run_id
         }
         self._ended: dict[str, float] = {}
         self._statuses: dict[str, str] = {}
@@ -202,10 +201,10 @@ class _Story:
                 self._over(run, exchange.ended_at)
                 self._statuses[run] = status
         if told.lasted:
-            run = exchange.found_run_id or _last_id(exchange.path)
+            run = exchange.found_run_id or last_id(exchange.path)
             self._over(run, exchange.ended_at)
             if exchange is self._runs.get(run) and not exchange.is_stream:
-                failed = "__error__" in (_body(exchange) or {})
+                failed = "__error__" in (body_of(exchange) or {})
                 self._statuses.setdefault(run, "error" if failed else "success")
 
     def _over(self, run: str, at: float) -> None:
@@ -214,20 +213,20 @@ class _Story:
     def rests(self) -> Iterator[Rest]:
         """The times in which the thread rested, with what was read in them."""
         if any(
-            _CREATES.search(_bare(each)) and each.found_run_id is None and each.closed_by_client
+            _CREATES.search(bare_path(each)) and each.found_run_id is None and each.closed_by_client
             for each in self._changes
         ):
             return  # a run whose id nobody knows may go on
         found: dict[int, Rest] = {}
         for exchange in self._told:
-            lasting = _LASTING.search(_bare(exchange)) is not None
+            lasting = LASTING.search(bare_path(exchange)) is not None
             since = exchange.ended_at if lasting else exchange.sent_at
             before = [each for each in self._changes if each.sent_at < since]
             if (exchange in self._changes and not lasting) or not self._rested(
                 since, exchange.ended_at, before
             ):
                 continue
-            updated = bool(before) and _bare(before[-1]).endswith("/state")
+            updated = bool(before) and bare_path(before[-1]).endswith("/state")
             fresh = not before and self._made_here
             rest = found.setdefault(len(before), Rest(self._status_after(before), fresh, updated))
             if lasting:
@@ -255,19 +254,19 @@ class _Story:
 
     def _note_result(self, exchange: Exchange, rest: Rest, before: list[Exchange]) -> None:
         """What an answer tells that lasted until the last run was over."""
-        run = exchange.found_run_id or _last_id(exchange.path)
+        run = exchange.found_run_id or last_id(exchange.path)
         created = [run for run, each in self._runs.items() if each in before]
         ended = self._statuses.get(run, "success")
         if not created or run != created[-1] or ended != "success" or not _by_values(self._runs[run]):
             return
-        values = _last_values(exchange)
+        values = last_values(exchange)
         if values is not None:
             rest.values.append((exchange, "values", values))
 
     def _note_reading(self, exchange: Exchange, rest: Rest) -> None:
         operation = operation_for(exchange.method, exchange.path)
-        body = _body(exchange)
-        path = _bare(exchange)
+        body = body_of(exchange)
+        path = bare_path(exchange)
         if operation is None or exchange.status >= 300:
             return
         if (
@@ -303,7 +302,7 @@ def _place_of(state: dict[str, Any]) -> dict[str, Any]:
 
 
 def _is_of(exchange: Exchange, thread: str) -> bool:
-    body = _body(exchange)
+    body = body_of(exchange)
     return isinstance(body, dict) and str(body.get("thread_id")).lower() == thread
 
 
@@ -311,51 +310,14 @@ def _placed(exchange: Exchange) -> str:
     return f"{exchange.path} {exchange.headers.get('content-location', '')}".lower()
 
 
-def _bare(exchange: Exchange) -> str:
-    return exchange.path.partition("?")[0].lower()
-
-
-def _last_id(text: str) -> str:
-    found: list[str] = UUID.findall(text)
-    return found[-1] if found else ""
-
-
 def _may_change(exchange: Exchange) -> bool:
-    return exchange.method not in {"GET", "PATCH"} and not _bare(exchange).endswith(_READS)
-
-
-def _run_statuses(exchange: Exchange) -> Iterator[tuple[str, str]]:
-    operation = operation_for(exchange.method, exchange.path)
-    body = _body(exchange) if operation is not None and operation.schema == "run" else None
-    for each in body if isinstance(body, list) else [body]:
-        if isinstance(each, dict) and isinstance(each.get("run_id"), str):
-            yield each["run_id"], str(each.get("status"))
-
-
-def _body(exchange: Exchange) -> Any:
-    try:
-        return exchange.ok.json
-    except Missing:
-        return None
+    return exchange.method not in {"GET", "PATCH"} and not bare_path(exchange).endswith(_READS)
 
 
 def _by_values(created: Exchange) -> bool:
     """Whether the run was asked for its values, and nothing was said of the form of its result."""
     body = created.request_json
     return isinstance(body, dict) and "values" in body.get("stream_mode", "values")
-
-
-def _last_values(exchange: Exchange) -> Any:
-    """The values that a whole wait, join or stream ends with; None where it tells none, or an error."""
-    if exchange.is_stream:
-        told = [event.json for event in exchange.events if event.event == "values" and event.data]
-        body = told[-1] if told and exchange.method == "POST" else None
-    else:
-        body = _body(exchange)
-    if not isinstance(body, dict) or "__error__" in body:
-        return None
-    values = {name: value for name, value in body.items() if name != "__interrupt__"}
-    return values if values or "__interrupt__" not in body else None
 
 
 def _newest_first(exchange: Exchange, body: Any) -> bool:

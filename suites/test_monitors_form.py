@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
+from runstone.monitoring import Finding
 from runstone.suite import (
     GRAPHS,
     UUID,
@@ -28,8 +29,6 @@ _KILL_S = 1.0  # between the moment that a scenario notes for a kill and the end
 _CREATES = re.compile(rf"(/threads/{UUID.pattern})?/runs(/wait|/stream)?")
 _STREAMS = re.compile(rf"(/threads/{UUID.pattern})?/runs(/stream|/{UUID.pattern}/stream)")
 _WAITS = re.compile(rf"(/threads/{UUID.pattern})?/runs(/wait|/{UUID.pattern}/(join|wait))")
-
-Finding = tuple[Exchange, str]
 
 
 @requirement("MON-008")

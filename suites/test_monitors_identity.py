@@ -9,9 +9,9 @@ from email.utils import parsedate_to_datetime
 from itertools import pairwise
 from typing import Any
 
+from runstone.monitoring import Finding
 from runstone.suite import UUID, Exchange, Missing, Trace, none_broken, operation_for, requirement, some
 
-Finding = tuple[Exchange, str]
 _THREAD = re.compile(rf"/threads/({UUID.pattern})(?=[/?]|$)")
 _RUN = re.compile(rf"/runs/({UUID.pattern})(?=[/?]|$)")
 _ASSISTANT = re.compile(rf"/assistants/({UUID.pattern})(?=[/?]|$)")

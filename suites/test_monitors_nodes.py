@@ -7,24 +7,20 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
+from runstone.monitoring import LASTING, Finding, bare_path, last_id, last_values, run_statuses
 from runstone.suite import (
     GRAPHS,
     UUID,
     Exchange,
     Inapplicable,
-    Missing,
     Trace,
     has,
     none_broken,
-    operation_for,
     requirement,
     some,
     strict_json,
 )
 
-Finding = tuple[Exchange, str]
-# Answers that last as long as their run.
-_LASTING = re.compile(r"/runs/(wait|stream|[^/]+/(join|wait|stream))$")
 _STARTS = re.compile(r"(/runs(/wait|/stream)?|/commands)$")
 _UNCOUNTED = ("/runs/batch", "/runs/crons", "/copy")  # these begin runs, or pass on what others began
 _PLACE = re.compile(rf"/threads/{UUID.pattern}|/runs")
@@ -69,15 +65,15 @@ def test_logs_name_the_nodes_in_their_order(traces: list[Trace]) -> None:
 
 def _unfinished(trace: Trace) -> Iterator[Finding]:
     """Results of runs that ended well, whose last node is one after which the graph goes on."""
-    ended = {run: status for each in trace.exchanges for run, status in _run_statuses(each)}
+    ended = {run: status for each in trace.exchanges for run, status in run_statuses(each)}
     stopped = {each.found_run_id for each in trace.exchanges if "interrupt_" in (each.request_body or "")}
     for exchange in trace.exchanges:
-        path = _bare(exchange)
-        if not _LASTING.search(path) or not exchange.complete or exchange.status >= 300:
+        path = bare_path(exchange)
+        if not LASTING.search(path) or not exchange.complete or exchange.status >= 300:
             continue
-        run = exchange.found_run_id or _last_id(path)
+        run = exchange.found_run_id or last_id(path)
         paused = "__interrupt__" in exchange.content or run in stopped
-        values = _last_values(exchange)
+        values = last_values(exchange)
         log = values.get("log") if isinstance(values, dict) else None
         if ended.get(run) != "success" or paused or not isinstance(log, list) or not log:
             continue
@@ -87,11 +83,15 @@ def _unfinished(trace: Trace) -> Iterator[Finding]:
 
 def _begun_too_often(trace: Trace) -> Iterator[Finding]:
     """Logs of more runs than were asked for on their thread, which a stateless run may have made."""
-    asked = [_bare(each) for each in trace.exchanges if each.method == "POST" and _STARTS.search(_bare(each))]
-    if any(path.endswith(_UNCOUNTED) for path in map(_bare, trace.exchanges)):
+    asked = [
+        bare_path(each)
+        for each in trace.exchanges
+        if each.method == "POST" and _STARTS.search(bare_path(each))
+    ]
+    if any(path.endswith(_UNCOUNTED) for path in map(bare_path, trace.exchanges)):
         return
     for exchange, log in _logs(trace):
-        place = _PLACE.match(_bare(exchange))
+        place = _PLACE.match(bare_path(exchange))
         if place is None:
             continue  # a search finds what other scenarios made
         on_it = [path for path in asked if path.startswith((place[0], "/runs"))]
@@ -105,7 +105,7 @@ def _only_runs_wrote(trace: Trace) -> bool:
     by_hand = ("checkpoint_id", '"goto"', '"update"', "supersteps")
     accepted = [each for each in trace.exchanges if each.answered and each.status < 300]
     return not any(
-        (each.method == "POST" and _bare(each).endswith("/state"))
+        (each.method == "POST" and bare_path(each).endswith("/state"))
         or any(word in (each.request_body or "") for word in by_hand)
         for each in accepted
     )
@@ -136,40 +136,3 @@ def _logs_in(document: Any) -> Iterator[list[str]]:
                 yield member
             elif name not in {"kwargs", "tasks"}:
                 yield from _logs_in(member)
-
-
-def _run_statuses(exchange: Exchange) -> Iterator[tuple[str, str]]:
-    operation = operation_for(exchange.method, exchange.path)
-    body = _body(exchange) if operation is not None and operation.schema == "run" else None
-    for each in body if isinstance(body, list) else [body]:
-        if isinstance(each, dict) and isinstance(each.get("run_id"), str):
-            yield each["run_id"], str(each.get("status"))
-
-
-def _body(exchange: Exchange) -> Any:
-    try:
-        return exchange.ok.json
-    except Missing:
-        return None
-
-
-def _last_values(exchange: Exchange) -> Any:
-    """The values that a whole wait, join or stream ends with; None where it tells none, or an error."""
-    if exchange.is_stream:
-        told = [event.json for event in exchange.events if event.event == "values" and event.data]
-        body = told[-1] if told and exchange.method == "POST" else None
-    else:
-        body = _body(exchange)
-    if not isinstance(body, dict) or "__error__" in body:
-        return None
-    values = {name: value for name, value in body.items() if name != "__interrupt__"}
-    return values if values or "__interrupt__" not in body else None
-
-
-def _bare(exchange: Exchange) -> str:
-    return exchange.path.partition("?")[0].lower()
-
-
-def _last_id(text: str) -> str:
-    found: list[str] = UUID.findall(text)
-    return found[-1] if found else ""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +121,36 @@ def test_judging_again_gives_the_same(evidence: Path, tmp_path: Path) -> None:
     done = runstone("judge", str(evidence), "--area", "meta", "--area", "thr-get", "--out", str(tmp_path))
     assert done.returncode == 0
     assert judged(tmp_path / "report.json") == judged(evidence.parent / "report.json")
+
+
+_WITH_OTHER_SUITES = """
+import sys
+from pathlib import Path
+
+from runstone import suite_run
+from runstone.cli import main
+
+own = Path(sys.argv.pop(1))
+suite_run.locate = lambda _part: own
+main()
+"""
+
+
+def test_a_judge_that_crashes_is_4_and_the_report_tells_of_it(evidence: Path, tmp_path: Path) -> None:
+    suites = tmp_path / "suites"
+    suites.mkdir()
+    (suites / "test_crash.py").write_text(
+        "from runstone.suite import requirement\n\n\n"
+        '@requirement("META-001")\ndef test_ok() -> None:\n    raise LookupError("own fault")\n',
+        "utf-8",
+    )
+    words = [str(suites), "judge", str(evidence), "--area", "meta", "--out", str(tmp_path / "out")]
+    called = [sys.executable, "-c", _WITH_OTHER_SUITES, *words]
+    done = subprocess.run(called, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 4, done.stdout + done.stderr
+    assert dict(judged(tmp_path / "out" / "report.json"))["META-001"] == "harness-error"
+    assert "own fault" in done.stdout
+    assert "Traceback" not in done.stderr
 
 
 def test_monitors_read_what_the_areas_beside_them_need(tmp_path: Path) -> None:

@@ -157,37 +157,11 @@
   byId("all").addEventListener("click", showAll);
   addEventListener("hashchange", show);
 
-  document.addEventListener("keydown", (event) => {
-    const typing = event.target.closest("input, select, textarea");
-    if (event.key === "/" && !typing && !event.ctrlKey && !event.metaKey && !event.altKey) {
-      event.preventDefault();
-      search.focus();
-    }
-  });
-
-  async function copy(button) {
-    const code = button.parentElement.querySelector("code");
-    try {
-      await navigator.clipboard.writeText(code.textContent);
-      button.textContent = "Copied";
-    } catch {
-      getSelection().selectAllChildren(code); // no access to the clipboard: one keystroke is left
-      button.textContent = "Selected";
-    }
-    setTimeout(() => (button.textContent = "Copy"), 1500);
-  }
-
   document.addEventListener("click", (event) => {
     if (event.target.matches(".stand")) unfold(event.target.closest(".line"), event.target);
-    if (event.target.matches("button.copy")) copy(event.target);
   });
 
-  // What a link jumps to must not end up below what stays at the top.
-  new ResizeObserver(() => {
-    const pinned = document.querySelector(".pinned");
-    const covered = getComputedStyle(pinned).position === "sticky" ? pinned.offsetHeight : 0;
-    document.documentElement.style.scrollPaddingTop = `${covered + 12}px`;
-  }).observe(document.querySelector(".pinned"));
+  searchablePage.keepClearOf(document.querySelector(".pinned")); // of page.js
 
   byId("filters").hidden = false;
   apply();

@@ -164,32 +164,8 @@
     change();
   });
   addEventListener("hashchange", readAddress);
-  document.addEventListener("keydown", (event) => {
-    const typing = event.target.closest("input, select, textarea");
-    if (event.key === "/" && !typing && !event.ctrlKey && !event.metaKey && !event.altKey) {
-      event.preventDefault();
-      search.focus();
-      search.select();
-    }
-  });
 
-  // --- copying and printing ---------------------------------------------------------------------------
-
-  async function copy(button) {
-    const code = button.parentElement.querySelector("code");
-    try {
-      await navigator.clipboard.writeText(code.textContent);
-      button.textContent = "Copied";
-    } catch {
-      getSelection().selectAllChildren(code); // no access to the clipboard: one keystroke is left
-      button.textContent = "Selected";
-    }
-    setTimeout(() => (button.textContent = "Copy"), 1500);
-  }
-
-  document.addEventListener("click", (event) => {
-    if (event.target.matches("button.copy")) copy(event.target);
-  });
+  // --- printing ---------------------------------------------------------------------------------------
 
   let openedForPrint = [];
   addEventListener("beforeprint", () => {
@@ -201,12 +177,7 @@
     for (const item of openedForPrint) item.open = false;
   });
 
-  // What a link jumps to must not end up below the filters, which stay at the top on a wide page.
-  new ResizeObserver(() => {
-    const filters = byId("filters");
-    const covered = getComputedStyle(filters).position === "sticky" ? filters.offsetHeight : 0;
-    document.documentElement.style.scrollPaddingTop = `${covered + 12}px`;
-  }).observe(byId("filters"));
+  searchablePage.keepClearOf(byId("filters")); // of page.js
 
   byId("filters").hidden = false;
   apply();

@@ -55,8 +55,8 @@ def judge(session: Session) -> Report:
     Raises KeyboardInterrupt after Ctrl-C, once everything observed is written; RunstoneError for a diagnosis
     of the session; SuitesBroken when pytest itself could not run them.
     """
-    judging, said, code = _run_suites(session)
-    if judging.report is None or code == pytest.ExitCode.USAGE_ERROR:
+    judging, said, _ = _run_suites(session)
+    if judging.report is None:
         raise SuitesBroken(f"the suites in {locate('suites')} cannot be run: {excerpt(said, 600)}")
     return judging.report
 

@@ -68,7 +68,7 @@ def to_html(found: Comparison, sides: Sequence[Side]) -> str:
     }
     return template.render(
         **_told(found),
-        **page_style(["report.css", f"{STEM}.css"], "exchanges.js", f"{STEM}.js"),
+        **page_style(["report.css", f"{STEM}.css"], "page.js", "exchanges.js", f"{STEM}.js"),
         data=Markup(inert_json(_encodable(data)).decode()),  # noqa: S704 - made inert
     )
 

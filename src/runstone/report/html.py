@@ -49,7 +49,7 @@ def to_html(report: Report, traces: Iterable[Trace]) -> str:
         curls=curls,
         curls_left=lambda case: len(case.curl) - len(curls(case)),
         counted=counted,
-        **page_style(["report.css"], "exchanges.js", "report.js"),
+        **page_style(["report.css"], "page.js", "exchanges.js", "report.js"),
         data=Markup(inert_json(gather(report, traces)).decode()),  # noqa: S704 - made inert
     )
 
