@@ -9,11 +9,10 @@ from starlette.responses import Response
 
 from runstone.faults.fault import fault
 from runstone.faults.seams import Seams
-from runstone.reference import api_runs, app, outcome, runs, scheduler, threads
+from runstone.reference import api_runs, app, outcome, runs
 from runstone.reference.answers import Listening, answer
 from runstone.reference.runs import Run, Runs
 from runstone.reference.scheduler import Scheduler
-from runstone.reference.threads import Thread
 from runstone.reference.wire import encode, now
 
 _CANCEL = "/threads/{thread_id}/runs/{run_id}/cancel"
@@ -149,26 +148,3 @@ def keys_of_a_caller_are_kept_with_the_run(seams: Seams) -> None:
         headers = {name: value for name, value in call.request.headers.items() if name.startswith("x-")}
         checked.plan.config.configurable |= headers
         return original(call, checked)
-
-
-@fault("MON-006", shown_in=("cancel",))
-def thread_of_a_cancelled_run_stays_busy(seams: Seams) -> None:
-    """A thread whose run was cancelled shows `busy` until it runs again."""
-    stuck: set[str] = set()
-
-    @seams.around(Scheduler, "cancel")
-    def cancel(original: Any, own: Scheduler, run: Run, action: Any) -> None:
-        stuck.add(run.thread_id)
-        original(own, run, action)
-
-    @seams.around(scheduler.Scheduler, "submit")
-    def submit(original: Any, own: Scheduler, new: Any) -> Any:
-        stuck.discard(new.thread_id)
-        return original(own, new)
-
-    @seams.around(threads, "_thread")
-    def thread(original: Any, row: Any) -> Thread:
-        shown: Thread = original(row)
-        if shown.thread_id in stuck:
-            shown.status = "busy"
-        return shown

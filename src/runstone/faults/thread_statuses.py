@@ -8,9 +8,28 @@ from runstone.faults.fault import fault
 from runstone.faults.seams import Seams
 from runstone.reference import outcome, runtime, scheduler, threads
 from runstone.reference.outcome import ROLLED_BACK, Outcome
-from runstone.reference.runs import NewRun
+from runstone.reference.runs import NewRun, Run
 from runstone.reference.scheduler import Scheduler
 from runstone.reference.threads import Thread, Threads
+
+
+def _shown_busy(seams: Seams) -> set[str]:
+    """Ids of threads that are shown as `busy` until they run again; who calls it puts them there."""
+    stuck: set[str] = set()
+
+    @seams.around(Scheduler, "submit")
+    def submit(original: Any, own: Scheduler, new: NewRun) -> Any:
+        stuck.discard(new.thread_id)
+        return original(own, new)
+
+    @seams.around(threads, "_thread")
+    def thread(original: Any, row: Any) -> Thread:
+        shown: Thread = original(row)
+        if shown.thread_id in stuck:
+            shown.status = "busy"
+        return shown
+
+    return stuck
 
 
 @fault("THR-STATUS-001", "THR-STATUS-003", "THR-STATUS-006")
@@ -91,7 +110,7 @@ def an_error_outlasts_a_good_run(seams: Seams) -> None:
 @fault("THR-STATUS-007")
 def a_rolled_back_run_leaves_its_thread_busy(seams: Seams) -> None:
     """After its run was rolled back, a thread stays busy until the next one."""
-    stuck: set[str] = set()
+    stuck = _shown_busy(seams)
 
     @seams.around(Scheduler, "_write_end")
     def write_end(
@@ -101,17 +120,16 @@ def a_rolled_back_run_leaves_its_thread_busy(seams: Seams) -> None:
         if ended is ROLLED_BACK:
             stuck.add(thread_id)
 
-    @seams.around(Scheduler, "submit")
-    def submit(original: Any, own: Scheduler, new: NewRun) -> Any:
-        stuck.discard(new.thread_id)
-        return original(own, new)
 
-    @seams.around(threads, "_thread")
-    def thread(original: Any, row: Any) -> Thread:
-        shown: Thread = original(row)
-        if shown.thread_id in stuck:
-            shown.status = "busy"
-        return shown
+@fault("MON-006", shown_in=("cancel",))
+def thread_of_a_cancelled_run_stays_busy(seams: Seams) -> None:
+    """A thread whose run was cancelled shows `busy` until it runs again."""
+    stuck = _shown_busy(seams)
+
+    @seams.around(Scheduler, "cancel")
+    def cancel(original: Any, own: Scheduler, run: Run, action: Any) -> None:
+        stuck.add(run.thread_id)
+        original(own, run, action)
 
 
 @fault("THR-STATUS-008")
