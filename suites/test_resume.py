@@ -13,16 +13,16 @@ from runstone.suite import Api, Blocked, Exchange, Missing, Trace, requirement, 
 
 SLEEP_S, TICKS = 1.5, 6  # a tick every 0.25 s or more: apart even for ids that are made of milliseconds
 EVERYTHING = ["values", "updates", "custom", "tasks", "checkpoints", "debug"]
+BURST = {"sleep": 0, "ticks": 100}  # so fast that ids made of the time alone cannot all differ
 NO_EVENT_IDS = ("not-an-event-id", "1-2-3", "-7", "99999999999999999999-0")
 ASCENDING_NUMBERS = re.compile(r"\d+(-\d+)*")
 
 
 @scenario
 async def resumable_stream(api: Api) -> None:
-    """A resumable run is streamed to its end, in many modes, and replayed afterwards."""
+    """A resumable run with a burst of events is streamed to its end, in many modes, and replayed afterwards."""
     thread = await api.create_thread()
-    given = {"sleep": 0.2, "ticks": 2}
-    whole = await api.stream(thread, "slow", given, stream_mode=EVERYTHING, stream_resumable=True)
+    whole = await api.stream(thread, "slow", BURST, stream_mode=EVERYTHING, stream_resumable=True)
     await api.poll_run(thread, whole.run_id)
     await api.join_stream(thread, whole.run_id, last_event_id="-1", label="replay")
     for number, strange in enumerate(NO_EVENT_IDS):
