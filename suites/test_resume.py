@@ -20,7 +20,7 @@ ASCENDING_NUMBERS = re.compile(r"\d+(-\d+)*")
 
 @scenario
 async def resumable_stream(api: Api) -> None:
-    """A resumable run with a burst of events is streamed to its end, in many modes, and replayed afterwards."""
+    """A resumable run with a burst of events is streamed in many modes, and replayed afterwards."""
     thread = await api.create_thread()
     whole = await api.stream(thread, "slow", BURST, stream_mode=EVERYTHING, stream_resumable=True)
     await api.poll_run(thread, whole.run_id)

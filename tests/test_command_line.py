@@ -156,10 +156,11 @@ def test_a_judge_that_crashes_is_4_and_the_report_tells_of_it(evidence: Path, tm
 def test_monitors_read_what_the_areas_beside_them_need(tmp_path: Path) -> None:
     words = [word for area in ("monitor", "thr-get") for word in ("--area", area)]
     done = runstone("check", *words, "--quick", "--out", str(tmp_path))
-    assert done.returncode == 1, done.stdout + done.stderr  # some monitors find nothing to judge in so little
+    assert done.returncode == 0, done.stdout + done.stderr
     verdicts = dict(judged(tmp_path / "report.json"))
     assert verdicts["MON-004"] == "pass"
-    assert "not-testable" in verdicts.values()
+    assert verdicts["MON-013"] == "not-run"  # no history in so little, which is not the server's doing
+    assert not {"not-testable", "fail", "warn"} & set(verdicts.values())
     observed = list((tmp_path / "evidence" / "traces").iterdir())
     assert 0 < len(observed) < 10
 

@@ -71,6 +71,22 @@ def test_every_waiver_links_to_the_section_that_names_it(recipe: str) -> None:
 
 
 @by_recipe
+def test_every_scenario_that_is_named_exists(recipe: str) -> None:
+    suites = "".join(path.read_text("utf-8") for path in (PAGE.parent.parent / "suites").glob("*.py"))
+    scenarios = set(re.findall(r"^@scenario.*\nasync def (\w+)", suites, re.MULTILINE))
+    named = {name for waiver in waivers_of(recipe) for name in waiver.scenarios}
+    assert named
+    assert sorted(named - scenarios) == []
+
+
+@by_recipe
+def test_monitors_are_waived_where_they_find_something(recipe: str) -> None:
+    """A monitor reads every trace: a waiver for all of them would hide whatever else it finds."""
+    everywhere = [each.requirement for each in waivers_of(recipe) if not each.scenarios]
+    assert [name for name in everywhere if name.startswith("MON-")] == []
+
+
+@by_recipe
 def test_every_section_is_waived(recipe: str) -> None:
     linked = {waiver.link.partition("#")[2] for waiver in waivers_of(recipe)}
     assert sorted(sections_of(recipe)) == sorted(linked)

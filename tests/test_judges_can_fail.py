@@ -208,3 +208,16 @@ def _given_up(exchange: Exchange) -> Exchange:
 
 def test_what_a_scenario_gave_up_breaks_no_grammar(recorded: Path, tmp_path: Path) -> None:
     assert spoilt(recorded, _given_up, tmp_path)["MON-003"] == "pass"
+
+
+def _two_equal_tokens(exchange: Exchange) -> Exchange:
+    """A model says the same piece twice in a row, as in `gamma` letter by letter."""
+    pieces = [number for number, event in enumerate(exchange.events) if event.event == "messages"]
+    if not pieces:
+        return exchange
+    place, events = pieces[-1], exchange.events
+    return _with(exchange, events=(*events[: place + 1], events[place], *events[place + 1 :]))
+
+
+def test_a_model_may_say_the_same_twice(recorded: Path, tmp_path: Path) -> None:
+    assert spoilt(recorded, _two_equal_tokens, tmp_path)["MON-012"] == "pass"

@@ -21,7 +21,7 @@ from tests.honest import Honest, uvicorn_serving
 
 SUITE = """
 import pytest
-from runstone.suite import Api, Trace, needs, none_broken, requirement, scenario
+from runstone.suite import Api, Trace, needs, none_broken, requirement, scenario, some
 
 
 @scenario
@@ -106,6 +106,11 @@ def test_every_answer_is_below_500(traces: list[Trace]) -> None:
     exchanges = [exchange for trace in traces for exchange in trace.exchanges]
     assert exchanges
     none_broken((each, f"answered {each.status}") for each in exchanges if each.status >= 500)
+
+
+@requirement("MON-013")
+def test_histories_begin_with_the_newest(traces: list[Trace]) -> None:
+    some([each for trace in traces for each in trace.find("history")], "history")
 """
 VERDICTS = {
     "META-001": "pass",
@@ -119,6 +124,7 @@ VERDICTS = {
     "RUN-WAIT-004": "pass",
     "PARITY-001": "pass",
     "MON-001": "pass",
+    "MON-013": "not-run",  # that these few suites show no history says nothing about the target
 }
 CRASHING = """
 from runstone.suite import Api, Trace, requirement, scenario

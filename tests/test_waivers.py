@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from runstone.verdict import Case, Outcome, Verdict, most_severe
@@ -14,8 +15,15 @@ TODAY = dt.date(2026, 11, 21)
 KNOWN = ["RUN-WAIT-001", "RUN-WAIT-002", "META-001"]
 
 
-def waiver(requirement: str = "RUN-WAIT-001", expires: dt.date = TODAY) -> Waiver:
-    return Waiver(requirement=requirement, reason="known", owner="us", expires=expires, link="docs#x")
+def waiver(requirement: str = "RUN-WAIT-001", *scenarios: str, expires: dt.date = TODAY) -> Waiver:
+    return Waiver(
+        requirement=requirement,
+        reason="known",
+        owner="us",
+        expires=expires,
+        link="docs#x",
+        scenarios=frozenset(scenarios),
+    )
 
 
 def verdict(*cases: tuple[str, Outcome], id: str = "RUN-WAIT-001") -> Verdict:  # noqa: A002
@@ -31,8 +39,15 @@ def verdict(*cases: tuple[str, Outcome], id: str = "RUN-WAIT-001") -> Verdict:  
 
 
 def applied(*waivers: Waiver, to: Verdict) -> tuple[Verdict, list[str]]:
-    verdicts, errors = apply([to], waivers, TODAY)
+    observed = {exchange.partition("#")[0] for case in to.cases for exchange in case.exchanges}
+    verdicts, errors = apply([to], waivers, observed | {"kept"}, TODAY)
     return verdicts[0], errors
+
+
+def monitored(outcome: Outcome, *exchanges: str) -> Verdict:
+    """What a monitor said, which found something at these exchanges."""
+    found = verdict(("", outcome))
+    return msgspec.structs.replace(found, cases=(Case(case="", verdict=outcome, exchanges=exchanges),))
 
 
 # --- the file ----------------------------------------------------------------------------------------------
@@ -202,12 +217,75 @@ def test_nothing_is_said_of_what_was_not_run(requirement: str) -> None:
 
 def test_other_requirements_are_left_alone() -> None:
     other = verdict(("", "fail"), id="RUN-WAIT-002")
-    verdicts, errors = apply([verdict(("", "fail")), other], [waiver()], TODAY)
+    verdicts, errors = apply([verdict(("", "fail")), other], [waiver()], {}.keys(), TODAY)
     assert [each.verdict for each in verdicts] == ["waived", "fail"]
     assert verdicts[1] is other
     assert errors == []
 
 
 def test_a_requirement_that_no_profile_includes_matches_nothing() -> None:
-    _, errors = apply([], [waiver("META-001")], TODAY)
+    _, errors = apply([], [waiver("META-001")], {}.keys(), TODAY)
     assert "matches nothing: the profile excludes it" in errors[0]
+
+
+# --- in some scenarios only --------------------------------------------------------------------------------
+
+IN_SOME = WHOLE.format(date="2027-03-31").replace("RUN-WAIT-001:stream", "RUN-WAIT-001")
+IN_SOME += "    scenarios: [joined_by_four]\n"
+
+
+def test_waivers_of_different_scenarios_are_not_the_same(tmp_path: Path) -> None:
+    assert loaded(IN_SOME, tmp_path)[0].scenarios == {"joined_by_four"}
+    second = IN_SOME.removeprefix("\nwaivers:\n")
+    assert len(loaded(IN_SOME + second.replace("by_four", "by_five"), tmp_path)) == 2
+    for again in (second, second.replace("[joined_by_four]", "[joined_by_five, joined_by_four]")):
+        with pytest.raises(WaiverError, match="waives RUN-WAIT-001 twice"):
+            loaded(IN_SOME + again, tmp_path)
+    everywhere = second.replace("    scenarios: [joined_by_four]\n", "")
+    with pytest.raises(WaiverError, match="waives RUN-WAIT-001 twice"):
+        loaded(IN_SOME + everywhere, tmp_path)
+
+
+@pytest.mark.parametrize("text", ["joined_by_four", "{joined_by_four: 1}", "[1]"])
+def test_scenarios_are_a_list_of_names(text: str, tmp_path: Path) -> None:
+    with pytest.raises(WaiverError, match="scenarios"):
+        loaded(IN_SOME.replace("[joined_by_four]", text), tmp_path)
+
+
+def test_a_failure_in_the_named_scenarios_is_waived() -> None:
+    found, errors = applied(waiver("RUN-WAIT-001", "a", "b"), to=monitored("fail", "a#1", "b#7", "a#2"))
+    assert (found.verdict, errors) == ("waived", [])
+
+
+def test_the_same_failure_in_another_scenario_is_not() -> None:
+    found, errors = applied(waiver("RUN-WAIT-001", "a"), to=monitored("fail", "a#1", "c#3"))
+    assert (found.verdict, found.waiver, errors) == ("fail", None, [])
+
+
+def test_several_waivers_cover_a_failure_together_and_tell_all_reasons() -> None:
+    other = msgspec.structs.replace(waiver("RUN-WAIT-001", "c"), reason="another cause", owner="them")
+    found, errors = applied(waiver("RUN-WAIT-001", "a"), other, to=monitored("warn", "a#1", "c#3"))
+    assert (found.verdict, errors) == ("waived", [])
+    assert found.waiver is not None
+    assert (found.waiver.reason, found.waiver.owner) == ("known; another cause", "us, them")
+
+
+def test_one_whose_scenarios_keep_it_now_is_not_needed() -> None:
+    _, errors = applied(waiver("RUN-WAIT-001", "kept"), to=monitored("pass", "a#1"))
+    assert errors == ["the waiver of RUN-WAIT-001 is not needed: the target keeps it now in kept; remove it"]
+    found, errors = applied(waiver("RUN-WAIT-001", "kept"), to=monitored("fail", "a#1"))
+    assert found.verdict == "fail"
+    assert "is not needed: the target keeps it now in kept" in errors[0]
+
+
+def test_nothing_is_said_of_scenarios_that_were_not_observed() -> None:
+    """`--area` must not turn the waivers of what monitors find in other areas into errors."""
+    found, errors = applied(waiver("RUN-WAIT-001", "elsewhere"), to=monitored("pass", "a#1"))
+    assert (found.verdict, errors) == ("pass", [])
+
+
+def test_a_failure_that_names_no_exchange_needs_a_waiver_for_all_scenarios() -> None:
+    found, _ = applied(waiver("RUN-WAIT-001", "kept"), to=monitored("not-testable"))
+    assert found.verdict == "not-testable"
+    found, _ = applied(waiver("RUN-WAIT-001"), to=monitored("not-testable"))
+    assert found.verdict == "waived"

@@ -30,8 +30,16 @@ def case_of(
     error: BaseException | None,
     read: Sequence[Exchange],
     unseen: str | None = None,
+    *,
+    narrowed: bool = False,
 ) -> Case:
-    """The case that a judge's end makes. `error`: what it raised; `unseen`: what kept it from seeing all."""
+    """The case that a judge's end makes.
+
+    `error`: what it raised; `unseen`: what kept it from seeing all; `narrowed`: it reads every trace, and not
+    all were asked for, so that what they lack is not the target's doing.
+    """
+    if narrowed and isinstance(error, Missing):
+        error = NotObserved(f"nothing that was selected shows it: {error}")
     outcome, reason = _outcome(promise, error, unseen)
     shows_curl = outcome in {"fail", "warn", "not-testable"}
     return Case(

@@ -20,6 +20,7 @@ from runstone import report as reports
 from runstone.cases import case_of, compared, failure_text, pytest_outcome, tell_allure
 from runstone.contracts import Requirement
 from runstone.errors import RunstoneError
+from runstone.exploration import EXPLORING_AREAS
 from runstone.observe import SCENARIO_ATTRIBUTE, Scenario
 from runstone.session import Session
 from runstone.suite import Broken, judging_by
@@ -55,6 +56,7 @@ class Judging:
         self._cases: defaultdict[str, list[Case]] = defaultdict(list)
         self._cells: defaultdict[tuple[str, str], list[tuple[str, Case]]] = defaultdict(list)
         self._selected: set[str] = set()
+        self._collected_ids: set[str] = set()
         self._set_aside: defaultdict[str, dict[str, str]] = defaultdict(dict)  # id → case → why
         self.report: Report | None = None
         self.error: RunstoneError | None = None
@@ -83,6 +85,7 @@ class Judging:
         if self._worker:
             self.session.token = config.workerinput["testrunuid"]  # type: ignore[attr-defined]
         kept, aside = [], []
+        self._collected_ids = {_requirement_id(item) for item in judges}
         for item in judges:
             scenarios = self._scenarios_of(item)
             self._collected |= {each.name: each for each in scenarios}
@@ -174,6 +177,15 @@ class Judging:
         judged = item.get_closest_marker("requirement") is not None
         return True if judged and self.session.unusable else None
 
+    def _reads_a_part(self) -> bool:
+        """Whether monitors read only the traces of some suites, as the others were not asked for."""
+        catalogue, areas = self.session.catalogue, selected_areas(self.session)
+        asked_for = {
+            name for name in self._collected_ids if areas <= {MONITORS} or catalogue[name].area in areas
+        }
+        left_out = {each for each in catalogue.values() if each.id not in asked_for}
+        return any(each.area not in EXPLORING_AREAS for each in left_out)
+
     # judging
 
     @pytest.hookimpl(tryfirst=True)
@@ -214,8 +226,10 @@ class Judging:
             return None
         promise = self._requirement(item)
         read = list(error.exchanges) if isinstance(error, Broken) else item.stash.get(_READ, [])
-        unseen = self.session.stopped if "traces" in _fixtures(item) else None
-        case = case_of(_case_name(item), promise, error, read, unseen)
+        monitor = "traces" in _fixtures(item)
+        unseen = self.session.stopped if monitor else None
+        narrowed = monitor and self._reads_a_part()
+        case = case_of(_case_name(item), promise, error, read, unseen, narrowed=narrowed)
         if item.config.pluginmanager.hasplugin("allure_listener"):
             tell_allure(promise, case, read)
         # JUnit XML takes them from the report of the teardown, which pytest makes of the item.
@@ -244,6 +258,7 @@ class Judging:
             "id": promise.id,
             "case": msgspec.to_builtins(case),
             "cell": _cell(item),
+            "set_aside": narrowed and case.verdict == "not-run",
         }
         return report
 
@@ -264,6 +279,8 @@ class Judging:
             return
         case = msgspec.convert(found["case"], Case)
         self._cases[found["id"]].append(case)
+        if found["set_aside"]:
+            self._set_aside[found["id"]][case.case] = case.reason
         if found["cell"]:
             outcome, entry_point = found["cell"]
             self._cells[outcome, entry_point].append((found["id"], case))

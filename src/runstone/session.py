@@ -285,7 +285,9 @@ class Session:
         manifest = self.manifest
         settings = self.settings
         judged = [self._verdict(each, cases.get(each.id, ()), set_aside) for each in self.catalogue.values()]
-        verdicts, waiver_errors = waivers.apply(judged, self._waivers, dt.datetime.now(dt.UTC).date())
+        verdicts, waiver_errors = waivers.apply(
+            judged, self._waivers, self.traces.keys(), dt.datetime.now(dt.UTC).date()
+        )
         unjudged = [
             each.id
             for each in verdicts

@@ -159,12 +159,17 @@ class Broken(AssertionError):  # noqa: N818 - a finding, not an error of the har
 
 
 def none_broken(findings: Iterable[tuple[Exchange, str]]) -> None:
-    """Pass when there is no finding; else fail with the first ones and their exchanges. For monitors."""
-    found = list(findings)
+    """Pass when there is no finding; else fail with the first ones and their exchanges. For monitors.
+
+    The first finding of each scenario comes before the second of any, so that every scenario is named.
+    """
+    firsts: dict[str, tuple[Exchange, str]] = {}
+    rest = [each for each in findings if firsts.setdefault(each[0].scenario, each) is not each]
+    found = [*firsts.values(), *rest]
     if found:
         reasons = "; ".join(f"{exchange.key} {exchange.method} {reason}" for exchange, reason in found[:3])
         more = f"; and {len(found) - 3} more" if len(found) > 3 else ""
-        raise Broken(reasons + more, [exchange for exchange, _ in found[:10]])
+        raise Broken(reasons + more, [exchange for exchange, _ in found[: max(10, len(firsts))]])
 
 
 def conforms(document: Any, schema: str, exchange: Exchange) -> None:
