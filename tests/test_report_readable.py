@@ -14,6 +14,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from runstone import report as reports
+from runstone.report.text import moment, prose
 from runstone.verdict import SEVERITY, Case, Report
 
 EXAMPLES = Path(__file__).parents[1] / "contracts/schemas/examples/report/conforms"
@@ -256,3 +257,26 @@ def test_explaining_shows_source_needs_note_and_the_last_verdict(full: Report) -
     reports.print_requirement(Requirement(note=None, needs=[]), Console(file=stream, width=80))
     assert "note:" not in stream.getvalue()
     assert "nothing beyond the run API" in stream.getvalue()
+
+
+# --- in words ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "text, shown",
+    [
+        ("2026-11-21T17:42:18+00:00", "2026-11-21 17:42 UTC"),
+        ("2026-11-21T18:42:18.25+01:00", "2026-11-21 17:42 UTC"),
+        ("2026-11-21T17:42:18Z", "2026-11-21 17:42 UTC"),
+        ("yesterday", "yesterday"),
+        ("", ""),
+    ],
+)
+def test_times_are_written_for_people(text: str, shown: str) -> None:
+    assert moment(text) == shown
+
+
+def test_code_in_a_statement_is_shown_as_code_and_nothing_else_is_markup() -> None:
+    assert prose("`ok` is true, `a` & <b>") == "<code>ok</code> is true, <code>a</code> &amp; &lt;b&gt;"
+    assert prose("`<script>` one ` alone") == "<code>&lt;script&gt;</code> one ` alone"
+    assert prose("\x1b[2J `\u202e`") == "\\x1b[2J <code>\\u202e</code>"

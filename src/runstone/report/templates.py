@@ -9,6 +9,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from runstone.locations import locate
+from runstone.report.text import moment, prose
 
 
 def folder() -> Path:
@@ -17,8 +18,11 @@ def folder() -> Path:
 
 
 def environment(*, autoescape: bool, finalize: Callable[[Any], Any] | None = None) -> Environment:
-    """A strict environment; `finalize` sees the value of every expression before it is written."""
-    return Environment(
+    """A strict environment; `finalize` sees the value of every expression before it is written.
+
+    Beside Jinja's filters it has `moment` and `prose` of `report.text`.
+    """
+    made = Environment(
         loader=FileSystemLoader(folder()),
         autoescape=autoescape,  # noqa: S701 - off for Markdown only, whose `finalize` escapes
         undefined=StrictUndefined,
@@ -27,3 +31,5 @@ def environment(*, autoescape: bool, finalize: Callable[[Any], Any] | None = Non
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    made.filters |= {"moment": moment, "prose": prose}
+    return made

@@ -6,14 +6,18 @@ escape sequences move a terminal's cursor. Nothing is dropped silently: what can
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from typing import Any
+
+from markupsafe import Markup, escape
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
 # C0 without tab and line feed, DEL and C1: a terminal acts on them.
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 # Marks that reorder the text around them, so that a line reads other than it is.
 _REORDERING = re.compile("[\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_CODE = re.compile("`([^`]+)`")
 _NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
@@ -51,6 +55,19 @@ def for_terminal(text: str) -> str:
 def shortened(text: str, limit: int) -> str:
     """The text, cut to `limit` characters with `...` at its end when it is longer."""
     return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def moment(text: str) -> str:
+    """An ISO 8601 time as people read it, `2026-11-21 17:42 UTC`; what is none stays as it is."""
+    try:
+        return dt.datetime.fromisoformat(text).astimezone(dt.UTC).strftime("%Y-%m-%d %H:%M UTC")
+    except ValueError:
+        return text
+
+
+def prose(text: str) -> Markup:
+    """A text for a page, escaped, with what stands between backticks as code."""
+    return Markup(_CODE.sub(r"<code>\1</code>", str(escape(for_terminal(text)))))  # noqa: S704 - escaped
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:
