@@ -10,6 +10,7 @@ import pytest
 from runstone.contracts import lifecycle
 from runstone.suite import (
     GRAPHS,
+    OMIT,
     Api,
     Blocked,
     Exchange,
@@ -26,6 +27,7 @@ from runstone.suite import (
     some,
 )
 
+DELAY_S = 1  # of a run that is joined before it begins
 TIMED = 5  # readings of which the fastest is judged: the others show the load as well
 OTHER_MODES: dict[str, Any] = {
     "updates": "updates",
@@ -37,21 +39,26 @@ OTHER_MODES: dict[str, Any] = {
 
 @scenario(agent=True)
 async def result_by_every_path(api: Api) -> None:
-    """The result of a run is fetched by every path: of one in the background, and of one by stream."""
-    await api.each(["background", "stream"], _fetch_by_every_path)
+    """A result is fetched by every path: of a run that is joined at work or before it, and of a stream."""
+    await api.each(["background", "joined_early", "stream"], _fetch_by_every_path)
 
 
-async def _fetch_by_every_path(part: Api, entry_point: str) -> None:
+async def _fetch_by_every_path(part: Api, way: str) -> None:
     thread = await part.create_thread()
-    given = {"sleep": 0.8, "note": entry_point}
-    if entry_point == "stream":
+    given = {"sleep": 0.8, "note": way}
+    if way == "stream":
         live = await part.stream(thread, "slow", given, label="live stream", stream_resumable=True)
         run = live.found_run_id
         if run is None:
             raise Blocked(f"{live.where} names no run")
     else:
-        run = await part.create_run(thread, "slow", given, stream_mode="values", stream_resumable=True)
-        await part.join_stream(thread, run, label="live stream")
+        delay = DELAY_S if way == "joined_early" else OMIT
+        run = await part.create_run(
+            thread, "slow", given, stream_mode="values", stream_resumable=True, after_seconds=delay
+        )
+        if way == "background":
+            await part.until_running(thread, run)
+        await part.join_stream(thread, run, label="live stream", patience=DELAY_S)
     await part.poll_run(thread, run)
     await part.settle(thread)
     await part.state(thread)
@@ -122,24 +129,24 @@ def test_joined_stream_ends_with_the_result(result_by_every_path: Trace) -> None
 
 
 @requirement("RETR-004")
-@pytest.mark.parametrize("entry_point", ["background", "stream"])
-def test_replay_ends_with_the_result(result_by_every_path: Trace, entry_point: str) -> None:
-    turn = result_by_every_path.part(entry_point)
+@pytest.mark.parametrize("way", ["background", "joined_early", "stream"])
+def test_replay_ends_with_the_result(result_by_every_path: Trace, way: str) -> None:
+    turn = result_by_every_path.part(way)
     values = [event.json for event in turn.replay.ok.events if event.event == "values"]
     assert values, "wanted the values replayed, got a stream without any"
     replayed = values[-1]
-    assert _is_the_result(replayed, entry_point)
+    assert _is_the_result(replayed, way)
     if not has(GRAPHS):
         assert replayed == turn.state.object.get("values")
 
 
 @requirement("RETR-005")
-@pytest.mark.parametrize("entry_point", ["background", "stream"])
-def test_all_paths_agree(result_by_every_path: Trace, entry_point: str, profile: Profile) -> None:
-    turn = result_by_every_path.part(entry_point)
+@pytest.mark.parametrize("way", ["background", "joined_early", "stream"])
+def test_all_paths_agree(result_by_every_path: Trace, way: str, profile: Profile) -> None:
+    turn = result_by_every_path.part(way)
     final = turn.state.object.get("values")
-    assert _is_the_result(final, entry_point)
-    if has(GRAPHS) or entry_point == "stream":  # who joins an agent of any speed may come too late
+    assert _is_the_result(final, way)
+    if has(GRAPHS) or way == "stream":  # who joins an agent of any speed may come too late
         assert turn.only("live stream").named("values")[-1].json == final
     assert profile.wait.values_in(turn.join.object) == final
     newest = some(turn.history.array, "entry of the history")[0]
