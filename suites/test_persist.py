@@ -57,7 +57,7 @@ async def kill_in_mid_run(api: Api) -> None:
     """The server is killed while a node sleeps on two threads, one of them with further runs enqueued."""
     async with api.own_server() as server:
         accepted: dict[str, tuple[str, list[str]]] = {}
-        sleep = SLEEP_S + 2 * api.limits.turn_s
+        sleep = api.with_slack(SLEEP_S) + 2 * api.limits.turn_s
 
         async def bring_in_the_midst(part: Api, name: str) -> None:
             thread = await part.create_thread()

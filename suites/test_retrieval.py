@@ -45,9 +45,12 @@ async def result_by_every_path(api: Api) -> None:
 
 async def _fetch_by_every_path(part: Api, way: str) -> None:
     thread = await part.create_thread()
-    given = {"sleep": 0.8, "note": way}
+    sleep = part.with_slack(0.8)
+    given = {"sleep": sleep, "note": way}
     if way == "stream":
-        live = await part.stream(thread, "slow", given, label="live stream", stream_resumable=True)
+        live = await part.stream(
+            thread, "slow", given, label="live stream", stream_resumable=True, patience=sleep
+        )
         run = live.found_run_id
         if run is None:
             raise Blocked(f"{live.where} names no run")
@@ -58,7 +61,7 @@ async def _fetch_by_every_path(part: Api, way: str) -> None:
         )
         if way == "background":
             await part.until_running(thread, run)
-        await part.join_stream(thread, run, label="live stream", patience=DELAY_S)
+        await part.join_stream(thread, run, label="live stream", patience=DELAY_S + sleep)
     await part.poll_run(thread, run)
     await part.settle(thread)
     await part.state(thread)

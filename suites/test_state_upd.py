@@ -23,7 +23,8 @@ from runstone.suite import (
 )
 
 LOG = ["s1", "s2", "s3"]
-LONG_S = 2.0  # a run waits or sleeps so long while its thread is updated, which takes milliseconds
+# A run waits or sleeps so long while its thread is updated; the second where a busy machine took longer.
+LONG_S = (2.0, 8.0)
 
 
 @scenario
@@ -65,24 +66,27 @@ async def paused_thread_updated(api: Api) -> None:
 async def busy_thread_updated(api: Api) -> None:
     """A thread is updated while its run is pending, while it is running, and when it has ended."""
 
-    async def pending(part: Api, thread: str) -> str:
-        run = await part.create_run(thread, "slow", {"sleep": 0.1}, after_seconds=part.with_slack(LONG_S))
+    async def pending(part: Api, thread: str, seconds: float) -> str:
+        run = await part.create_run(thread, "slow", {"sleep": 0.1}, after_seconds=seconds)
         await asyncio.sleep(0.3)  # run and thread are not written at once everywhere
         return run
 
-    async def running(part: Api, thread: str) -> str:
-        run = await part.create_run(thread, "slow", {"sleep": part.with_slack(LONG_S)})
+    async def running(part: Api, thread: str, seconds: float) -> str:
+        run = await part.create_run(thread, "slow", {"sleep": seconds})
         await part.until_logged(thread, "a")
         return run
 
-    starts: dict[str, Callable[[Api, str], Awaitable[str]]] = {"pending": pending, "running": running}
+    starts: dict[str, Callable[[Api, str, float], Awaitable[str]]] = {"pending": pending, "running": running}
 
     async def drive(part: Api, name: str) -> None:
-        thread = await part.create_thread()
-        run = await starts[name](part, thread)
-        await part.update_state(thread, values={"note": "meddled"}, label="during")
-        await part.run(thread, run, label="run_during")
-        await part.poll_run(thread, run, patience=2 * LONG_S)
+        for seconds in LONG_S:
+            thread = await part.create_thread()
+            run = await starts[name](part, thread, part.with_slack(seconds))
+            await part.update_state(thread, values={"note": "meddled"}, label="during")
+            during = await part.run(thread, run, label="run_during")
+            await part.poll_run(thread, run, patience=2 * seconds)
+            if '"success"' not in during.content:
+                break
         await part.settle(thread)
         await part.state(thread, label="state_at_the_end")
         await part.update_state(thread, values={"note": "in its turn"}, label="later")
@@ -168,12 +172,12 @@ def test_update_leaves_a_pause(paused_thread_updated: Trace) -> None:
 @pytest.mark.parametrize("run_is", ["pending", "running"])
 def test_busy_thread_is_not_updated(run_is: str, busy_thread_updated: Trace) -> None:
     part = busy_thread_updated.part(run_is)
-    seen = part.run_during.object.get("status")
+    seen = part.last("run_during").object.get("status")
     if seen not in ("pending", "running"):  # a pending run that has begun by now was not at its end either
         raise Missing(f"the run was {seen} when the thread had been updated")
     if part.later.status != 200:
         raise Missing(f"{part.later.where} answered {part.later.status} to an update of the thread at rest")
-    assert part.during.status == 409
+    assert part.last("during").status == 409
     assert part.last("poll").object.get("status") == "success"
     values = resolve(part.state_at_the_end.object, "/values")
     assert resolve(values, "/log") == ["a", "b", "c"]

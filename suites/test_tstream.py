@@ -34,7 +34,7 @@ REPLAY_S = 1.5  # the events are kept already; what does not arrive in this time
 async def thread_watched(api: Api) -> None:
     """Three clients watch a thread on which two runs end and the state is updated twice; then one returns."""
     thread = await api.create_thread()
-    listening_s = LISTEN_S + LISTEN_TURNS * api.limits.turn_s
+    listening_s = api.with_slack(LISTEN_S) + LISTEN_TURNS * api.limits.turn_s
     opened: list[Opened] = []
     watching: list[asyncio.Task[Exchange]] = []
     for label, mode in MODES.items():
