@@ -58,14 +58,14 @@ async def joined_by_four(api: Api) -> None:
 
 async def _join_in_turn(part: Api, length: str) -> None:
     sleep = part.with_slack(JOINED_SLEEPS_S[length])
+    thread = await part.create_thread()
+    run = await part.create_run(thread, "slow", {"sleep": sleep})
+    await part.until_running(thread, run)
 
     async def join_after(seconds: float) -> None:
         await asyncio.sleep(seconds)
         await part.join(thread, run, patience=sleep)
 
-    thread = await part.create_thread()
-    run = await part.create_run(thread, "slow", {"sleep": sleep})
-    await part.until_running(thread, run)
     await asyncio.gather(*(join_after(number * JOIN_EVERY_S) for number in range(4)))
     await part.state(thread)
 
