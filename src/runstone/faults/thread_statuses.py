@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from runstone.faults.fault import fault
@@ -13,23 +14,23 @@ from runstone.reference.scheduler import Scheduler
 from runstone.reference.threads import Thread, Threads
 
 
-def _shown_busy(seams: Seams) -> set[str]:
-    """Ids of threads that are shown as `busy` until they run again; who calls it puts them there."""
-    stuck: set[str] = set()
+def _shown_until_the_next_run(seams: Seams, status: Callable[[Any], Any]) -> set[str]:
+    """Ids of threads that show this status of their row until they run again; the caller puts them there."""
+    chosen: set[str] = set()
 
     @seams.around(Scheduler, "submit")
     def submit(original: Any, own: Scheduler, new: NewRun) -> Any:
-        stuck.discard(new.thread_id)
+        chosen.discard(new.thread_id)
         return original(own, new)
 
     @seams.around(threads, "_thread")
     def thread(original: Any, row: Any) -> Thread:
         shown: Thread = original(row)
-        if shown.thread_id in stuck:
-            shown.status = "busy"
+        if shown.thread_id in chosen:
+            shown.status = status(row)
         return shown
 
-    return stuck
+    return chosen
 
 
 @fault("THR-STATUS-001", "THR-STATUS-003", "THR-STATUS-006")
@@ -56,24 +57,12 @@ def a_thread_is_never_busy(seams: Seams) -> None:
 @fault("THR-STATUS-009")
 def the_end_of_a_run_ends_busy(seams: Seams) -> None:
     """A run that ends sets its thread's status for good, whatever is queued behind it."""
-    rested: set[str] = set()
+    rested = _shown_until_the_next_run(seams, lambda row: row["resting"])
 
     @seams.around(Scheduler, "_write_end")
     def write_end(original: Any, own: Scheduler, run_id: str, thread_id: str, *rest: Any) -> None:
         original(own, run_id, thread_id, *rest)
         rested.add(thread_id)
-
-    @seams.around(Scheduler, "submit")
-    def submit(original: Any, own: Scheduler, new: NewRun) -> Any:
-        rested.discard(new.thread_id)
-        return original(own, new)
-
-    @seams.around(threads, "_thread")
-    def thread(original: Any, row: Any) -> Thread:
-        shown: Thread = original(row)
-        if shown.thread_id in rested:
-            shown.status = row["resting"]
-        return shown
 
 
 @fault("THR-STATUS-004", "STATE-UPD-004")
@@ -110,7 +99,7 @@ def an_error_outlasts_a_good_run(seams: Seams) -> None:
 @fault("THR-STATUS-007")
 def a_rolled_back_run_leaves_its_thread_busy(seams: Seams) -> None:
     """After its run was rolled back, a thread stays busy until the next one."""
-    stuck = _shown_busy(seams)
+    stuck = _shown_until_the_next_run(seams, lambda _: "busy")
 
     @seams.around(Scheduler, "_write_end")
     def write_end(
@@ -124,7 +113,7 @@ def a_rolled_back_run_leaves_its_thread_busy(seams: Seams) -> None:
 @fault("MON-006", shown_in=("cancel",))
 def thread_of_a_cancelled_run_stays_busy(seams: Seams) -> None:
     """A thread whose run was cancelled shows `busy` until it runs again."""
-    stuck = _shown_busy(seams)
+    stuck = _shown_until_the_next_run(seams, lambda _: "busy")
 
     @seams.around(Scheduler, "cancel")
     def cancel(original: Any, own: Scheduler, run: Run, action: Any) -> None:
