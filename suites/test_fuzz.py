@@ -7,7 +7,7 @@ import pytest
 from runstone.contracts import request_shapes
 from runstone.explore import findings, fuzz_contract, fuzz_own_document, told
 from runstone.suite import Api, Broken, Missing, Trace, has, requirement, scenario, some
-from runstone.trace import Inapplicable
+from runstone.wire.trace import Inapplicable
 
 SHAPES = {shape.name: shape for shape in request_shapes()}
 

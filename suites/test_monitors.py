@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from itertools import combinations
 from typing import Any
 
-from runstone.monitoring import Finding
+from runstone.judge.monitoring import Finding
 from runstone.suite import (
     UUID,
     Api,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from runstone.monitoring import LASTING, Finding, bare_path, body_of, last_id, last_values, run_statuses
+from runstone.judge.monitoring import LASTING, Finding, bare_path, body_of, last_id, last_values, run_statuses
 from runstone.suite import (
     UUID,
     Exchange,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
-from runstone.monitoring import Finding
+from runstone.judge.monitoring import Finding
 from runstone.suite import (
     GRAPHS,
     UUID,

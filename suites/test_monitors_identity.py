@@ -9,7 +9,7 @@ from email.utils import parsedate_to_datetime
 from itertools import pairwise
 from typing import Any
 
-from runstone.monitoring import Finding
+from runstone.judge.monitoring import Finding
 from runstone.suite import UUID, Exchange, Missing, Trace, none_broken, operation_for, requirement, some
 
 _THREAD = re.compile(rf"/threads/({UUID.pattern})(?=[/?]|$)")

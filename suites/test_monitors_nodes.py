@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
-from runstone.monitoring import LASTING, Finding, bare_path, last_id, last_values, run_statuses
+from runstone.judge.monitoring import LASTING, Finding, bare_path, last_id, last_values, run_statuses
 from runstone.suite import (
     GRAPHS,
     UUID,

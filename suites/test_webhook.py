@@ -8,7 +8,6 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from runstone.sink import LOOPBACK
 from runstone.suite import (
     ENTRY_POINTS,
     THREADED_ENTRY_POINTS,
@@ -26,6 +25,7 @@ from runstone.suite import (
     shown,
     some,
 )
+from runstone.wire.webhooks import LOOPBACK
 
 ROUTES = (*ENTRY_POINTS, "stateless_background")
 MEMBERS = (

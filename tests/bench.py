@@ -20,8 +20,10 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from runstone import evidence, recipes, retrieval
-from runstone.trace import UUID, Exchange, Trace
+from runstone import retrieval
+from runstone.session import evidence
+from runstone.target import recipes
+from runstone.wire.trace import UUID, Exchange, Trace
 
 RATIO_ALLOWED = 1.25
 MEMORY_ALLOWED_MB = 250

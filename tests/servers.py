@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from runstone.prove.null_servers import HANGING, HUGE, LIARS, always, echoing, endless, silent
-from runstone.prove.sockets import (
+from runstone.proof.prove.null_servers import HANGING, HUGE, LIARS, always, echoing, endless, silent
+from runstone.proof.prove.sockets import (
     Answer,
     Conversation,
     Heard,

@@ -11,13 +11,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from runstone.api import Api
-from runstone.client import Recorder
-from runstone.limits import Limits
-from runstone.operations import ENTRY_POINTS, OMIT, Blocked, ask, new_id
-from runstone.story import Story
-from runstone.target import Target
-from runstone.trace import UUID, Exchange
+from runstone.scenario.api import Api
+from runstone.scenario.operations import ENTRY_POINTS, OMIT, Blocked, ask, new_id
+from runstone.target.target import Target
+from runstone.wire.limits import Limits
+from runstone.wire.recorder import Recorder
+from runstone.wire.recording import Story
+from runstone.wire.trace import UUID, Exchange
 from tests.servers import Heard, heard_by, reply
 
 THREAD = "018f0000-0000-7000-8000-000000000001"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from runstone.canonical import ABSENT, VOLATILE, Difference, canonical, first_difference, shown
+from runstone.wire.canonical import ABSENT, VOLATILE, Difference, canonical, first_difference, shown
 
 A = "018f0000-0000-7000-8000-00000000000a"
 B = "018f0000-0000-7000-8000-00000000000b"

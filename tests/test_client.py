@@ -14,10 +14,10 @@ from starlette.requests import Request as Arrived
 from starlette.responses import StreamingResponse
 from starlette.routing import Route
 
-from runstone.client import Recorder, Request
-from runstone.limits import Limits
-from runstone.redaction import Redactor
-from runstone.trace import Exchange
+from runstone.wire.limits import Limits
+from runstone.wire.recorder import Recorder, Request
+from runstone.wire.redaction import Redactor
+from runstone.wire.trace import Exchange
 from tests.honest import uvicorn_serving
 from tests.servers import (
     HANGING,

@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
-from runstone import clients
-from runstone.client import Recorder
-from runstone.clients import ClientBroken, NoSuchClient, serving_client
-from runstone.limits import Limits
 from runstone.locations import locate
-from runstone.story import Story
-from runstone.target import Target
+from runstone.scenario import clients
+from runstone.scenario.clients import ClientBroken, NoSuchClient, serving_client
+from runstone.target.target import Target
+from runstone.wire.limits import Limits
+from runstone.wire.recorder import Recorder
+from runstone.wire.recording import Story
 from tests.servers import Heard, heard_by, reply
 from tests.test_lying_servers import runstone
 from tests.test_reference_server import Server, launched

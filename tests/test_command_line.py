@@ -13,7 +13,7 @@ import httpx
 import pytest
 import yaml
 
-from runstone import recipes
+from runstone.target import recipes
 from tests.test_lying_servers import judged, one_line_of_error, runstone
 
 

@@ -14,8 +14,8 @@ from runstone.compare.differences import Difference, differences
 from runstone.compare.published import BEGIN, END, NoPlaceForResults, with_results
 from runstone.compare.texts import to_html, to_json, to_markdown
 from runstone.contracts import violations
-from runstone.trace import Comment, Event, Exchange, Trace
-from runstone.verdict import Case, Grid, Outcome, Phases, Report, TargetSummary, Verdict
+from runstone.report.model import Case, Grid, Outcome, Phases, Report, TargetSummary, Verdict
+from runstone.wire.trace import Comment, Event, Exchange, Trace
 
 THREAD, RUN = str(uuid4()), str(uuid4())
 

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Request, expect
 
 from runstone.compare import compare, to_html
-from runstone.trace import Trace
+from runstone.wire.trace import Trace
 from tests.test_compare import exchange, side
 from tests.test_report_page import OWNED
 

@@ -11,18 +11,19 @@ from pathlib import Path
 
 import pytest
 
-from runstone import configuration, recipes
-from runstone.api import Api
-from runstone.client import Recorder
-from runstone.configuration import BadConfiguration, Configuration
-from runstone.control import ServerCommands
 from runstone.errors import UsageError
-from runstone.limits import Limits
 from runstone.locations import CHECKOUT, locate
-from runstone.opening import Asked, open_session
-from runstone.session import Settings
-from runstone.story import Story
-from runstone.target import Target
+from runstone.scenario.api import Api
+from runstone.session import configuration
+from runstone.session.configuration import BadConfiguration, Configuration
+from runstone.session.opening import Asked, open_session
+from runstone.session.session import Settings
+from runstone.target import recipes
+from runstone.target.control import ServerCommands
+from runstone.target.target import Target
+from runstone.wire.limits import Limits
+from runstone.wire.recorder import Recorder
+from runstone.wire.recording import Story
 from tests.servers import heard_by
 from tests.test_lying_servers import judged, one_line_of_error, runstone
 

@@ -43,8 +43,8 @@ from runstone.contracts.reading import read_yaml
 from runstone.contracts.schemas import BASE
 from runstone.locations import locate
 from runstone.report.document import to_json
-from runstone.trace import Missing
-from runstone.verdict import Phases, Report, TargetSummary, grid_from
+from runstone.report.model import Phases, Report, TargetSummary, grid_from
+from runstone.wire.trace import Missing
 
 CONTRACTS = locate("contracts")
 SCHEMAS = CONTRACTS / "schemas"

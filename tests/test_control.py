@@ -18,9 +18,13 @@ from pathlib import Path
 import httpx
 import pytest
 
-from runstone import evidence, recipes
-from runstone.api import Api
-from runstone.control import (
+from runstone.errors import TargetError
+from runstone.scenario.api import Api
+from runstone.scenario.observer import Observation, Observer, Scenario
+from runstone.scenario.operations import Blocked
+from runstone.session import evidence
+from runstone.target import recipes
+from runstone.target.control import (
     CommandControl,
     Control,
     ControlFailed,
@@ -29,11 +33,8 @@ from runstone.control import (
     RecipeControl,
     ServerCommands,
 )
-from runstone.errors import TargetError
-from runstone.observe import Observation, Observer, Scenario
-from runstone.operations import Blocked
-from runstone.target import Target
-from runstone.trace import Trace
+from runstone.target.target import Target
+from runstone.wire.trace import Trace
 from tests.servers import heard_by
 from tests.test_lying_servers import judged, one_line_of_error, runstone
 from tests.test_recipes import alive

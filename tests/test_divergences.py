@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from runstone import recipes
 from runstone.contracts import load_catalogue
-from runstone.waivers import Waiver, load
+from runstone.report.waivers import Waiver, load
+from runstone.target import recipes
 
 PAGE = Path(__file__).parent.parent / "docs" / "divergences.md"
 CHAPTERS = {

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from runstone.evidence import FORMAT, EvidenceError, EvidenceWriter, Manifest, read, read_manifest
-from runstone.target import RunTimeLimit
-from runstone.trace import Exchange, Trace
-from runstone.verdict import Capability
+from runstone.report.model import Capability
+from runstone.session.evidence import FORMAT, EvidenceError, EvidenceWriter, Manifest, read, read_manifest
+from runstone.target.target import RunTimeLimit
+from runstone.wire.trace import Exchange, Trace
 
 
 def manifest(**changes: Any) -> Manifest:

@@ -16,11 +16,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from runstone import evidence, recipes
 from runstone.contracts import load_catalogue, load_profile
 from runstone.explore import BrokenStory, Model, broken_stories, first_broken, script, stories_of
 from runstone.explore.model import Finding
-from runstone.trace import Exchange, Trace
+from runstone.session import evidence
+from runstone.target import recipes
+from runstone.wire.trace import Exchange, Trace
 from tests.test_lying_servers import runstone
 
 PROFILE = load_profile("langgraph")

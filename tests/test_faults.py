@@ -8,13 +8,13 @@ from unittest.mock import patch
 
 import pytest
 
-from runstone import recipes
 from runstone.contracts import load_catalogue
-from runstone.faults import Change, UnknownFault, load_faults, load_variants, planted, selected
-from runstone.faults.fault import Registry
-from runstone.faults.seams import Seams
+from runstone.proof.faults import Change, UnknownFault, load_faults, load_variants, planted, selected
+from runstone.proof.faults.fault import Registry
+from runstone.proof.faults.seams import Seams
 from runstone.reference import app, outcome
 from runstone.reference.scheduler import Scheduler
+from runstone.target import recipes
 
 CHANGES = [*load_faults().values(), *load_variants().values()]
 

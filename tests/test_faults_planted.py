@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from runstone import faults, reference
+from runstone import reference
 from runstone.contracts import load_catalogue
-from runstone.faults.fault import Change
-from runstone.faults.seams import Seams
+from runstone.proof import faults
+from runstone.proof.faults.fault import Change
+from runstone.proof.faults.seams import Seams
 
 CHANGES = [*faults.load_faults().values(), *faults.load_variants().values()]
 each_change = pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.name)

@@ -11,11 +11,11 @@ import msgspec
 import pytest
 from jsonschema import Draft202012Validator
 
-from runstone import evidence
 from runstone.contracts import openapi_document, operation_for, request_shapes
 from runstone.explore import findings, told
 from runstone.explore.findings import problem
-from runstone.trace import Exchange, Trace
+from runstone.session import evidence
+from runstone.wire.trace import Exchange, Trace
 from tests.test_explore import reference
 from tests.test_lying_servers import runstone
 

@@ -18,8 +18,8 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.store.memory import InMemoryStore
 from langgraph.types import Command
 
-from runstone import recipes
 from runstone.locations import locate
+from runstone.target import recipes
 
 HERE = Path(__file__).parent
 CASES: dict[str, dict[str, Any]] = {

@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from runstone import evidence
-from runstone.trace import Event, Exchange
+from runstone.session import evidence
+from runstone.wire.trace import Event, Exchange
 from tests.test_lying_servers import judged, runstone
 
 Spoil = Callable[[Exchange], Exchange]

@@ -12,9 +12,8 @@ from typing import Any
 
 import pytest
 
-from runstone import evidence, recipes
 from runstone.locations import locate
-from runstone.prove.null_servers import (
+from runstone.proof.prove.null_servers import (
     BOASTFUL,
     CLOSED,
     HANGING,
@@ -26,7 +25,9 @@ from runstone.prove.null_servers import (
     closed_port,
     truncating,
 )
-from runstone.prove.sockets import serving
+from runstone.proof.prove.sockets import serving
+from runstone.session import evidence
+from runstone.target import recipes
 
 ROOT = locate("suites").parent
 

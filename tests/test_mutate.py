@@ -9,19 +9,19 @@ from pathlib import Path
 
 import pytest
 
-from runstone import evidence
 from runstone.contracts import load_catalogue, schema_names, violations
-from runstone.mutate import published
-from runstone.mutate.change import Change, Mutant
-from runstone.mutate.drawing import draw
-from runstone.mutate.equivalence import excluding, load_rules
-from runstone.mutate.judges import Bench
-from runstone.mutate.operators import OPERATORS
-from runstone.mutate.score import Score, Share, Wanted, mutate
-from runstone.mutate.trying import Bar
-from runstone.opening import Asked, open_session
-from runstone.session import Session
-from runstone.trace import Event, Exchange, Trace
+from runstone.proof.mutate import published
+from runstone.proof.mutate.change import Change, Mutant
+from runstone.proof.mutate.drawing import draw
+from runstone.proof.mutate.equivalence import excluding, load_rules
+from runstone.proof.mutate.judges import Bench
+from runstone.proof.mutate.operators import OPERATORS
+from runstone.proof.mutate.score import Score, Share, Wanted, mutate
+from runstone.proof.mutate.trying import Bar
+from runstone.session import evidence
+from runstone.session.opening import Asked, open_session
+from runstone.session.session import Session
+from runstone.wire.trace import Event, Exchange, Trace
 from tests.test_lying_servers import runstone
 
 RUN = "0a0a0a0a-1b1b-4c1c-8d1d-2e2e2e2e2e2e"

@@ -10,14 +10,21 @@ from typing import Any
 
 import pytest
 
-from runstone.api import Api
 from runstone.errors import TargetError
-from runstone.limits import Limits
-from runstone.observe import SCENARIO_ATTRIBUTE, Observation, Observer, Scenario, SelfCheckBroken, scenario
-from runstone.operations import Blocked
-from runstone.selfcheck import assess
-from runstone.target import Target
-from runstone.trace import Event, Exchange, Missing, Trace
+from runstone.scenario.api import Api
+from runstone.scenario.observer import (
+    SCENARIO_ATTRIBUTE,
+    Observation,
+    Observer,
+    Scenario,
+    SelfCheckBroken,
+    scenario,
+)
+from runstone.scenario.operations import Blocked
+from runstone.scenario.self_check import assess
+from runstone.target.target import Target
+from runstone.wire.limits import Limits
+from runstone.wire.trace import Event, Exchange, Missing, Trace
 from tests.honest import Honest, uvicorn_serving
 from tests.servers import HANGING, LIARS, Heard, Writer, heard_by, reply, serving
 
@@ -364,7 +371,7 @@ def test_a_broken_self_check_is_not_the_targets_fault(monkeypatch: pytest.Monkey
     async def broken(_api: Api) -> None:
         raise ZeroDivisionError("own fault")
 
-    monkeypatch.setattr("runstone.observe.self_check", broken)
+    monkeypatch.setattr("runstone.scenario.observer.self_check", broken)
     with (
         heard_by() as (url, _),
         pytest.raises(SelfCheckBroken, match="ZeroDivisionError: own fault") as caught,

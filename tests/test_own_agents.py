@@ -14,13 +14,13 @@ import msgspec
 import pytest
 import yaml
 
-from runstone import recipes
-from runstone.agents import GRAPHS, OUTCOMES, Agent, InterruptedTurn, Turn, capabilities, standing_in
-from runstone.canonical import difference_in_shape
-from runstone.configuration import load
 from runstone.locations import locate
+from runstone.session.configuration import load
 from runstone.suite import Inapplicable, Missing, Trace, agree, applicable, assert_ran, has, judging_by, ran
-from runstone.trace import Exchange
+from runstone.target import recipes
+from runstone.target.agents import GRAPHS, OUTCOMES, Agent, InterruptedTurn, Turn, capabilities, standing_in
+from runstone.wire.canonical import difference_in_shape
+from runstone.wire.trace import Exchange
 from tests.servers import LIARS, serving
 from tests.test_judges_can_fail import SPOILS, spoilt
 from tests.test_lying_servers import ROOT, judged, one_line_of_error, runstone

@@ -16,7 +16,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from runstone import evidence
+from runstone.session import evidence
 from tests.honest import Honest, uvicorn_serving
 
 SUITE = """

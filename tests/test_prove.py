@@ -21,13 +21,13 @@ from markdown_it import MarkdownIt
 from runstone import report as reports
 from runstone.cli import cli
 from runstone.contracts import Catalogue, Requirement, load_capabilities, violations
-from runstone.faults import load_faults, load_variants
-from runstone.prove import matrix, proving, published
-from runstone.prove.checks import Check
-from runstone.prove.matrix import Baseline, Fault, Hit, Matrix, Missed, Null
-from runstone.prove.null_servers import BOASTFUL, LIARS, NULL_SERVERS
-from runstone.prove.pool import Done, run_all
-from runstone.verdict import Case, Level, Outcome, Report, Verdict
+from runstone.proof.faults import load_faults, load_variants
+from runstone.proof.prove import matrix, proving, published
+from runstone.proof.prove.checks import Check
+from runstone.proof.prove.matrix import Baseline, Fault, Hit, Matrix, Missed, Null
+from runstone.proof.prove.null_servers import BOASTFUL, LIARS, NULL_SERVERS
+from runstone.proof.prove.pool import Done, run_all
+from runstone.report.model import Case, Level, Outcome, Report, Verdict
 
 EXAMPLES = Path(__file__).parents[1] / "contracts/schemas/examples"
 EXAMPLE = EXAMPLES / "report/conforms/conforming.json"
@@ -294,7 +294,7 @@ def alive(pid: str) -> bool:
 
 
 def test_checks_end_with_a_report_or_a_diagnosis(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("runstone.prove.pool.BEYOND_BUDGET_S", 0.5)
+    monkeypatch.setattr("runstone.proof.prove.pool.BEYOND_BUDGET_S", 0.5)
     told: list[tuple[str, int]] = []
     acts = ("report", "hang", "die", "leave somebody")
     # Only the hanging one may be late, however slow the machine is.
@@ -316,7 +316,7 @@ def test_checks_end_with_a_report_or_a_diagnosis(tmp_path: Path, monkeypatch: py
 
 
 def test_only_what_is_light_goes_before_its_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("runstone.prove.pool.BEYOND_BUDGET_S", 0.5)
+    monkeypatch.setattr("runstone.proof.prove.pool.BEYOND_BUDGET_S", 0.5)
     weights = {"heavy": 1.5, "heavy too": 1.5, "ordinary": 1, "light": 0.25}
     checks = [
         Acting(

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 from playwright.sync_api import Browser, expect
 
-from runstone.prove import published
+from runstone.proof.prove import published
 from tests.test_prove import KILLERS, fault, report, whole
 
 

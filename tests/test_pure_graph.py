@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from runstone import clients, recipes
 from runstone.contracts import load_catalogue
+from runstone.scenario import clients
+from runstone.target import recipes
 from tests.test_divergences import CHAPTERS_WITHOUT_WAIVERS, PAGE, anchor, divided
 from tests.test_lying_servers import runstone
 

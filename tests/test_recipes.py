@@ -17,9 +17,9 @@ import httpx
 import msgspec
 import pytest
 
-from runstone import recipes
 from runstone.errors import RunstoneError, TargetError, UsageError
-from runstone.recipes import Recipe
+from runstone.target import recipes
+from runstone.target.recipes import Recipe
 
 SERVER = """
 import http.server, json, os, sys
@@ -248,7 +248,7 @@ def test_a_server_that_went_to_another_port_is_noticed(write: Write) -> None:
 def test_a_child_that_ignores_sigterm_is_killed(
     write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runstone.recipes.process.GRACE_S", 0.5)
+    monkeypatch.setattr("runstone.target.recipes.process.GRACE_S", 0.5)
     child = tmp_path / "child"
     code = f"""
         import subprocess, sys

@@ -14,10 +14,10 @@ import httpx
 import msgspec
 import pytest
 
-from runstone import npm, recipes
 from runstone.errors import TargetError
 from runstone.locations import locate
-from runstone.recipes import Recipe
+from runstone.target import npm, recipes
+from runstone.target.recipes import Recipe
 from tests.test_lying_servers import runstone
 from tests.test_recipes import alive, environments
 

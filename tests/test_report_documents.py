@@ -17,7 +17,7 @@ from rich.console import Console
 from runstone import report as reports
 from runstone.errors import RunstoneError
 from runstone.report import digest
-from runstone.verdict import SEVERITY, Case, Cell, Level, Outcome, Report, Verdict
+from runstone.report.model import SEVERITY, Case, Cell, Level, Outcome, Report, Verdict
 
 SCHEMAS = Path(__file__).parents[1] / "contracts" / "schemas"
 EXAMPLES = SCHEMAS / "examples" / "report"

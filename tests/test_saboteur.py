@@ -15,11 +15,11 @@ import httpx
 import pytest
 from hypothesis import HealthCheck, example, given, settings, strategies
 
-from runstone import recipes
-from runstone.client import Recorder, Request
-from runstone.limits import Limits
 from runstone.retrieval import ResultRetriever, RunResult, StatusPoller
-from runstone.trace import Exchange
+from runstone.target import recipes
+from runstone.wire.limits import Limits
+from runstone.wire.recorder import Recorder, Request
+from runstone.wire.trace import Exchange
 from tests.saboteur import Plan, Saboteur
 
 TEXT = "äß漢字🙂 and \\u2028 plain"

@@ -8,10 +8,10 @@ from typing import Any
 import httpx
 import pytest
 
-from runstone.client import Recorder
-from runstone.limits import Limits
-from runstone.sink import HOST_VARIABLE, listening
-from runstone.story import Story
+from runstone.wire.limits import Limits
+from runstone.wire.recorder import Recorder
+from runstone.wire.recording import Story
+from runstone.wire.webhooks import HOST_VARIABLE, listening
 
 KEY = "a-key-of-the-target-0123456789"
 BODY = {"run_id": "r", "values": {"log": ["ü"]}}

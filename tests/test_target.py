@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from runstone.errors import UsageError
-from runstone.target import RunTimeLimit, Target, checked_url, parsed_headers
-from runstone.verdict import Capability
+from runstone.report.model import Capability
+from runstone.target.target import RunTimeLimit, Target, checked_url, parsed_headers
 
 
 @pytest.mark.parametrize(

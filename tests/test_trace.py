@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from runstone.trace import (
+from runstone.wire.trace import (
     AmbiguousLabel,
     Comment,
     Event,

@@ -13,7 +13,7 @@ from unittest.mock import patch
 import httpx
 import pytest
 
-from runstone.faults import load_variants
+from runstone.proof.faults import load_variants
 from tests.test_reference_server import Server, launched
 
 ECHO = {"assistant_id": "echo", "input": {"messages": [{"type": "human", "content": "hello"}]}}

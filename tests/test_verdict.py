@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 import pytest
 
-from runstone.verdict import (
+from runstone.report.model import (
     GRID_COLUMNS,
     GRID_ROWS,
     SEVERITY,

@@ -8,11 +8,11 @@ import pytest
 
 from runstone.contracts import Profile
 from runstone.errors import RunstoneError
-from runstone.judging import JUDGING, Judging
-from runstone.observe import PATIENT_S, QUICK_S
-from runstone.opening import Asked, open_session
-from runstone.session import Session
-from runstone.trace import Trace
+from runstone.judge.hooks import JUDGING, Judging
+from runstone.scenario.observer import PATIENT_S, QUICK_S
+from runstone.session.opening import Asked, open_session
+from runstone.session.session import Session
+from runstone.wire.trace import Trace
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

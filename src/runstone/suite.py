@@ -13,13 +13,11 @@ from typing import Any, TypeVar
 
 import pytest
 
-from runstone.agents import GRAPHS
-from runstone.api import Api
-from runstone.canonical import ABSENT, canonical, difference_in_shape, first_difference, shown
 from runstone.contracts import Profile, lifecycle, operation_for, stream_grammar, violations
 from runstone.contracts.profile import resolve
-from runstone.observe import scenario
-from runstone.operations import (
+from runstone.scenario.api import Api
+from runstone.scenario.observer import scenario
+from runstone.scenario.operations import (
     ENTRY_POINTS,
     OMIT,
     THREADED_ENTRY_POINTS,
@@ -29,7 +27,9 @@ from runstone.operations import (
     ask,
     new_id,
 )
-from runstone.trace import UUID, Event, Exchange, Inapplicable, Missing, Trace, strict_json
+from runstone.target.agents import GRAPHS
+from runstone.wire.canonical import ABSENT, canonical, difference_in_shape, first_difference, shown
+from runstone.wire.trace import UUID, Event, Exchange, Inapplicable, Missing, Trace, strict_json
 
 __all__ = [
     "ABSENT",

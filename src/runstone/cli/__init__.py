@@ -12,7 +12,7 @@ import click
 import runstone
 from runstone.cli.saying import say_error
 from runstone.errors import RunstoneError
-from runstone.verdict import HARNESS_ERROR, INTERRUPTED
+from runstone.report.model import HARNESS_ERROR, INTERRUPTED
 
 
 def main() -> NoReturn:

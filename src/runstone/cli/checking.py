@@ -11,13 +11,14 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from runstone import configuration, report
+from runstone import report
 from runstone.cli.saying import say_error
-from runstone.observe import PATIENT_S, QUICK_S
-from runstone.opening import Asked, open_session
-from runstone.session import UNREACHABLE
-from runstone.suite_run import judge
-from runstone.verdict import FailOn, Report
+from runstone.judge.suites import judge
+from runstone.report.model import FailOn, Report
+from runstone.scenario.observer import PATIENT_S, QUICK_S
+from runstone.session import configuration
+from runstone.session.opening import Asked, open_session
+from runstone.session.session import UNREACHABLE
 
 _Params = ParamSpec("_Params")
 _Result = TypeVar("_Result")

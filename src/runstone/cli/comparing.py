@@ -10,7 +10,7 @@ from rich.console import Console
 
 from runstone.cli.checking import progress_bar
 from runstone.errors import UsageError
-from runstone.session import Progress
+from runstone.session.session import Progress
 
 
 @click.command()

@@ -10,11 +10,11 @@ import click
 
 from runstone.cli.checking import progress_bar, show
 from runstone.explore import broken_stories, script, stories_of
-from runstone.opening import Asked, open_session
-from runstone.session import Session
-from runstone.suite_run import judge
-from runstone.trace import Trace
-from runstone.verdict import NOT_CONFORMING
+from runstone.judge.suites import judge
+from runstone.report.model import NOT_CONFORMING
+from runstone.session.opening import Asked, open_session
+from runstone.session.session import Session
+from runstone.wire.trace import Trace
 
 _Params = ParamSpec("_Params")
 _Result = TypeVar("_Result")

@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from runstone.opening import Asked, open_session
-from runstone.verdict import CONFORMING, HARNESS_ERROR, NOT_CONFORMING
+from runstone.report.model import CONFORMING, HARNESS_ERROR, NOT_CONFORMING
+from runstone.session.opening import Asked, open_session
 
 _PERCENT = click.FloatRange(0, 100)
 
@@ -33,7 +33,7 @@ def mutate(
     evidence: Path, seed: int, limit: int, at_least: float, area_at_least: float, jobs: int | None, out: Path
 ) -> int:
     """Make mutants of recorded EVIDENCE, judge each offline, and report which ones nobody noticed."""
-    from runstone.mutate import published, score
+    from runstone.proof.mutate import published, score
 
     session = open_session(Asked(evidence=evidence, out=out), lambda *_: None)
     wanted = score.Wanted(seed=seed, limit=limit, at_least=at_least, area_at_least=area_at_least, jobs=jobs)

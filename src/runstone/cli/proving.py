@@ -8,7 +8,7 @@ import click
 from rich.console import Console
 
 from runstone.errors import UsageError
-from runstone.verdict import CONFORMING, HARNESS_ERROR, NOT_CONFORMING
+from runstone.report.model import CONFORMING, HARNESS_ERROR, NOT_CONFORMING
 
 
 @click.command()
@@ -30,7 +30,7 @@ def prove(
 ) -> int:
     """Check the reference runtime with each fault and variant, and the null servers: the kill matrix."""
     try:
-        from runstone.prove import proving, published
+        from runstone.proof.prove import proving, published
     except ModuleNotFoundError as error:
         raise UsageError(
             f"the reference runtime needs {error.name}; install it with: pip install 'runstone[embedded]'"

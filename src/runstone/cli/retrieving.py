@@ -11,7 +11,7 @@ import click
 import httpx
 
 from runstone import retrieval
-from runstone.target import checked_url, parsed_headers
+from runstone.target.target import checked_url, parsed_headers
 
 
 @click.command()

@@ -10,9 +10,10 @@ from typing import Literal
 import click
 from rich.console import Console
 
-from runstone import recipes, report
+from runstone import report
 from runstone.errors import UsageError
 from runstone.locations import locate
+from runstone.target import recipes
 
 
 @click.command()
@@ -69,7 +70,8 @@ def serve(
 ) -> None:
     """Run the embedded reference runtime until Ctrl-C."""
     with _reference_runtime():
-        from runstone import faults, reference
+        from runstone import reference
+        from runstone.proof import faults
     changes = faults.selected(fault, variant)
     for change in changes:
         click.echo(f"{change.kind} {change.name}: {change.statement}", err=True)
@@ -89,7 +91,7 @@ def serve(
 def list_faults() -> None:
     """The faults and the legal variants of the reference runtime (`runstone serve --fault NAME`)."""
     with _reference_runtime():
-        from runstone import faults
+        from runstone.proof import faults
     report.print_changes([*faults.load_faults().values(), *faults.load_variants().values()], Console())
 
 

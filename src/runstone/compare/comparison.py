@@ -18,10 +18,8 @@ import msgspec
 import runstone
 from runstone.compare.differences import Difference, differences
 from runstone.errors import UsageError
-from runstone.exploration import EXPLORING_AREAS
 from runstone.report import digest
-from runstone.trace import Trace
-from runstone.verdict import (
+from runstone.report.model import (
     HARNESS_ERROR,
     LEVELS,
     NOT_CONFORMING,
@@ -32,6 +30,8 @@ from runstone.verdict import (
     Report,
     Verdict,
 )
+from runstone.scenario.exploration import EXPLORING_AREAS
+from runstone.wire.trace import Trace
 
 Standing = Literal[
     "kept", "broken", "warned", "not-testable", "waived", "not-applicable", "not-run", "harness-error"

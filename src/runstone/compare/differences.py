@@ -24,10 +24,10 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from runstone.canonical import ABSENT, Absent, shown
 from runstone.compare.meaning import Meaning, Said, meaning, outline, place, request_text
 from runstone.compare.moments import Weight, ran_out_of_time, weights
-from runstone.trace import Exchange, Trace, excerpt
+from runstone.wire.canonical import ABSENT, Absent, shown
+from runstone.wire.trace import Exchange, Trace, excerpt
 
 _VALUE = 240  # characters of a value
 _POLLS: Final = frozenset({"poll", "settle", "watch"})

@@ -34,7 +34,7 @@ from typing import Any, Final
 
 import msgspec
 
-from runstone.trace import UUID, Event, Exchange, strict_json
+from runstone.wire.trace import UUID, Event, Exchange, strict_json
 
 _UUID = rf"(?:{UUID.pattern})"
 _TEXTS: Final = (

@@ -20,7 +20,7 @@ from itertools import pairwise
 from math import inf
 from typing import Final, Literal
 
-from runstone.trace import UUID, Exchange, Trace
+from runstone.wire.trace import UUID, Exchange, Trace
 
 Weight = Literal["whole", "moment", "nothing"]
 

@@ -20,8 +20,8 @@ from runstone.compare.sides import safe_name
 from runstone.compare.texts import STEM, texts_of
 from runstone.errors import UsageError
 from runstone.report import digest
+from runstone.report.model import Report
 from runstone.report.summary import inline
-from runstone.verdict import Report
 
 BEGIN: Final = "<!-- results -->"
 END: Final = "<!-- /results -->"

@@ -17,16 +17,18 @@ from pathlib import Path
 import msgspec
 
 import runstone
-from runstone import evidence, recipes, report
+from runstone import report
 from runstone.compare.comparison import NotComparable, Side, catalogue_of
 from runstone.contracts import load_catalogue
 from runstone.errors import TargetError
+from runstone.judge.suites import judge
 from runstone.locations import locate
-from runstone.opening import Asked, open_session
-from runstone.session import UNREACHABLE, Progress
-from runstone.suite_run import judge
-from runstone.trace import Trace
-from runstone.verdict import Report
+from runstone.report.model import Report
+from runstone.session import evidence
+from runstone.session.opening import Asked, open_session
+from runstone.session.session import UNREACHABLE, Progress
+from runstone.target import recipes
+from runstone.wire.trace import Trace
 
 _AT_ONCE = 2  # folders judged at the same time: two cores are what CI gives
 

@@ -12,11 +12,11 @@ from markupsafe import Markup
 from runstone import report
 from runstone.compare.comparison import Comparison, Pair, Row, Side, Stand
 from runstone.report.html import page_style
+from runstone.report.model import LEVELS
 from runstone.report.proof import ShownExchange, brief_exchange, inert_json, shown_exchange
 from runstone.report.summary import inline
 from runstone.report.templates import environment
 from runstone.report.text import counted, for_terminal, shortened, well_formed_tree
-from runstone.verdict import LEVELS
 
 STEM: Final = "compare"
 _REASON = 400

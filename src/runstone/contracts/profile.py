@@ -13,7 +13,7 @@ from runstone.contracts.catalogue import Requirement
 from runstone.contracts.reading import MalformedContract, read_yaml, shown_path, suggestion
 from runstone.errors import UsageError
 from runstone.locations import locate
-from runstone.trace import Missing, excerpt
+from runstone.wire.trace import Missing, excerpt
 
 
 class UnknownProfile(UsageError):  # noqa: N818 - named as what it reports

@@ -13,12 +13,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from runstone.api import Api
 from runstone.contracts import openapi_document
 from runstone.errors import UsageError
 from runstone.explore.findings import findings, told
 from runstone.explore.model import Finding, Model, first_broken
 from runstone.explore.story import BrokenStory, broken_stories, script, stories_of
+from runstone.scenario.api import Api
 
 __all__ = [
     "BrokenStory",

@@ -14,11 +14,11 @@ from hypothesis import HealthCheck, Phase, Verbosity, strategies
 from schemathesis import Case, GenerationMode
 from schemathesis.core.result import Ok
 
-from runstone.api import Api
 from runstone.explore.bridge import Bridge
 from runstone.explore.findings import problem
-from runstone.operations import ask, new_id
-from runstone.trace import Exchange
+from runstone.scenario.api import Api
+from runstone.scenario.operations import ask, new_id
+from runstone.wire.trace import Exchange
 
 _AT_ONCE = 4  # operations that are tried at the same time
 _LEAST = 10  # requests to each operation, however short the time

@@ -9,12 +9,12 @@ import hypothesis
 from hypothesis import HealthCheck, Phase, Verbosity, strategies
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
-from runstone.api import Api
 from runstone.contracts import Profile
 from runstone.explore.bridge import Bridge
 from runstone.explore.model import Finding, Model
 from runstone.explore.threads import ThreadModel
-from runstone.operations import Blocked, ask, new_id
+from runstone.scenario.api import Api
+from runstone.scenario.operations import Blocked, ask, new_id
 
 THREADS = 3  # of one story
 STEPS = 14  # of one story, before it is shrunk

@@ -13,12 +13,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from runstone.canonical import shown
 from runstone.contracts import Profile, lifecycle
 from runstone.explore.expected import after_resume, after_run, merged, plain
 from runstone.explore.routes import THREAD_PATH, operation_of, promise_of
 from runstone.explore.threads import Ending, RunModel, ThreadModel
-from runstone.trace import UUID, Exchange, Missing
+from runstone.wire.canonical import shown
+from runstone.wire.trace import UUID, Exchange, Missing
 
 GRAPHS = ("steps", "echo", "fail", "interrupt", "slow")
 _RUN = re.compile(rf"/runs/(?P<run>{UUID.pattern})(?P<rest>/\w+)?")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from runstone.trace import UUID, Exchange
+from runstone.wire.trace import UUID, Exchange
 
 THREAD_PATH = re.compile(rf"/threads/(?P<thread>{UUID.pattern})(?P<rest>/[^?]*)?")
 _ANSWERS = {

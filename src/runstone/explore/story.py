@@ -11,7 +11,7 @@ from typing import Any
 
 from runstone.contracts import Profile
 from runstone.explore.model import Finding, first_broken
-from runstone.trace import UUID, Exchange, Missing, Trace
+from runstone.wire.trace import UUID, Exchange, Missing, Trace
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,11 @@ from runstone.errors import UsageError
 from runstone.report.document import MalformedReport, from_json, to_json
 from runstone.report.html import to_html
 from runstone.report.junit import to_junit
+from runstone.report.model import Report
 from runstone.report.summary import to_markdown
 from runstone.report.terminal import print_catalogue, print_changes, print_requirement, print_summary
 from runstone.report.transcript import to_text
-from runstone.trace import Trace
-from runstone.verdict import Report
+from runstone.wire.trace import Trace
 
 __all__ = [
     "MalformedReport",

@@ -11,8 +11,8 @@ from typing import Literal
 
 import msgspec
 
+from runstone.report.model import JUDGED, LEVELS, Case, FailOn, Outcome, Report, Verdict, fails_target
 from runstone.report.text import counted
-from runstone.verdict import JUDGED, LEVELS, Case, FailOn, Outcome, Report, Verdict, fails_target
 
 Standing = Literal["kept", "broken", "warned", "other"]
 STANDINGS: tuple[Standing, ...] = ("kept", "broken", "warned", "other")

@@ -15,11 +15,11 @@ import msgspec
 from markupsafe import Markup
 
 from runstone.report import digest
+from runstone.report.model import Capability, Case, Report, Verdict
 from runstone.report.proof import gather, inert_json
 from runstone.report.templates import environment, folder
 from runstone.report.text import counted, for_terminal, shortened
-from runstone.trace import Trace
-from runstone.verdict import Capability, Case, Report, Verdict
+from runstone.wire.trace import Trace
 
 _CURLS = 3  # lines of one case
 _CURL = 3_000  # characters; a longer line is in report.json

@@ -6,8 +6,8 @@ import msgspec
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
 from runstone.report.digest import judged
+from runstone.report.model import Case, Report, Verdict, fails_target
 from runstone.report.text import for_xml, shortened
-from runstone.verdict import Case, Report, Verdict, fails_target
 
 _MESSAGE = 300  # characters: CI systems show the message in a list, the text on a page
 
@@ -54,7 +54,7 @@ def _session_cases(report: Report) -> list[TestCase]:
     if not judged(report):
         problems.append(("judged", "nothing was judged"))
     return [
-        _with(TestCase(name, "runstone.session"), Failure(for_xml(shortened(why, _MESSAGE))), why)
+        _with(TestCase(name, "runstone.session.session"), Failure(for_xml(shortened(why, _MESSAGE))), why)
         for name, why in problems
     ]
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import msgspec
 
+from runstone.report.model import SEVERITY, Report, Verdict
 from runstone.report.text import well_formed
-from runstone.trace import Event, Exchange, Trace
-from runstone.verdict import SEVERITY, Report, Verdict
+from runstone.wire.trace import Event, Exchange, Trace
 
 BODY = 4_096  # characters of a body
 _EVENTS = 60  # a longer stream is shown by its first and last events

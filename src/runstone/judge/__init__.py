@@ -1,0 +1,1 @@
+"""Judging: a requirement is a pure function of traces."""

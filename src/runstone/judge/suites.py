@@ -1,0 +1,121 @@
+"""pytest over the suites, in this process: to judge what a session observes, or only to list its judges."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from io import StringIO
+
+import pytest
+from platformdirs import user_cache_path
+
+from runstone.errors import RunstoneError
+from runstone.judge.hooks import MONITORS, Judging, selected_areas
+from runstone.locations import locate
+from runstone.report.model import Report
+from runstone.session.session import Session
+from runstone.wire.trace import excerpt
+
+
+class SuitesBroken(RunstoneError):  # noqa: N818 - a diagnosis, named for what it says
+    """The suites could not be collected or run: Runstone itself is at fault."""
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """pytest as Runstone knows it: without the plugins and the options of the surrounding project."""
+    kept = {name: os.environ.get(name) for name in ("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "PYTEST_ADDOPTS")}
+    os.environ |= {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": ""}
+    try:
+        yield
+    finally:
+        for name, value in kept.items():
+            os.environ.pop(name) if value is None else os.environ.__setitem__(name, value)
+
+
+@contextmanager
+def _compiled_suites_kept() -> Iterator[None]:
+    """Let pytest keep its compiled suites in the user's cache: rewriting their asserts anew takes over 1 s.
+
+    They are not kept beside the suites, which may be read-only, or in a tree that shall stay clean.
+    """
+    kept = sys.dont_write_bytecode, sys.pycache_prefix
+    sys.dont_write_bytecode, sys.pycache_prefix = False, str(user_cache_path("runstone") / "pycache")
+    try:
+        yield
+    finally:
+        sys.dont_write_bytecode, sys.pycache_prefix = kept
+
+
+def judge(session: Session) -> Report:
+    """Run the suites in this process and write the reports to the session's `out`.
+
+    Raises KeyboardInterrupt after Ctrl-C, once everything observed is written; RunstoneError for a diagnosis
+    of the session; SuitesBroken when pytest itself could not run them.
+    """
+    judging, said, _ = _run_suites(session)
+    if judging.report is None:
+        raise SuitesBroken(f"the suites in {locate('suites')} cannot be run: {excerpt(said, 600)}")
+    return judging.report
+
+
+def collect(session: Session) -> dict[str, float]:
+    """Import the suites into this process and run none; answers how long each requirement's judge must wait.
+
+    The time is that of its longest scenario, in seconds, by requirement. Processes that are forked from this
+    one find the suites imported. Raises SuitesBroken.
+    """
+    return _collected(session).waits
+
+
+def collect_judges(session: Session) -> list[pytest.Item]:
+    """Import the suites into this process and run none; answers every judge that the session would run.
+
+    Raises SuitesBroken.
+    """
+    return _collected(session).items
+
+
+def _collected(session: Session) -> Judging:
+    judging, said, code = _run_suites(session, "--collect-only")
+    if code != pytest.ExitCode.OK:
+        raise SuitesBroken(f"the suites in {locate('suites')} cannot be collected: {excerpt(said, 600)}")
+    return judging
+
+
+def _run_suites(session: Session, *options: str) -> tuple[Judging, str, int]:
+    """pytest over all suites, in this process: what it printed, and its exit code. Raises as `judge` does."""
+    judging = Judging(lambda: session)
+    suites = str(locate("suites"))
+    # Judges open nothing that could be left open; looking for it collects all garbage five times.
+    without = [
+        word for name in ("terminal", "cacheprovider", "unraisableexception") for word in ("-p", f"no:{name}")
+    ]
+    quiet = [*without, "-c", os.devnull, "--rootdir", suites]
+    loaded = ["--confcutdir", suites, "--import-mode=importlib", "-p", "runstone.plugin", "-W", "error"]
+    output = StringIO()
+    with _alone(), _compiled_suites_kept(), redirect_stdout(output):
+        code = pytest.main([*quiet, *loaded, *options, *_suite_files(session)], plugins=[judging])
+    if judging.error is not None:
+        raise judging.error
+    if judging.interrupted:
+        raise KeyboardInterrupt
+    if judging.uncollected:
+        raise SuitesBroken(f"the suites in {suites} cannot be run: {judging.uncollected[0]}")
+    return judging, output.getvalue(), code
+
+
+def _suite_files(session: Session) -> list[str]:
+    """The suites that judge something of the selected areas, as collecting all of them takes half a second.
+
+    All of them where no area is selected, and for monitors by themselves, which read the traces of all.
+    """
+    folder = locate("suites")
+    areas = selected_areas(session)
+    if areas <= {MONITORS}:
+        return [str(folder)]
+    marks = [f'requirement("{each.id}")' for each in session.catalogue.values() if each.area in areas]
+    files = {path: path.read_text("utf-8") for path in sorted(folder.glob("test_*.py"))}
+    return [str(path) for path, text in files.items() if any(mark in text for mark in marks)]

@@ -1,0 +1,1 @@
+"""Whether the measure measures: faults, the kill matrix and mutants."""

@@ -1,0 +1,148 @@
+"""Faults of what outlives a process, of durability, and of unusual input."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from uuid import uuid4
+
+from runstone.proof.faults.fault import fault
+from runstone.proof.faults.seams import Seams
+from runstone.reference import api_runs, execution, planning, routing
+from runstone.reference.bodies import Plan, RunBody
+from runstone.reference.checkpoints import Checkpoints
+from runstone.reference.errors import Invalid
+from runstone.reference.runs import Job
+from runstone.reference.scheduler import Scheduler
+
+_EXACT = 2**53
+_FRAMES = 1000  # of Python's stack
+
+
+@fault("PERS-001")
+def ended_runs_are_kept_in_memory(seams: Seams) -> None:
+    """The runs that have ended are gone after a restart."""
+
+    @seams.around(Scheduler, "recover")
+    def recover(original: Any, own: Scheduler) -> None:
+        own._db.run("DELETE FROM runs WHERE status NOT IN ('pending', 'running')")
+        original(own)
+
+
+@fault("PERS-001")
+def threads_at_rest_are_kept_in_memory(seams: Seams) -> None:
+    """The threads on which nothing was under way are gone after a restart."""
+
+    @seams.around(Scheduler, "recover")
+    def recover(original: Any, own: Scheduler) -> None:
+        busy = "SELECT thread_id FROM thread WHERE status = 'busy'"
+        own._db.run(f"DELETE FROM threads WHERE thread_id NOT IN ({busy})")  # noqa: S608
+        original(own)
+
+
+@fault("PERS-002", "PERS-004")
+def unfinished_runs_are_left_running(seams: Seams) -> None:
+    """Nobody takes up the runs that a killed server left: they stay as they are, and their thread busy."""
+
+    @seams.around(Scheduler, "recover")
+    def recover(original: Any, own: Scheduler) -> None:
+        """What is in the rows is history."""
+
+
+@fault("PERS-003")
+def recovered_run_starts_again(seams: Seams) -> None:
+    """A run that is taken up after a crash is executed as a new one, from the first node."""
+
+    @seams.around(Checkpoints, "written_by")
+    async def written_by(original: Any, own: Checkpoints, thread_id: str, run_id: str) -> bool:  # noqa: ARG001
+        return False
+
+    @seams.around(execution, "config_for")
+    def config_for(original: Any, job: Job) -> Any:
+        config = original(job)
+        if job.attempt > 1:  # langgraph goes on by itself where it finds the id of the run
+            config["metadata"] |= {"run_id": str(uuid4())}
+        return config
+
+
+@fault("PERS-004")
+def queue_is_a_success_after_a_crash(seams: Seams) -> None:
+    """The runs that were queued when the server was killed are closed as successful, and not executed."""
+
+    @seams.around(Scheduler, "recover")
+    def recover(original: Any, own: Scheduler) -> None:
+        own._db.run("UPDATE runs SET status = 'success', output = '{}' WHERE status = 'pending'")
+        original(own)
+
+
+@fault("DUR-001")
+def durability_is_not_checked(seams: Seams) -> None:
+    """A durability that there is not is taken for none."""
+
+    @seams.around(routing, "decode")
+    def decode(original: Any, body: bytes, shape: Any) -> Any:
+        try:
+            return original(body, shape)
+        except Invalid as refused:
+            if shape is not RunBody or "durability" not in refused.detail:
+                raise
+            given = {name: value for name, value in json.loads(body).items() if name != "durability"}
+            return original(json.dumps(given).encode(), shape)
+
+
+def _durable(seams: Seams, asked: str, done: str) -> None:
+    @seams.around(execution, "_options")
+    def options(original: Any, plan: Plan) -> dict[str, Any]:
+        return dict(original(plan)) | ({"durability": done} if plan.durability == asked else {})
+
+
+@fault("DUR-002", "DUR-004")
+def durability_exit_writes_every_step(seams: Seams) -> None:
+    """With durability "exit" a run writes a checkpoint after each step, as without."""
+    _durable(seams, "exit", "async")
+
+
+@fault("DUR-003")
+def durability_sync_writes_at_the_end(seams: Seams) -> None:
+    """With durability "sync" a run writes one checkpoint, at its end."""
+    _durable(seams, "sync", "exit")
+
+
+@fault("ROB-002")
+def deep_input_overflows_the_stack(seams: Seams) -> None:
+    """An input that is nested deeper than the stack of the server is answered with 500."""
+
+    @seams.around(routing, "decode")
+    def decode(original: Any, body: bytes, shape: Any) -> Any:
+        if b"[" * _FRAMES in body:
+            raise RecursionError
+        return original(body, shape)
+
+
+@fault("ROB-003")
+def integers_are_floats(seams: Seams) -> None:
+    """Numbers are kept as floating point: integers beyond 2^53 are rounded."""
+
+    def rounded(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: rounded(item) for key, item in value.items()}
+        if isinstance(value, int) and not isinstance(value, bool) and abs(value) > _EXACT:
+            return int(float(value))
+        return value
+
+    @seams.around(planning, "_plan")
+    def plan(original: Any, *args: Any, **named: Any) -> Plan:
+        planned: Plan = original(*args, **named)
+        planned.input = rounded(planned.input)
+        return planned
+
+
+@fault("ROB-004")
+def refused_run_leaves_its_thread(seams: Seams) -> None:
+    """The thread of a run is made before the run is checked; when that is refused, the thread stays."""
+
+    @seams.around(api_runs, "check")
+    async def check(original: Any, call: Any, body: RunBody, thread_id: str | None) -> Any:
+        if thread_id is not None and body.if_not_exists == "create":
+            call.runtime.threads.create(call.owner, thread_id, if_exists="do_nothing")
+        return await original(call, body, thread_id)

@@ -1,0 +1,380 @@
+"""What the checks of a proof show together: fault by requirement, and what is missing in it. Pure functions.
+
+Schema of the whole: contracts/schemas/kill-matrix.json.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, Literal, get_args
+
+import msgspec
+
+from runstone.contracts import Catalogue
+from runstone.report.model import LEVELS, Case, Level, Report, Verdict
+
+Effect = Literal["fail", "warn", "not-testable", "harness-error"]
+
+BROKEN: Final = frozenset({"fail", "warn"})  # a bare not-testable is no catch: the judge did not judge
+HIT: Final = frozenset(get_args(Effect))
+COARSE: Final = 0.6  # a fault that hits more of what was judged breaks no one promise
+JUDGED: Final = frozenset({"pass", *HIT})
+_MOVING: Final = re.compile(
+    r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}"  # a UUID
+    r"|[0-9a-f]{32}"
+    r"|\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:\d\d)?"  # a moment
+    r"|(?<=127\.0\.0\.1:)\d+"  # a port
+    r"|\b\d+\.\d+(?= ?(?:s|ms)\b)"  # how long something took
+)
+_REASON: Final = 300  # characters
+
+
+class Hit(msgspec.Struct, frozen=True, kw_only=True):
+    """A requirement that a server does not keep: a cell of the matrix that is not empty."""
+
+    id: str
+    verdict: Effect
+    reason: str
+
+
+class Missed(msgspec.Struct, frozen=True, kw_only=True):
+    """A requirement that a fault names and that did not fail, with what was seen instead."""
+
+    id: str
+    why: str
+
+
+class Fault(msgspec.Struct, frozen=True, kw_only=True):
+    """A fault and what it came to. `breaks`: what it names; `missed`: which of these did not fall, and why.
+
+    `hits`: all that fell, in the catalogue's order, of `judged` requirements. `tries`: 2 where it was tried
+    again by itself, as not all fell at first. `trouble`: why there are no verdicts.
+    """
+
+    name: str
+    statement: str
+    server: str
+    breaks: tuple[str, ...]
+    missed: tuple[Missed, ...]
+    hits: tuple[Hit, ...]
+    judged: int
+    tries: int
+    coarse: bool
+    trouble: str
+
+    @property
+    def caught(self) -> bool:
+        """Whether every requirement that it names has failed."""
+        return not self.missed and not self.trouble
+
+
+class Judged(msgspec.Struct, frozen=True, kw_only=True):
+    """A requirement, and the faults that make it fail. `unjudged`: why no server of the proof can show it."""
+
+    id: str
+    level: Level
+    area: str
+    statement: str
+    killed_by: tuple[str, ...]
+    unjudged: str
+
+
+class Variant(msgspec.Struct, frozen=True, kw_only=True):
+    """A correct server that does something otherwise. `broken`: MUSTs not kept; `left`: SHOULDs and MAYs."""
+
+    name: str
+    statement: str
+    kept: int
+    broken: tuple[Hit, ...]
+    left: tuple[Hit, ...]
+    tries: int
+    trouble: str
+
+    @property
+    def green(self) -> bool:
+        """Whether every MUST is kept, and something is."""
+        return self.kept > 0 and not self.broken and not self.trouble
+
+
+class Null(msgspec.Struct, frozen=True, kw_only=True):
+    """A null server: what passes on it, with the self-check and without. Nothing should."""
+
+    name: str
+    passes: tuple[str, ...]
+    passes_unchecked: tuple[str, ...]
+    judged_unchecked: int  # requirements that were looked at although the self-check would have refused
+    trouble: str
+
+    @property
+    def empty_handed(self) -> bool:
+        """Whether it earned no pass."""
+        return not self.passes and not self.passes_unchecked and not self.trouble
+
+
+class Baseline(msgspec.Struct, frozen=True, kw_only=True):
+    """A recipe's unbroken server: all that is said of faults rests on what it keeps."""
+
+    server: str
+    kept: int
+    hits: tuple[Hit, ...]
+    trouble: str
+
+    @property
+    def sound(self) -> bool:
+        """Whether it keeps all that was judged, so that what a fault breaks is the fault's doing."""
+        return self.kept > 0 and not self.hits and not self.trouble
+
+
+class Share(msgspec.Struct, frozen=True):
+    """So many of so many came out as they should."""
+
+    good: int
+    of: int
+
+
+class Matrix(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole proof. `complete`: all faults, variants and null servers were in it. `twins`: of one effect.
+
+    `totals`: `faults` (caught), MUST, SHOULD and MAY (killed), `variants` (green), `null_servers` (no pass).
+    """
+
+    runstone: str
+    date: str
+    complete: bool
+    proved: bool
+    totals: dict[str, Share]
+    baselines: tuple[Baseline, ...]
+    faults: tuple[Fault, ...]
+    requirements: tuple[Judged, ...]
+    twins: tuple[tuple[str, ...], ...]
+    variants: tuple[Variant, ...]
+    null_servers: tuple[Null, ...]
+
+    @property
+    def uncaught(self) -> list[Fault]:
+        """The faults of which a requirement that they name did not fail."""
+        return [each for each in self.faults if not each.caught]
+
+    @property
+    def survivors(self) -> list[Judged]:
+        """The MUST and SHOULD requirements that no fault makes fail."""
+        return [each for each in self.requirements if each.level != "MAY" and not each.killed_by]
+
+    @property
+    def harness_errors(self) -> list[str]:
+        """Where Runstone itself broke: `fault: ID`."""
+        told = [(each.name, each.hits) for each in self.faults]
+        told += [(each.name, each.broken + each.left) for each in self.variants]
+        told += [(each.server, each.hits) for each in self.baselines]
+        return [f"{name}: {hit.id}" for name, hits in told for hit in hits if hit.verdict == "harness-error"]
+
+
+_EFFECTS: Final[Mapping[str, Effect]] = {each: each for each in get_args(Effect)}
+
+
+def hits(verdicts: Iterable[Verdict], kept: frozenset[str] | None = None) -> tuple[Hit, ...]:
+    """What is not kept, of what the unbroken server keeps (`kept`; None for all)."""
+    return tuple(
+        Hit(id=each.id, verdict=_EFFECTS[each.verdict], reason=_reason(each))
+        for each in verdicts
+        if each.verdict in HIT and (kept is None or each.id in kept)
+    )
+
+
+def _reason(verdict: Verdict) -> str:
+    """The reason of the case that decided, without what differs from run to run."""
+    case = next(
+        (each for each in verdict.cases if each.verdict == verdict.verdict), Case(case="", verdict="fail")
+    )
+    told = _MOVING.sub("…", " ".join(case.reason.split()))
+    text = f"{case.case}: {told}" if case.case else told
+    return text if len(text) <= _REASON else text[: _REASON - 1] + "…"
+
+
+def kept(report: Report) -> frozenset[str]:
+    """The ids of what passes."""
+    return frozenset(each.id for each in report.verdicts if each.verdict == "pass")
+
+
+def fault_of(
+    name: str,
+    statement: str,
+    server: str,
+    breaks: Sequence[str],
+    report: Report | None,
+    baseline: frozenset[str],
+    *,
+    tries: int,
+    trouble: str,
+) -> Fault:
+    """A fault by the report on its server. `baseline`: what the unbroken one keeps, and a fault can break."""
+    verdicts = report.verdicts if report is not None else ()
+    found = hits(verdicts, baseline)
+    fallen = {hit.id for hit in found if hit.verdict in BROKEN}
+    judged = sum(each.verdict in JUDGED for each in verdicts)
+    told = {each.id: each for each in verdicts}
+    missed = [each for each in breaks if each not in fallen]
+    return Fault(
+        name=name,
+        statement=statement,
+        server=server,
+        breaks=tuple(breaks),
+        missed=tuple(Missed(id=each, why=_missed(told.get(each), each in baseline)) for each in missed),
+        hits=found,
+        judged=judged,
+        tries=tries,
+        coarse=judged > 0 and len(found) / judged > COARSE,
+        trouble=trouble,
+    )
+
+
+def _missed(verdict: Verdict | None, kept_before: bool) -> str:
+    if verdict is None:
+        return "not judged"
+    if not kept_before:
+        return f"the unbroken server does not keep it either; with the fault: {verdict.verdict}"
+    return " ".join([verdict.verdict, _reason(verdict)]).strip()
+
+
+def variant_of(
+    name: str,
+    statement: str,
+    report: Report | None,
+    baseline: frozenset[str],
+    *,
+    tries: int,
+    trouble: str,
+) -> Variant:
+    """A variant by the report on its server: a MUST that the plain one keeps is kept, or does not apply.
+
+    Areas that hold no MUST need not have been observed.
+    """
+    verdicts = report.verdicts if report is not None else ()
+    unkept = [
+        each
+        for each in verdicts
+        if each.id in baseline
+        and each.verdict not in {"pass", "not-applicable"}
+        and (each.verdict != "not-run" or each.level == "MUST")
+    ]
+    told = tuple(
+        Hit(id=each.id, verdict=_EFFECTS.get(each.verdict, "not-testable"), reason=_reason(each))
+        for each in unkept
+    )
+    musts = {each.id for each in verdicts if each.level == "MUST"}
+    return Variant(
+        name=name,
+        statement=statement,
+        kept=sum(each.verdict == "pass" for each in verdicts),
+        broken=tuple(hit for hit in told if hit.id in musts),
+        left=tuple(hit for hit in told if hit.id not in musts),
+        tries=tries,
+        trouble=trouble,
+    )
+
+
+def requirements_of(
+    catalogue: Catalogue, faults: Iterable[Fault], baselines: Sequence[Report], areas: frozenset[str]
+) -> tuple[Judged, ...]:
+    """The requirements of these areas (empty: of all) with the faults that make each fail."""
+    killers: defaultdict[str, list[str]] = defaultdict(list)
+    for fault in faults:
+        for hit in fault.hits:
+            if hit.verdict in BROKEN:
+                killers[hit.id].append(fault.name)
+    told = [{each.id: each for each in report.verdicts} for report in baselines]
+    return tuple(
+        Judged(
+            id=each.id,
+            level=each.level,
+            area=each.area,
+            statement=each.statement,
+            killed_by=tuple(killers[each.id]),
+            unjudged=_unjudged([verdicts[each.id] for verdicts in told if each.id in verdicts]),
+        )
+        for each in catalogue.values()
+        if not areas or each.area in areas
+    )
+
+
+def _unjudged(verdicts: Sequence[Verdict]) -> str:
+    """Why no unbroken server shows this requirement kept; '' where one does."""
+    if any(each.verdict == "pass" for each in verdicts):
+        return ""
+    # The recipe that fails to keep it says more than the one that it does not apply to.
+    told = sorted(verdicts, key=lambda each: each.verdict in {"not-applicable", "not-run"})
+    return next((f"{each.verdict}: {_reason(each)}" for each in told), "no server was asked")
+
+
+def twins_of(faults: Iterable[Fault]) -> tuple[tuple[str, ...], ...]:
+    """The faults that make the same requirements fall in the same way, on the same server."""
+    alike: defaultdict[tuple[object, ...], list[str]] = defaultdict(list)
+    for fault in faults:
+        if fault.hits:
+            alike[(fault.server, *((hit.id, hit.verdict) for hit in fault.hits))].append(fault.name)
+    return tuple(tuple(names) for names in alike.values() if len(names) > 1)
+
+
+def in_order(faults: Iterable[Fault], catalogue: Mapping[str, object]) -> tuple[Fault, ...]:
+    """By the place in the catalogue of the promise that each names first, then by name."""
+    places = {id: place for place, id in enumerate(catalogue)}  # noqa: A001 - the catalogue's own name
+    last = len(places)
+    return tuple(
+        sorted(
+            faults, key=lambda each: (places.get(each.breaks[0], last) if each.breaks else last, each.name)
+        )
+    )
+
+
+def assembled(
+    version: str,
+    date: str,
+    *,
+    complete: bool,
+    baselines: Sequence[Baseline],
+    faults: Sequence[Fault],
+    requirements: Sequence[Judged],
+    variants: Sequence[Variant],
+    null_servers: Sequence[Null],
+) -> Matrix:
+    """The whole, and whether it proves what it is to prove.
+
+    A partial proof asks only what it was made for: that its faults are caught and its variants green.
+    """
+    found = Matrix(
+        runstone=version,
+        date=date,
+        complete=complete,
+        proved=False,
+        totals={
+            "faults": _share(each.caught for each in faults),
+            **{
+                level: _share(bool(each.killed_by) for each in requirements if each.level == level)
+                for level in LEVELS
+            },
+            "variants": _share(each.green for each in variants),
+            "null_servers": _share(each.empty_handed for each in null_servers),
+        },
+        baselines=tuple(baselines),
+        faults=tuple(faults),
+        requirements=tuple(requirements),
+        twins=twins_of(faults),
+        variants=tuple(variants),
+        null_servers=tuple(null_servers),
+    )
+    proved = (
+        all(each.sound for each in baselines)
+        and not found.uncaught
+        and not found.harness_errors
+        and all(each.green for each in variants)
+        and all(each.empty_handed for each in null_servers)
+        and not (complete and found.survivors)
+    )
+    return msgspec.structs.replace(found, proved=proved)
+
+
+def _share(good: Iterable[bool]) -> Share:
+    found = list(good)
+    return Share(sum(found), len(found))

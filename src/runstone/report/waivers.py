@@ -1,0 +1,175 @@
+"""Waivers: known failures that someone answers for, until a date. They are strict.
+
+    waivers:
+      - requirement: RUN-JOIN-005        # or RUN-JOIN-005:background for one case
+        reason: joins answer the thread's newest values
+        owner: runtime team
+        expires: 2027-03-31
+        link: docs/divergences.md#join-of-an-older-run
+      - requirement: MON-010
+        scenarios: [joined_by_four]      # and broken nowhere else; several waivers may share a requirement
+        …
+
+One that has expired, matches nothing or is no longer needed is an error that says which.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Container, Iterable, Sequence, Set
+from difflib import get_close_matches
+from pathlib import Path
+
+import msgspec
+import yaml
+
+from runstone.errors import UsageError
+from runstone.report.model import AcceptedBy, Case, Verdict, most_severe
+
+_BROKEN = frozenset({"fail", "warn", "not-testable"})
+_JUDGED = frozenset({"pass", "waived"}) | _BROKEN
+
+
+class WaiverError(UsageError):
+    """The waiver file cannot be used."""
+
+
+class Waiver(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One accepted failure: a requirement, or one case of it (`ID:case`), everywhere or in some scenarios."""
+
+    requirement: str
+    reason: str
+    owner: str
+    expires: dt.date
+    link: str
+    scenarios: frozenset[str] = frozenset()
+
+    @property
+    def requirement_id(self) -> str:
+        """The requirement's id without the case."""
+        return self.requirement.partition(":")[0]
+
+    @property
+    def case(self) -> str | None:
+        """The case that it is limited to; None for all."""
+        return self.requirement.partition(":")[2] or None
+
+    def covers(self, requirement: str, case: Case) -> bool:
+        """Whether this waiver speaks of that case."""
+        return requirement == self.requirement_id and self.case in {None, case.case}
+
+    def repeats(self, other: Waiver) -> bool:
+        """Whether the other one accepts the same failure already."""
+        same_place = not self.scenarios or not other.scenarios or bool(self.scenarios & other.scenarios)
+        return self.requirement == other.requirement and same_place
+
+    def needed_for(self, case: Case) -> bool:
+        """Whether the case is broken where this waiver accepts it."""
+        return case.verdict in _BROKEN and (not self.scenarios or bool(self.scenarios & _scenarios_of(case)))
+
+
+class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    waivers: list[Waiver] = []
+
+
+def _scenarios_of(case: Case) -> frozenset[str]:
+    return frozenset(exchange.partition("#")[0] for exchange in case.exchanges)
+
+
+def load(path: Path, known: Container[str], names: Iterable[str]) -> list[Waiver]:
+    """Read a waiver file. Raises WaiverError for a malformed file, an unknown id, a waiver given twice."""
+    try:
+        document = yaml.safe_load(path.read_text("utf-8"))
+    except OSError as error:
+        raise WaiverError(f"cannot read the waivers {path}: {error.strerror}") from None
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date like 2027-02-31, or no UTF-8
+        raise WaiverError(f"{path} is no YAML: {' '.join(str(error).split())}") from None
+    try:
+        waivers = msgspec.convert(_dates_as_text(document or {}), _File, strict=True).waivers
+    except msgspec.ValidationError as error:
+        raise WaiverError(
+            f"{path}: {error}; a waiver has requirement, reason, owner, expires (YYYY-MM-DD), link"
+        ) from None
+    for place, waiver in enumerate(waivers):
+        if waiver.requirement_id not in known:
+            near = get_close_matches(waiver.requirement_id, list(names), 1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise WaiverError(f"{path} waives {waiver.requirement_id}, which is no requirement{hint}")
+        if any(waiver.repeats(earlier) for earlier in waivers[:place]):
+            raise WaiverError(f"{path} waives {waiver.requirement} twice; keep one")
+    return waivers
+
+
+def _dates_as_text(value: object) -> object:
+    """YAML reads an unquoted date as a date; msgspec wants its text: one error for both forms."""
+    if isinstance(value, dict):
+        return {key: _dates_as_text(member) for key, member in value.items()}
+    if isinstance(value, list):
+        return [_dates_as_text(item) for item in value]
+    return value.isoformat() if isinstance(value, dt.date) else value
+
+
+def apply(
+    verdicts: Sequence[Verdict], waivers: Sequence[Waiver], observed: Set[str], today: dt.date
+) -> tuple[list[Verdict], list[str]]:
+    """The verdicts with waived failures marked, and a line for each waiver that is expired or not needed.
+
+    `observed`: the scenarios of the session; of a waiver for others nothing can be said.
+    """
+    valid = [waiver for waiver in waivers if waiver.expires >= today]
+    errors = [
+        f"the waiver of {waiver.requirement} ({waiver.owner}) expired on {waiver.expires}: renew or remove it"
+        for waiver in waivers
+        if waiver.expires < today
+    ]
+    by_id = {verdict.id: verdict for verdict in verdicts}
+    told_of = [waiver for waiver in valid if not waiver.scenarios or waiver.scenarios & observed]
+    errors += [line for waiver in told_of if (line := _needless(waiver, by_id.get(waiver.requirement_id)))]
+    return [_waived(verdict, valid) for verdict in verdicts], errors
+
+
+def _needless(waiver: Waiver, verdict: Verdict | None) -> str | None:
+    if verdict is None:
+        return f"the waiver of {waiver.requirement} matches nothing: the profile excludes it; remove it"
+    covered = [case for case in verdict.cases if waiver.covers(verdict.id, case)]
+    if verdict.verdict == "not-run" and all(case.verdict == "not-run" for case in covered):
+        return None  # deselected, or not reached: nothing can be said about it
+    if not covered and waiver.case is not None:
+        cases = ", ".join(case.case for case in verdict.cases) or "none"
+        return f"the waiver of {waiver.requirement} matches nothing: the cases of {verdict.id} are {cases}"
+    if any(case.verdict == "not-run" or waiver.needed_for(case) for case in covered):
+        return None
+    if any(case.verdict in _JUDGED for case in covered):
+        where = f" in {', '.join(sorted(waiver.scenarios))}" if waiver.scenarios else ""
+        return f"the waiver of {waiver.requirement} is not needed: the target keeps it now{where}; remove it"
+    return f"the waiver of {waiver.requirement} matches nothing: it is {verdict.verdict} here; remove it"
+
+
+def _waived(verdict: Verdict, waivers: Sequence[Waiver]) -> Verdict:
+    accepted: list[Waiver] = []
+    cases: list[Case] = []
+    for case in verdict.cases:
+        needed = [each for each in waivers if each.covers(verdict.id, case) and each.needed_for(case)]
+        if needed and _cover_all(needed, case):
+            accepted += needed
+            case = msgspec.structs.replace(case, verdict="waived")
+        cases.append(case)
+    if not accepted:
+        return verdict
+    return msgspec.structs.replace(
+        verdict,
+        verdict=most_severe(case.verdict for case in cases),
+        cases=tuple(cases),
+        waiver=AcceptedBy(
+            reason="; ".join(dict.fromkeys(each.reason for each in accepted)),
+            owner=", ".join(dict.fromkeys(each.owner for each in accepted)),
+            expires=min(each.expires for each in accepted).isoformat(),
+            link=accepted[0].link,
+        ),
+    )
+
+
+def _cover_all(waivers: Sequence[Waiver], case: Case) -> bool:
+    """Whether these accept the case in each scenario in which it is broken."""
+    accepted = frozenset[str]().union(*(each.scenarios for each in waivers))
+    return any(not each.scenarios for each in waivers) or _scenarios_of(case) <= accepted

@@ -1,0 +1,1 @@
+"""Conversations with a target that assert nothing, and how they are observed."""

@@ -1,0 +1,268 @@
+"""The recording client as scenarios see it: who asks, in which part of the scenario, and of which server.
+
+What can be asked is in `operations`. A method never judges; whatever the target does becomes an `Exchange`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json as jsonlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Unpack
+
+import msgspec
+
+from runstone.scenario.clients import Client, serving_client
+from runstone.scenario.exploration import Exploration
+from runstone.scenario.operations import OMIT, Blocked, Operations, Options
+from runstone.target import agents
+from runstone.target.control import Control, ControlledServer, NotUpAgain
+from runstone.target.target import Identity, Target
+from runstone.wire.limits import Limits
+from runstone.wire.recorder import Recorder, Request
+from runstone.wire.recording import Story
+from runstone.wire.trace import UUID, Exchange, Inapplicable, Missing
+from runstone.wire.webhooks import Sink, listening
+
+_REQUESTS_MEANWHILE = 4  # a status, what is watched for, and what is then done
+
+
+class Api(Operations):
+    """The operations of one scenario, or of one part of it."""
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        target: Target,
+        story: Story,
+        part: str = "",
+        *,
+        identity: Identity = "first",
+        control: Control | None = None,
+        exploration: Exploration | None = None,
+    ) -> None:
+        self.target = target
+        self._recorder = recorder
+        self._story = story
+        self._part = part
+        self._identity: Identity = identity
+        self._control = control
+        self._exploration = exploration
+
+    @property
+    def exploration(self) -> Exploration:
+        """How far this scenario may go with requests of its own making. Raises Blocked where it may not."""
+        if self._exploration is None:
+            raise Blocked("this scenario is not declared to explore")
+        return self._exploration
+
+    @property
+    def limits(self) -> Limits:
+        """The deadlines in force, calibrated to the target."""
+        return self._recorder.limits
+
+    @property
+    def clock(self) -> float:
+        """Seconds since the session began."""
+        return self._recorder.clock
+
+    def with_slack(self, seconds: float) -> float:
+        """So many seconds, a turn's more, and those of a few requests as slow as the slowest of late."""
+        return round(seconds + self.limits.turn_s + _REQUESTS_MEANWHILE * self._recorder.answer_s, 1)
+
+    def note(self, **facts: Any) -> None:
+        """Keep what the scenario knows and the wire does not say, for judges: `trace.note(key)`.
+
+        Raises TypeError for what is no JSON.
+        """
+        prefix = f"{self._part}." if self._part else ""
+        self._story.note({prefix + key: value for key, value in facts.items()})
+
+    async def each(self, names: Iterable[str], drive: Callable[[Api, str], Awaitable[object]]) -> None:
+        """Run `drive(api, name)` for every name at once, each as a part of its own: `trace.part(name)`."""
+        async with asyncio.TaskGroup() as group:
+            for name in names:
+                group.create_task(self._drive_part(name, drive))
+
+    async def _drive_part(self, name: str, drive: Callable[[Api, str], Awaitable[object]]) -> None:
+        part = f"{self._part}.{name}" if self._part else name
+        try:
+            await drive(self.within(name), name)
+        except (Blocked, Missing) as reason:
+            self._story.blocked[part] = str(reason)
+        except Inapplicable as reason:
+            self._story.inapplicable[part] = str(reason)
+
+    def within(self, part: str) -> Api:
+        """The same operations as a part of the scenario: `trace.part(part)`."""
+        return self._derived(part=f"{self._part}.{part}" if self._part else part)
+
+    @property
+    def exchanges(self) -> Sequence[Exchange]:
+        """What the scenario, with all its parts, has exchanged so far."""
+        return self._story.exchanges
+
+    def demand_graphs(self) -> None:
+        """Go on only with the conformance graphs: an agent of the user's own cannot stand in from here on.
+
+        Raises Inapplicable, which ends the scenario, or this part of it.
+        """
+        if self.target.agent is not None:
+            raise Inapplicable(self.target.agent.is_no_graph)
+
+    def offers(self, graph: str) -> bool:
+        """Whether there is what ends as this conformance graph does: the graph, or an agent's input."""
+        return self.target.agent is None or agents.ending_of(graph) in self.target.agent.outcomes
+
+    def _derived(self, *, part: str | None = None, identity: Identity | None = None) -> Api:
+        return Api(
+            self._recorder,
+            self.target,
+            self._story,
+            self._part if part is None else part,
+            identity=identity or self._identity,
+            control=self._control,
+            exploration=self._exploration,
+        )
+
+    @property
+    def second(self) -> Api:
+        """The same operations by the second identity, with its headers and not with the first one's."""
+        return self._as("second")
+
+    @property
+    def restricted(self) -> Api:
+        """The same operations by the identity that may only read."""
+        return self._as("restricted")
+
+    @property
+    def anonymous(self) -> Api:
+        """The same operations without any of the configured headers."""
+        return self._derived(identity="anonymous")
+
+    def _as(self, identity: Identity) -> Api:
+        if not self.target.headers_of(identity):
+            raise Blocked(f"the headers of the {identity} identity are not configured")
+        return self._derived(identity=identity)
+
+    @asynccontextmanager
+    async def own_server(self) -> AsyncIterator[OwnServer]:
+        """A server that this scenario may restart, kill and start; what it is asked is in the same trace.
+
+        Where the target itself is the only one there is, only a scenario that is declared `alone` gets it.
+        """
+        if self._control is None:
+            raise Blocked("there is no server that this scenario may restart or kill")
+        async with self._control.server() as server, self._recorder.beside(server.url) as recorder:
+            yield OwnServer(self, recorder, server)
+
+    @asynccontextmanager
+    async def client(self, name: str) -> AsyncIterator[Client]:
+        """An official client (`clients.CLIENTS`), whose turns become parts of this scenario.
+
+        Raises ClientError when its program does not run; whether it can is a capability of this machine.
+        """
+        async with serving_client(name, self.target, self._recorder, self._story) as client:
+            yield client
+
+    @asynccontextmanager
+    async def webhook_sink(self) -> AsyncIterator[Sink]:
+        """Addresses on this machine for webhooks; each delivery becomes an exchange labelled `delivery`."""
+        async with listening(self._recorder, self._story) as sink:
+            yield sink
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: Any = OMIT,
+        content: bytes | None = None,
+        params: Mapping[str, Any] | Iterable[tuple[str, Any]] = (),
+        **options: Unpack[Options],
+    ) -> Exchange:
+        """Send any request. `json` is encoded as UTF-8 JSON; `content` is sent as it is, without a type."""
+        headers = {name: _well_formed(value) for name, value in options.get("headers", {}).items()}
+        if json is not OMIT:
+            json = self._with_own_assistants(json)
+            content = jsonlib.dumps(json, ensure_ascii=False, separators=(",", ":")).encode(
+                "utf-8", "surrogatepass"
+            )
+            headers.setdefault("content-type", "application/json")
+        pairs = params.items() if isinstance(params, Mapping) else params
+        path = _well_formed(self._with_own_assistant(path))
+        request = Request(
+            scenario=self._story.scenario,
+            part=self._part,
+            number=self._story.next_number(),
+            label=options.get("label") or f"{method} {UUID.sub('*', path)}",
+            method=method,
+            path=path,
+            params=tuple((key, _query_text(value)) for key, value in pairs if value is not OMIT),
+            headers=tuple(headers.items()),
+            content=content,
+            deadline=self.limits.request_s + options.get("patience", 0.0),
+            close_after=options.get("close_after"),
+            close_after_events=options.get("close_after_events"),
+            unread_until=options.get("unread_until"),
+            identity=self._identity,
+        )
+        return await self._recorder.send(request, self._story.exchanges, options.get("opened"))
+
+    def _with_own_assistants(self, body: Any) -> Any:
+        """The body with the target's own ids of the conformance graphs, wherever an assistant is named."""
+        if self.target.agent is not None:
+            return agents.standing_in(self.target.agent, body)
+        if isinstance(body, list):
+            return [self._with_own_assistants(each) for each in body]
+        named = body.get("assistant_id") if isinstance(body, dict) else None
+        return {**body, "assistant_id": self.target.assistant(named)} if isinstance(named, str) else body
+
+    def _with_own_assistant(self, path: str) -> str:
+        before, found, rest = path.partition("/assistants/")
+        if before or not found:
+            return path
+        named, slash, further = rest.partition("/")
+        return f"/assistants/{self.target.assistant(named)}{slash}{further}"
+
+
+class OwnServer(Api):
+    """The operations on a server that the scenario has for itself, and what can be done to that server."""
+
+    def __init__(self, scenario: Api, recorder: Recorder, server: ControlledServer) -> None:
+        target = msgspec.structs.replace(scenario.target, url=server.url)
+        super().__init__(recorder, target, scenario._story, scenario._part, identity=scenario._identity)
+        self._server = server
+
+    async def restart(self) -> None:
+        """Stop the server in good order and start it again. Raises Blocked when it does not come up."""
+        await self._up_again(self._server.restart())
+        self._note_restart()
+
+    async def kill(self) -> None:
+        """End the server at once, whatever it is doing."""
+        await self._server.kill()
+
+    async def start(self) -> None:
+        """Start the server after a kill. Raises Blocked when it does not come up."""
+        await self._up_again(self._server.start())
+        self._note_restart()
+
+    def _note_restart(self) -> None:
+        self._story.notes.setdefault("restarted_at", []).append(round(self.clock, 4))
+
+    async def _up_again(self, starting: Awaitable[None]) -> None:
+        try:
+            await starting
+        except NotUpAgain as reason:
+            raise Blocked(str(reason)) from None
+
+
+def _query_text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else _well_formed(str(value))
+
+
+def _well_formed(text: str) -> str:
+    """Without lone surrogates, which an id that a target made up may hold and no request can carry."""
+    return text.encode("utf-8", "replace").decode("utf-8")

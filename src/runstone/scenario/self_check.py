@@ -1,0 +1,247 @@
+"""The self-check: does the target answer, and does it serve the conformance graphs, or the user's own agent?
+
+It runs before every other scenario and assigns blame. A target on which *no* path at all shows the known
+result of `echo` and `steps` serves no fit graphs; that is one finding, not hundreds of failures. A target
+on which some path shows it is fit, however many other paths are broken: those are what is to be judged. Of an
+agent of the user's own nothing is known but that its run must end well and leave values.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from runstone.contracts import load_capabilities
+from runstone.errors import TargetError
+from runstone.scenario.api import Api
+from runstone.scenario.operations import ask
+from runstone.target.agents import Agent
+from runstone.target.target import Target
+from runstone.wire.trace import Exchange, Missing, Trace, excerpt
+
+_TEXT = "runstone self-check: äß漢"
+_STEPS = ["s1", "s2", "s3"]
+_INPUTS: dict[str, Any] = {"echo": ask(_TEXT), "steps": {"note": "self-check"}}
+SELF_CHECK_PATHS = ("wait", "stream", "background")
+AGENT_PATIENCE_S = 60.0  # for a turn of an agent whose speed nobody knows yet: a language model's
+_AGENT = "agent"  # the name of its parts
+
+
+async def self_check(api: Api) -> None:
+    """Ask for life signs, then run `echo` and `steps`, or the agent, by one entry point after another."""
+    first = await api.server_ok()
+    if not first.answered:
+        return
+    await asyncio.gather(api.info(), *(_probe(api, name, path) for name, path in _probe_paths().items()))
+    if api.target.agent is not None:
+        await _agent_check(api)
+        return
+    missing, threads = set(_INPUTS), []
+
+    async def turn(part: Api, name: str) -> None:
+        graph, _, entry_point = name.partition(".")
+        thread = await part.create_thread()
+        threads.append(thread)
+        result = await part.turn(entry_point, thread, graph, _INPUTS[graph])
+        await part.settle(thread)
+        state = await part.state(thread)
+        if _shows(result, graph) or _shows(state, graph):
+            missing.discard(graph)
+
+    for entry_point in SELF_CHECK_PATHS:
+        await api.each([f"{graph}.{entry_point}" for graph in sorted(missing)], turn)
+        if not threads:
+            return  # without threads no entry point is any better, and each may cost a whole deadline
+
+
+async def _agent_check(api: Api) -> None:
+    """Run the agent by one entry point after another until a run ended well and left values."""
+    readings: list[Exchange] = []
+
+    async def turn(part: Api, name: str) -> None:
+        thread = await part.create_thread()
+        result = await part.turn(
+            name.partition(".")[2], thread, "steps", _INPUTS["steps"], patience=AGENT_PATIENCE_S
+        )
+        if result.found_run_id is not None:
+            readings.append(await part.poll_run(thread, result.found_run_id, patience=AGENT_PATIENCE_S))
+        await part.settle(thread)
+        readings.append(await part.state(thread))
+
+    for entry_point in SELF_CHECK_PATHS:
+        await api.each([f"{_AGENT}.{entry_point}"], turn)
+        if not readings or _ended_well(readings):
+            return  # without threads no entry point is any better
+        readings.clear()
+
+
+def _ended_well(readings: list[Exchange]) -> bool:
+    """Whether these readings of one turn show a run that succeeded, and values that are not empty."""
+    return any(_member(each, "status") == "success" for each in readings) and any(
+        _member(each, "values") for each in readings
+    )
+
+
+def _member(exchange: Exchange, key: str) -> Any:
+    try:
+        return exchange.object.get(key)
+    except Missing:
+        return None
+
+
+async def _probe(api: Api, name: str, path: str) -> None:
+    await api.request("GET", path, label=f"probe {name}")
+
+
+def _probe_paths() -> dict[str, str]:
+    """Capability → the path that shows it."""
+    return {
+        name: capability.probe.path
+        for name, capability in load_capabilities().items()
+        if capability.probe is not None and capability.probe.path is not None
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Fitness:
+    """What the self-check found. `turn_s`: the fastest turn seen to work, in seconds."""
+
+    answers: bool
+    fit: bool
+    reason: str
+    server: str
+    probed: dict[str, bool]
+    turn_s: float
+    agent: str = ""  # the assistant that stands in for the conformance graphs
+
+    def insist(self, target: Target) -> None:
+        """Raise TargetError when nothing answers, Unfit when nothing that runs here can be seen to work."""
+        if not self.answers:
+            raise TargetError(
+                f"{target.url} does not answer ({self.reason}); is the server up, on this port?"
+            )
+        if not self.fit and self.agent:
+            raise Unfit(
+                f"{target.url} cannot be judged on the agent {self.agent} ({self.reason}); "
+                "with agent.success.input its run must end in success and leave values"
+            )
+        if not self.fit:
+            raise Unfit(
+                f"{target.url} serves no fit conformance graphs ({self.reason}); "
+                "deploy fixtures/graphs, whose README.md is the contract, and check again"
+            )
+
+
+class Unfit(TargetError):  # noqa: N818 - named as what it reports
+    """The target answers, but what would have to run there cannot be seen to work."""
+
+
+def assess(trace: Trace, agent: Agent | None = None) -> Fitness:
+    """Judge the self-check's trace; `agent` is what ran instead of the conformance graphs."""
+    first = trace.exchanges[0] if trace.exchanges else None
+    answers = first is not None and first.answered
+    graphs = tuple(_INPUTS) if agent is None else (_AGENT,)
+    flaws = [flaw for graph in graphs if (flaw := _flaw(trace, graph))] if answers else []
+    found = "; ".join(flaws).removeprefix(f"{_AGENT}: ")
+    reason = found if answers else (first.failure if first is not None else None) or "no answer"
+    working = [exchange.finished_after for exchange in trace.find("result") if _works(trace, exchange)]
+    return Fitness(
+        answers=answers,
+        fit=answers and not flaws,
+        reason=reason,
+        server=_server(trace),
+        probed=_probed(trace),
+        turn_s=min(working, default=1.0),
+        agent="" if agent is None else agent.assistant,
+    )
+
+
+def _works(trace: Trace, result: Exchange) -> bool:
+    """Whether this result is known to be of a turn that worked, so that its time is one."""
+    graph = result.part.partition(".")[0]
+    if graph == _AGENT:
+        return _ended_well([each for each in trace.exchanges if each.part == result.part])
+    return _shows(result, graph)
+
+
+def _flaw(trace: Trace, graph: str) -> str | None:
+    """Why no path shows this graph's known result; None if one does."""
+    tried = [exchange for exchange in trace.exchanges if exchange.part.startswith(f"{graph}.")]
+    parts = {exchange.part for exchange in tried}
+    if graph == _AGENT and any(_ended_well([each for each in tried if each.part == part]) for part in parts):
+        return None
+    if graph != _AGENT and any(_shows(exchange, graph) for exchange in tried):
+        return None
+    blocked = [reason for part, reason in trace.blocked.items() if part.startswith(f"{graph}.")]
+    if blocked:
+        return f"{graph}: {blocked[0]}"
+    results = [exchange for exchange in tried if exchange.label == "result"]
+    if not results:
+        return f"{graph}: never run"
+    shown = results[0]
+    return f"{graph}: {shown.where} answered {shown.code or shown.failure}: {excerpt(shown.content, 80)}"
+
+
+def _shows(exchange: Exchange, graph: str) -> bool:
+    """Whether any JSON of the exchange holds what this graph is known to answer."""
+    try:
+        documents = [event.json for event in exchange.stream] if exchange.is_stream else [exchange.json]
+    except Missing:
+        return False
+    known = _is_echo if graph == "echo" else _is_steps
+    return any(known(found) for document in documents for found in _objects(document))
+
+
+def _is_echo(value: dict[str, Any]) -> bool:
+    # The answer must be the graph's: a server that returns its request holds the token, but no AI message.
+    return value.get("type") == "ai" and value.get("content") == _TEXT
+
+
+def _is_steps(value: dict[str, Any]) -> bool:
+    return value.get("log") == _STEPS
+
+
+def _objects(document: Any) -> Iterator[dict[str, Any]]:
+    """Every JSON object in the document, itself included."""
+    pending = [document]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, dict):
+            yield value
+            pending.extend(value.values())
+        elif isinstance(value, list):
+            pending.extend(value)
+
+
+def _info(trace: Trace) -> dict[str, Any]:
+    try:
+        return trace.only("info").object
+    except Missing:
+        return {}
+
+
+def _server(trace: Trace) -> str:
+    """Name and version as GET /info tells them; servers name themselves under different keys."""
+    info = _info(trace)
+    name = next((info[key] for key in ("name", "server") if isinstance(info.get(key), str)), "")
+    versions = [
+        f"{key.removesuffix('_version').removesuffix('version')} {info[key]}".strip()
+        for key in ("version", "langgraph_py_version", "langgraph_js_version")
+        if isinstance(info.get(key), str)
+    ]
+    return " ".join([name, ", ".join(versions)]).strip() or "unknown"
+
+
+def _probed(trace: Trace) -> dict[str, bool]:
+    """Which capabilities the target shows: by a flag of GET /info, or by a path that answers 200."""
+    flags = _info(trace).get("flags")
+    found: dict[str, bool] = {}
+    for name, capability in load_capabilities().items():
+        probe = capability.probe
+        if probe is not None and probe.flag is not None and isinstance(flags, dict):
+            found[name] = flags.get(probe.flag) is True
+        elif probe is not None and probe.path is not None:
+            found[name] = any(exchange.code == 200 for exchange in trace.find(f"probe {name}"))
+    return found

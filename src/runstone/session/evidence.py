@@ -1,0 +1,155 @@
+"""The evidence folder: every trace as JSON, and a manifest that vouches for each file by its SHA-256.
+
+    evidence/manifest.json
+    evidence/traces/<scenario>.json
+
+Traces are written as they end, so that nothing already observed is lost when a run is broken off; the
+manifest of such a run says `complete: false` and why.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from runstone.errors import UsageError
+from runstone.report.model import Capability
+from runstone.target.target import RunTimeLimit
+from runstone.wire.trace import Trace
+
+FORMAT = 1
+_MANIFEST = "manifest.json"
+_TRACES = "traces"
+
+
+class EvidenceError(UsageError):
+    """The folder is no evidence, or not the evidence that was written."""
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What was observed, of whom, when and how; `files` maps each trace's path to its SHA-256."""
+
+    format: int
+    runstone: str
+    session: str = ""  # which `pytest -n` session observed it; its workers read instead of observing again
+    profile: str
+    target: str
+    url: str
+    server: str = "unknown"
+    started_at: str
+    observe_s: float = 0.0
+    turn_s: float = 1.0
+    quick: bool = False
+    patient: bool = False
+    explored: bool = False  # whether scenarios that make up their own requests were held
+    complete: bool = False
+    stopped: str | None = None
+    unusable: Literal["unreachable", "unfit", ""] = ""
+    capabilities: dict[str, Capability] = {}
+    run_time_limit: RunTimeLimit | None = None
+    agent: str = ""  # the assistant that stood in for the conformance graphs; '' where they ran themselves
+    crashed: dict[str, str] = {}
+    files: dict[str, str] = {}
+
+
+class EvidenceWriter:
+    """Writes one folder. An earlier observation in the same folder is removed first."""
+
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
+        self.folder = folder
+        self.manifest = manifest
+        self._files: dict[str, str] = {}
+        traces = folder / _TRACES
+        try:
+            traces.mkdir(parents=True, exist_ok=True)
+            for stale in [*folder.glob(_MANIFEST), *traces.glob("*.json"), *folder.rglob("*.tmp")]:
+                stale.unlink()
+            self.save()
+        except OSError as error:
+            raise EvidenceError(
+                f"cannot write evidence to {folder}: {error.strerror}; use --out DIR"
+            ) from None
+
+    def add(self, trace: Trace) -> None:
+        """Write one trace, and the manifest that vouches for it."""
+        name = f"{_TRACES}/{trace.scenario}.json"
+        content = msgspec.json.format(msgspec.json.encode(trace), indent=1)
+        _replace(self.folder / name, content)
+        self._files[name] = hashlib.sha256(content).hexdigest()
+        self.save()
+
+    def save(self, **changes: object) -> Manifest:
+        """Write the manifest, with these of its fields changed."""
+        self.manifest = msgspec.structs.replace(
+            self.manifest, files=dict(sorted(self._files.items())), **changes
+        )
+        content = msgspec.json.format(msgspec.json.encode(self.manifest), indent=2)
+        _replace(self.folder / _MANIFEST, content)
+        return self.manifest
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write beside the file and rename: a reader never sees half of it."""
+    fresh = path.with_suffix(".tmp")
+    fresh.write_bytes(content)
+    fresh.replace(path)
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest. Raises EvidenceError when it is missing, malformed or of another version."""
+    path = folder / _MANIFEST
+    try:
+        content = path.read_bytes()
+    except OSError:
+        raise EvidenceError(
+            f"{folder} is no evidence folder: it has no {_MANIFEST}; `runstone check` writes one"
+        ) from None
+    try:
+        version = msgspec.json.decode(content, type=_Versioned).format
+        if version != FORMAT:
+            raise EvidenceError(
+                f"{path} is of evidence format {version}, this Runstone reads format {FORMAT}; "
+                "judge it with the Runstone that wrote it, or observe again"
+            )
+        return msgspec.json.decode(content, type=Manifest)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise EvidenceError(f"{path} is damaged ({error}); observe again") from None
+
+
+class _Versioned(msgspec.Struct):
+    format: int
+
+
+def read(folder: Path) -> tuple[Manifest, dict[str, Trace]]:
+    """The manifest and the traces by scenario. Raises EvidenceError for any file lost, added or altered."""
+    manifest = read_manifest(folder)
+    present = {f"{_TRACES}/{path.name}" for path in (folder / _TRACES).glob("*.json")}
+    # A session that was killed may have written one trace more than its manifest knows: it is not read.
+    added = sorted(present - set(manifest.files)) if manifest.complete else ()
+    for name in added:
+        raise EvidenceError(
+            f"{folder / name} is not in the manifest: the evidence was altered; observe again"
+        )
+    traces: dict[str, Trace] = {}
+    decoder = msgspec.json.Decoder(Trace)
+    for name, digest in manifest.files.items():
+        try:
+            content = (folder / name).read_bytes()
+        except OSError:
+            raise EvidenceError(
+                f"{folder / name} is missing: the evidence is truncated; observe again"
+            ) from None
+        if hashlib.sha256(content).hexdigest() != digest:
+            raise EvidenceError(
+                f"{folder / name} does not have the SHA-256 of the manifest: the evidence was altered; "
+                "observe again"
+            )
+        try:
+            trace = decoder.decode(content)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise EvidenceError(f"{folder / name} is no trace ({error}); observe again") from None
+        traces[trace.scenario] = trace
+    return manifest, traces

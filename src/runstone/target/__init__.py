@@ -1,0 +1,1 @@
+"""The server under test: how it is reached, described, started and stopped."""

@@ -1,0 +1,171 @@
+"""Programs that need Node.js: where it is, and their npm packages, installed once into the user's cache."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+import filelock
+import platformdirs
+
+from runstone.errors import RunstoneError
+from runstone.wire.trace import excerpt
+
+_OLDEST: Final = 18  # the first with fetch; a package.json that says `engines` may ask for a newer one
+_VERSION_S: Final = 10.0
+_FETCH_MS: Final = 15_000  # for one package; npm's own five minutes would stop a machine without a network
+# Nothing that a package brings along is run while it is installed. Peer dependencies are those of the lock
+# file: npm's own search for them does not end with the packages of LangGraph.
+_OPTIONS: Final = (
+    "--ignore-scripts",
+    "--no-audit",
+    "--no-fund",
+    "--legacy-peer-deps",
+    "--prefer-offline",
+    "--fetch-retries=1",
+    "--fetch-retry-mintimeout=1000",
+    f"--fetch-timeout={_FETCH_MS}",
+)
+_QUIET: Final = {"npm_config_loglevel": "error", "npm_config_update_notifier": "false"}
+_MENDS: Final = {
+    "ENOSPC": "the disk is full: make room there, or point XDG_CACHE_HOME at a disk with more",
+    "EACCES": "may this user write npm's own cache, and ours?",
+    "EUSAGE": "package.json and package-lock.json do not belong together: write the lock file anew",
+    "EINTEGRITY": "a package is not what the lock file says; run: npm cache verify",
+}
+
+
+class NpmError(RunstoneError):
+    """Node.js is missing or too old, or npm cannot install what is asked for."""
+
+
+def node(source: Path) -> str:
+    """The path of the Node.js that the package in the folder `source` runs with. Raises NpmError."""
+    oldest = _oldest(source)
+    found = _on_path("node", oldest)
+    _version(found, oldest)
+    return found
+
+
+def is_installed(kind: str, name: str, source: Path, files: tuple[str, ...] | None = None) -> bool:
+    """Whether `installed` would answer at once; the arguments are its own."""
+    try:
+        return _folder(kind, name, source, _carried(source, files)).exists()
+    except NpmError:
+        return False
+
+
+def installed(
+    kind: str, name: str, source: Path, files: tuple[str, ...] | None = None, *, seconds: float
+) -> Path:
+    """A folder in the user's cache with the files of `source` and, beside them, their node_modules.
+
+    `source` holds package.json and package-lock.json; `files` are those of its files that are needed
+    (default: all, without folders). Other files or another Node.js are another folder, named after `kind`
+    (clients, targets) and `name`. npm gets `seconds`. Raises NpmError; a half-made folder is never answered.
+    """
+    oldest = _oldest(source)
+    npm = _on_path("npm", oldest)
+    carried = _carried(source, files)
+    folder = _folder(kind, name, source, carried)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(f"{folder}.lock"):  # two that start at once install once
+            if not folder.exists():
+                _install(npm, carried, folder, seconds)
+    except OSError as error:
+        raise NpmError(f"cannot install it in {folder}: {error}") from None
+    return folder
+
+
+def _carried(source: Path, files: tuple[str, ...] | None) -> list[Path]:
+    named = source.iterdir() if files is None else (source / name for name in files)
+    return sorted(path for path in named if path.is_file())
+
+
+def _oldest(source: Path) -> int:
+    """The oldest major version that the package takes."""
+    try:
+        asked = json.loads((source / "package.json").read_text("utf-8")).get("engines", {}).get("node", "")
+    except (OSError, ValueError, AttributeError) as error:
+        raise NpmError(f"cannot read {source / 'package.json'}: {error}") from None
+    number = re.search(r">=\s*(\d+)", str(asked))
+    return max(_OLDEST, int(number[1])) if number is not None else _OLDEST
+
+
+def _on_path(name: str, oldest: int) -> str:
+    found = shutil.which(name)
+    if found is None:
+        raise NpmError(f"{name} is not on PATH; install Node.js {oldest} or newer, with npm")
+    return found
+
+
+@cache
+def _version(node: str, oldest: int) -> str:
+    said = _output([node, "--version"], {}, _VERSION_S).strip()
+    major = re.match(r"v(\d+)\.", said)
+    if major is None or int(major[1]) < oldest:
+        raise NpmError(f"Node.js {oldest} or newer is needed, got {excerpt(said)}")
+    return said
+
+
+def _folder(kind: str, name: str, source: Path, carried: list[Path]) -> Path:
+    oldest = _oldest(source)
+    stamp = hashlib.sha256(_version(_on_path("node", oldest), oldest).encode())
+    for path in carried:
+        stamp.update(f"\n{path.name}\n".encode() + path.read_bytes())
+    return platformdirs.user_cache_path("runstone") / kind / f"{name}-{stamp.hexdigest()[:12]}"
+
+
+def _install(npm: str, carried: list[Path], folder: Path, seconds: float) -> None:
+    """Install under a temporary name and move: what is half made is never used."""
+    making = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        for path in carried:
+            shutil.copy(path, making)
+        _output([npm, "ci", "--prefix", str(making), *_OPTIONS], _QUIET, seconds)
+        making.rename(folder)
+    finally:
+        shutil.rmtree(making, ignore_errors=True)
+
+
+def _output(command: list[str], env: Mapping[str, str], seconds: float) -> str:
+    """What a command prints. Raises NpmError when it fails or takes too long."""
+    name = Path(command[0]).name
+    try:
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+            timeout=seconds,
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, **env},
+        )
+    except subprocess.TimeoutExpired:
+        raise NpmError(
+            f"{name} did not end within {seconds:.0f} s (is its registry in reach? Try again)"
+        ) from None
+    except OSError as error:
+        raise NpmError(f"cannot start {name}: {error.strerror}") from None
+    if done.returncode < 0:
+        killer = signal.Signals(-done.returncode).name
+        raise NpmError(f"{name} was killed by {killer} (is there enough memory?); nothing is kept, try again")
+    if done.returncode != 0:
+        said = done.stderr or done.stdout or f"exit code {done.returncode}"
+        errors = [line for line in said.splitlines() if "error" in line.lower()] or [said]
+        code = next((code for code in _MENDS if code in said), None)
+        mend = _MENDS[code] if code is not None else "is its registry in reach?"
+        raise NpmError(f"{name} failed: {excerpt(errors[0])} ({mend})")
+    return done.stdout

@@ -1,0 +1,47 @@
+"""Start, await and stop a known server.
+
+A recipe is a YAML file that says how; those of the house lie in fixtures/targets. Each server gets a free
+port and a temporary working folder of its own, because servers keep state where they run. It is the leader of
+a process group of its own, and the whole group is gone when the block is left, whichever way. POSIX only.
+"""
+
+from runstone.target.recipes.install import interpreter, is_installed, node_modules
+from runstone.target.recipes.recipe import (
+    BadRecipe,
+    Install,
+    InstallFailed,
+    PortTaken,
+    Ready,
+    Recipe,
+    RecipeError,
+    StartFailed,
+    StopFailed,
+    UnknownRecipe,
+    load,
+    names,
+)
+from runstone.target.recipes.serving import HOST, Running, Server, running, server, stay_up
+
+__all__ = [
+    "HOST",
+    "BadRecipe",
+    "Install",
+    "InstallFailed",
+    "PortTaken",
+    "Ready",
+    "Recipe",
+    "RecipeError",
+    "Running",
+    "Server",
+    "StartFailed",
+    "StopFailed",
+    "UnknownRecipe",
+    "interpreter",
+    "is_installed",
+    "load",
+    "names",
+    "node_modules",
+    "running",
+    "server",
+    "stay_up",
+]

@@ -1,0 +1,98 @@
+"""Install what a server needs, each recipe in folders of its own under the user's cache.
+
+Python packages go into a virtual environment, those of Node.js into a folder with their node_modules.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Final
+
+import filelock
+import platformdirs
+
+from runstone.target import npm
+from runstone.target.recipes.recipe import NPM_FILES, InstallFailed, Recipe
+
+_KIND: Final = "targets"  # the folder of the cache
+_NPM_S: Final = 420.0  # a server's few hundred packages; 20 s on an idle machine with a near registry
+
+
+def is_installed(recipe: Recipe) -> bool:
+    """Whether `running` can start the server at once, or has to install it first (that takes a minute)."""
+    wanted = recipe.install
+    if wanted is None:
+        return True
+    there = wanted.python is None or _interpreter(_environment(recipe.name, wanted.python)).exists()
+    return there and (wanted.npm is None or npm.is_installed(_KIND, recipe.name, Path(wanted.npm), NPM_FILES))
+
+
+def node_modules(recipe: Recipe) -> tuple[Path, Path] | None:
+    """The Node.js that the recipe runs with and its node_modules, installed if need be; None: it needs none.
+
+    Raises InstallFailed.
+    """
+    if recipe.install is None or recipe.install.npm is None:
+        return None
+    source = Path(recipe.install.npm)
+    try:
+        node = npm.node(source)
+        folder = npm.installed(_KIND, recipe.name, source, NPM_FILES, seconds=_NPM_S)
+    except npm.NpmError as error:
+        raise InstallFailed(f"cannot install the server {recipe.name!r}: {error}") from None
+    return Path(node), folder / "node_modules"
+
+
+def interpreter(recipe: Recipe) -> Path:
+    """The Python that the recipe runs with, its environment installed if need be. Raises InstallFailed."""
+    if recipe.install is None or recipe.install.python is None:
+        return Path(sys.executable)
+    requirements = recipe.install.python
+    environment = _environment(recipe.name, requirements)
+    try:
+        environment.parent.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(f"{environment}.lock"):  # two that start at once install once
+            if not _interpreter(environment).exists():
+                _install(recipe.name, requirements, environment)
+    except OSError as error:
+        raise InstallFailed(f"cannot install the server {recipe.name!r} in {environment}: {error}") from None
+    return _interpreter(environment)
+
+
+def _environment(name: str, requirements: str) -> Path:
+    """The recipe's folder in the user's cache. Other pins or another Python are another folder."""
+    stamp = hashlib.sha256(f"{sys.version}\n{sys.base_prefix}\n".encode() + Path(requirements).read_bytes())
+    return platformdirs.user_cache_path("runstone") / _KIND / f"{name}-{stamp.hexdigest()[:12]}"
+
+
+def _interpreter(environment: Path) -> Path:
+    return environment / "bin" / "python"  # a dead link, when the Python behind it is gone, does not exist
+
+
+def _install(name: str, requirements: str, environment: Path) -> None:
+    """Build the environment under a temporary name and move it: one that is half made is never used.
+
+    Its scripts do not survive the move (they hold the path that they were made in): recipes call {python} -m.
+    """
+    making = Path(tempfile.mkdtemp(prefix=f".{environment.name}-", dir=environment.parent))
+    pip = ["-m", "pip", "install", "--disable-pip-version-check", "--no-input", "-r", requirements]
+    try:
+        _step(name, [sys.executable, "-m", "venv", str(making)], "is Python's venv module there?")
+        _step(name, [str(_interpreter(making)), *pip], "is the package index within reach?")
+        shutil.rmtree(environment, ignore_errors=True)
+        making.rename(environment)
+    finally:
+        shutil.rmtree(making, ignore_errors=True)
+
+
+def _step(name: str, command: list[str], mend: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        said = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+        errors = [line for line in said if line.lower().startswith("error")] or said[-1:]
+        raise InstallFailed(f"cannot install the server {name!r}: {' '.join(errors)[:400]} ({mend})")

@@ -1,0 +1,148 @@
+"""A server's process: the leader of a process group of its own, of which nothing is left when it is stopped.
+
+POSIX only.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+import httpx
+
+from runstone.target.recipes.recipe import Ready, StartFailed, StopFailed
+
+GRACE_S: Final = 5.0  # from SIGTERM to SIGKILL
+_POLL_S: Final = 0.05
+
+
+class Process:
+    """One process group, from its start to its end. `log` is appended to; only what is new counts."""
+
+    def __init__(
+        self, name: str, command: list[str], env: Mapping[str, str], workdir: Path, log: Path
+    ) -> None:
+        self.name = name
+        self.log = log
+        self._said_before = log.stat().st_size if log.exists() else 0
+        try:
+            with log.open("ab") as output:
+                self._popen = subprocess.Popen(
+                    command,
+                    cwd=workdir,
+                    env={**os.environ, "PYTHONUNBUFFERED": "1", **env},
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+        except OSError as error:
+            raise StartFailed(f"cannot start {command[0]}: {error.strerror} ({error.filename})") from None
+
+    @property
+    def pid(self) -> int:
+        """Of the leader, which is the group's id too."""
+        return self._popen.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether any process of the group runs."""
+        return _group_lives(self.pid)
+
+    def await_ready(self, url: str, ready: Ready, says: str, given_up: Callable[[], bool]) -> None:
+        """Poll until the server is ready. Raises StartFailed when it dies, is silent, or runs elsewhere."""
+        deadline = time.monotonic() + ready.timeout_s
+        # Not followed by a digit: port 2024 is not meant by a line about port 20245.
+        announced = re.compile(re.escape(says) + r"(?!\d)")
+        seen = "nothing answered"
+        with httpx.Client(trust_env=False, timeout=2.0) as client:  # no proxy between us and loopback
+            while time.monotonic() < deadline:
+                if given_up():
+                    raise StartFailed(f"the start of the server {self.name!r} was given up")
+                if self._popen.poll() is not None:
+                    code = self._popen.returncode
+                    raise StartFailed(f"the server {self.name!r} died with code {code}{self.last_words()}")
+                try:
+                    status = client.get(url + ready.path).status_code
+                except httpx.TransportError:
+                    time.sleep(_POLL_S)
+                    continue
+                if status == httpx.codes.OK and announced.search(self._said()):
+                    return
+                seen = (
+                    f"{status}; its output does not say {says!r}" if status == httpx.codes.OK else str(status)
+                )
+                time.sleep(_POLL_S)
+        raise StartFailed(
+            f"the server {self.name!r} was not ready after {ready.timeout_s:g} s "
+            f"(GET {url}{ready.path}: {seen}){self.last_words()}"
+        )
+
+    def _said(self) -> str:
+        with self.log.open("rb") as output:
+            output.seek(self._said_before)
+            return output.read().decode("utf-8", "replace")
+
+    def last_words(self, lines: int = 3) -> str:
+        """The end of its output, on one line."""
+        said = [line.strip() for line in self._said().splitlines() if line.strip()]
+        plain = [re.sub(r"\x1b\[[0-9;]*m", "", line)[:200] for line in said[-lines:]]
+        return f"; it last said: {' | '.join(plain)}" if plain else "; it said nothing"
+
+    def stop(self) -> None:
+        """SIGTERM to the group, SIGKILL after the grace, or at once when Ctrl-C comes a second time.
+
+        Raises StopFailed when a process outlives SIGKILL.
+        """
+        try:
+            _signal(self.pid, signal.SIGTERM)
+            self._await_end()
+        finally:
+            self.kill()
+
+    def kill(self) -> None:
+        """SIGKILL to the group. Raises StopFailed when a process outlives it."""
+        _signal(self.pid, signal.SIGKILL)
+        self._await_end()
+        if self.alive:
+            raise StopFailed(
+                f"a process of group {self.pid} outlived SIGKILL; look at it with: ps -g {self.pid}"
+            )
+
+    def _await_end(self) -> None:
+        deadline = time.monotonic() + GRACE_S
+        while self._popen.poll() is None or self.alive:
+            if time.monotonic() > deadline:
+                return
+            time.sleep(_POLL_S)
+
+
+def _signal(group: int, number: signal.Signals) -> None:
+    try:
+        os.killpg(group, number)
+    except (ProcessLookupError, PermissionError):
+        return  # gone; macOS says "not permitted" of a group in which only zombies are left
+
+
+def _group_lives(group: int) -> bool:
+    """Whether any process of the group runs. Zombies do not: in a container nobody may ever collect them."""
+    try:
+        os.killpg(group, 0)
+    except (ProcessLookupError, PermissionError):
+        return False
+    proc = Path("/proc/self/stat")
+    return not proc.exists() or any(_runs(stat, group) for stat in Path("/proc").glob("[0-9]*/stat"))
+
+
+def _runs(stat: Path, group: int) -> bool:
+    try:
+        state, _, its_group = stat.read_text("utf-8", "replace").rpartition(")")[2].split()[:3]
+    except (OSError, ValueError):
+        return False  # it ended between the listing and the reading
+    return int(its_group) == group and state not in {"Z", "X"}

@@ -1,0 +1,186 @@
+"""What a recipe says: a YAML file that tells how a known server is started, and what it can do."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Callable
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from runstone.errors import RunstoneError, TargetError, UsageError
+from runstone.locations import locate
+from runstone.target.agents import Agent
+from runstone.target.target import RunTimeLimit, Target
+
+_PLACEHOLDERS: Final = ("python", "port", "workdir", "graphs", "fixtures")
+_OF_NPM: Final = ("node", "modules")  # placeholders that need `install.npm`
+
+
+NPM_FILES: Final = ("package.json", "package-lock.json")  # what `install.npm` must hold
+
+
+class RecipeError(RunstoneError):
+    """A recipe cannot be used, or what it starts does not run."""
+
+
+class UnknownRecipe(RecipeError, UsageError):  # noqa: N818 - errors here are named as what they report
+    """There is no recipe of that name."""
+
+
+class BadRecipe(RecipeError, UsageError):  # noqa: N818
+    """The recipe's file does not say what a recipe must say."""
+
+
+class PortTaken(RecipeError, UsageError):  # noqa: N818
+    """The port that the user asked for is in use."""
+
+
+class InstallFailed(RecipeError, TargetError):  # noqa: N818
+    """The server's packages cannot be installed."""
+
+
+class StartFailed(RecipeError, TargetError):  # noqa: N818
+    """The server's process cannot be started, died, or never became ready."""
+
+
+class StopFailed(RecipeError):  # noqa: N818
+    """A process of the server outlived SIGKILL."""
+
+
+class Install(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the server needs, in Python, in Node.js or in both.
+
+    `python`: a file of pinned requirements next to the recipe. `npm`: a folder, relative to the recipe, with
+    package.json and package-lock.json.
+    """
+
+    python: str | None = None
+    npm: str | None = None
+
+
+class Ready(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When the server is up: `path` answers 200 and its output holds `says`, within `timeout_s` seconds.
+
+    `says` is the URL as the server prints it. Without it, a server that moves to another port by itself could
+    not be told from whoever answers on the port that was asked for.
+    """
+
+    path: str = "/ok"
+    says: str = ""
+    timeout_s: float = 60.0
+
+
+class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How to start a known server, and what it can do.
+
+    `command`, `env` and `ready.says` may hold {python} (that of `install`, else this one), {port}, {workdir},
+    {fixtures} and {graphs} (fixtures/graphs); with `install.npm` also {node} and {modules}, the installed
+    node_modules, to which the working folder has a link of that name. `copy` names a folder of the fixtures,
+    or several, whose content is copied to the working folder. `waivers` and `install` name files and folders
+    next to the recipe; absolute once loaded.
+    `headers`, `second_headers` and `restricted_headers` are the credentials of two users and of one who may
+    only read. `agent`: the assistant that stands in for the conformance graphs, where the server does not
+    serve them. `restartable`: its data outlive a restart and a kill; `capabilities: {kill: false}` beside it
+    says that they outlive the restart only.
+    """
+
+    name: str
+    description: str
+    command: list[str]
+    env: dict[str, str] = {}
+    install: Install | None = None
+    copy: str | list[str] | None = None
+    ready: Ready = Ready()
+    capabilities: dict[str, bool] = {}
+    run_time_limit: RunTimeLimit | None = None
+    profile_option: str = ""  # the option by which the command takes a profile's name
+    headers: dict[str, str] = {}
+    second_headers: dict[str, str] = {}
+    restricted_headers: dict[str, str] = {}
+    agent: Agent | None = None
+    restartable: bool = False
+    waivers: str | None = None
+
+    def target(self, url: str) -> Target:
+        """The server as a target, once it runs at `url`."""
+        controls = dict.fromkeys(("restart", "kill"), True) if self.restartable else {}
+        return Target(
+            name=self.name,
+            url=url,
+            headers=self.headers,
+            second_headers=self.second_headers,
+            restricted_headers=self.restricted_headers,
+            agent=self.agent,
+            declared={**controls, **self.capabilities},
+            run_time_limit=self.run_time_limit,
+        )
+
+
+def names() -> list[str]:
+    """The recipes of the house, sorted."""
+    return sorted(path.stem for path in locate("fixtures/targets").glob("*.yaml") if "." not in path.stem)
+
+
+def load(name_or_path: str) -> Recipe:
+    """Read a recipe of the house by its name, or any by the path of its file (it ends in .yaml).
+
+    Raises UnknownRecipe and BadRecipe.
+    """
+    path = Path(name_or_path)
+    if path.suffix != ".yaml":
+        if name_or_path not in names():
+            near = get_close_matches(name_or_path, names(), 1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise UnknownRecipe(f"no recipe {name_or_path!r}{hint} (there are: {', '.join(names())})")
+        path = locate(f"fixtures/targets/{name_or_path}.yaml")
+    try:
+        recipe = msgspec.yaml.decode(path.read_bytes(), type=Recipe)
+    except OSError as error:
+        raise UnknownRecipe(f"cannot read the recipe {path}: {error.strerror}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadRecipe(f"{path} is no recipe: {' '.join(str(error).split())}") from None
+    return _resolved(recipe, path.resolve())
+
+
+def _resolved(recipe: Recipe, path: Path) -> Recipe:
+    """The recipe with its files found and its placeholders checked."""
+    if not recipe.command:
+        raise BadRecipe(f"{path}: command is empty")
+    if recipe.install is not None and recipe.install.python is recipe.install.npm is None:
+        raise BadRecipe(f"{path}: install names neither python nor npm")
+    npm = recipe.install is not None and recipe.install.npm is not None
+    for text in (*recipe.command, *recipe.env.values(), recipe.ready.says):
+        try:
+            used = {field for _, field, _, _ in string.Formatter().parse(text) if field is not None}
+        except ValueError as error:
+            raise BadRecipe(f"{path}: {text!r} has a stray brace ({error}); write {{{{ or }}}}") from None
+        if homeless := used.intersection(_OF_NPM) if not npm else ():
+            raise BadRecipe(f"{path}: {{{min(homeless)}}} needs install: {{npm: FOLDER}}")
+        if unknown := used.difference(_PLACEHOLDERS, _OF_NPM):
+            known = ", ".join(f"{{{name}}}" for name in (*_PLACEHOLDERS, *_OF_NPM))
+            raise BadRecipe(f"{path}: {{{min(unknown)}}} is no placeholder; there are {known}")
+
+    def beside(name: str) -> str:
+        if not (path.parent / name).is_file():
+            raise BadRecipe(f"{path} names {name}, which is not next to it")
+        return str((path.parent / name).resolve())
+
+    if recipe.waivers is not None:
+        recipe = msgspec.structs.replace(recipe, waivers=beside(recipe.waivers))
+    if recipe.install is not None:
+        recipe = msgspec.structs.replace(recipe, install=_found(recipe.install, path, beside))
+    return recipe
+
+
+def _found(install: Install, path: Path, beside: Callable[[str], str]) -> Install:
+    """What is to be installed, absolute."""
+    if install.npm is not None:
+        for file in NPM_FILES:
+            beside(f"{install.npm}/{file}")
+    return Install(
+        python=beside(install.python) if install.python is not None else None,
+        npm=str((path.parent / install.npm).resolve()) if install.npm is not None else None,
+    )

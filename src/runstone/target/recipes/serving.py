@@ -1,0 +1,207 @@
+"""A known server that can be started, stopped, killed and started again with what it has stored."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Final, NoReturn
+
+from runstone.locations import locate
+from runstone.target.recipes.install import interpreter, node_modules
+from runstone.target.recipes.process import Process
+from runstone.target.recipes.recipe import PortTaken, Recipe, StartFailed
+
+HOST: Final = "127.0.0.1"
+_MODULES: Final = "node_modules"
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A server that is up. `pid` leads the process group; `log` is all that it printed."""
+
+    url: str
+    pid: int
+    log: Path
+    recipe: Recipe
+
+
+class Server:
+    """One server of a recipe, with a port and a working folder that outlive its process.
+
+    Its methods block and may be called from any thread; `close` from another one ends a `start` early.
+    """
+
+    def __init__(self, recipe: Recipe, folder: Path, port: int, log: Path, options: Sequence[str]) -> None:
+        self.recipe = recipe
+        self.url = f"http://{HOST}:{port}"
+        self._log = log
+        self._options = tuple(options)
+        self._process: Process | None = None
+        self._closing = threading.Event()
+        self._one_at_a_time = threading.Lock()
+        self._workdir = folder / "work"
+        fixtures = locate("fixtures")
+        self._values = {
+            "python": "",
+            "port": str(port),
+            "workdir": str(self._workdir),
+            "fixtures": str(fixtures),
+            "graphs": str(fixtures / "graphs"),
+        }
+        # What servers, Python and npm leave behind is left out.
+        leave_out = shutil.ignore_patterns(".*", "__pycache__", _MODULES)
+        for copied in [recipe.copy] if isinstance(recipe.copy, str) else recipe.copy or []:
+            shutil.copytree(fixtures / copied, self._workdir, ignore=leave_out, dirs_exist_ok=True)
+        self._workdir.mkdir(exist_ok=True)
+
+    def start(self) -> Running:
+        """Start the server and wait until it is ready. Raises InstallFailed and StartFailed."""
+        with self._one_at_a_time:
+            if self._process is not None and self._process.alive:
+                raise StartFailed(f"the server {self.recipe.name!r} is running already, at {self.url}")
+            if self._closing.is_set():
+                raise StartFailed(f"the start of the server {self.recipe.name!r} was given up")
+            values = {**self._values, **self._installed()}
+            command = [*(word.format_map(values) for word in self.recipe.command), *self._options]
+            environment = {key: value.format_map(values) for key, value in self.recipe.env.items()}
+            process = Process(self.recipe.name, command, environment, self._workdir, self._log)
+            self._process = process
+            try:
+                says = self.recipe.ready.says.format_map(values)
+                process.await_ready(self.url, self.recipe.ready, says, self._closing.is_set)
+            except BaseException:
+                process.stop()
+                raise
+            return Running(url=self.url, pid=process.pid, log=self._log, recipe=self.recipe)
+
+    def _installed(self) -> dict[str, str]:
+        """The placeholders that stand for what is installed."""
+        values = {"python": str(interpreter(self.recipe))}
+        if (of_npm := node_modules(self.recipe)) is not None:
+            node, modules = of_npm
+            link = self._workdir / _MODULES  # where Node.js looks for what the files of the folder import
+            if not link.is_symlink():
+                link.symlink_to(modules, target_is_directory=True)
+            values |= {"node": str(node), "modules": str(modules)}
+        return values
+
+    def stop(self) -> None:
+        """Stop it in good order, by SIGTERM. Raises StopFailed."""
+        with self._one_at_a_time:
+            if self._process is not None:
+                self._process.stop()
+                self._process = None  # the number of its group may soon be another's
+
+    def kill(self) -> None:
+        """End the whole process group at once, by SIGKILL. Raises StopFailed."""
+        with self._one_at_a_time:
+            if self._process is not None:
+                self._process.kill()
+                self._process = None
+
+    def close(self) -> None:
+        """Stop it for good: what is being started is given up, and nothing more is started."""
+        self._closing.set()
+        self.stop()
+
+    @property
+    def alive(self) -> bool:
+        """Whether any of its processes runs."""
+        return self._process is not None and self._process.alive
+
+    def last_words(self) -> str:
+        """The end of its output, on one line."""
+        return self._process.last_words() if self._process is not None else ""
+
+
+@contextmanager
+def server(
+    recipe: Recipe, *, port: int | None = None, log: Path | None = None, options: Sequence[str] = ()
+) -> Iterator[Server]:
+    """A server that is not started yet, and is closed when the block is left, by Ctrl-C or SIGTERM too.
+
+    `port`: default a free one. `log`: where its output goes; default a file that goes when the server goes.
+    `options`: further words of the command. Raises PortTaken.
+    """
+    with _sigterm_raises(), tempfile.TemporaryDirectory(prefix="runstone-") as folder:
+        output = log or Path(folder) / "server.log"
+        output.write_bytes(b"")
+        chosen = Server(recipe, Path(folder), _free_port(port), output, options)
+        try:
+            yield chosen
+        finally:
+            chosen.close()
+
+
+@contextmanager
+def running(
+    recipe: Recipe, *, port: int | None = None, log: Path | None = None, options: Sequence[str] = ()
+) -> Iterator[Running]:
+    """A server that is up for the time of the block; the arguments are those of `server`.
+
+    Raises RecipeError: PortTaken, InstallFailed, StartFailed.
+    """
+    with server(recipe, port=port, log=log, options=options) as chosen:
+        yield chosen.start()
+
+
+def stay_up(
+    recipe: Recipe,
+    port: int | None,
+    announce: Callable[[Running], object],
+    *,
+    log: Path | None = None,
+    options: Sequence[str] = (),
+) -> None:
+    """Keep the server running until Ctrl-C or SIGTERM. Raises RecipeError; StartFailed also when it dies."""
+    try:
+        with server(recipe, port=port, log=log, options=options) as chosen:
+            announce(chosen.start())
+            while chosen.alive:
+                time.sleep(0.2)
+            raise StartFailed(f"the server {recipe.name!r} died{chosen.last_words()}")
+    except (KeyboardInterrupt, _Terminated):
+        return
+
+
+class _Terminated(SystemExit):
+    """SIGTERM came; what is open is closed on the way out."""
+
+
+@contextmanager
+def _sigterm_raises() -> Iterator[None]:
+    """Let SIGTERM end this process as Ctrl-C does: unhandled, it would leave the server behind."""
+    ours = threading.current_thread() is threading.main_thread()
+    if not ours or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+
+    def terminate(number: int, _: FrameType | None) -> NoReturn:
+        raise _Terminated(128 + number)
+
+    signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _free_port(wanted: int | None) -> int:
+    """The wanted port if nobody listens there, or any free one."""
+    with socket.socket() as probe:
+        # As servers do: a port on which only closed connections linger is free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, wanted or 0))
+        except (OSError, OverflowError):
+            raise PortTaken(f"port {wanted} on {HOST} is taken or not allowed; choose another") from None
+        return int(probe.getsockname()[1])

@@ -1,0 +1,102 @@
+"""Where the server is, how to speak to it, and what it says that it can do."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Final, Literal
+
+import httpx
+import msgspec
+
+from runstone.errors import UsageError
+from runstone.report.model import Capability
+from runstone.target.agents import Agent, assistant_of, capabilities
+
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
+_HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
+
+Identity = Literal["first", "second", "restricted", "anonymous"]
+FURTHER_IDENTITIES: Final[tuple[Identity, ...]] = ("second", "restricted")
+
+
+class RunTimeLimit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A declared limit: runs of `assistant` are ended by the server after `seconds`."""
+
+    assistant: str
+    seconds: float
+
+
+class Target(msgspec.Struct, frozen=True, kw_only=True):
+    """A server under test. `declared`: capabilities by name, from the profile, the recipe or the user.
+
+    `headers`, `second_headers`, `restricted_headers`: the credentials of a user, of another one, and of one
+    who may only read. `assistants`: the target's own ids by those of the conformance graphs. `agent`: what
+    stands in for them all.
+    """
+
+    name: str
+    url: str
+    headers: dict[str, str] = {}
+    second_headers: dict[str, str] = {}
+    restricted_headers: dict[str, str] = {}
+    assistants: dict[str, str] = {}
+    agent: Agent | None = None
+    declared: dict[str, bool] = {}
+    run_time_limit: RunTimeLimit | None = None
+
+    def headers_of(self, identity: Identity) -> dict[str, str]:
+        """The headers of who makes a request."""
+        known = {"first": self.headers, "second": self.second_headers, "restricted": self.restricted_headers}
+        return known.get(identity, {})
+
+    def assistant(self, graph: str) -> str:
+        """The target's own id of a conformance graph; any other id is answered as it is."""
+        if self.agent is not None:
+            return assistant_of(self.agent, graph)
+        return self.assistants.get(graph, graph)
+
+    def capabilities(self, probed: Mapping[str, bool], known: Iterable[str]) -> dict[str, Capability]:
+        """Every known capability with what was declared and what the probe found."""
+        by_graphs = capabilities(self.agent)
+        declared = dict(self.declared)
+        shown = {
+            "run_time_limit": self.run_time_limit is not None,
+            "second_identity": bool(self.second_headers),
+            "restricted_identity": bool(self.restricted_headers),
+        }
+        declared |= {name: True for name, given in shown.items() if given}
+        return {
+            name: by_graphs.get(name) or Capability(declared=declared.get(name), probed=probed.get(name))
+            for name in sorted({*known, *declared, *(by_graphs if self.agent else ())})
+        }
+
+
+def checked_url(text: str) -> str:
+    """The base URL without its trailing slash. Raises UsageError when it is no http(s) URL."""
+    try:
+        url = httpx.URL(text)
+    except httpx.InvalidURL as error:
+        raise UsageError(f"{text!r} is no URL ({error}); write it like http://127.0.0.1:2024") from None
+    if url.scheme not in {"http", "https"} or not url.host:
+        raise UsageError(f"{text!r} is no URL; write it like http://127.0.0.1:2024, or name a recipe")
+    if url.port is not None and not 0 < url.port < 65536:
+        raise UsageError(f"{text!r} is no URL: {url.port} is no port")
+    if url.query or url.fragment:
+        raise UsageError(f"{text!r} has a query or a fragment; give only the address that /threads follows")
+    return text.rstrip("/")
+
+
+def parsed_headers(lines: Iterable[str]) -> dict[str, str]:
+    """Headers from lines `Name: value`. Raises UsageError, which repeats no value, for any other line."""
+    headers: dict[str, str] = {}
+    for line in lines:
+        name, colon, value = (part.strip() for part in line.partition(":"))
+        if not colon or not _HEADER_NAME.fullmatch(name):
+            raise UsageError(
+                f"header number {len(headers) + 1} has no 'Name: value' form; separate them by a colon"
+            )
+        if not _HEADER_VALUE.fullmatch(value):
+            raise UsageError(f"the value of header {name} holds a character that no header can carry")
+        headers[name] = value
+    return headers

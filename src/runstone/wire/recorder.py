@@ -1,0 +1,366 @@
+"""The recorder: sends one request and keeps everything that came back, under a deadline and a byte cap.
+
+Nothing here raises for what a target does: a refused connection, a hang or a cut body becomes an `Exchange`
+with its `failure`. Secrets are replaced by their exact value before anything is kept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from types import TracebackType
+from typing import Any, Protocol, Self
+from zlib import crc32
+
+import httpx
+import msgspec
+
+from runstone.target.target import Identity
+from runstone.wire.limits import Limits
+from runstone.wire.redaction import Redactor
+from runstone.wire.sse import EventReader
+from runstone.wire.trace import Exchange
+
+_KEPT_OF_A_REQUEST = 64 * 1024  # characters of its body; what a scenario sends beyond that is its own filler
+_RESET = (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError)
+_CONNECTING = "connection.connect_tcp.started"  # httpcore's name for it in its trace
+_HELD_BACK = ("/wait", "/join", "/stream", "/cancel")  # they may answer only when a run has ended
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """One request as a scenario asks for it. Times in seconds after sending."""
+
+    scenario: str
+    part: str
+    number: int
+    label: str
+    method: str
+    path: str
+    params: tuple[tuple[str, str], ...] = ()
+    headers: tuple[tuple[str, str], ...] = ()
+    content: bytes | None = None
+    deadline: float
+    close_after: float | None = None  # hang up then
+    close_after_events: int | None = None  # hang up when so many events have arrived
+    unread_until: asyncio.Event | None = None  # read nothing of the body before it is set
+    identity: Identity = "first"  # whose headers go with it
+
+
+class Relay(Protocol):
+    """Somebody else is given the answer while it arrives (the recording proxy).
+
+    `finished`: enough was passed on, and the exchange ends here. `gone`: whoever was given it hung up.
+    """
+
+    finished: bool
+    gone: bool
+
+    async def begin(self, response: httpx.Response) -> None:
+        """Pass on the status and the headers."""
+
+    async def pass_on(self, chunk: bytes) -> bytes:
+        """Pass on the next bytes of the body; what was passed on, which is what gets recorded."""
+
+
+class _Answer:
+    """What has arrived so far of one response."""
+
+    def __init__(self, cap: int, most_events: int) -> None:
+        self.cap = cap
+        self.most_events = most_events
+        self.response: httpx.Response | None = None
+        self.headers_after: float | None = None
+        self.body = bytearray()
+        self.chunks: list[tuple[float, int]] = []
+        self.reader: EventReader | None = None
+        self.truncated = False
+        self.failure: str | None = None
+        self.closed_by_client = False
+        self.retried = False
+        self.connected = False  # on a fresh connection, not on one kept alive
+
+    async def note_step(self, step: str, _details: Mapping[str, Any]) -> None:
+        """Told by httpcore of every step of the request."""
+        self.connected = self.connected or step == _CONNECTING
+
+    def take(self, chunk: bytes, at: float) -> None:
+        room = self.cap - len(self.body)
+        self.truncated = len(chunk) > room
+        kept = chunk[:room]
+        self.body += kept
+        at = round(at, 4)
+        if self.chunks and at - self.chunks[-1][0] < _ONE_MOMENT_S:
+            began, size = self.chunks[-1]
+            self.chunks[-1] = (began, size + len(kept))
+        else:
+            self.chunks.append((at, len(kept)))
+        if self.reader is not None:
+            self.reader.feed(kept, at)
+            decoded = len(self.reader.events) + len(self.reader.comments)
+            self.truncated = self.truncated or decoded > self.most_events
+
+
+_ONE_MOMENT_S = 0.002  # chunks so close count as one: a body in chunks of one byte shall not fill the memory
+
+# For each request httpcore looks at every connection of its pool, several times: in one pool of the 100
+# connections that 16 scenarios have open at once, that took half of the harness's time.
+_POOLS = 16
+
+_LATEST = 16  # requests
+_SLOWEST_S = 1.0  # a request that takes longer tells of itself, not of how busy the target is
+
+
+class Recorder:
+    """One set of connections, one clock and one byte budget for a whole session."""
+
+    def __init__(
+        self,
+        url: str,
+        headers: Mapping[str, str],
+        limits: Limits,
+        others: Mapping[Identity, Mapping[str, str]] | None = None,
+    ) -> None:
+        """`headers` are those of the first identity, `others` those of the further ones."""
+        self.limits = limits
+        self._url = url.rstrip("/")
+        self._identities: dict[Identity, dict[str, str]] = {"anonymous": {}, "first": dict(headers)}
+        self._identities |= {who: dict(theirs) for who, theirs in (others or {}).items()}
+        self._redactor = Redactor(headers, others)
+        self._began = time.monotonic()
+        self._kept_bytes = 0
+        self._latest_s: deque[float] = deque([0.0], maxlen=_LATEST)
+        trusted = httpx.create_ssl_context(trust_env=False)  # dear to build; all clients share it
+        self._clients = [_client(trusted, kept_alive=8) for _ in range(_POOLS)]
+        self._unpooled = _client(trusted, kept_alive=0)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for client in (*self._clients, self._unpooled):
+            await client.aclose()
+
+    def beside(self, url: str) -> Recorder:
+        """A recorder of another server of the same target: same clock, headers, secrets and limits."""
+        others: dict[Identity, dict[str, str]] = {**self._identities}
+        del others["first"]
+        recorder = Recorder(url, self._identities["first"], self.limits, others)
+        recorder._began = self._began
+        return recorder
+
+    @property
+    def url(self) -> str:
+        """The target's base URL."""
+        return self._url
+
+    @property
+    def redactor(self) -> Redactor:
+        """What hides the target's secrets."""
+        return self._redactor
+
+    @property
+    def clock(self) -> float:
+        """Seconds since the session began."""
+        return time.monotonic() - self._began
+
+    @property
+    def answer_s(self) -> float:
+        """Seconds that the slowest of the latest requests took: how busy target and machine are at present.
+
+        Those count that are answered as soon as they can be, not those that wait for a run.
+        """
+        return min(max(self._latest_s), _SLOWEST_S)
+
+    async def send(
+        self,
+        request: Request,
+        keep: list[Exchange],
+        opened: asyncio.Future[Exchange] | None = None,
+        relay: Relay | None = None,
+    ) -> Exchange:
+        """Send the request and append the exchange to `keep`, even when this task is cancelled.
+
+        `opened` is given what is known as soon as the headers have arrived (or never will), `relay` the
+        answer itself, piece by piece.
+        """
+        crowded = self._kept_bytes > self.limits.session_bytes
+        cap = self.limits.crowded_bytes if crowded else self.limits.body_bytes
+        answer = _Answer(cap, self.limits.events)
+        sent_at = self.clock
+        try:
+            await self._converse(request, answer, sent_at, opened, relay)
+        except asyncio.CancelledError:
+            if relay is not None and relay.gone:
+                answer.closed_by_client = True
+            else:
+                answer.failure = "the scenario's deadline passed, or the session was ended"
+            raise
+        finally:
+            exchange = self._exchange(request, answer, sent_at)
+            self._kept_bytes += len(answer.body)
+            keep.append(exchange)
+            if opened is not None and not opened.done():
+                opened.set_result(exchange)
+        at_once = request.deadline <= self.limits.request_s and not request.path.endswith(_HELD_BACK)
+        if at_once and exchange.complete:
+            self._latest_s.append(exchange.finished_after)
+        return exchange
+
+    async def _converse(
+        self,
+        request: Request,
+        answer: _Answer,
+        sent_at: float,
+        opened: asyncio.Future[Exchange] | None,
+        relay: Relay | None,
+    ) -> None:
+        closing = request.close_after is not None and request.close_after < request.deadline
+        seconds = request.close_after if closing else request.deadline
+        try:
+            async with asyncio.timeout(seconds), self._responding(request, answer) as response:
+                answer.response = response
+                answer.headers_after = self.clock - sent_at
+                kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+                answer.reader = EventReader() if kind == "text/event-stream" else None
+                if opened is not None and not opened.done():
+                    opened.set_result(self._exchange(request, answer, sent_at))
+                if relay is not None:
+                    await relay.begin(response)
+                await self._read_body(request, answer, response, sent_at, relay)
+        except TimeoutError:
+            if closing:
+                answer.closed_by_client = True
+            else:
+                answer.failure = f"not finished within {request.deadline:.1f} s"
+        except httpx.ConnectTimeout:
+            answer.failure = f"no connection within {self.limits.connect_s:.1f} s"
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            answer.failure = f"{type(error).__name__}: {error}".removesuffix(": ")
+
+    async def _read_body(
+        self,
+        request: Request,
+        answer: _Answer,
+        response: httpx.Response,
+        sent_at: float,
+        relay: Relay | None,
+    ) -> None:
+        if request.unread_until is not None:
+            await request.unread_until.wait()
+        async for arrived in response.aiter_raw():
+            at = self.clock - sent_at
+            chunk = arrived if relay is None else await relay.pass_on(arrived)
+            answer.take(chunk, at)
+            if relay is not None and relay.finished:
+                answer.closed_by_client = True
+                return
+            if answer.truncated:
+                return
+            enough = request.close_after_events
+            if enough is not None and answer.reader is not None and len(answer.reader.events) >= enough:
+                answer.closed_by_client = True
+                return
+
+    @asynccontextmanager
+    async def _responding(self, request: Request, answer: _Answer) -> AsyncIterator[httpx.Response]:
+        """Send; once more on a fresh connection if a kept-alive one was reset before any response."""
+        try:
+            pool = self._clients[crc32(request.scenario.encode()) % _POOLS]
+            response = await pool.send(self._built(request, answer), stream=True)
+        except _RESET:
+            if answer.connected:
+                raise
+            answer.retried = True
+            response = await self._unpooled.send(self._built(request, answer), stream=True)
+        try:
+            yield response
+        finally:
+            await response.aclose()
+
+    def _built(self, request: Request, answer: _Answer) -> httpx.Request:
+        headers = {
+            "accept-encoding": "identity",
+            **self._identities[request.identity],
+            **dict(request.headers),
+        }
+        encoded = [(name.encode(), value.encode("utf-8", "replace")) for name, value in headers.items()]
+        return self._unpooled.build_request(
+            request.method,
+            self._url + request.path,
+            params=list(request.params) or None,
+            headers=encoded,
+            content=request.content,
+            timeout=httpx.Timeout(None, connect=self.limits.connect_s),
+            extensions={"trace": answer.note_step},
+        )
+
+    def _url_of(self, request: Request) -> str:
+        text = self._url + request.path
+        try:
+            # `params`, even None, would take the place of a query that the path holds already.
+            url = httpx.URL(text, params=list(request.params)) if request.params else httpx.URL(text)
+        except httpx.InvalidURL:  # an id that a target made up holds what no URL can
+            return text
+        return str(url)
+
+    def _exchange(self, request: Request, answer: _Answer, sent_at: float) -> Exchange:
+        response, reader = answer.response, answer.reader
+        body = bytes(answer.body)
+        utf8 = _is_utf8(body)
+        text = self._redactor.text
+        sent = None if request.content is None else text(request.content.decode("utf-8", "replace"))
+        if reader is not None and not (answer.failure or answer.closed_by_client or answer.truncated):
+            reader.close()
+        return Exchange(
+            scenario=request.scenario,
+            part=request.part,
+            number=request.number,
+            label=request.label,
+            method=request.method,
+            url=text(self._url_of(request)),
+            sent_at=round(sent_at, 4),
+            request_headers=self._redactor.headers(
+                (*request.headers, *self._identities[request.identity].items())
+            ),
+            request_body=sent if sent is None else sent[:_KEPT_OF_A_REQUEST],
+            request_truncated=sent is not None and len(sent) > _KEPT_OF_A_REQUEST,
+            code=None if response is None else response.status_code,
+            response_headers=() if response is None else self._redactor.response_headers(response.headers),
+            content=text(body.decode("utf-8" if utf8 else "latin-1")),
+            utf8=utf8,
+            truncated=answer.truncated,
+            headers_after=None if answer.headers_after is None else round(answer.headers_after, 4),
+            first_byte_after=answer.chunks[0][0] if answer.chunks else None,
+            finished_after=round(self.clock - sent_at, 4),
+            chunks=tuple(answer.chunks),
+            events=() if reader is None else tuple(map(self._redactor.event, reader.events)),
+            comments=() if reader is None else tuple(map(self._redactor.comment, reader.comments)),
+            malformed_lines=() if reader is None else tuple(map(text, reader.malformed)),
+            failure=None if answer.failure is None else text(answer.failure),
+            closed_by_client=answer.closed_by_client,
+            retried=answer.retried,
+        )
+
+
+def _client(trusted: ssl.SSLContext, *, kept_alive: int) -> httpx.AsyncClient:
+    return httpx.AsyncClient(
+        limits=httpx.Limits(max_connections=None, max_keepalive_connections=kept_alive, keepalive_expiry=4.0),
+        timeout=None,  # noqa: S113 - every request runs under its own wall-clock deadline
+        follow_redirects=False,
+        trust_env=False,
+        verify=trusted,
+    )
+
+
+def _is_utf8(body: bytes) -> bool:
+    try:
+        body.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
