@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from runstone.scenario.api import Api
-from runstone.scenario.operations import ENTRY_POINTS, OMIT, Blocked, ask, new_id
+from runstone.scenario.requests import ENTRY_POINTS, OMIT, Blocked, ask, new_id
 from runstone.target.target import Target
 from runstone.wire.limits import Limits
 from runstone.wire.recorder import Recorder

@@ -20,7 +20,7 @@ from runstone.scenario.observer import (
     SelfCheckBroken,
     scenario,
 )
-from runstone.scenario.operations import Blocked
+from runstone.scenario.requests import Blocked
 from runstone.scenario.self_check import assess
 from runstone.target.target import Target
 from runstone.wire.limits import Limits

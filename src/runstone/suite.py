@@ -17,7 +17,8 @@ from runstone.contracts import Profile, lifecycle, operation_for, stream_grammar
 from runstone.contracts.profile import resolve
 from runstone.scenario.api import Api
 from runstone.scenario.observer import scenario
-from runstone.scenario.operations import (
+from runstone.scenario.own_server import own_server
+from runstone.scenario.requests import (
     ENTRY_POINTS,
     OMIT,
     THREADED_ENTRY_POINTS,
@@ -64,6 +65,7 @@ __all__ = [
     "new_id",
     "none_broken",
     "operation_for",
+    "own_server",
     "ran",
     "requirement",
     "resolve",

@@ -17,7 +17,7 @@ from schemathesis.core.result import Ok
 from runstone.explore.bridge import Bridge
 from runstone.explore.findings import problem
 from runstone.scenario.api import Api
-from runstone.scenario.operations import ask, new_id
+from runstone.scenario.requests import ask, new_id
 from runstone.wire.trace import Exchange
 
 _AT_ONCE = 4  # operations that are tried at the same time

@@ -14,7 +14,7 @@ from runstone.explore.bridge import Bridge
 from runstone.explore.model import Finding, Model
 from runstone.explore.threads import ThreadModel
 from runstone.scenario.api import Api
-from runstone.scenario.operations import Blocked, ask, new_id
+from runstone.scenario.requests import Blocked, ask, new_id
 
 THREADS = 3  # of one story
 STEPS = 14  # of one story, before it is shrunk

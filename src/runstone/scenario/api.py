@@ -1,6 +1,7 @@
-"""The recording client as scenarios see it: who asks, in which part of the scenario, and of which server.
+"""The run API as scenarios see it: who asks, in which part of the scenario, and a method for each operation.
 
-What can be asked is in `operations`. A method never judges; whatever the target does becomes an `Exchange`.
+A method never judges; whatever the target does becomes an `Exchange`. Those that return an id raise `Blocked`
+when the target gave none, which ends the scenario there: what follows is not-testable.
 """
 
 from __future__ import annotations
@@ -11,13 +12,25 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from contextlib import asynccontextmanager
 from typing import Any, Unpack
 
-import msgspec
-
+from runstone.contracts import lifecycle
 from runstone.scenario.clients import Client, serving_client
 from runstone.scenario.exploration import Exploration
-from runstone.scenario.operations import OMIT, Blocked, Operations, Options
+from runstone.scenario.requests import (
+    ENTRY_POINTS,
+    OMIT,
+    Blocked,
+    Omitted,
+    Options,
+    given,
+    labelled,
+    query_text,
+    run_body,
+    runs_path,
+    well_formed,
+)
+from runstone.scenario.waiting import Read, id_in, read_until, until_status
 from runstone.target import agents
-from runstone.target.control import Control, ControlledServer, NotUpAgain
+from runstone.target.control import Control
 from runstone.target.target import Identity, Target
 from runstone.wire.limits import Limits
 from runstone.wire.recorder import Recorder, Request
@@ -28,8 +41,8 @@ from runstone.wire.webhooks import Sink, listening
 _REQUESTS_MEANWHILE = 4  # a status, what is watched for, and what is then done
 
 
-class Api(Operations):
-    """The operations of one scenario, or of one part of it."""
+class Api:
+    """The operations of the run API for one scenario, or for one part of it."""
 
     def __init__(
         self,
@@ -103,6 +116,13 @@ class Api(Operations):
         """What the scenario, with all its parts, has exchanged so far."""
         return self._story.exchanges
 
+    @property
+    def control(self) -> Control:
+        """How this scenario's own server is restarted and killed. Raises Blocked where there is none."""
+        if self._control is None:
+            raise Blocked("there is no server that this scenario may restart or kill")
+        return self._control
+
     def demand_graphs(self) -> None:
         """Go on only with the conformance graphs: an agent of the user's own cannot stand in from here on.
 
@@ -147,17 +167,6 @@ class Api(Operations):
         return self._derived(identity=identity)
 
     @asynccontextmanager
-    async def own_server(self) -> AsyncIterator[OwnServer]:
-        """A server that this scenario may restart, kill and start; what it is asked is in the same trace.
-
-        Where the target itself is the only one there is, only a scenario that is declared `alone` gets it.
-        """
-        if self._control is None:
-            raise Blocked("there is no server that this scenario may restart or kill")
-        async with self._control.server() as server, self._recorder.beside(server.url) as recorder:
-            yield OwnServer(self, recorder, server)
-
-    @asynccontextmanager
     async def client(self, name: str) -> AsyncIterator[Client]:
         """An official client (`clients.CLIENTS`), whose turns become parts of this scenario.
 
@@ -183,7 +192,7 @@ class Api(Operations):
         **options: Unpack[Options],
     ) -> Exchange:
         """Send any request. `json` is encoded as UTF-8 JSON; `content` is sent as it is, without a type."""
-        headers = {name: _well_formed(value) for name, value in options.get("headers", {}).items()}
+        headers = {name: well_formed(value) for name, value in options.get("headers", {}).items()}
         if json is not OMIT:
             json = self._with_own_assistants(json)
             content = jsonlib.dumps(json, ensure_ascii=False, separators=(",", ":")).encode(
@@ -191,7 +200,7 @@ class Api(Operations):
             )
             headers.setdefault("content-type", "application/json")
         pairs = params.items() if isinstance(params, Mapping) else params
-        path = _well_formed(self._with_own_assistant(path))
+        path = well_formed(self._with_own_assistant(path))
         request = Request(
             scenario=self._story.scenario,
             part=self._part,
@@ -199,7 +208,7 @@ class Api(Operations):
             label=options.get("label") or f"{method} {UUID.sub('*', path)}",
             method=method,
             path=path,
-            params=tuple((key, _query_text(value)) for key, value in pairs if value is not OMIT),
+            params=tuple((key, query_text(value)) for key, value in pairs if value is not OMIT),
             headers=tuple(headers.items()),
             content=content,
             deadline=self.limits.request_s + options.get("patience", 0.0),
@@ -226,43 +235,273 @@ class Api(Operations):
         named, slash, further = rest.partition("/")
         return f"/assistants/{self.target.assistant(named)}{slash}{further}"
 
+    # threads
 
-class OwnServer(Api):
-    """The operations on a server that the scenario has for itself, and what can be done to that server."""
+    async def create_thread(self, *, label: str = "create_thread", **body: Any) -> str:
+        """POST /threads; the new thread's id. Raises Blocked when none came back."""
+        exchange = await self.request("POST", "/threads", json=body, label=label)
+        return id_in(exchange, "thread_id")
 
-    def __init__(self, scenario: Api, recorder: Recorder, server: ControlledServer) -> None:
-        target = msgspec.structs.replace(scenario.target, url=server.url)
-        super().__init__(recorder, target, scenario._story, scenario._part, identity=scenario._identity)
-        self._server = server
+    async def thread(self, thread: str, **options: Unpack[Options]) -> Exchange:
+        """GET /threads/{thread}."""
+        return await self.request("GET", f"/threads/{thread}", **labelled("thread", options))
 
-    async def restart(self) -> None:
-        """Stop the server in good order and start it again. Raises Blocked when it does not come up."""
-        await self._up_again(self._server.restart())
-        self._note_restart()
+    async def delete_thread(self, thread: str, **options: Unpack[Options]) -> Exchange:
+        """DELETE /threads/{thread}."""
+        return await self.request("DELETE", f"/threads/{thread}", **labelled("delete_thread", options))
 
-    async def kill(self) -> None:
-        """End the server at once, whatever it is doing."""
-        await self._server.kill()
+    async def search_threads(self, *, label: str = "search_threads", **body: Any) -> Exchange:
+        """POST /threads/search."""
+        return await self.request("POST", "/threads/search", json=body, label=label)
 
-    async def start(self) -> None:
-        """Start the server after a kill. Raises Blocked when it does not come up."""
-        await self._up_again(self._server.start())
-        self._note_restart()
+    async def state(
+        self, thread: str, *, subgraphs: bool | Omitted = OMIT, **options: Unpack[Options]
+    ) -> Exchange:
+        """GET /threads/{thread}/state."""
+        params = {"subgraphs": subgraphs}
+        path = f"/threads/{thread}/state"
+        return await self.request("GET", path, params=params, **labelled("state", options))
 
-    def _note_restart(self) -> None:
-        self._story.notes.setdefault("restarted_at", []).append(round(self.clock, 4))
+    async def update_state(self, thread: str, *, label: str = "update_state", **body: Any) -> Exchange:
+        """POST /threads/{thread}/state."""
+        return await self.request("POST", f"/threads/{thread}/state", json=given(body), label=label)
 
-    async def _up_again(self, starting: Awaitable[None]) -> None:
-        try:
-            await starting
-        except NotUpAgain as reason:
-            raise Blocked(str(reason)) from None
+    async def history(self, thread: str, *, limit: int = 100, **options: Unpack[Options]) -> Exchange:
+        """GET /threads/{thread}/history, newest first; the limit is always sent, as servers differ in it."""
+        path = f"/threads/{thread}/history"
+        return await self.request("GET", path, params={"limit": limit}, **labelled("history", options))
 
+    async def settle(self, thread: str, *, label: str = "settle", patience: float = 0.0) -> Exchange:
+        """Read the thread until it is no longer busy or the limit has passed; the last reading."""
+        return await self._until_status(
+            lambda: self.thread(thread, label=label), lambda status: status != "busy", patience
+        )
 
-def _query_text(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else _well_formed(str(value))
+    async def settled(self, thread: str, status: str | None) -> Exchange:
+        """As `settle`, until the thread has this status: one that is updated a moment after its run ended."""
+        return await self._until_status(
+            lambda: self.thread(thread, label="settle"),
+            lambda seen: seen == status or (status is None and seen != "busy"),
+            0,
+        )
 
+    # runs
 
-def _well_formed(text: str) -> str:
-    """Without lone surrogates, which an id that a target made up may hold and no request can carry."""
-    return text.encode("utf-8", "replace").decode("utf-8")
+    async def create_run(
+        self,
+        thread: str | None,
+        assistant: str,
+        input: Any = OMIT,  # noqa: A002 - the API's own name
+        *,
+        label: str = "create_run",
+        **body: Any,
+    ) -> str:
+        """POST …/runs; the new run's id. Raises Blocked when none came back."""
+        exchange = await self.send_run(thread, assistant, input, label=label, **body)
+        return id_in(exchange, "run_id")
+
+    async def send_run(
+        self,
+        thread: str | None,
+        assistant: str,
+        input: Any = OMIT,  # noqa: A002
+        *,
+        label: str = "create_run",
+        **body: Any,
+    ) -> Exchange:
+        """POST …/runs, to see the answer itself."""
+        return await self.request(
+            "POST", runs_path(thread), json=run_body(assistant, input, body), label=label
+        )
+
+    async def wait(
+        self,
+        thread: str | None,
+        assistant: str,
+        input: Any = OMIT,  # noqa: A002
+        *,
+        options: Options | None = None,
+        label: str = "wait",
+        patience: float = 0.0,
+        **body: Any,
+    ) -> Exchange:
+        """POST …/runs/wait. Further keywords are fields of the body; `options` says how to send it."""
+        body.setdefault("on_disconnect", "continue")
+        chosen: Options = {"label": label, "patience": patience, **(options or {})}
+        path = runs_path(thread) + "/wait"
+        return await self.request("POST", path, json=run_body(assistant, input, body), **chosen)
+
+    async def stream(
+        self,
+        thread: str | None,
+        assistant: str,
+        input: Any = OMIT,  # noqa: A002
+        *,
+        stream_mode: str | list[str] | Omitted = "values",
+        options: Options | None = None,
+        label: str = "stream",
+        patience: float = 0.0,
+        **body: Any,
+    ) -> Exchange:
+        """POST …/runs/stream. Further keywords are fields of the body; `options` says how to send it."""
+        body.setdefault("on_disconnect", "continue")
+        body["stream_mode"] = stream_mode
+        chosen: Options = {"label": label, "patience": patience, **(options or {})}
+        path = runs_path(thread) + "/stream"
+        return await self.request("POST", path, json=run_body(assistant, input, body), **chosen)
+
+    async def turn(
+        self,
+        entry_point: str,
+        thread: str | None,
+        assistant: str,
+        input: Any = OMIT,  # noqa: A002
+        *,
+        patience: float = 0.0,
+        **body: Any,
+    ) -> Exchange:
+        """One run to its end by an entry point; the exchange that carries the result is labelled `result`.
+
+        `background` creates the run and joins it. The stateless entry points ignore `thread`.
+        """
+        own = None if entry_point.startswith("stateless") else thread
+        if entry_point.endswith("wait"):
+            return await self.wait(own, assistant, input, label="result", patience=patience, **body)
+        if entry_point.endswith("stream"):
+            return await self.stream(own, assistant, input, label="result", patience=patience, **body)
+        if entry_point != "background" or own is None:
+            raise ValueError(f"{entry_point!r} is none of {', '.join(ENTRY_POINTS)}, or lacks its thread")
+        run = await self.create_run(own, assistant, input, **body)
+        return await self.join(own, run, label="result", patience=patience)
+
+    async def whole_turn(
+        self,
+        entry_point: str,
+        assistant: str,
+        input: Any = OMIT,  # noqa: A002
+        *,
+        patience: float = 0.0,
+        **body: Any,
+    ) -> None:
+        """One run on a thread of its own by an entry point, then every reading of what it left.
+
+        Labels: `result`, `poll` (the run until it ended), `settle` (the thread until it left busy), `state`,
+        `history`. A stateless run keeps its thread, so that it can be read where the answer names it.
+        """
+        if entry_point.startswith("stateless"):
+            body.setdefault("on_completion", "keep")
+            thread = None
+        else:
+            thread = await self.create_thread()
+        result = await self.turn(entry_point, thread, assistant, input, patience=patience, **body)
+        await self.read_what_is_left(thread, result, patience=patience)
+
+    async def read_what_is_left(self, thread: str | None, result: Exchange, *, patience: float = 0.0) -> None:
+        """Read run, thread, state and history after a turn. Raises Blocked when the answer names no run."""
+        thread = thread or result.found_thread_id
+        run = result.found_run_id
+        if thread is None:
+            raise Blocked(f"{result.where} names no thread to read")
+        if run is not None:
+            await self.poll_run(thread, run, patience=patience)
+        await self.settle(thread)
+        await self.state(thread)
+        await self.history(thread)
+        if run is None:
+            raise Blocked(f"{result.where} names no run: no Content-Location, no metadata event")
+
+    async def run(self, thread: str, run: str, **options: Unpack[Options]) -> Exchange:
+        """GET /threads/{thread}/runs/{run}."""
+        return await self.request("GET", f"{runs_path(thread)}/{run}", **labelled("run", options))
+
+    async def runs(self, thread: str, *, label: str = "runs", **params: Any) -> Exchange:
+        """GET /threads/{thread}/runs."""
+        return await self.request("GET", runs_path(thread), params=params, label=label)
+
+    async def join(
+        self,
+        thread: str,
+        run: str,
+        *,
+        cancel_on_disconnect: bool | Omitted = OMIT,
+        **options: Unpack[Options],
+    ) -> Exchange:
+        """GET /threads/{thread}/runs/{run}/join."""
+        params = {"cancel_on_disconnect": cancel_on_disconnect}
+        path = f"{runs_path(thread)}/{run}/join"
+        return await self.request("GET", path, params=params, **labelled("join", options))
+
+    async def join_stream(
+        self,
+        thread: str,
+        run: str,
+        *,
+        last_event_id: str | None = None,
+        stream_mode: str | list[str] | Omitted = OMIT,
+        cancel_on_disconnect: bool | Omitted = OMIT,
+        **options: Unpack[Options],
+    ) -> Exchange:
+        """GET /threads/{thread}/runs/{run}/stream; a list of modes is sent as repeated parameters."""
+        modes = stream_mode if isinstance(stream_mode, list) else [stream_mode]
+        params = [*(("stream_mode", mode) for mode in modes), ("cancel_on_disconnect", cancel_on_disconnect)]
+        chosen = labelled("join_stream", options)
+        if last_event_id is not None:
+            chosen["headers"] = {**chosen.get("headers", {}), "last-event-id": last_event_id}
+        return await self.request("GET", f"{runs_path(thread)}/{run}/stream", params=params, **chosen)
+
+    async def cancel(
+        self,
+        thread: str,
+        run: str,
+        *,
+        wait: bool | str | Omitted = OMIT,
+        action: str | Omitted = OMIT,
+        **options: Unpack[Options],
+    ) -> Exchange:
+        """POST /threads/{thread}/runs/{run}/cancel."""
+        params = {"wait": wait, "action": action}
+        path = f"{runs_path(thread)}/{run}/cancel"
+        return await self.request("POST", path, params=params, **labelled("cancel", options))
+
+    async def poll_run(
+        self, thread: str, run: str, *, label: str = "poll", patience: float = 0.0
+    ) -> Exchange:
+        """Read the run until its status is terminal or the limit has passed; every reading is recorded."""
+        terminal = lifecycle().runs.terminal
+        return await self._until_status(
+            lambda: self.run(thread, run, label=label), lambda status: status in terminal, patience
+        )
+
+    async def until_running(self, thread: str, run: str, *, label: str = "poll") -> Exchange:
+        """Read the run until it has left `pending`; every reading is recorded."""
+        return await self._until_status(
+            lambda: self.run(thread, run, label=label), lambda status: status != "pending", 0
+        )
+
+    async def until_logged(self, thread: str, node: str) -> Exchange:
+        """Read the thread's state until `log` holds this node's name: the next node is then at work."""
+
+        def logged(body: dict[str, Any]) -> bool:
+            log = body["values"].get("log") if isinstance(body.get("values"), dict) else None
+            return isinstance(log, list) and node in log
+
+        return await read_until(
+            lambda: self.state(thread, label="watch"), logged, self.limits, lambda: self.clock
+        )
+
+    # assistants and the server itself
+
+    async def search_assistants(self, *, label: str = "search_assistants", **body: Any) -> Exchange:
+        """POST /assistants/search."""
+        return await self.request("POST", "/assistants/search", json=body, label=label)
+
+    async def server_ok(self, **options: Unpack[Options]) -> Exchange:
+        """GET /ok."""
+        return await self.request("GET", "/ok", **labelled("ok", options))
+
+    async def info(self, **options: Unpack[Options]) -> Exchange:
+        """GET /info."""
+        return await self.request("GET", "/info", **labelled("info", options))
+
+    async def _until_status(self, read: Read, done: Callable[[str], bool], patience: float = 0.0) -> Exchange:
+        return await until_status(read, done, self.limits, lambda: self.clock, patience)

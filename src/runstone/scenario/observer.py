@@ -14,7 +14,7 @@ import pytest
 from runstone.errors import RunstoneError, TargetError
 from runstone.scenario.api import Api
 from runstone.scenario.exploration import Exploration
-from runstone.scenario.operations import Blocked
+from runstone.scenario.requests import Blocked
 from runstone.scenario.self_check import AGENT_PATIENCE_S, SELF_CHECK_PATHS, Fitness, assess, self_check
 from runstone.target.agents import GRAPHS
 from runstone.target.control import Control

@@ -16,7 +16,7 @@ from typing import Any
 from runstone.contracts import load_capabilities
 from runstone.errors import TargetError
 from runstone.scenario.api import Api
-from runstone.scenario.operations import ask
+from runstone.scenario.requests import ask
 from runstone.target.agents import Agent
 from runstone.target.target import Target
 from runstone.wire.trace import Exchange, Missing, Trace, excerpt

@@ -1,0 +1,67 @@
+"""Reading until something has happened: a run has ended, a thread has left busy, a node has run."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from runstone.scenario.requests import Blocked
+from runstone.wire.limits import Limits
+from runstone.wire.trace import UUID, Exchange, Missing, excerpt
+
+Read = Callable[[], Awaitable[Exchange]]
+
+
+async def until_status(
+    read: Read, done: Callable[[str], bool], limits: Limits, clock: Callable[[], float], patience: float = 0.0
+) -> Exchange:
+    """Read until the answer's `status` satisfies `done`; the last reading, whatever it says."""
+
+    def settled(body: dict[str, Any]) -> bool:
+        status = body.get("status")
+        return not isinstance(status, str) or done(status)  # what is no status will never become one
+
+    return await read_until(read, settled, limits, clock, patience)
+
+
+async def read_until(
+    read: Read,
+    done: Callable[[dict[str, Any]], bool],
+    limits: Limits,
+    clock: Callable[[], float],
+    patience: float = 0.0,
+) -> Exchange:
+    """Read until the answer satisfies `done` or is no 2xx object, or the limit has passed."""
+    deadline = clock() + limits.settle_s + patience
+    interval = limits.poll_s
+    while True:
+        exchange = await read()
+        body = object_in(exchange)
+        if body is None or done(body) or clock() > deadline:
+            return exchange
+        await asyncio.sleep(interval)
+        # A change is most likely soon; a quarter more each time spares the server many polls.
+        interval = min(interval * 1.25, limits.longest_poll_s)
+
+
+def id_in(exchange: Exchange, key: str) -> str:
+    """The id that the answer gives under this key. Raises Blocked where it gives none."""
+    body = object_in(exchange)
+    found = body.get(key) if body else None
+    if not isinstance(found, str) or not UUID.fullmatch(found):
+        shown = (
+            f"{exchange.code}: {excerpt(exchange.content)}"
+            if exchange.code
+            else f"nothing: {exchange.failure}"
+        )
+        raise Blocked(f"{exchange.where} gave no {key}, but {shown}")
+    return found
+
+
+def object_in(exchange: Exchange) -> dict[str, Any] | None:
+    """The JSON object that a 2xx answer holds; None for any other answer."""
+    try:
+        return exchange.object
+    except Missing:
+        return None
