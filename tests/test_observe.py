@@ -12,15 +12,9 @@ import pytest
 
 from runstone.errors import TargetError
 from runstone.scenario.api import Api
-from runstone.scenario.observer import (
-    SCENARIO_ATTRIBUTE,
-    Observation,
-    Observer,
-    Scenario,
-    SelfCheckBroken,
-    scenario,
-)
+from runstone.scenario.observer import Observation, Observer, SelfCheckBroken
 from runstone.scenario.requests import Blocked
+from runstone.scenario.scenario import SCENARIO_ATTRIBUTE, Scenario, scenario
 from runstone.scenario.self_check import assess
 from runstone.target.target import Target
 from runstone.wire.limits import Limits
@@ -202,7 +196,6 @@ def test_the_budget_ends_everything_and_says_so() -> None:
         seen = observed(url, scenarios, budget_s=0.7)
     assert seen.outcome is not None
     assert seen.outcome.stopped == "the budget of 0.7 s was used up; 1 of 2 scenarios ended"
-    assert not seen.outcome.lost
     assert seen.traces["endless"].cut_short
     assert len(seen.traces["endless"].exchanges) == 1
     assert not seen.traces["quick"].cut_short
@@ -272,10 +265,9 @@ class Dying:
 @pytest.mark.parametrize("hanging", [False, True])
 def test_a_target_that_dies_midway_stops_the_observation(hanging: bool) -> None:
     scenarios = [Scenario(f"s{number:02}", drive_of("/a", "/b")) for number in range(40)]
-    with serving(Dying(12, hanging=hanging)) as url:
+    with serving(Dying(30, hanging=hanging)) as url:
         seen = observed(url, scenarios, concurrency=4, request_s=0.2)
     assert seen.outcome is not None
-    assert seen.outcome.lost
     assert seen.outcome.stopped is not None
     assert seen.outcome.stopped.startswith("the target stopped answering; ")
     assert 0 < len(seen.names) < 40

@@ -9,7 +9,7 @@ import pytest
 from runstone.contracts import Profile
 from runstone.errors import RunstoneError
 from runstone.judge.hooks import JUDGING, Judging
-from runstone.scenario.observer import PATIENT_S, QUICK_S
+from runstone.scenario.scenario import PATIENT_S, QUICK_S
 from runstone.session.opening import Asked, open_session
 from runstone.session.session import Session
 from runstone.wire.trace import Trace

@@ -16,7 +16,6 @@ import pytest
 from runstone.contracts import Profile, lifecycle, operation_for, stream_grammar, violations
 from runstone.contracts.profile import resolve
 from runstone.scenario.api import Api
-from runstone.scenario.observer import scenario
 from runstone.scenario.own_server import own_server
 from runstone.scenario.requests import (
     ENTRY_POINTS,
@@ -28,6 +27,7 @@ from runstone.scenario.requests import (
     ask,
     new_id,
 )
+from runstone.scenario.scenario import scenario
 from runstone.target.agents import GRAPHS
 from runstone.wire.canonical import ABSENT, canonical, difference_in_shape, first_difference, shown
 from runstone.wire.trace import UUID, Event, Exchange, Inapplicable, Missing, Trace, strict_json

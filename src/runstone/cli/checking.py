@@ -15,7 +15,7 @@ from runstone import report
 from runstone.cli.saying import say_error
 from runstone.judge.suites import judge
 from runstone.report.model import FailOn, Report
-from runstone.scenario.observer import PATIENT_S, QUICK_S
+from runstone.scenario.scenario import PATIENT_S, QUICK_S
 from runstone.session import configuration
 from runstone.session.opening import Asked, open_session
 from runstone.session.session import UNREACHABLE

@@ -22,7 +22,7 @@ from runstone.errors import RunstoneError
 from runstone.judge.cases import case_of, compared, failure_text, pytest_outcome, tell_allure
 from runstone.report.model import HARNESS_ERROR, INTERRUPTED, Case, Report
 from runstone.scenario.exploration import EXPLORING_AREAS
-from runstone.scenario.observer import SCENARIO_ATTRIBUTE, Scenario
+from runstone.scenario.scenario import SCENARIO_ATTRIBUTE, Scenario
 from runstone.session.session import Session
 from runstone.suite import Broken, judging_by
 from runstone.wire.trace import Exchange, Inapplicable, reading

@@ -28,7 +28,9 @@ from runstone.scenario.requests import (
     runs_path,
     well_formed,
 )
-from runstone.scenario.waiting import Read, id_in, read_until, until_status
+from runstone.scenario.runs import creates_run
+from runstone.scenario.slots import MANY, Lease, Slots
+from runstone.scenario.waiting import Until, id_in
 from runstone.target import agents
 from runstone.target.control import Control
 from runstone.target.target import Identity, Target
@@ -52,14 +54,17 @@ class Api:
         part: str = "",
         *,
         identity: Identity = "first",
+        lease: Lease | None = None,
         control: Control | None = None,
         exploration: Exploration | None = None,
     ) -> None:
+        """`lease`: the slots that its runs take; by default they are many."""
         self.target = target
         self._recorder = recorder
         self._story = story
         self._part = part
         self._identity: Identity = identity
+        self._lease = lease or Lease(Slots(MANY), 1, sleeps=False)
         self._control = control
         self._exploration = exploration
 
@@ -79,6 +84,10 @@ class Api:
     def clock(self) -> float:
         """Seconds since the session began."""
         return self._recorder.clock
+
+    @property
+    def _until(self) -> Until:
+        return Until(self.limits, self._recorder.grows)
 
     def with_slack(self, seconds: float) -> float:
         """So many seconds, a turn's more, and those of a few requests as slow as the slowest of late."""
@@ -106,6 +115,8 @@ class Api:
             self._story.blocked[part] = str(reason)
         except Inapplicable as reason:
             self._story.inapplicable[part] = str(reason)
+        finally:
+            await self._lease.leave(part)
 
     def within(self, part: str) -> Api:
         """The same operations as a part of the scenario: `trace.part(part)`."""
@@ -142,6 +153,7 @@ class Api:
             self._story,
             self._part if part is None else part,
             identity=identity or self._identity,
+            lease=self._lease,
             control=self._control,
             exploration=self._exploration,
         )
@@ -172,6 +184,7 @@ class Api:
 
         Raises ClientError when its program does not run; whether it can is a capability of this machine.
         """
+        await self._lease.enter(self._part)
         async with serving_client(name, self.target, self._recorder, self._story) as client:
             yield client
 
@@ -217,6 +230,8 @@ class Api:
             unread_until=options.get("unread_until"),
             identity=self._identity,
         )
+        if creates_run(method, path):
+            await self._lease.enter(self._part)
         return await self._recorder.send(request, self._story.exchanges, options.get("opened"))
 
     def _with_own_assistants(self, body: Any) -> Any:
@@ -273,13 +288,13 @@ class Api:
 
     async def settle(self, thread: str, *, label: str = "settle", patience: float = 0.0) -> Exchange:
         """Read the thread until it is no longer busy or the limit has passed; the last reading."""
-        return await self._until_status(
+        return await self._until.status(
             lambda: self.thread(thread, label=label), lambda status: status != "busy", patience
         )
 
     async def settled(self, thread: str, status: str | None) -> Exchange:
         """As `settle`, until the thread has this status: one that is updated a moment after its run ended."""
-        return await self._until_status(
+        return await self._until.status(
             lambda: self.thread(thread, label="settle"),
             lambda seen: seen == status or (status is None and seen != "busy"),
             0,
@@ -468,13 +483,13 @@ class Api:
     ) -> Exchange:
         """Read the run until its status is terminal or the limit has passed; every reading is recorded."""
         terminal = lifecycle().runs.terminal
-        return await self._until_status(
+        return await self._until.status(
             lambda: self.run(thread, run, label=label), lambda status: status in terminal, patience
         )
 
     async def until_running(self, thread: str, run: str, *, label: str = "poll") -> Exchange:
         """Read the run until it has left `pending`; every reading is recorded."""
-        return await self._until_status(
+        return await self._until.status(
             lambda: self.run(thread, run, label=label), lambda status: status != "pending", 0
         )
 
@@ -485,9 +500,7 @@ class Api:
             log = body["values"].get("log") if isinstance(body.get("values"), dict) else None
             return isinstance(log, list) and node in log
 
-        return await read_until(
-            lambda: self.state(thread, label="watch"), logged, self.limits, lambda: self.clock
-        )
+        return await self._until.body(lambda: self.state(thread, label="watch"), logged)
 
     # assistants and the server itself
 
@@ -502,6 +515,3 @@ class Api:
     async def info(self, **options: Unpack[Options]) -> Exchange:
         """GET /info."""
         return await self.request("GET", "/info", **labelled("info", options))
-
-    async def _until_status(self, read: Read, done: Callable[[str], bool], patience: float = 0.0) -> Exchange:
-        return await until_status(read, done, self.limits, lambda: self.clock, patience)

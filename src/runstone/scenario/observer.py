@@ -4,143 +4,61 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, overload
+from typing import Any, Final
 
 import msgspec
-import pytest
 
 from runstone.errors import RunstoneError, TargetError
 from runstone.scenario.api import Api
+from runstone.scenario.canaries import Canaries
+from runstone.scenario.capacity import WAVES, measure_capacity
 from runstone.scenario.exploration import Exploration
+from runstone.scenario.phases import SLOW_TURN_S, Phases
+from runstone.scenario.pulse import Dead, Pulse
 from runstone.scenario.requests import Blocked
+from runstone.scenario.runs import unfinished
+from runstone.scenario.scenario import Scenario
 from runstone.scenario.self_check import AGENT_PATIENCE_S, SELF_CHECK_PATHS, Fitness, assess, self_check
-from runstone.target.agents import GRAPHS
+from runstone.scenario.slots import MANY, Lease, Slots
 from runstone.target.control import Control
 from runstone.target.target import FURTHER_IDENTITIES, Target
 from runstone.wire.limits import Limits
+from runstone.wire.patience import patient
 from runstone.wire.recorder import Recorder
 from runstone.wire.recording import Story
 from runstone.wire.trace import Inapplicable, Missing, Trace
 
-QUICK_S = 5.0  # `--quick` leaves out scenarios that must wait longer than this
-PATIENT_S = 60.0  # and only `--patient` holds those that must wait longer than this
-_SLEEPS_S = 1.0  # a scenario that waits so long spends most of its time asleep
-_CALM_AT_ONCE = 8  # they sleep most of their time
-_HEAVY_AT_ONCE = 3  # two cores are busy with two, and the third fills their pauses
-_SLOW_TURN_S = 0.3  # the official servers take 0.6 s and more for a turn, the reference runtime 0.03 s
-_DEAD_AFTER = 8  # exchanges in a row without any response: the target is gone, not slow
-
-Drive = Callable[[Api], Awaitable[None]]
-_CONTROLS = frozenset({"restart", "kill"})
-SCENARIO_ATTRIBUTE = "__runstone_scenario__"  # how the plugin knows a fixture for a scenario
-
-
-@dataclass(frozen=True, slots=True)
-class Scenario:
-    """A conversation with the target that asserts nothing.
-
-    `waits` is the time in seconds that it must spend waiting whatever the target's speed; `needs` names the
-    capabilities without which it cannot be held. `alone`: it runs after all others and by itself, as it would
-    disturb them; one that restarts or kills does so only where there is no other server than the target.
-    `heavy`: it costs the server or this machine so much that it waits until only long silences are left; an
-    `alone` one comes after all others, as the server may be worn out by it.
-    `calm`: it is a matter of a second or two, which a slow server that is busy with the other scenarios would
-    stretch; there it waits as a heavy one does.
-    `agent`: an agent of the user's own may stand in for the conformance graphs. `explores`: it makes up its
-    requests for as long as the session allows.
-    """
-
-    name: str
-    drive: Drive
-    waits: float = 0.0
-    needs: tuple[str, ...] = ()
-    alone: bool = False
-    agent: bool = False
-    heavy: bool = False
-    calm: bool = False
-    explores: bool = False
-
-    @property
-    def demands(self) -> tuple[str, ...]:
-        """All capabilities without which it cannot be held."""
-        return self.needs if self.agent else (*self.needs, GRAPHS)
-
-    @property
-    def controls(self) -> bool:
-        """Whether it stops and starts a server."""
-        return not _CONTROLS.isdisjoint(self.needs)
-
-
-@overload
-def scenario(drive: Drive) -> Any: ...
-@overload
-def scenario(
-    *,
-    waits: float = 0.0,
-    needs: Sequence[str] = (),
-    alone: bool = False,
-    agent: bool = False,
-    heavy: bool = False,
-    calm: bool = False,
-    explores: bool = False,
-) -> Callable[[Drive], Any]: ...
-def scenario(
-    drive: Drive | None = None,
-    *,
-    waits: float = 0.0,
-    needs: Sequence[str] = (),
-    alone: bool = False,
-    agent: bool = False,
-    heavy: bool = False,
-    calm: bool = False,
-    explores: bool = False,
-) -> Any:
-    """Make an asynchronous function of an `Api` a scenario: a session fixture whose value is its trace.
-
-    `agent`: an agent of the user's own may stand in for the conformance graphs, because the scenario runs
-    none or needs no more than the way in which a run ends. Any other one is held with the graphs only.
-    """
-
-    def decorate(function: Drive) -> Any:
-        name = getattr(function, "__name__", "scenario")
-        declared = Scenario(
-            name=name,
-            drive=function,
-            waits=waits,
-            needs=tuple(needs),
-            alone=alone,
-            agent=agent,
-            heavy=heavy,
-            calm=calm,
-            explores=explores,
-        )
-
-        def recorded(runstone_session: Any) -> Trace:
-            trace: Trace = runstone_session.trace(declared)
-            return trace
-
-        recorded.__name__ = name
-        recorded.__doc__ = function.__doc__
-        setattr(recorded, SCENARIO_ATTRIBUTE, declared)
-        return pytest.fixture(scope="session", name=name)(recorded)
-
-    return decorate if drive is None else decorate(drive)
+EXECUTES_NO_RUNS: Final = (
+    "runs that had a worker to themselves were not executed: the target has lost its workers"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What an observation came to. `stopped` says why it ended early, `crashed` by scenario what broke it.
+    """What an observation resulted in. `stopped`: why it ended early; `crashed`: by scenario what broke it.
 
-    `lost`: it ended early because the target was lost, so that nothing can be judged.
+    `capacity`: how many runs the target was seen, or is said, to execute at once; None where nobody knows.
+    `findings`: what was noticed of the target beside all scenarios.
     """
 
     fitness: Fitness
     seconds: float
     stopped: str | None
     crashed: dict[str, str]
-    lost: bool = False
+    capacity: int | None = None
+    findings: tuple[str, ...] = ()
+
+
+class Begun(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known when the scenarios begin; `measured`: the capacity was found out, and not declared."""
+
+    scenarios: tuple[Scenario, ...]
+    capacity: int
+    measured: bool
+    turn_s: float
 
 
 class Observer:
@@ -154,25 +72,29 @@ class Observer:
         budget_s: float | None,
         on_trace: Callable[[Trace], None],
         on_progress: Callable[[str, int, int], None],
+        on_begin: Callable[[Begun], None] = lambda _: None,
         limits: Mapping[str, float] | None = None,
         control: Control | None = None,
         exploration: Exploration | None = None,
+        capacity: int | None = None,
     ) -> None:
         """`limits`: fields of Limits that the user has set. `control`: how servers are restarted.
 
         `exploration`: how far the scenarios may go that explore; by default there is none of them.
+        `capacity`: how many runs the target executes at once; by default it is found out.
         """
         self.target = target
         self._limits: Mapping[str, Any] = limits or {}
         self._control = control
         self._exploration = exploration
-        self._lost = False
         self._concurrency = concurrency
         self._budget_s = budget_s
         self._on_trace = on_trace
         self._on_progress = on_progress
+        self._on_begin = on_begin
+        self._capacity = capacity
+        self._slots = Slots(MANY)
         self._crashed: dict[str, str] = {}
-        self._silent_in_a_row = 0
 
     async def observe(
         self, choose: Callable[[Fitness], Iterable[Scenario]], *, insist_on_fitness: bool = True
@@ -196,75 +118,90 @@ class Observer:
             began = recorder.clock
             scenarios = sorted(choose(fitness), key=lambda each: -each.waits)
             preparing_s = recorder.clock - began  # long where a client had to be installed first
-            stopped = await self._observe_all(scenarios, recorder, preparing_s)
+            stopped, findings = await self._observe_with_pulse(scenarios, recorder, fitness, preparing_s)
             return Observation(
                 fitness=fitness,
                 seconds=recorder.clock - preparing_s,
                 stopped=stopped,
                 crashed=self._crashed,
-                lost=self._lost,
+                capacity=self._capacity,
+                findings=tuple(findings),
             )
 
     def _self_check(self) -> Scenario:
         waits = 0.0 if self.target.agent is None else len(SELF_CHECK_PATHS) * AGENT_PATIENCE_S
         return Scenario("self_check", self_check, waits=waits)
 
+    async def _observe_with_pulse(
+        self, scenarios: list[Scenario], recorder: Recorder, fitness: Fitness, preparing_s: float
+    ) -> tuple[str | None, list[str]]:
+        """Why the observation ended early, and what was noticed beside the scenarios."""
+        if not fitness.answers:
+            return await self._observe_all(scenarios, recorder, preparing_s), []
+        canaries = Canaries(recorder, self.target, self._slots, fitness)
+        runs = canaries.run if fitness.fit and self.target.agent is None else None
+        pulse = Pulse(canaries.request, runs, canaries.run_s)
+        async with pulse.beating():
+            recorder.grows = pulse.grows
+            if fitness.fit:
+                await self._learn_capacity(recorder)
+            capacity = self._capacity or 1
+            self._slots.capacity = capacity
+            self._on_begin(
+                Begun(
+                    scenarios=tuple(scenarios),
+                    capacity=capacity,
+                    measured=True,
+                    turn_s=recorder.limits.turn_s,
+                )
+            )
+            stopped = await self._observe_all(scenarios, recorder, preparing_s, pulse)
+        return stopped, [EXECUTES_NO_RUNS] if pulse.executes_no_runs else []
+
+    async def _learn_capacity(self, recorder: Recorder) -> None:
+        if self._capacity is None and self.target.agent is None:
+            trace = await self._record(Scenario("capacity", measure_capacity), recorder)
+            found = trace.notes.get("capacity")
+            self._capacity = found if isinstance(found, int) else None
+
     async def _observe_all(
-        self, scenarios: list[Scenario], recorder: Recorder, preparing_s: float
+        self,
+        scenarios: list[Scenario],
+        recorder: Recorder,
+        preparing_s: float,
+        pulse: Pulse | None = None,
     ) -> str | None:
         # Those that sleep most of the time load nobody, and have slots of their own: nobody waits for them.
-        slots = {sleeps: asyncio.Semaphore(self._concurrency) for sleeps in (True, False)}
+        at_once = {sleeps: asyncio.Semaphore(self._concurrency) for sleeps in (True, False)}
         done = 0
 
         async def observe_one(chosen: Scenario) -> None:
             nonlocal done
-            async with slots[chosen.waits >= _SLEEPS_S]:
+            async with at_once[chosen.sleeps]:
                 trace = await self._record(chosen, recorder)
             done += 1
             self._on_progress(chosen.name, done, len(scenarios))
-            if not chosen.controls:  # a server that was killed does not answer
-                self._notice_silence(trace)
+            # A server that was killed on purpose does not answer; a canary tells whether any other lives.
+            if pulse is not None and not chosen.controls and _unanswered(trace):
+                await pulse.grows(asyncio.get_running_loop().time())
 
         spent = recorder.clock - preparing_s
         left = None if self._budget_s is None else max(0.0, self._budget_s - spent)
         stopped = None
-        shared = self._control is not None and self._control.shared
-        last = [each for each in scenarios if each.alone and (shared or not each.controls)]
-        last.sort(key=lambda each: each.heavy)  # a server may be worn out by a heavy one
-        slow = recorder.limits.turn_s >= _SLOW_TURN_S
-        heavy = [each for each in scenarios if (each.heavy or (each.calm and slow)) and each not in last]
-        others = [each for each in scenarios if each not in last and each not in heavy]
-
-        async def observe_heavy(after: list[asyncio.Task[None]]) -> None:
-            """Beside the long silences, which load nothing, but not beside what is a matter of moments."""
-            if after:
-                await asyncio.wait(after)
-            few = asyncio.Semaphore(_HEAVY_AT_ONCE)
-            some = asyncio.Semaphore(_CALM_AT_ONCE)
-
-            async def one(chosen: Scenario) -> None:
-                async with few if chosen.heavy else some:
-                    await observe_one(chosen)
-
-            async with asyncio.TaskGroup() as group:
-                for each in heavy:
-                    group.create_task(one(each))
-
+        phases = Phases.of(
+            scenarios,
+            shared=self._control is not None and self._control.shared,
+            slow=recorder.limits.turn_s >= SLOW_TURN_S,
+        )
         try:
-            async with asyncio.timeout(left):
-                async with asyncio.TaskGroup() as group:
-                    running = {each.name: group.create_task(observe_one(each)) for each in others}
-                    brief = [running[each.name] for each in others if each.waits <= QUICK_S]
-                    group.create_task(observe_heavy(brief))
-                for each in last:
-                    await observe_one(each)
+            async with asyncio.timeout(left), _until_dead(pulse):
+                await phases.run(observe_one)
         except TimeoutError:
             stopped = f"the budget of {self._budget_s:g} s was used up"
         except (BaseExceptionGroup, TargetError) as error:
             stopped = _loss(error)
             if stopped is None:
                 raise
-            self._lost = True
         return stopped and f"{stopped}; {done} of {len(scenarios)} scenarios ended"
 
     async def _record(self, chosen: Scenario, recorder: Recorder) -> Trace:
@@ -275,11 +212,12 @@ class Observer:
         exploration = self._exploration if chosen.explores else None
         seconds = recorder.limits.scenario_s + chosen.waits + (control.patience_s if control else 0.0)
         seconds += exploration.seconds if exploration else 0.0
+        lease = Lease(self._slots, chosen.runs, sleeps=chosen.sleeps, end=self._ending(story, recorder))
+        api = Api(recorder, self.target, story, lease=lease, control=control, exploration=exploration)
         try:
-            async with asyncio.timeout(seconds):
-                await chosen.drive(
-                    Api(recorder, self.target, story, control=control, exploration=exploration)
-                )
+            # Time that it spends in the queue for a slot is not its own.
+            async with patient(seconds, recorder.grows, lease.elapsed):
+                await chosen.drive(api)
         except Inapplicable as reason:
             story.inapplicable[""] = str(reason)
         except TimeoutError:
@@ -296,7 +234,24 @@ class Observer:
         finally:
             trace = _trace(story, began, recorder.clock, cut_short)
             self._on_trace(trace)
+            if not cut_short:
+                await lease.leave_all()
         return trace
+
+    def _ending(self, story: Story, recorder: Recorder) -> Callable[[str], Awaitable[None]]:
+        """What ends the runs that a part of a scenario has left under way: they would keep a worker busy.
+
+        Where there are workers in abundance they are left to themselves.
+        """
+
+        async def end(part: str) -> None:
+            own = [each for each in story.exchanges if not part or each.part.partition(".")[0] == part]
+            apart = Api(recorder, self.target, Story("after"), lease=Lease(Slots(MANY), 1, sleeps=False))
+            for thread, run in unfinished(own) if self._slots.capacity < WAVES[-1] else ():
+                await apart.cancel(thread, run, wait="0")
+                await apart.poll_run(thread, run)
+
+        return end
 
     def _control_for(self, chosen: Scenario) -> Control | None:
         """Nobody may restart or kill the target while others use it."""
@@ -304,22 +259,30 @@ class Observer:
             return None
         return self._control if chosen.alone or not self._control.shared else None
 
-    def _notice_silence(self, trace: Trace) -> None:
-        for exchange in trace.exchanges:
-            if exchange.code is not None:
-                self._silent_in_a_row = 0
-            elif not exchange.closed_by_client:
-                self._silent_in_a_row += 1
-        if self._silent_in_a_row >= _DEAD_AFTER:
-            raise _TargetDied("the target stopped answering")
-
 
 class SelfCheckBroken(RunstoneError):  # noqa: N818 - named as what it reports
     """The self-check raised something that is not the target's doing; nothing can be said of the target."""
 
 
-class _TargetDied(TargetError):  # noqa: N818 - it ends the observation, it is no error of the harness
-    pass
+@asynccontextmanager
+async def _until_dead(pulse: Pulse | None) -> AsyncIterator[None]:
+    """End the block by Dead as soon as the target is."""
+    if pulse is None:
+        yield
+        return
+    async with asyncio.TaskGroup() as group:
+
+        async def watch() -> None:
+            raise Dead(await asyncio.shield(pulse.dead))
+
+        watching = group.create_task(watch())
+        yield
+        watching.cancel()
+
+
+def _unanswered(trace: Trace) -> bool:
+    """Whether some request of the scenario got no answer at all."""
+    return any(each.code is None and not each.closed_by_client for each in trace.exchanges)
 
 
 def _blocked_by(error: BaseException) -> str | None:

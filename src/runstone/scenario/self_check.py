@@ -115,6 +115,7 @@ class Fitness:
     probed: dict[str, bool]
     turn_s: float
     agent: str = ""  # the assistant that stands in for the conformance graphs
+    answered_path: str = "/ok"  # of a GET that was answered, by whatever
 
     def insist(self, target: Target) -> None:
         """Raise TargetError when nothing answers, Unfit when nothing that runs here can be seen to work."""
@@ -155,7 +156,16 @@ def assess(trace: Trace, agent: Agent | None = None) -> Fitness:
         probed=_probed(trace),
         turn_s=min(working, default=1.0),
         agent="" if agent is None else agent.assistant,
+        answered_path=_answered_path(trace),
     )
+
+
+def _answered_path(trace: Trace) -> str:
+    """The path of the first GET that was answered with a 2xx, else of the first that was answered at all."""
+    paths = {"ok": "/ok", "info": "/info"} | {f"probe {name}": path for name, path in _probe_paths().items()}
+    asked = [each for each in trace.exchanges if each.label in paths and each.code is not None]
+    good = [each for each in asked if each.code is not None and each.code < 300]
+    return next((paths[each.label] for each in (*good, *asked)), "/ok")
 
 
 def _works(trace: Trace, result: Exchange) -> bool:

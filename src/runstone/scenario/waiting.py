@@ -8,41 +8,51 @@ from typing import Any
 
 from runstone.scenario.requests import Blocked
 from runstone.wire.limits import Limits
+from runstone.wire.patience import Grows, Patience, grown, step
 from runstone.wire.trace import UUID, Exchange, Missing, excerpt
 
 Read = Callable[[], Awaitable[Exchange]]
 
 
-async def until_status(
-    read: Read, done: Callable[[str], bool], limits: Limits, clock: Callable[[], float], patience: float = 0.0
-) -> Exchange:
-    """Read until the answer's `status` satisfies `done`; the last reading, whatever it says."""
+class Until:
+    """Reading again and again, under the limits and with the patience of one session."""
 
-    def settled(body: dict[str, Any]) -> bool:
-        status = body.get("status")
-        return not isinstance(status, str) or done(status)  # what is no status will never become one
+    def __init__(self, limits: Limits, grows: Grows | None) -> None:
+        self._limits = limits
+        self._grows = grows
 
-    return await read_until(read, settled, limits, clock, patience)
+    async def status(self, read: Read, done: Callable[[str], bool], patience: float = 0.0) -> Exchange:
+        """Read until the answer's `status` satisfies `done`; the last reading, whatever it says."""
 
+        def settled(body: dict[str, Any]) -> bool:
+            status = body.get("status")
+            return not isinstance(status, str) or done(status)  # what is no status will never become one
 
-async def read_until(
-    read: Read,
-    done: Callable[[dict[str, Any]], bool],
-    limits: Limits,
-    clock: Callable[[], float],
-    patience: float = 0.0,
-) -> Exchange:
-    """Read until the answer satisfies `done` or is no 2xx object, or the limit has passed."""
-    deadline = clock() + limits.settle_s + patience
-    interval = limits.poll_s
-    while True:
-        exchange = await read()
-        body = object_in(exchange)
-        if body is None or done(body) or clock() > deadline:
-            return exchange
-        await asyncio.sleep(interval)
-        # A change is most likely soon; a quarter more each time spares the server many polls.
-        interval = min(interval * 1.25, limits.longest_poll_s)
+        return await self.body(read, settled, patience)
+
+    async def body(
+        self, read: Read, done: Callable[[dict[str, Any]], bool], patience: float = 0.0
+    ) -> Exchange:
+        """Read until the answer satisfies `done` or is no 2xx object, or the limit has passed.
+
+        The limit is no clock's alone: while target or machine are busy it grows.
+        """
+        clock = asyncio.get_running_loop().time
+        seconds = self._limits.settle_s + patience
+        began, deadline = clock(), clock() + seconds
+        interval, grew = self._limits.poll_s, Patience()
+        while True:
+            exchange = await read()
+            body = object_in(exchange)
+            if body is None or done(body):
+                return exchange
+            if clock() > deadline:
+                if self._grows is None or not await grown(grew, began, self._grows):
+                    return exchange
+                began, deadline = clock(), clock() + step(seconds)
+            await asyncio.sleep(interval)
+            # A change is most likely soon; a quarter more each time spares the server many polls.
+            interval = min(interval * 1.25, self._limits.longest_poll_s)
 
 
 def id_in(exchange: Exchange, key: str) -> str:

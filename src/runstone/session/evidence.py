@@ -42,6 +42,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     started_at: str
     observe_s: float = 0.0
     turn_s: float = 1.0
+    capacity: int | None = None  # runs that the target executes at once; None where nobody found out
+    findings: tuple[str, ...] = ()  # what was noticed of the target beside all scenarios
     quick: bool = False
     patient: bool = False
     explored: bool = False  # whether scenarios that make up their own requests were held

@@ -34,7 +34,8 @@ from runstone.report.model import (
 )
 from runstone.scenario import clients
 from runstone.scenario.exploration import DEFAULT_S, EXPLORING_AREAS, Exploration
-from runstone.scenario.observer import PATIENT_S, QUICK_S, Observation, Observer, Scenario
+from runstone.scenario.observer import Observation, Observer
+from runstone.scenario.scenario import PATIENT_S, QUICK_S, Scenario
 from runstone.scenario.self_check import Fitness, Unfit
 from runstone.session import evidence
 from runstone.target import agents
@@ -387,8 +388,9 @@ def _outcome(seen: Observation) -> dict[str, object]:
         "observe_s": round(seen.seconds, 3),
         "stopped": seen.stopped,
         "complete": seen.stopped is None,
-        "unusable": "unreachable" if seen.lost else "",
         "crashed": seen.crashed,
+        "capacity": seen.capacity,
+        "findings": seen.findings,
     }
 
 

@@ -21,6 +21,7 @@ import msgspec
 
 from runstone.target.target import Identity
 from runstone.wire.limits import Limits
+from runstone.wire.patience import Grows, patient
 from runstone.wire.redaction import Redactor
 from runstone.wire.sse import EventReader
 from runstone.wire.trace import Exchange
@@ -48,6 +49,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     close_after_events: int | None = None  # hang up when so many events have arrived
     unread_until: asyncio.Event | None = None  # read nothing of the body before it is set
     identity: Identity = "first"  # whose headers go with it
+    canary: bool = False  # its own deadline is what it is sent for: patience never grows for it
 
 
 class Relay(Protocol):
@@ -131,6 +133,7 @@ class Recorder:
         self._identities |= {who: dict(theirs) for who, theirs in (others or {}).items()}
         self._redactor = Redactor(headers, others)
         self._began = time.monotonic()
+        self.grows: Grows | None = None  # asked when a deadline has passed
         self._kept_bytes = 0
         self._latest_s: deque[float] = deque([0.0], maxlen=_LATEST)
         trusted = httpx.create_ssl_context(trust_env=False)  # dear to build; all clients share it
@@ -152,6 +155,7 @@ class Recorder:
         del others["first"]
         recorder = Recorder(url, self._identities["first"], self.limits, others)
         recorder._began = self._began
+        recorder.grows = self.grows
         return recorder
 
     @property
@@ -221,9 +225,12 @@ class Recorder:
         relay: Relay | None,
     ) -> None:
         closing = request.close_after is not None and request.close_after < request.deadline
-        seconds = request.close_after if closing else request.deadline
+        seconds = min(request.deadline, request.close_after or request.deadline)
         try:
-            async with asyncio.timeout(seconds), self._responding(request, answer) as response:
+            async with (
+                patient(seconds, None if closing or request.canary else self.grows),
+                self._responding(request, answer) as response,
+            ):
                 answer.response = response
                 answer.headers_after = self.clock - sent_at
                 kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()

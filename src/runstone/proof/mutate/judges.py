@@ -12,7 +12,7 @@ from runstone.contracts import Requirement
 from runstone.judge.cases import case_of
 from runstone.judge.suites import collect_judges
 from runstone.report.model import Case
-from runstone.scenario.observer import SCENARIO_ATTRIBUTE, Scenario
+from runstone.scenario.scenario import SCENARIO_ATTRIBUTE, Scenario
 from runstone.session.session import Session
 from runstone.suite import judging_by
 from runstone.wire.trace import Inapplicable, Trace, reading

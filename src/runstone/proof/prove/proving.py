@@ -27,7 +27,7 @@ from runstone.proof.prove.null_servers import NULL_SERVERS
 from runstone.proof.prove.pool import Done, run_all
 from runstone.report.model import Report
 from runstone.scenario.exploration import EXPLORING_AREAS
-from runstone.scenario.observer import QUICK_S
+from runstone.scenario.scenario import QUICK_S
 from runstone.session.opening import Asked, open_session
 from runstone.session.session import UNREACHABLE
 

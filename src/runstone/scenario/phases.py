@@ -1,0 +1,60 @@
+"""In which order scenarios are observed, and which of them may go on at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+from runstone.scenario.scenario import QUICK_S, Scenario
+
+SLOW_TURN_S: Final = 0.3  # the official servers take 0.6 s and more for a turn, the reference runtime 0.03 s
+_CALM_AT_ONCE: Final = 8  # they sleep most of their time
+_HEAVY_AT_ONCE: Final = 3  # two cores are busy with two, and the third fills their pauses
+
+One = Callable[[Scenario], Coroutine[Any, Any, None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Phases:
+    """`first` go on at once, `quiet` when of those only long silences are left, `last` one by one."""
+
+    first: tuple[Scenario, ...]
+    quiet: tuple[Scenario, ...]
+    last: tuple[Scenario, ...]
+
+    @classmethod
+    def of(cls, scenarios: Iterable[Scenario], *, shared: bool, slow: bool) -> Self:
+        """`shared`: whoever restarts a server restarts the target. `slow`: the target's turns are long."""
+        chosen = list(scenarios)
+        last = [each for each in chosen if each.alone and (shared or not each.controls)]
+        quiet = [each for each in chosen if (each.heavy or (each.calm and slow)) and each not in last]
+        return cls(
+            first=tuple(each for each in chosen if each not in last and each not in quiet),
+            quiet=tuple(quiet),
+            last=tuple(sorted(last, key=lambda each: each.heavy)),  # a server may be worn out by a heavy one
+        )
+
+    async def run(self, one: One) -> None:
+        """Run `one` of every scenario. Raises what it raises, as a group."""
+        async with asyncio.TaskGroup() as group:
+            running = {each.name: group.create_task(one(each)) for each in self.first}
+            brief = [running[each.name] for each in self.first if each.waits <= QUICK_S]
+            group.create_task(self._run_quiet(one, brief))
+        for each in self.last:
+            await one(each)
+
+    async def _run_quiet(self, one: One, after: list[asyncio.Task[None]]) -> None:
+        """Beside the long silences, which load nothing, but not beside what is a matter of moments."""
+        if after:
+            await asyncio.wait(after)
+        few, some = asyncio.Semaphore(_HEAVY_AT_ONCE), asyncio.Semaphore(_CALM_AT_ONCE)
+
+        async def run(chosen: Scenario) -> None:
+            async with few if chosen.heavy else some:
+                await one(chosen)
+
+        async with asyncio.TaskGroup() as group:
+            for each in self.quiet:
+                group.create_task(run(each))
