@@ -55,16 +55,18 @@ class Api:
         *,
         identity: Identity = "first",
         lease: Lease | None = None,
+        holder: str = "",
         control: Control | None = None,
         exploration: Exploration | None = None,
     ) -> None:
-        """`lease`: the slots that its runs take; by default they are many."""
+        """`lease`: the slots that its runs take, by default of many; `holder`: the part that holds them."""
         self.target = target
         self._recorder = recorder
         self._story = story
         self._part = part
         self._identity: Identity = identity
-        self._lease = lease or Lease(Slots(MANY), 1, sleeps=False)
+        self._lease = lease or Lease(Slots(MANY), 1, steady=False)
+        self._holder = holder
         self._control = control
         self._exploration = exploration
 
@@ -110,13 +112,14 @@ class Api:
     async def _drive_part(self, name: str, drive: Callable[[Api, str], Awaitable[object]]) -> None:
         part = f"{self._part}.{name}" if self._part else name
         try:
-            await drive(self.within(name), name)
+            await drive(self._derived(part=part, holder=self._holder or part), name)
         except (Blocked, Missing) as reason:
             self._story.blocked[part] = str(reason)
         except Inapplicable as reason:
             self._story.inapplicable[part] = str(reason)
         finally:
-            await self._lease.leave(part)
+            if not self._holder:
+                await self._lease.leave(part)
 
     def within(self, part: str) -> Api:
         """The same operations as a part of the scenario: `trace.part(part)`."""
@@ -146,7 +149,7 @@ class Api:
         """Whether there is what ends as this conformance graph does: the graph, or an agent's input."""
         return self.target.agent is None or agents.ending_of(graph) in self.target.agent.outcomes
 
-    def _derived(self, *, part: str | None = None, identity: Identity | None = None) -> Api:
+    def _derived(self, *, part: str | None = None, identity: Identity | None = None, holder: str = "") -> Api:
         return Api(
             self._recorder,
             self.target,
@@ -154,6 +157,7 @@ class Api:
             self._part if part is None else part,
             identity=identity or self._identity,
             lease=self._lease,
+            holder=holder or self._holder,
             control=self._control,
             exploration=self._exploration,
         )
@@ -184,7 +188,7 @@ class Api:
 
         Raises ClientError when its program does not run; whether it can is a capability of this machine.
         """
-        await self._lease.enter(self._part)
+        await self._lease.enter(self._holder)
         async with serving_client(name, self.target, self._recorder, self._story) as client:
             yield client
 
@@ -231,7 +235,7 @@ class Api:
             identity=self._identity,
         )
         if creates_run(method, path):
-            await self._lease.enter(self._part)
+            await self._lease.enter(self._holder)
         return await self._recorder.send(request, self._story.exchanges, options.get("opened"))
 
     def _with_own_assistants(self, body: Any) -> Any:

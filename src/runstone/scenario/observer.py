@@ -212,7 +212,9 @@ class Observer:
         exploration = self._exploration if chosen.explores else None
         seconds = recorder.limits.scenario_s + chosen.waits + (control.patience_s if control else 0.0)
         seconds += exploration.seconds if exploration else 0.0
-        lease = Lease(self._slots, chosen.runs, sleeps=chosen.sleeps, end=self._ending(story, recorder))
+        lease = Lease(
+            self._slots, chosen.runs, steady=chosen.sleeps or chosen.calm, end=self._ending(story, recorder)
+        )
         api = Api(recorder, self.target, story, lease=lease, control=control, exploration=exploration)
         try:
             # Time that it spends in the queue for a slot is not its own.
@@ -245,8 +247,8 @@ class Observer:
         """
 
         async def end(part: str) -> None:
-            own = [each for each in story.exchanges if not part or each.part.partition(".")[0] == part]
-            apart = Api(recorder, self.target, Story("after"), lease=Lease(Slots(MANY), 1, sleeps=False))
+            own = [each for each in story.exchanges if f"{each.part}.".startswith(f"{part}." if part else "")]
+            apart = Api(recorder, self.target, Story("after"), lease=Lease(Slots(MANY), 1, steady=False))
             for thread, run in unfinished(own) if self._slots.capacity < WAVES[-1] else ():
                 await apart.cancel(thread, run, wait="0")
                 await apart.poll_run(thread, run)

@@ -24,12 +24,16 @@ class _Waiting:
 
 
 class Slots:
-    """`capacity` slots. Those who sleep in them never hold the last one, where there is more than one."""
+    """`capacity` slots, and one more for brief runs, so that a worker never waits for the next of ours.
+
+    A run that sleeps, or that is a matter of moments, is `steady`: it needs a worker at once. Those never
+    hold the last slot where there is more than one, and what would queue behind them is not begun.
+    """
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
         self._taken = 0
-        self._asleep = 0
+        self._steady = 0
         self._waiting: dict[bool, deque[_Waiting]] = {False: deque(), True: deque()}
 
     @property
@@ -37,27 +41,27 @@ class Slots:
         """Whether a run that is created now executes at once, as far as our own runs go."""
         return self._taken < self.capacity
 
-    async def take(self, count: int, *, sleeps: bool) -> int:
+    async def take(self, count: int, *, steady: bool) -> int:
         """Wait for so many slots, or for all that there can be; how many were taken."""
-        count = max(1, min(count, self._most(sleeps)))
+        count = max(1, min(count, self._most(steady)))
         waiting = _Waiting(count)
-        self._waiting[sleeps].append(waiting)
+        self._waiting[steady].append(waiting)
         self._grant()
         try:
             await waiting.granted
         except asyncio.CancelledError:
             if waiting.granted.done() and not waiting.granted.cancelled():
-                self.give_back(count, sleeps=sleeps)
+                self.give_back(count, steady=steady)
             else:
-                self._waiting[sleeps].remove(waiting)
+                self._waiting[steady].remove(waiting)
                 self._grant()
             raise
         return count
 
-    def give_back(self, count: int, *, sleeps: bool) -> None:
+    def give_back(self, count: int, *, steady: bool) -> None:
         """Free slots that were taken."""
         self._taken -= count
-        self._asleep -= count if sleeps else 0
+        self._steady -= count if steady else 0
         self._grant()
 
     @asynccontextmanager
@@ -69,27 +73,28 @@ class Slots:
             yield taken
         finally:
             if taken:
-                self.give_back(1, sleeps=False)
+                self.give_back(1, steady=False)
 
-    def shrink(self) -> None:
-        """One slot fewer from now on, as the target was seen to execute fewer runs than it did; one stays."""
-        self.capacity = max(1, self.capacity - 1)
-
-    def _most(self, sleeps: bool) -> int:
-        return max(1, self.capacity - 1) if sleeps else self.capacity
+    def _most(self, steady: bool) -> int:
+        return max(1, self.capacity - 1) if steady else self.capacity
 
     def _grant(self) -> None:
-        for sleeps, queue in self._waiting.items():
-            while queue and self._fits(queue[0].count, sleeps):
+        for steady in (True, False):
+            queue = self._waiting[steady]
+            while queue and self._fits(queue[0].count, steady):
                 waiting = queue.popleft()
                 self._taken += waiting.count
-                self._asleep += waiting.count if sleeps else 0
+                self._steady += waiting.count if steady else 0
                 waiting.granted.set_result(None)
 
-    def _fits(self, count: int, sleeps: bool) -> bool:
-        # After `shrink` a count may be more than there is; it then waits until it has the target to itself.
-        fits = self._taken + count <= self.capacity or self._taken == 0
-        return fits and (not sleeps or self._asleep + count <= self._most(True) or self._asleep == 0)
+    def _fits(self, count: int, steady: bool) -> bool:
+        if steady:
+            most = self._most(True)
+            return self._taken + count <= self.capacity and self._steady + count <= most
+        if self._waiting[True] and self._steady < self._most(True) and self.capacity > 1:
+            return self._taken + count < self.capacity  # leaves the next slot to the steady one that waits
+        ahead = 0 if self._steady >= self.capacity else 1
+        return self._taken + count <= self.capacity + ahead
 
 
 class Lease:
@@ -100,7 +105,7 @@ class Lease:
         slots: Slots,
         runs: int,
         *,
-        sleeps: bool,
+        steady: bool,
         end: Callable[[str], Awaitable[None]] | None = None,
     ) -> None:
         """`runs`: how many runs the scenario, or each of its parts, needs to execute at once.
@@ -109,7 +114,7 @@ class Lease:
         """
         self._slots = slots
         self._runs = runs
-        self._sleeps = sleeps
+        self._steady = steady
         self._end = end
         self._held: dict[str, int] = {}
         self._asking: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -120,12 +125,11 @@ class Lease:
 
     async def enter(self, part: str) -> None:
         """Hold slots before a run of this part is created."""
-        outermost = part.partition(".")[0]
-        async with self._asking[outermost]:
-            if "" in self._held or outermost in self._held or (self._held and not outermost):
+        async with self._asking[part]:
+            if "" in self._held or part in self._held or (self._held and not part):
                 return
             with self._queue():
-                self._held[outermost] = await self._slots.take(self._runs, sleeps=self._sleeps)
+                self._held[part] = await self._slots.take(self._runs, steady=self._steady)
 
     @contextmanager
     def _queue(self) -> Iterator[None]:
@@ -154,7 +158,7 @@ class Lease:
                 await self._end(part)
         finally:
             del self._held[part]
-            self._slots.give_back(held, sleeps=self._sleeps)
+            self._slots.give_back(held, steady=self._steady)
 
     async def leave_all(self) -> None:
         """Give back whatever is held still, at the end of the scenario."""
