@@ -15,6 +15,7 @@ from runstone.suite import (
     Api,
     Blocked,
     Exchange,
+    Schedule,
     ask,
     scenario,
 )
@@ -126,13 +127,13 @@ async def tool_turn(api: Api) -> None:
     await api.each(ENTRY_POINTS, turn)
 
 
-@scenario(waits=SILENCE_S)
+@scenario(Schedule(waits=SILENCE_S))
 async def silence_by_wait(api: Api) -> None:
     """One node sleeps for longer than clients' idle limits, behind wait."""
     await api.whole_turn("wait", "slow", {"sleep": SILENCE_S}, patience=SILENCE_S)
 
 
-@scenario(waits=SILENCE_S)
+@scenario(Schedule(waits=SILENCE_S))
 async def silence_by_stream(api: Api) -> None:
     """One node sleeps for longer than clients' idle limits, behind stream."""
     await api.whole_turn("stream", "slow", {"sleep": SILENCE_S}, patience=SILENCE_S)

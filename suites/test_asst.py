@@ -14,6 +14,7 @@ from runstone.suite import (
     Exchange,
     Missing,
     Profile,
+    Schedule,
     Trace,
     conforms,
     new_id,
@@ -128,7 +129,7 @@ async def _create(api: Api, **body: Any) -> str:
     return found
 
 
-@scenario(heavy=True)
+@scenario(Schedule(heavy=True))
 async def assistants_that_tell_about_their_graphs(api: Api) -> None:
     """The drawing, the schemas and the subgraphs of a graph without and of one with a subgraph."""
 
@@ -166,7 +167,7 @@ async def assistant_deleted_with_its_threads(api: Api) -> None:
         await api.thread(thread, label=f"{whose}_thread")
 
 
-@scenario(waits=DELAY_S, calm=True)
+@scenario(Schedule(waits=DELAY_S, calm=True))
 async def assistant_changed_before_its_run_starts(api: Api) -> None:
     """A run is created to start later; its assistant is changed before, and runs once more afterwards."""
     own = await _create(api, graph_id=api.target.assistant("config"), config=FIRST)

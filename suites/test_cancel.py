@@ -13,6 +13,7 @@ from runstone.suite import (
     Blocked,
     Exchange,
     Missing,
+    Schedule,
     Trace,
     canonical,
     lifecycle,
@@ -87,7 +88,7 @@ async def _until_log_is(part: Api, thread: str, log: list[str]) -> None:
         await asyncio.sleep(part.limits.poll_s)
 
 
-@scenario(waits=2.5, calm=True)
+@scenario(Schedule(waits=2.5, calm=True))
 async def cancelled_before_the_start(api: Api) -> None:
     """A run that is queued behind another, and one that waits for its time, are cancelled."""
 
@@ -133,7 +134,7 @@ async def _read_what_is_left(part: Api, thread: str, run: str) -> None:
     await part.state(thread)
 
 
-@scenario(waits=1.5, calm=True)
+@scenario(Schedule(waits=1.5, calm=True))
 async def cancelled_and_left_alone(api: Api) -> None:
     """A run is cancelled in the middle of a node, and its thread is read when the node would be through."""
     thread = await api.create_thread()
@@ -189,7 +190,7 @@ def _go_on_if_served(cancel: Exchange) -> None:
         raise Blocked(f"{cancel.where} answered {cancel.code}, so that no run was cancelled")
 
 
-@scenario(alone=True)
+@scenario(Schedule(alone=True))
 async def cancelled_by_status_and_ids(api: Api) -> None:
     """POST /runs/cancel with both kinds of choice; a server that heeds the status would hit others' runs."""
     thread = await api.create_thread()
@@ -200,7 +201,7 @@ async def cancelled_by_status_and_ids(api: Api) -> None:
     await api.poll_run(thread, run)
 
 
-@scenario(needs=["exclusive"], alone=True)
+@scenario(Schedule(alone=True), needs=["exclusive"])
 async def cancelled_by_status(api: Api) -> None:
     """The running runs of two threads are cancelled, then the pending ones, then all that are left."""
     threads = {number: await api.create_thread() for number in THREADS}

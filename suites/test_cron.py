@@ -15,6 +15,7 @@ from runstone.suite import (
     Blocked,
     Exchange,
     Missing,
+    Schedule,
     Trace,
     conforms,
     lifecycle,
@@ -82,7 +83,7 @@ async def crons_whose_owners_are_deleted(api: Api) -> None:
             await _find(api, f"assistant_{when}", assistant_id=doomed)
 
 
-@scenario(needs=["crons"], waits=DUE_S)
+@scenario(Schedule(waits=DUE_S), needs=["crons"])
 async def crons_of_every_minute(api: Api) -> None:
     """Crons of every minute, some of which must make no run, until the others have made one that ended."""
     own_assistants = (_own_assistant(api, "slow") for _ in range(3))

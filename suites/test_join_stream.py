@@ -8,7 +8,18 @@ from typing import Any
 import pytest
 
 from runstone.contracts.profile import resolve
-from runstone.suite import OMIT, Api, Exchange, Trace, assert_ran, new_id, requirement, scenario, some
+from runstone.suite import (
+    OMIT,
+    Api,
+    Exchange,
+    Schedule,
+    Trace,
+    assert_ran,
+    new_id,
+    requirement,
+    scenario,
+    some,
+)
 
 SLEEP_S, TICKS = 1.5, 5
 PROMPTLY_S = 5.0  # both official servers end such a stream after 0.5 s; ten times that
@@ -16,7 +27,7 @@ CLOSING = {"metadata", "error", "end"}  # events that belong to every stream, wh
 SUBSCRIBERS = ("first", "second")
 
 
-@scenario(waits=1.5, calm=True)
+@scenario(Schedule(waits=1.5, calm=True))
 async def joined_while_running(api: Api) -> None:
     """Streams of `slow` are joined while its second node sleeps: by one client, and by two at once."""
 
@@ -41,7 +52,7 @@ async def joined_while_running(api: Api) -> None:
     await api.each(["one", "two", "one_mode", "hangs_up"], turn)
 
 
-@scenario(waits=1.0)
+@scenario(Schedule(waits=1.0))
 async def joined_before_the_start(api: Api) -> None:
     """A stream is joined while its run is queued behind another one on the thread."""
 

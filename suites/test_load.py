@@ -12,6 +12,7 @@ from runstone.suite import (
     Exchange,
     Missing,
     Profile,
+    Schedule,
     Trace,
     lifecycle,
     new_id,
@@ -34,7 +35,7 @@ FACTOR = 3.0  # a loaded machine was seen to take three times as long for the sa
 SLACK_S = 2.0  # workers of the official servers look for runs every 0.5 to 1 s
 
 
-@scenario(heavy=True)
+@scenario(Schedule(heavy=True))
 async def many_runs_at_once(api: Api) -> None:
     """Many runs on as many threads by all entry points in turn, each with a text of its own."""
 
@@ -55,7 +56,7 @@ async def many_runs_at_once(api: Api) -> None:
     await api.each(names, turn)
 
 
-@scenario(heavy=True)
+@scenario(Schedule(heavy=True))
 async def eight_enqueued_runs(api: Api) -> None:
     """Eight runs are enqueued on one thread, each with a text of its own."""
     thread = await api.create_thread()
@@ -71,7 +72,7 @@ async def eight_enqueued_runs(api: Api) -> None:
     await api.history(thread, limit=1000)
 
 
-@scenario(alone=True, heavy=True)  # a server that loses its workers executes nothing afterwards
+@scenario(Schedule(alone=True, heavy=True))  # a server that loses its workers executes nothing afterwards
 async def runs_after_many_were_ended(api: Api) -> None:
     """Some runs to measure by; runs that are cancelled, then deleted while they run; then twelve more."""
     names = [str(number) for number in range(ENDED)]
@@ -110,7 +111,7 @@ async def _short_run(part: Api, label: str) -> None:
     await part.wait(thread, "steps", {"note": label}, label=label, patience=SLACK_S)
 
 
-@scenario(waits=STREAM_S, calm=True)
+@scenario(Schedule(waits=STREAM_S, calm=True))
 async def stream_with_eight_readers(api: Api) -> None:
     """Eight clients join the stream of one run while it goes on."""
     thread = await api.create_thread()

@@ -15,6 +15,7 @@ from runstone.suite import (
     Api,
     Exchange,
     Missing,
+    Schedule,
     Trace,
     ask,
     lifecycle,
@@ -32,7 +33,7 @@ QUEUE = [f"question {number}" for number in range(5)]
 ACTIVE = ("pending", "running")
 
 
-@scenario(waits=1.5, calm=True)
+@scenario(Schedule(waits=1.5, calm=True))
 async def refused_on_a_busy_thread(api: Api) -> None:
     """Runs with "reject": while another waits for its time, by every entry point while it runs, and after."""
 
@@ -80,7 +81,7 @@ async def _reject(part: Api, thread: str, entry_point: str, *, label: str = "") 
     )
 
 
-@scenario(waits=1.5, calm=True)
+@scenario(Schedule(waits=1.5, calm=True))
 async def queued_behind_a_run(api: Api) -> None:
     """A second run on a busy thread with "enqueue" and without a strategy; both are read until they end."""
 

@@ -6,7 +6,18 @@ import asyncio
 
 import pytest
 
-from runstone.suite import Api, Exchange, Missing, Trace, lifecycle, own_server, requirement, scenario, some
+from runstone.suite import (
+    Api,
+    Exchange,
+    Missing,
+    Schedule,
+    Trace,
+    lifecycle,
+    own_server,
+    requirement,
+    scenario,
+    some,
+)
 
 STARTS_S = 6.0  # two starts of a server and one stop; the fastest takes 1.5 s for each
 SLEEP_S = 1.5  # long enough to be killed in, once its node is seen at work on a server that takes no time
@@ -20,7 +31,7 @@ OUTCOMES = {
 READ = ("thread", "state", "history", "runs", "run")
 
 
-@scenario(needs=["restart"], waits=STARTS_S, alone=True, heavy=True)
+@scenario(Schedule(waits=STARTS_S, alone=True, heavy=True), needs=["restart"])
 async def restart_with_threads_at_rest(api: Api) -> None:
     """A run of each outcome ends; all is read, the server is stopped and started, and all is read again."""
     async with own_server(api) as server:
@@ -52,7 +63,7 @@ async def read(part: Api, thread: str, run: str, when: str) -> None:
     await part.run(thread, run, label=f"run {when}")
 
 
-@scenario(needs=["kill"], waits=STARTS_S + SLEEP_S, alone=True, heavy=True)
+@scenario(Schedule(waits=STARTS_S + SLEEP_S, alone=True, heavy=True), needs=["kill"])
 async def kill_in_mid_run(api: Api) -> None:
     """The server is killed while a node sleeps on two threads, one of them with further runs enqueued."""
     async with own_server(api) as server:

@@ -9,7 +9,18 @@ from typing import Any
 
 import pytest
 
-from runstone.suite import Api, Blocked, Exchange, Missing, Trace, requirement, scenario, shown, some
+from runstone.suite import (
+    Api,
+    Blocked,
+    Exchange,
+    Missing,
+    Schedule,
+    Trace,
+    requirement,
+    scenario,
+    shown,
+    some,
+)
 
 SLEEP_S, TICKS = 1.5, 6  # a tick every 0.25 s or more: apart even for ids that are made of milliseconds
 EVERYTHING = ["values", "updates", "custom", "tasks", "checkpoints", "debug"]
@@ -29,7 +40,7 @@ async def resumable_stream(api: Api) -> None:
         await api.join_stream(thread, whole.run_id, last_event_id=strange, label=f"strange_{number}")
 
 
-@scenario(waits=1.5)
+@scenario(Schedule(waits=1.5))
 async def resumed_stream(api: Api) -> None:
     """The stream of a resumable run is lost after two ticks, and taken up again while the run goes on."""
     sleep = api.with_slack(SLEEP_S)

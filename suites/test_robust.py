@@ -12,6 +12,7 @@ from runstone.suite import (
     Exchange,
     Missing,
     Profile,
+    Schedule,
     Trace,
     ask,
     new_id,
@@ -42,7 +43,7 @@ REFUSED_CHANGES = ("state_update", "creation")
 REFUSED_RUNS = ("unknown_assistant", "unknown_mode", "broken_body")
 
 
-@scenario(alone=True)
+@scenario(Schedule(alone=True))
 async def outsized_inputs(api: Api) -> None:
     """20 MB, then 3000 levels, by a stream that does not repeat its input; before and after, small runs.
 
@@ -66,7 +67,7 @@ async def _stream_note(api: Api, note: bytes, *, label: str) -> None:
     await api.request("POST", "/runs/stream", content=body, headers=headers, label=label, patience=PATIENCE_S)
 
 
-@scenario(heavy=True)
+@scenario(Schedule(heavy=True))
 async def odd_values(api: Api) -> None:
     """`functional` shows the `note` that it was given; the values are sent as text, as no encoder would."""
 
@@ -87,7 +88,7 @@ async def odd_values(api: Api) -> None:
     await api.each(["ordinary", *ODD], send)
 
 
-@scenario(heavy=True)
+@scenario(Schedule(heavy=True))
 async def refused_requests(api: Api) -> None:
     """Requests that must be refused, on a thread with a finished run and on threads that there are not."""
 

@@ -16,6 +16,7 @@ from runstone.suite import (
     Exchange,
     Missing,
     Profile,
+    Schedule,
     Trace,
     by_threaded_entry_point,
     conforms,
@@ -39,7 +40,7 @@ CONFIGURABLE = {"colour": "blue", "plan": {"floors": [1, 2]}}
 CONTEXT = {"tone": "warm", "plan": {"rooms": [3, 4]}}
 
 
-@scenario(waits=1.5, agent=True)
+@scenario(Schedule(waits=1.5), agent=True)
 async def run_created(api: Api) -> None:
     """A run that takes a while, read at once and until it ends."""
     thread = await api.create_thread()

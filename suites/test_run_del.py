@@ -9,6 +9,7 @@ from runstone.suite import (
     Api,
     Exchange,
     Missing,
+    Schedule,
     Trace,
     new_id,
     requirement,
@@ -40,7 +41,7 @@ async def deleted_after_its_end(api: Api) -> None:
     await _delete(api, thread, new_id(), label="delete_unknown")
 
 
-@scenario(waits=1.5, calm=True)
+@scenario(Schedule(waits=1.5, calm=True))
 async def deleted_while_running(api: Api) -> None:
     """A run is deleted while it sleeps, and its thread is read when the run is over or gone."""
     thread = await api.create_thread()

@@ -15,6 +15,7 @@ from runstone.suite import (
     Inapplicable,
     Missing,
     Profile,
+    Schedule,
     Trace,
     assert_ran,
     conforms,
@@ -50,7 +51,7 @@ async def joined_while_it_goes_on(api: Api) -> None:
     await api.join(thread, run)
 
 
-@scenario(agent=True, waits=1.5)
+@scenario(Schedule(waits=1.5), agent=True)
 async def joined_by_four(api: Api) -> None:
     """Each of three runs that go on is joined by four clients, one after the other."""
     await api.each(JOINED_SLEEPS_S, _join_in_turn)
@@ -110,7 +111,7 @@ async def strange_runs_joined(api: Api) -> None:
     await api.join(other, run, label="run of another thread")
 
 
-@scenario(waits=2.0, calm=True)
+@scenario(Schedule(waits=2.0, calm=True))
 async def hung_up_joins(api: Api) -> None:
     """The client of a join hangs up while the run goes on, with and without `cancel_on_disconnect`."""
     await api.each(["cancel", "leave"], _hang_up)

@@ -13,6 +13,7 @@ from runstone.suite import (
     Exchange,
     Missing,
     Profile,
+    Schedule,
     Trace,
     by_threaded_entry_point,
     has,
@@ -58,7 +59,7 @@ async def _watch(part: Api, ending: str) -> None:
     await part.run(thread, run, label="again")
 
 
-@scenario(waits=1.0)
+@scenario(Schedule(waits=1.0))
 async def enqueued_runs(api: Api) -> None:
     """Three runs are enqueued on one thread, whose runs are listed until all have ended."""
     # A busy target was seen to take 0.8 s for a list: short runs then end unseen, and longer ones follow.

@@ -18,6 +18,7 @@ from runstone.suite import (
     Event,
     Exchange,
     Opened,
+    Schedule,
     Trace,
     assert_ran,
     has,
@@ -43,7 +44,7 @@ async def streamed_run(api: Api) -> None:
     await api.state(thread)
 
 
-@scenario(waits=1.0)
+@scenario(Schedule(waits=1.0))
 async def stream_and_its_location(api: Api) -> None:
     """A second client follows the Location header of a stream while the second node sleeps."""
     thread = await api.create_thread()
@@ -63,7 +64,7 @@ async def stream_and_its_location(api: Api) -> None:
         raise Blocked("the answer of the stream has no Location header")
 
 
-@scenario(waits=1.0)
+@scenario(Schedule(waits=1.0))
 async def hang_up_on_stream(api: Api) -> None:
     """Clients hang up on a stream after two of its events, once with each `on_disconnect`."""
 

@@ -20,6 +20,7 @@ from runstone.suite import (
     Missing,
     Options,
     Profile,
+    Schedule,
     Trace,
     assert_ran,
     conforms,
@@ -40,7 +41,7 @@ SLEEP_S = 1.5
 REFUSALS = ("unknown assistant", "unknown thread", "no assistant", "malformed JSON", "busy thread")
 
 
-@scenario(waits=1.5, agent=True)
+@scenario(Schedule(waits=1.5), agent=True)
 async def slow_wait(api: Api) -> None:
     """A wait on a slow run; the Location of its headers is read while the run goes on."""
     thread = await api.create_thread()
@@ -81,7 +82,7 @@ async def stopped_after_a_node(api: Api) -> None:
     await api.whole_turn("wait", "steps", {"note": "stopped"}, interrupt_after=["s2"])
 
 
-@scenario(waits=1.5)
+@scenario(Schedule(waits=1.5))
 async def hung_up_waits(api: Api) -> None:
     """The client of a wait hangs up while the run goes on, with each `on_disconnect`."""
     await api.each(ON_DISCONNECT, _hang_up)

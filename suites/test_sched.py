@@ -6,12 +6,23 @@ import datetime as dt
 import math
 from typing import Any
 
-from runstone.suite import Api, Exchange, Missing, Trace, requirement, resolve, scenario, shown, some
+from runstone.suite import (
+    Api,
+    Exchange,
+    Missing,
+    Schedule,
+    Trace,
+    requirement,
+    resolve,
+    scenario,
+    shown,
+    some,
+)
 
 TOLERANCE_S = 0.1  # two readings of clocks, and the rounding of timestamps
 
 
-@scenario(waits=1.0)
+@scenario(Schedule(waits=1.0))
 async def delayed_run(api: Api) -> None:
     """A run at once and one that shall wait; the second is read until it ends."""
     prompt = await api.create_thread(label="prompt_thread")

@@ -15,6 +15,7 @@ from runstone.suite import (
     Exchange,
     Missing,
     Profile,
+    Schedule,
     Trace,
     ask,
     needs,
@@ -77,19 +78,19 @@ async def _hold(api: Api, client: str, turns: dict[str, dict[str, Any]]) -> None
         await asyncio.gather(*(at_work.turn(name, **turn) for name, turn in turns.items()))
 
 
-@scenario(waits=CLIENTS_START_S, needs=["python_sdk"], heavy=True)
+@scenario(Schedule(waits=CLIENTS_START_S, heavy=True), needs=["python_sdk"])
 async def turns_by_python_sdk(api: Api) -> None:
     """Every kind of turn by langgraph_sdk."""
     await _hold(api, "python_sdk", SDK_TURNS)
 
 
-@scenario(waits=CLIENTS_START_S, needs=["python_sdk"], heavy=True)
+@scenario(Schedule(waits=CLIENTS_START_S, heavy=True), needs=["python_sdk"])
 async def turns_by_remote_graph(api: Api) -> None:
     """Every kind of turn by RemoteGraph."""
     await _hold(api, "remote_graph", GRAPH_TURNS)
 
 
-@scenario(waits=CLIENTS_START_S, needs=["node_sdk"], heavy=True)
+@scenario(Schedule(waits=CLIENTS_START_S, heavy=True), needs=["node_sdk"])
 async def turns_by_node_sdk(api: Api) -> None:
     """Every kind of turn by @langchain/langgraph-sdk."""
     await _hold(api, "node_sdk", SDK_TURNS)
@@ -130,7 +131,7 @@ async def from_a_browser(api: Api) -> None:
     await api.request("POST", "/threads/search", json={"limit": 1}, headers=origin, label="search")
 
 
-@scenario(waits=SLEEP_S)
+@scenario(Schedule(waits=SLEEP_S))
 async def turns_of_the_react_hook(api: Api) -> None:
     """The React hook's requests, in its order: a turn, the history, a page left and opened again, a stop."""
     thread = await api.create_thread()

@@ -13,6 +13,7 @@ from runstone.suite import (
     Api,
     Event,
     Exchange,
+    Schedule,
     Trace,
     applicable,
     has,
@@ -31,7 +32,7 @@ TEXTS = {
 }
 
 
-@scenario(waits=SLEEP_S, agent=True)
+@scenario(Schedule(waits=SLEEP_S), agent=True)
 async def ticking_stream(api: Api) -> None:
     """`slow` sends an event every 0.5 s while its second node sleeps."""
     thread = await api.create_thread()
@@ -39,7 +40,7 @@ async def ticking_stream(api: Api) -> None:
     await api.stream(thread, "slow", given, stream_mode=["values", "custom"], patience=SLEEP_S)
 
 
-@scenario(waits=1.0)
+@scenario(Schedule(waits=1.0))
 async def joined_event_stream(api: Api) -> None:
     """A background run is joined by a stream while its second node sleeps."""
     thread = await api.create_thread()

@@ -16,6 +16,7 @@ from runstone.suite import (
     Exchange,
     Missing,
     Profile,
+    Schedule,
     Trace,
     agree,
     assert_ran,
@@ -41,7 +42,7 @@ BATCH = [("steps", "first"), ("slow", "second"), ("steps", "third")]
 by_outcome = pytest.mark.parametrize("outcome", ["success", "error", "interrupt"])
 
 
-@scenario(waits=1.0, calm=True)
+@scenario(Schedule(waits=1.0, calm=True))
 async def stateless_in_the_background(api: Api) -> None:
     """A stateless run that takes a while is joined by its own id, by two clients."""
     sleep = api.with_slack(SLEEP_S)
@@ -53,7 +54,7 @@ async def stateless_in_the_background(api: Api) -> None:
     await asyncio.gather(*reading)
 
 
-@scenario(waits=1.0, calm=True)
+@scenario(Schedule(waits=1.0, calm=True))
 async def stateless_completions(api: Api) -> None:
     """Runs with each `on_completion` are joined on the threads that they name, which are then read."""
 

@@ -13,6 +13,7 @@ from runstone.suite import (
     Exchange,
     Missing,
     Profile,
+    Schedule,
     Trace,
     conforms,
     new_id,
@@ -34,7 +35,7 @@ BESIDE = (("floor_12",), ("floor-1",), ("cellar", "floor_1"), ())
 FAULTY = {"empty": "", "dotted": "two.labels"}
 
 
-@scenario(needs=["store"], waits=TICK_S, agent=True)
+@scenario(Schedule(waits=TICK_S), needs=["store"], agent=True)
 async def store_items_written_and_deleted(api: Api) -> None:
     """An item is written, read, replaced a second later, and deleted twice; one that there is not is read."""
     base = await _base(api)

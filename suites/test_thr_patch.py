@@ -8,7 +8,18 @@ from typing import Any
 
 import pytest
 
-from runstone.suite import Api, Exchange, Missing, Trace, conforms, new_id, requirement, scenario, shown
+from runstone.suite import (
+    Api,
+    Exchange,
+    Missing,
+    Schedule,
+    Trace,
+    conforms,
+    new_id,
+    requirement,
+    scenario,
+    shown,
+)
 
 OLD: dict[str, Any] = {"owner": "Ida Ørsted", "plan": {"floors": 2, "lift": True}, "area": "north"}
 GIVEN: dict[str, Any] = {"owner": "Jón", "plan": {"floors": 3}, "colour": "blue"}
@@ -16,7 +27,7 @@ MINIMAL = {"sealed": True}
 TICK_S = 1.1  # some servers stamp whole seconds: a later stamp cannot be told from an equal one before that
 
 
-@scenario(waits=1.0, agent=True)
+@scenario(Schedule(waits=1.0), agent=True)
 async def thread_patched(api: Api) -> None:
     """A paused thread is given metadata, then some more with a minimal answer; so is an unknown one."""
     thread = await api.create_thread(metadata=OLD)

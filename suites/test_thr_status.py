@@ -12,6 +12,7 @@ from runstone.suite import (
     Api,
     Exchange,
     Missing,
+    Schedule,
     Trace,
     applicable,
     by_threaded_entry_point,
@@ -27,7 +28,7 @@ SLEEP_S = 2.0  # of the node in whose middle a thread is read; under load a read
 CANCELLED_SLEEP_S = 25.0  # never slept to its end
 
 
-@scenario(waits=1.5, calm=True)
+@scenario(Schedule(waits=1.5, calm=True))
 async def thread_during_a_run(api: Api) -> None:
     """A thread read while its run waits for its time, and in the middle of a long node."""
 
@@ -54,7 +55,7 @@ async def _thread_within_run(part: Api, thread: str, run: str) -> None:
     await part.settle(thread)
 
 
-@scenario(waits=2.0)
+@scenario(Schedule(waits=2.0))
 async def thread_with_a_queue(api: Api) -> None:
     """Two runs, one queued behind the other: the thread after the first, in the second, and at the end."""
     thread = await api.create_thread()

@@ -13,6 +13,7 @@ from runstone.suite import (
     Exchange,
     Missing,
     Profile,
+    Schedule,
     Trace,
     by_threaded_entry_point,
     requirement,
@@ -25,7 +26,7 @@ PATIENCE_S = (0.5, 1.5, 4.0)  # a busy target was seen to take 0.5 s to read a r
 TIMEOUT_S = 1.0
 
 
-@scenario(waits=2.0)
+@scenario(Schedule(waits=2.0))
 async def wait_with_timeout(api: Api) -> None:
     """Wait with a `timeout` shorter than the run, beside one without."""
     thread = await api.create_thread()
@@ -42,7 +43,7 @@ async def wait_with_timeout(api: Api) -> None:
         await api.poll_run(limited, str(runs[0].get("run_id")), patience=sleep)
 
 
-@scenario(waits=1.5)
+@scenario(Schedule(waits=1.5))
 async def given_up_waiting(api: Api) -> None:
     """The client gives up on a run by wait and by stream, and reads the result later."""
     await api.each(["wait", "stream"], _give_up)

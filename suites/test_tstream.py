@@ -14,6 +14,7 @@ from runstone.suite import (
     Missing,
     Opened,
     Options,
+    Schedule,
     Trace,
     requirement,
     resolve,
@@ -30,7 +31,7 @@ LISTEN_TURNS = 6  # two runs, and two turns of slack each
 REPLAY_S = 1.5  # the events are kept already; what does not arrive in this time was not replayed
 
 
-@scenario(needs=["thread_stream"], waits=LISTEN_S + REPLAY_S)
+@scenario(Schedule(waits=LISTEN_S + REPLAY_S), needs=["thread_stream"])
 async def thread_watched(api: Api) -> None:
     """Three clients watch a thread on which two runs end and the state is updated twice; then one returns."""
     thread = await api.create_thread()

@@ -23,7 +23,7 @@ from runstone.scenario.api import Api
 from runstone.scenario.observer import Observation, Observer
 from runstone.scenario.own_server import own_server
 from runstone.scenario.requests import Blocked
-from runstone.scenario.scenario import Scenario
+from runstone.scenario.scenario import Scenario, Schedule
 from runstone.session import evidence
 from runstone.target import recipes
 from runstone.target.control import (
@@ -268,7 +268,7 @@ def logging(name: str, log: list[str], *, alone: bool) -> Scenario:
             await server.server_ok(label="after")
         log.append(f"{name} ends")
 
-    return Scenario(name, drive, needs=("restart",), alone=alone)
+    return Scenario(name, drive, Schedule(alone=alone), needs=("restart",))
 
 
 def test_scenarios_have_the_users_server_alone_and_last() -> None:

@@ -14,7 +14,7 @@ from runstone.errors import TargetError
 from runstone.scenario.api import Api
 from runstone.scenario.observer import Observation, Observer, SelfCheckBroken
 from runstone.scenario.requests import Blocked
-from runstone.scenario.scenario import SCENARIO_ATTRIBUTE, Scenario, scenario
+from runstone.scenario.scenario import SCENARIO_ATTRIBUTE, Scenario, Schedule, scenario
 from runstone.scenario.self_check import assess
 from runstone.target.target import Target
 from runstone.wire.limits import Limits
@@ -82,10 +82,15 @@ def test_a_scenario_is_declared_with_what_it_needs() -> None:
 
     found: Any = scenario(plain)
     declared: Scenario = getattr(found._get_wrapped_function(), SCENARIO_ATTRIBUTE)
-    assert (declared.name, declared.drive, declared.waits, declared.needs) == ("plain", plain, 0.0, ())
-    found = scenario(waits=7.5, needs=["crons"])(slow)
+    assert (declared.name, declared.drive, declared.schedule.waits, declared.needs) == (
+        "plain",
+        plain,
+        0.0,
+        (),
+    )
+    found = scenario(Schedule(waits=7.5), needs=["crons"])(slow)
     declared = getattr(found._get_wrapped_function(), SCENARIO_ATTRIBUTE)
-    assert (declared.name, declared.waits, declared.needs) == ("slow", 7.5, ("crons",))
+    assert (declared.name, declared.schedule.waits, declared.needs) == ("slow", 7.5, ("crons",))
 
 
 # --- concurrency -------------------------------------------------------------------------------------------
@@ -129,7 +134,7 @@ def test_the_longest_begin_first() -> None:
         async def drive(_api: Api) -> None:
             begun.append(waits)
 
-        return Scenario(f"waits {waits}", drive, waits=waits)
+        return Scenario(f"waits {waits}", drive, Schedule(waits=waits))
 
     with heard_by() as (url, _):
         observed(url, [of(1.0), of(16.5), of(0.0), of(3.0)], concurrency=1)
@@ -178,7 +183,7 @@ def test_a_scenarios_own_waiting_is_added_to_its_deadline() -> None:
         await api.request("GET", "/late", label="late")
 
     with heard_by() as (url, _):
-        seen = observed(url, [Scenario("patient", patient, waits=5.0)], scenario_s=0.2)
+        seen = observed(url, [Scenario("patient", patient, Schedule(waits=5.0))], scenario_s=0.2)
     assert seen.traces["patient"].only("late").code == 200
 
 

@@ -38,7 +38,7 @@ async def turn(api: Api) -> None:
     await api.state(thread)
 
 
-@scenario(waits=6)
+@scenario(Schedule(waits=6))
 async def patient(api: Api) -> None:
     await api.request("GET", "/patient", label="patient")
 

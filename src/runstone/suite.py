@@ -27,7 +27,7 @@ from runstone.scenario.requests import (
     ask,
     new_id,
 )
-from runstone.scenario.scenario import scenario
+from runstone.scenario.scenario import Schedule, scenario
 from runstone.target.agents import GRAPHS
 from runstone.wire.canonical import ABSENT, canonical, difference_in_shape, first_difference, shown
 from runstone.wire.trace import UUID, Event, Exchange, Inapplicable, Missing, Trace, strict_json
@@ -49,6 +49,7 @@ __all__ = [
     "Opened",
     "Options",
     "Profile",
+    "Schedule",
     "Trace",
     "agree",
     "applicable",

@@ -89,7 +89,7 @@ class Judging:
         for item in judges:
             scenarios = self._scenarios_of(item)
             self._collected |= {each.name: each for each in scenarios}
-            waits = [self.waits.get(_requirement_id(item), 0.0), *(each.waits for each in scenarios)]
+            waits = [self.waits.get(_requirement_id(item), 0.0), *(each.schedule.waits for each in scenarios)]
             self.waits[_requirement_id(item)] = max(waits)
             reason = self._reason_to_leave_out(item)
             if reason is None:

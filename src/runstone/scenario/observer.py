@@ -20,7 +20,7 @@ from runstone.scenario.phases import SLOW_TURN_S, Phases
 from runstone.scenario.pulse import Dead, Pulse
 from runstone.scenario.requests import Blocked
 from runstone.scenario.runs import unfinished
-from runstone.scenario.scenario import Scenario
+from runstone.scenario.scenario import Scenario, Schedule
 from runstone.scenario.self_check import AGENT_PATIENCE_S, SELF_CHECK_PATHS, Fitness, assess, self_check
 from runstone.scenario.slots import MANY, Lease, Slots
 from runstone.target.control import Control
@@ -116,7 +116,7 @@ class Observer:
                 fitness.insist(self.target)
             recorder.limits = msgspec.structs.replace(Limits.calibrated(fitness.turn_s), **self._limits)
             began = recorder.clock
-            scenarios = sorted(choose(fitness), key=lambda each: -each.waits)
+            scenarios = sorted(choose(fitness), key=lambda each: -each.schedule.waits)
             preparing_s = recorder.clock - began  # long where a client had to be installed first
             stopped, findings = await self._observe_with_pulse(scenarios, recorder, fitness, preparing_s)
             return Observation(
@@ -130,7 +130,7 @@ class Observer:
 
     def _self_check(self) -> Scenario:
         waits = 0.0 if self.target.agent is None else len(SELF_CHECK_PATHS) * AGENT_PATIENCE_S
-        return Scenario("self_check", self_check, waits=waits)
+        return Scenario("self_check", self_check, Schedule(waits=waits))
 
     async def _observe_with_pulse(
         self, scenarios: list[Scenario], recorder: Recorder, fitness: Fitness, preparing_s: float
@@ -177,7 +177,7 @@ class Observer:
 
         async def observe_one(chosen: Scenario) -> None:
             nonlocal done
-            async with at_once[chosen.sleeps]:
+            async with at_once[chosen.schedule.sleeps]:
                 trace = await self._record(chosen, recorder)
             done += 1
             self._on_progress(chosen.name, done, len(scenarios))
@@ -210,10 +210,15 @@ class Observer:
         cut_short = False
         control = self._control_for(chosen)
         exploration = self._exploration if chosen.explores else None
-        seconds = recorder.limits.scenario_s + chosen.waits + (control.patience_s if control else 0.0)
+        seconds = (
+            recorder.limits.scenario_s + chosen.schedule.waits + (control.patience_s if control else 0.0)
+        )
         seconds += exploration.seconds if exploration else 0.0
         lease = Lease(
-            self._slots, chosen.runs, steady=chosen.sleeps or chosen.calm, end=self._ending(story, recorder)
+            self._slots,
+            chosen.schedule.runs,
+            steady=chosen.schedule.takes_turns,
+            end=self._ending(story, recorder),
         )
         api = Api(recorder, self.target, story, lease=lease, control=control, exploration=exploration)
         try:
@@ -259,7 +264,7 @@ class Observer:
         """Nobody may restart or kill the target while others use it."""
         if self._control is None or not chosen.controls:
             return None
-        return self._control if chosen.alone or not self._control.shared else None
+        return self._control if chosen.schedule.alone or not self._control.shared else None
 
 
 class SelfCheckBroken(RunstoneError):  # noqa: N818 - named as what it reports

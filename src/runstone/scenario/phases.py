@@ -28,19 +28,25 @@ class Phases:
     def of(cls, scenarios: Iterable[Scenario], *, shared: bool, slow: bool) -> Self:
         """`shared`: whoever restarts a server restarts the target. `slow`: the target's turns are long."""
         chosen = list(scenarios)
-        last = [each for each in chosen if each.alone and (shared or not each.controls)]
-        quiet = [each for each in chosen if (each.heavy or (each.calm and slow)) and each not in last]
+        last = [each for each in chosen if each.schedule.alone and (shared or not each.controls)]
+        quiet = [
+            each
+            for each in chosen
+            if (each.schedule.heavy or (each.schedule.calm and slow)) and each not in last
+        ]
         return cls(
             first=tuple(each for each in chosen if each not in last and each not in quiet),
             quiet=tuple(quiet),
-            last=tuple(sorted(last, key=lambda each: each.heavy)),  # a server may be worn out by a heavy one
+            last=tuple(
+                sorted(last, key=lambda each: each.schedule.heavy)
+            ),  # a server may be worn out by a heavy one
         )
 
     async def run(self, one: One) -> None:
         """Run `one` of every scenario. Raises what it raises, as a group."""
         async with asyncio.TaskGroup() as group:
             running = {each.name: group.create_task(one(each)) for each in self.first}
-            brief = [running[each.name] for each in self.first if each.waits <= QUICK_S]
+            brief = [running[each.name] for each in self.first if each.schedule.waits <= QUICK_S]
             group.create_task(self._run_quiet(one, brief))
         for each in self.last:
             await one(each)
@@ -52,7 +58,7 @@ class Phases:
         few, some = asyncio.Semaphore(_HEAVY_AT_ONCE), asyncio.Semaphore(_CALM_AT_ONCE)
 
         async def run(chosen: Scenario) -> None:
-            async with few if chosen.heavy else some:
+            async with few if chosen.schedule.heavy else some:
                 await one(chosen)
 
         async with asyncio.TaskGroup() as group:

@@ -82,10 +82,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """Why a scenario is left out for the time that it takes; None when it is held."""
         if scenario.explores and not (self.explored or self.exploration):
             return f"held only where its area is selected: {scenario.name} takes the time that it is given"
-        waiting = f"{scenario.name} must wait {scenario.waits:g} s"
-        if self.quick and scenario.waits > QUICK_S:
+        waiting = f"{scenario.name} must wait {scenario.schedule.waits:g} s"
+        if self.quick and scenario.schedule.waits > QUICK_S:
             return f"left out by --quick: {waiting}"
-        if not self.patient and scenario.waits > PATIENT_S:
+        if not self.patient and scenario.schedule.waits > PATIENT_S:
             return f"held only with --patient: {waiting}"
         return None
 
