@@ -64,7 +64,7 @@ async def static_interrupt(api: Api) -> None:
     await api.each(THREADED_ENTRY_POINTS, turn)
 
 
-@scenario
+@scenario(Schedule(steady=True))
 async def cancel(api: Api) -> None:
     """`slow` is cancelled with action=interrupt while its second node sleeps."""
 

@@ -14,6 +14,7 @@ from runstone.suite import (
     Exchange,
     Missing,
     Profile,
+    Schedule,
     Trace,
     by_threaded_entry_point,
     first_difference,
@@ -163,7 +164,7 @@ async def _start(who: Api, entry_point: str, thread: str, label: str) -> None:
     await send(thread, "steps", {"note": "second"}, label=label)
 
 
-@scenario(needs=["second_identity"])
+@scenario(Schedule(steady=True), needs=["second_identity"])
 async def run_of_another(api: Api) -> None:
     """A second user joins, streams and cancels a run of the first while it sleeps, and when it has ended."""
     secret = new_id()

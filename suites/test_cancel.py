@@ -42,7 +42,7 @@ CALLS: dict[str, dict[str, Any]] = {
 ROLLBACKS = tuple(call for call in CALLS if "rollback" in call)
 
 
-@scenario
+@scenario(Schedule(steady=True))
 async def cancelled_while_running(api: Api) -> None:
     """A run is cancelled while it sleeps, in each way that there is to ask for it; then another one runs."""
     await api.each(CALLS, _cancel)
@@ -162,7 +162,7 @@ async def nothing_to_cancel(api: Api) -> None:
     await api.cancel(thread, new_id(), wait="false", action="interrupt", label="cancel_unknown")
 
 
-@scenario
+@scenario(Schedule(steady=True))
 async def several_cancelled_at_once(api: Api) -> None:
     """POST /runs/cancel with a running and a queued run of a thread, and with a run that never was."""
     thread = await api.create_thread()

@@ -33,7 +33,7 @@ EVERY_MODE = ["values", "updates", "debug", "tasks", "checkpoints"]
 READINGS = ("run", "thread", "state", "history")
 
 
-@scenario(Schedule(waits=SLEEP_S, calm=True))
+@scenario(Schedule(waits=SLEEP_S, calm=True, runs=2))
 async def runs_side_by_side(api: Api) -> None:
     """Two runs by each entry point at once, on as many threads, each with a text of its own."""
 

@@ -117,7 +117,7 @@ async def queue_of_questions(api: Api) -> None:
     await api.runs(thread, limit=100)
 
 
-@scenario
+@scenario(Schedule(steady=True))
 async def run_ended_by_its_successor(api: Api) -> None:
     """A second run with "interrupt" or "rollback" comes while the first sleeps, once after an earlier run."""
 

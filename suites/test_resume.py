@@ -29,7 +29,7 @@ NO_EVENT_IDS = ("not-an-event-id", "1-2-3", "-7", "99999999999999999999-0")
 ASCENDING_NUMBERS = re.compile(r"\d+(-\d+)*")
 
 
-@scenario
+@scenario(Schedule(steady=True))
 async def resumable_stream(api: Api) -> None:
     """A resumable run with a burst of events is streamed in many modes, and replayed afterwards."""
     thread = await api.create_thread()

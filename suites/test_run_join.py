@@ -43,7 +43,7 @@ ENDINGS: dict[str, tuple[str, dict[str, Any]]] = {
 by_moment = pytest.mark.parametrize("moment", ["join early", "join late"])
 
 
-@scenario(agent=True)
+@scenario(Schedule(steady=True), agent=True)
 async def joined_while_it_goes_on(api: Api) -> None:
     """A run that goes on is joined."""
     thread = await api.create_thread()

@@ -13,6 +13,7 @@ from runstone.suite import (
     Api,
     Exchange,
     Missing,
+    Schedule,
     Trace,
     by_threaded_entry_point,
     conforms,
@@ -27,7 +28,7 @@ RESULT_MEMBERS = {"result", "output", "outputs", "values", "content", "response"
 ANSWERS = ("created", "read", "listed")
 
 
-@scenario(agent=True)
+@scenario(Schedule(steady=True), agent=True)
 async def runs_described(api: Api) -> None:
     """A run with metadata, created, polled to its end and listed; a second one; and the graph's assistant."""
     thread = await api.create_thread()

@@ -101,7 +101,7 @@ async def stateless_batch(api: Api) -> None:
     await api.request("POST", "/runs/batch", json=body, label="batch")
 
 
-@scenario(needs=["stateless_threads"])
+@scenario(Schedule(steady=True), needs=["stateless_threads"])
 async def stateless_hang_ups(api: Api) -> None:
     """The stream of a stateless run is closed while the run goes on, with each `on_disconnect`."""
 

@@ -9,7 +9,19 @@ from typing import Any
 
 import pytest
 
-from runstone.suite import Api, Exchange, Missing, Trace, conforms, new_id, requirement, scenario, shown, some
+from runstone.suite import (
+    Api,
+    Exchange,
+    Missing,
+    Schedule,
+    Trace,
+    conforms,
+    new_id,
+    requirement,
+    scenario,
+    shown,
+    some,
+)
 
 THREADS = 12
 PAGE = 4  # divides the number of threads: a last page that is full must not announce another one
@@ -83,7 +95,7 @@ async def threads_pruned(api: Api) -> None:
         await api.thread(thread, label="after")
 
 
-@scenario
+@scenario(Schedule(steady=True))
 async def threads_in_each_status(api: Api) -> None:
     """One thread in each status, and one that nothing ran on, searched by status and by values."""
     mark = new_id()
@@ -93,15 +105,15 @@ async def threads_in_each_status(api: Api) -> None:
     }
     api.note(own=own)
     await api.create_thread(metadata={"mark": mark, "has_values": False})
-    busy = await api.create_run(own["busy"], "slow", {"sleep": NEVER_S})
     await asyncio.gather(
         api.wait(own["idle"], "steps", {"note": "ended"}),
         api.wait(own["interrupted"], "steps", {"note": "paused"}, interrupt_before=["s2"]),
         api.wait(own["error"], "fail", {}),
-        api.until_running(own["busy"], busy),
     )
     for thread in (own["idle"], own["interrupted"], own["error"]):
         await api.settle(thread)
+    busy = await api.create_run(own["busy"], "slow", {"sleep": NEVER_S})
+    await api.until_running(own["busy"], busy)
     for status, thread in own.items():
         await api.thread(thread, label=f"is_{status}")
     everything = {"metadata": {"mark": mark}, "limit": 100}

@@ -72,7 +72,7 @@ async def thread_with_a_queue(api: Api) -> None:
     await api.settle(thread)
 
 
-@scenario(agent=True)
+@scenario(Schedule(steady=True), agent=True)
 async def thread_that_recovers(api: Api) -> None:
     """A good run after a failed one, and the resume of an interrupted one."""
 
@@ -95,7 +95,7 @@ async def thread_that_recovers(api: Api) -> None:
     await api.each(drives, lambda part, name: drives[name](part))
 
 
-@scenario
+@scenario(Schedule(steady=True))
 async def thread_after_a_rollback(api: Api) -> None:
     """A run that is rolled back while its second node sleeps, without waiting for the rollback."""
     thread = await api.create_thread()

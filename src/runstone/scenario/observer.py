@@ -147,6 +147,7 @@ class Observer:
                 await self._learn_capacity(recorder)
             capacity = self._capacity or 1
             self._slots.capacity = capacity
+            recorder.limits = msgspec.structs.replace(recorder.limits, capacity=capacity)
             self._on_begin(
                 Begun(
                     scenarios=tuple(scenarios),

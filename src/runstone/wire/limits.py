@@ -20,6 +20,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     poll_s: float = 0.05  # between the first two readings of a status
     longest_poll_s: float = 0.25  # between two later ones
     concurrent_runs: int = 32  # at once, where many are asked for; the profile says how many
+    capacity: int = 32  # runs that the target executes at once; more are not told apart
     body_bytes: int = 2 * 1024 * 1024  # of one response
     events: int = 10_000  # and comments of one response; decoding so many takes 0.4 s
     session_bytes: int = 64 * 1024 * 1024  # of all responses; past it each is cut at `crowded_bytes`
