@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from runstone.report.model import Capability
 from runstone.session.evidence import FORMAT, EvidenceError, EvidenceWriter, Manifest, read, read_manifest
+from runstone.target.capabilities import Capability
 from runstone.target.target import RunTimeLimit
 from runstone.wire.trace import Exchange, Trace
 

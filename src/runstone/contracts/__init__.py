@@ -1,9 +1,8 @@
 """What is promised, read from contracts/: requirements, profiles, automata, stream grammar, schemas."""
 
 from runstone.contracts.catalogue import (
-    Capability,
+    CapabilityDefinition,
     Catalogue,
-    Level,
     Probe,
     Requirement,
     Source,
@@ -24,6 +23,7 @@ from runstone.contracts.grammar import (
     lifecycle,
     stream_grammar,
 )
+from runstone.contracts.levels import LEVELS, Level
 from runstone.contracts.openapi import RequestShape, openapi_document, request_shapes
 from runstone.contracts.operations import Operation, operation_for
 from runstone.contracts.profile import Profile, UnknownProfile, WaitBody, load_profile, profile_names
@@ -31,8 +31,9 @@ from runstone.contracts.reading import MalformedContract
 from runstone.contracts.schemas import UnknownSchema, Violation, schema_names, validator, violations
 
 __all__ = [
+    "LEVELS",
     "Automaton",
-    "Capability",
+    "CapabilityDefinition",
     "Catalogue",
     "Closing",
     "EventRule",

@@ -18,7 +18,8 @@ from runstone.scenario.exploration import Exploration
 from runstone.scenario.operations import OMIT, Blocked, Operations, Options
 from runstone.target import agents
 from runstone.target.control import Control, ControlledServer, NotUpAgain
-from runstone.target.target import Identity, Target
+from runstone.target.target import Target
+from runstone.wire.identity import Identity
 from runstone.wire.limits import Limits
 from runstone.wire.recorder import Recorder, Request
 from runstone.wire.recording import Story

@@ -18,7 +18,8 @@ from runstone.scenario.operations import Blocked
 from runstone.scenario.self_check import AGENT_PATIENCE_S, SELF_CHECK_PATHS, Fitness, assess, self_check
 from runstone.target.agents import GRAPHS
 from runstone.target.control import Control
-from runstone.target.target import FURTHER_IDENTITIES, Target
+from runstone.target.target import Target
+from runstone.wire.identity import FURTHER_IDENTITIES
 from runstone.wire.limits import Limits
 from runstone.wire.recorder import Recorder
 from runstone.wire.recording import Story

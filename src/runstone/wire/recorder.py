@@ -19,7 +19,7 @@ from zlib import crc32
 import httpx
 import msgspec
 
-from runstone.target.target import Identity
+from runstone.wire.identity import Identity
 from runstone.wire.limits import Limits
 from runstone.wire.redaction import Redactor
 from runstone.wire.sse import EventReader
