@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from runstone.report.model import Capability
 from runstone.session.evidence import FORMAT, EvidenceError, EvidenceWriter, Manifest, read, read_manifest
+from runstone.target.capabilities import Capability
 from runstone.target.target import RunTimeLimit
 from runstone.wire.trace import Exchange, Trace
 
@@ -195,8 +195,8 @@ def test_a_trace_that_the_manifest_had_no_time_to_name_is_not_read(tmp_path: Pat
 KILLED_WHILE_WRITING = """
 import sys
 from pathlib import Path
-from runstone.evidence import EvidenceWriter, FORMAT, Manifest
-from runstone.trace import Trace
+from runstone.session.evidence import EvidenceWriter, FORMAT, Manifest
+from runstone.wire.trace import Trace
 about = {"format": FORMAT, "runstone": "0", "profile": "p", "target": "t", "url": "u", "started_at": "now"}
 writer = EvidenceWriter(Path(sys.argv[1]), Manifest(**about, stopped="broken off"))
 number = 0

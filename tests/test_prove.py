@@ -20,14 +20,14 @@ from markdown_it import MarkdownIt
 
 from runstone import report as reports
 from runstone.cli import cli
-from runstone.contracts import Catalogue, Requirement, load_capabilities, violations
+from runstone.contracts import Catalogue, Level, Requirement, load_capabilities, violations
 from runstone.proof.faults import load_faults, load_variants
 from runstone.proof.prove import matrix, proving, published
 from runstone.proof.prove.checks import Check
 from runstone.proof.prove.matrix import Baseline, Fault, Hit, Matrix, Missed, Null
 from runstone.proof.prove.null_servers import BOASTFUL, LIARS, NULL_SERVERS
 from runstone.proof.prove.pool import Done, run_all
-from runstone.report.model import Case, Level, Outcome, Report, Verdict
+from runstone.report.model import Case, Outcome, Report, Verdict
 
 EXAMPLES = Path(__file__).parents[1] / "contracts/schemas/examples"
 EXAMPLE = EXAMPLES / "report/conforms/conforming.json"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from runstone.errors import UsageError
-from runstone.report.model import Capability
+from runstone.target.capabilities import Capability
 from runstone.target.target import RunTimeLimit, Target, checked_url, parsed_headers
 
 

@@ -7,14 +7,13 @@ from typing import Any, get_args
 
 import pytest
 
+from runstone.contracts import Level
 from runstone.report.model import (
     GRID_COLUMNS,
     GRID_ROWS,
     SEVERITY,
-    Capability,
     Case,
     FailOn,
-    Level,
     Outcome,
     Verdict,
     broken_outcome,
@@ -25,6 +24,7 @@ from runstone.report.model import (
     totals_by_area,
     totals_by_level,
 )
+from runstone.target.capabilities import Capability
 
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 

@@ -17,15 +17,14 @@ import msgspec
 
 import runstone
 from runstone.compare.differences import Difference, differences
+from runstone.contracts import LEVELS, Level
 from runstone.errors import UsageError
 from runstone.report import digest
 from runstone.report.model import (
     HARNESS_ERROR,
-    LEVELS,
     NOT_CONFORMING,
     Case,
     Grid,
-    Level,
     Outcome,
     Report,
     Verdict,

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from runstone.compare.comparison import Comparison, Pair, Row
 from runstone.compare.texts import headline, reason_of, stands_in_words
-from runstone.report.model import LEVELS
+from runstone.contracts import LEVELS
 from runstone.report.text import counted, for_terminal, shortened
 
 _ROWS = 40  # of a level; the rest is in compare.md

@@ -11,8 +11,8 @@ from markupsafe import Markup
 
 from runstone import report
 from runstone.compare.comparison import Comparison, Pair, Row, Side, Stand
+from runstone.contracts import LEVELS
 from runstone.report.html import page_style
-from runstone.report.model import LEVELS
 from runstone.report.proof import ShownExchange, brief_exchange, inert_json, shown_exchange
 from runstone.report.summary import inline
 from runstone.report.templates import environment

@@ -10,11 +10,10 @@ from typing import Final, Literal
 
 import msgspec
 
+from runstone.contracts.levels import Level
 from runstone.contracts.reading import MalformedContract, read_yaml, shown_path, suggestion
 from runstone.errors import UsageError
 from runstone.locations import locate
-
-Level = Literal["MUST", "SHOULD", "MAY"]
 
 # The order in which a reader meets the areas: the server, the resources, the entry points, what they promise
 # together. Every file of contracts/requirements other than SOURCES is one of them.
@@ -63,7 +62,7 @@ class Probe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     path: str | None = None
 
 
-class Capability(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class CapabilityDefinition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a server may or may not offer; without a probe it can only be declared."""
 
     meaning: str
@@ -162,9 +161,9 @@ def load_catalogue() -> Catalogue:
 
 
 @cache
-def load_capabilities() -> Mapping[str, Capability]:
+def load_capabilities() -> Mapping[str, CapabilityDefinition]:
     """The capabilities by name. Raises MalformedContract."""
-    return read_yaml(locate("contracts") / "capabilities.yaml", dict[str, Capability])
+    return read_yaml(locate("contracts") / "capabilities.yaml", dict[str, CapabilityDefinition])
 
 
 @cache
@@ -177,7 +176,7 @@ def read_catalogue(contracts: Path) -> Catalogue:
     """The catalogue of a folder of contracts, checked as a whole. Raises MalformedContract."""
     folder = contracts / "requirements"
     sources = read_yaml(folder / SOURCES, dict[str, Source])
-    capabilities = read_yaml(contracts / "capabilities.yaml", dict[str, Capability])
+    capabilities = read_yaml(contracts / "capabilities.yaml", dict[str, CapabilityDefinition])
     profiles = {path.stem for path in (contracts / "profiles").glob("*.yaml")}
     files = {path.stem: path for path in folder.glob("*.yaml") if path.name != SOURCES}
     titles: dict[str, str] = {}

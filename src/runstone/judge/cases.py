@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from runstone import report as reports
-from runstone.contracts import Requirement
-from runstone.report.model import Case, Level, Outcome, broken_outcome
+from runstone.contracts import Level, Requirement
+from runstone.report.model import Case, Outcome, broken_outcome
 from runstone.session.session import NotObserved, ScenarioCrashed
 from runstone.wire.canonical import first_difference, shown
 from runstone.wire.trace import Exchange, Inapplicable, Missing, excerpt

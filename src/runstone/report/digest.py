@@ -11,7 +11,8 @@ from typing import Literal
 
 import msgspec
 
-from runstone.report.model import JUDGED, LEVELS, Case, FailOn, Outcome, Report, Verdict, fails_target
+from runstone.contracts import LEVELS
+from runstone.report.model import JUDGED, Case, FailOn, Outcome, Report, Verdict, fails_target
 from runstone.report.text import counted
 
 Standing = Literal["kept", "broken", "warned", "other"]

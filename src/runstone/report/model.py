@@ -12,7 +12,9 @@ from typing import Literal
 
 import msgspec
 
-Level = Literal["MUST", "SHOULD", "MAY"]
+from runstone.contracts import LEVELS, Level
+from runstone.target.capabilities import Capability
+
 FailOn = Literal["must", "should"]
 Outcome = Literal[
     "pass", "not-applicable", "waived", "not-run", "warn", "not-testable", "fail", "harness-error"
@@ -33,7 +35,6 @@ SEVERITY: tuple[Outcome, ...] = (
 JUDGED: frozenset[Outcome] = frozenset({"pass", "waived", "warn", "fail", "not-testable"})
 GRID_ROWS = ("success", "error", "interrupt", "cancel", "timeout")
 GRID_COLUMNS = ("wait", "stream", "background", "stateless_wait", "stateless_stream")
-LEVELS: tuple[Level, ...] = ("MUST", "SHOULD", "MAY")
 
 CONFORMING = 0
 NOT_CONFORMING = 1
@@ -71,22 +72,6 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     verdict: Outcome
     waiver: AcceptedBy | None = None
     cases: tuple[Case, ...] = ()
-
-
-class Capability(msgspec.Struct, frozen=True, kw_only=True):
-    """What the target says it can do, and what the probe found; None where nothing is known.
-
-    `reason`: why it is absent, where that is not the target's doing.
-    """
-
-    declared: bool | None = None
-    probed: bool | None = None
-    reason: str = ""
-
-    @property
-    def present(self) -> bool:
-        """Judged unless undeclared and not found: a declared one that is absent shall fail, not vanish."""
-        return bool(self.declared) or bool(self.probed)
 
 
 class TargetSummary(msgspec.Struct, frozen=True, kw_only=True):

@@ -33,7 +33,8 @@ from runstone.scenario.slots import MANY, Lease, Slots
 from runstone.scenario.waiting import Until, id_in
 from runstone.target import agents
 from runstone.target.control import Control
-from runstone.target.target import Identity, Target
+from runstone.target.target import Target
+from runstone.wire.identity import Identity
 from runstone.wire.limits import Limits
 from runstone.wire.recorder import Recorder, Request
 from runstone.wire.recording import Story

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
+from runstone.contracts import may_last
 from runstone.errors import RunstoneError, TargetError
 from runstone.scenario.api import Api
 from runstone.scenario.canaries import Canaries
@@ -24,7 +25,8 @@ from runstone.scenario.scenario import Scenario, Schedule
 from runstone.scenario.self_check import AGENT_PATIENCE_S, SELF_CHECK_PATHS, Fitness, assess, self_check
 from runstone.scenario.slots import MANY, Lease, Slots
 from runstone.target.control import Control
-from runstone.target.target import FURTHER_IDENTITIES, Target
+from runstone.target.target import Target
+from runstone.wire.identity import FURTHER_IDENTITIES
 from runstone.wire.limits import Limits
 from runstone.wire.patience import patient
 from runstone.wire.recorder import Recorder
@@ -106,7 +108,7 @@ class Observer:
         """
         others = {who: self.target.headers_of(who) for who in FURTHER_IDENTITIES}
         limits = msgspec.structs.replace(Limits(), **self._limits)
-        async with Recorder(self.target.url, self.target.headers, limits, others) as recorder:
+        async with Recorder(self.target.url, self.target.headers, limits, others, may_last) as recorder:
             checked = await self._record(self._self_check(), recorder)
             if checked.scenario in self._crashed:
                 cause = self._crashed[checked.scenario].splitlines()[-1]

@@ -16,7 +16,7 @@ from typing import Literal
 import msgspec
 
 from runstone.errors import UsageError
-from runstone.report.model import Capability
+from runstone.target.capabilities import Capability
 from runstone.target.target import RunTimeLimit
 from runstone.wire.trace import Trace
 

@@ -18,7 +18,6 @@ from runstone.errors import TargetError, UsageError
 from runstone.report import waivers
 from runstone.report.model import (
     AgentShare,
-    Capability,
     Case,
     FailOn,
     Phases,
@@ -39,6 +38,7 @@ from runstone.scenario.scenario import PATIENT_S, QUICK_S, Scenario
 from runstone.scenario.self_check import Fitness, Unfit
 from runstone.session import evidence
 from runstone.target import agents
+from runstone.target.capabilities import Capability
 from runstone.target.control import Control
 from runstone.target.target import Target
 from runstone.wire.trace import Trace

@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from runstone.locations import locate
-from runstone.report.model import Capability
+from runstone.target.capabilities import Capability
 from runstone.wire.trace import UUID, Inapplicable
 
 Outcome = Literal["success", "error", "interrupt"]

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Final, Literal
 
 import httpx
 import msgspec
 
 from runstone.errors import UsageError
-from runstone.report.model import Capability
 from runstone.target.agents import Agent, assistant_of, capabilities
+from runstone.target.capabilities import Capability
+from runstone.wire.identity import Identity
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
-
-Identity = Literal["first", "second", "restricted", "anonymous"]
-FURTHER_IDENTITIES: Final[tuple[Identity, ...]] = ("second", "restricted")
 
 
 class RunTimeLimit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

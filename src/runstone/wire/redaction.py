@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import httpx
 import msgspec
 
-from runstone.target.target import Identity
+from runstone.wire.identity import Identity
 from runstone.wire.trace import Comment, Event
 
 # A shorter header value is a word that bodies hold anyway; it is hidden in requests only.

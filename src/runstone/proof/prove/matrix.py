@@ -12,8 +12,8 @@ from typing import Final, Literal, get_args
 
 import msgspec
 
-from runstone.contracts import Catalogue
-from runstone.report.model import LEVELS, Case, Level, Report, Verdict
+from runstone.contracts import LEVELS, Catalogue, Level
+from runstone.report.model import Case, Report, Verdict
 
 Effect = Literal["fail", "warn", "not-testable", "harness-error"]
 
