@@ -8,21 +8,24 @@ replay too much after a reconnect. It knows what it sent, so a test can hold a c
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
+import ssl
 import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Literal
-from urllib.parse import urlsplit
 
 import h11
+import httpx
+
+from runstone.wire.http_server import Connection, Received, serving
 
 # How the answer ends: as it should; without the chunk that marks its end; by a reset; not at all, with the
 # connection left open; or short of the length that was announced.
 End = Literal["clean", "cut", "reset", "stall", "length_too_long"]
 _STALL_S = 30.0  # longer than any deadline of the tests
+_TRUSTED = ssl.create_default_context()  # 20 ms, which each client would take again
 
 
 @dataclass(frozen=True)
@@ -67,133 +70,54 @@ class Saboteur:
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[Saboteur]:
         """Serve for the time of the block."""
-        tasks: set[asyncio.Task[None]] = set()
-
-        async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            task = asyncio.current_task()
-            assert task is not None
-            tasks.add(task)
-            try:
-                with contextlib.suppress(ConnectionError):  # a client that hangs up is nobody's fault
-                    await self._converse(reader, writer)
-            finally:
-                tasks.discard(task)
-                writer.close()
-
-        server = await asyncio.start_server(accept, "127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        try:
+        async with (
+            httpx.AsyncClient(base_url=self.upstream, trust_env=False, timeout=60, verify=_TRUSTED) as client,
+            serving(lambda received, connection: self._answer(received, connection, client)) as port,
+        ):
+            self.url = f"http://127.0.0.1:{port}"
             yield self
-        finally:
-            server.close()
-            for task in list(tasks):
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _answer(self, received: Received, connection: Connection, client: httpx.AsyncClient) -> None:
         """One request per connection, so that each answer can end as the plan says."""
-        client = h11.Connection(h11.SERVER)
-        request, body = await _request(client, reader)
-        path = request.target.decode()
-        if "/stream" in path and self.refused < self.plan.refuse:
+        if "/stream" in received.target and self.refused < self.plan.refuse:
             self.refused += 1
             return
-        status, headers, answer = await self._ask(request, body)
-        kind = next((value for name, value in headers if name == b"content-type"), b"")
-        if not kind.startswith(b"text/event-stream"):
-            await _send_whole(writer, status, kind, headers, answer)
-        else:
-            await self._send_stream(writer, status, kind, headers, answer)
-
-    async def _ask(self, request: h11.Request, body: bytes) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
-        """The whole answer of the real server."""
-        parts = urlsplit(self.upstream)
-        reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
-        try:
-            server = h11.Connection(h11.CLIENT)
-            kept = [(name, value) for name, value in request.headers if name != b"connection"]
-            asked = h11.Request(
-                method=request.method, target=request.target, headers=[*kept, (b"connection", b"close")]
-            )
-            writer.write(server.send(asked) or b"")
-            if body:
-                writer.write(server.send(h11.Data(data=body)) or b"")
-            writer.write(server.send(h11.EndOfMessage()) or b"")
-            await writer.drain()
-            status, headers, answer = 0, [], bytearray()
-            while True:
-                event = server.next_event()
-                if event is h11.NEED_DATA:
-                    server.receive_data(await reader.read(65536))
-                elif isinstance(event, h11.Response):
-                    status, headers = event.status_code, list(event.headers)
-                elif isinstance(event, h11.Data):
-                    answer += event.data
-                elif isinstance(event, h11.EndOfMessage):
-                    return status, headers, bytes(answer)
-        finally:
-            writer.close()
+        answer = await client.request(
+            received.method, received.target, headers=received.headers, content=received.body
+        )
+        passed = {"content-type", "location", "content-location"}
+        headers = [pair for pair in answer.headers.items() if pair[0] in passed]
+        headers.append(("connection", "close"))
+        if answer.headers.get("content-type", "").startswith("text/event-stream"):
+            await self._send_stream(connection, answer, headers)
+            return
+        headers.append(("content-length", str(len(answer.content))))
+        await connection.send(h11.Response(status_code=answer.status_code, headers=headers))
+        await connection.send(h11.Data(data=answer.content))
+        await connection.send(h11.EndOfMessage())
 
     async def _send_stream(
-        self,
-        writer: asyncio.StreamWriter,
-        status: int,
-        kind: bytes,
-        headers: list[tuple[bytes, bytes]],
-        answer: bytes,
+        self, connection: Connection, answer: httpx.Response, headers: list[tuple[str, str]]
     ) -> None:
         plan = self.plan
-        blocks = _blocks(answer)
-        body, ends = _sabotaged(blocks, plan)
+        body, ends = _sabotaged(_blocks(answer.content), plan)
         given = body[: len(body) * plan.keep // 1000]
         whole = len(given) == len(body) and plan.end == "clean"
         sent = [event for event, end in ends if end <= len(given)]
         self.streams.append(Sent(sent, whole))
-        chunked = plan.end != "length_too_long"
-        frame = b"transfer-encoding: chunked" if chunked else b"content-length: %d" % (len(body) + 10)
-        located = [b"%s: %s" % (name, value) for name, value in headers if name.endswith(b"location")]
-        lines = [b"HTTP/1.1 %d OK" % status, b"content-type: " + kind, frame, b"connection: close", *located]
-        writer.write(b"\r\n".join(lines) + b"\r\n\r\n")
+        length = [("content-length", str(len(body) + 10))] if plan.end == "length_too_long" else []
+        await connection.send(h11.Response(status_code=answer.status_code, headers=[*headers, *length]))
         for piece in _pieces(given, plan.pieces):
-            writer.write(b"%x\r\n%s\r\n" % (len(piece), piece) if chunked else piece)
-            await writer.drain()
+            await connection.send(h11.Data(data=piece))
             await asyncio.sleep(0)  # so that the pieces leave as packets of their own
         if plan.end == "clean" and whole:
-            writer.write(b"0\r\n\r\n")
-            await writer.drain()
+            await connection.send(h11.EndOfMessage())
         elif plan.end == "reset":
             linger = struct.pack("ii", 1, 0)  # close with a reset, whatever is still unsent
-            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            opened = connection.writer.get_extra_info("socket")
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         elif plan.end == "stall":
             await asyncio.sleep(_STALL_S)
-
-
-async def _request(client: h11.Connection, reader: asyncio.StreamReader) -> tuple[h11.Request, bytes]:
-    request: h11.Request | None = None
-    body = bytearray()
-    while True:
-        event = client.next_event()
-        if event is h11.NEED_DATA:
-            received = await reader.read(65536)
-            if not received:
-                raise ConnectionResetError
-            client.receive_data(received)
-        elif isinstance(event, h11.Request):
-            request = event
-        elif isinstance(event, h11.Data):
-            body += event.data
-        elif isinstance(event, h11.EndOfMessage) and request is not None:
-            return request, bytes(body)
-
-
-async def _send_whole(
-    writer: asyncio.StreamWriter, status: int, kind: bytes, headers: list[tuple[bytes, bytes]], body: bytes
-) -> None:
-    located = [b"%s: %s" % (name, value) for name, value in headers if name.endswith(b"location")]
-    length = b"content-length: %d" % len(body)
-    lines = [b"HTTP/1.1 %d OK" % status, b"content-type: " + kind, length, b"connection: close", *located]
-    writer.write(b"\r\n".join(lines) + b"\r\n\r\n" + body)
-    await writer.drain()
 
 
 def _blocks(answer: bytes) -> list[list[bytes]]:

@@ -22,8 +22,8 @@ async def _call(url: str, body: Any = BODY, **options: Any) -> httpx.Response:
         return await client.post(url, json=body, **options)
 
 
-def _recorder() -> Recorder:
-    return Recorder("http://127.0.0.1:9", {"x-api-key": KEY}, Limits(settle_s=0.2))
+def _recorder(**limits: Any) -> Recorder:
+    return Recorder("http://127.0.0.1:9", {"x-api-key": KEY}, Limits(settle_s=0.2, **limits))
 
 
 def test_a_delivery_becomes_an_exchange() -> None:
@@ -50,8 +50,7 @@ def test_a_large_body_arrives_whole_and_a_larger_one_is_cut() -> None:
     story = Story("hooked")
 
     async def deliver() -> None:
-        async with _recorder() as recorder, listening(recorder, story) as sink:
-            recorder.limits = Limits(body_bytes=300_000)
+        async with _recorder(body_bytes=300_000) as recorder, listening(recorder, story) as sink:
             url = sink.address()
             for size in (200_000, 400_000):
                 await _call(url, "x" * size)

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
+import functools
 import json
 import os
 import re
 import shutil
 import signal
 import subprocess
-import tempfile
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from typing import Final
 
-import filelock
-import platformdirs
-
+from runstone import cache
 from runstone.errors import RunstoneError
 from runstone.wire.trace import excerpt
 
@@ -74,15 +70,17 @@ def installed(
     (default: all, without folders). Other files or another Node.js are another folder, named after `kind`
     (clients, targets) and `name`. npm gets `seconds`. Raises NpmError; a half-made folder is never answered.
     """
-    oldest = _oldest(source)
-    npm = _on_path("npm", oldest)
+    npm = _on_path("npm", _oldest(source))
     carried = _carried(source, files)
     folder = _folder(kind, name, source, carried)
+
+    def make(making: Path) -> None:
+        for path in carried:
+            shutil.copy(path, making)
+        _output([npm, "ci", "--prefix", str(making), *_OPTIONS], _QUIET, seconds)
+
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with filelock.FileLock(f"{folder}.lock"):  # two that start at once install once
-            if not folder.exists():
-                _install(npm, carried, folder, seconds)
+        cache.make_once(folder, folder, make)
     except OSError as error:
         raise NpmError(f"cannot install it in {folder}: {error}") from None
     return folder
@@ -110,7 +108,7 @@ def _on_path(name: str, oldest: int) -> str:
     return found
 
 
-@cache
+@functools.cache
 def _version(node: str, oldest: int) -> str:
     said = _output([node, "--version"], {}, _VERSION_S).strip()
     major = re.match(r"v(\d+)\.", said)
@@ -121,22 +119,8 @@ def _version(node: str, oldest: int) -> str:
 
 def _folder(kind: str, name: str, source: Path, carried: list[Path]) -> Path:
     oldest = _oldest(source)
-    stamp = hashlib.sha256(_version(_on_path("node", oldest), oldest).encode())
-    for path in carried:
-        stamp.update(f"\n{path.name}\n".encode() + path.read_bytes())
-    return platformdirs.user_cache_path("runstone") / kind / f"{name}-{stamp.hexdigest()[:12]}"
-
-
-def _install(npm: str, carried: list[Path], folder: Path, seconds: float) -> None:
-    """Install under a temporary name and move: what is half made is never used."""
-    making = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
-        for path in carried:
-            shutil.copy(path, making)
-        _output([npm, "ci", "--prefix", str(making), *_OPTIONS], _QUIET, seconds)
-        making.rename(folder)
-    finally:
-        shutil.rmtree(making, ignore_errors=True)
+    files = [f"{path.name}\n".encode() + path.read_bytes() for path in carried]
+    return cache.folder(kind, name, [_version(_on_path("node", oldest), oldest).encode(), *files])
 
 
 def _output(command: list[str], env: Mapping[str, str], seconds: float) -> str:

@@ -1,1 +1,1 @@
-"""What happens on the wire, and how it is recorded."""
+"""What goes over the wire, and who listens there."""

@@ -15,19 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import h11
+import httpx
 
 from runstone.proof.prove.processes import forked, reference_server
-from runstone.proof.prove.sockets import (
-    Answer,
-    Heard,
-    Reader,
-    Writer,
-    conversing,
-    read_request,
-    reply,
-    serving,
-)
+from runstone.proof.prove.sockets import Answer, Reader, Writer, conversing, read_request, reply, serving
 from runstone.target import recipes
 
 # They claim to have everything but a restart, so that the judges of what a server may lack look at them too.
@@ -96,47 +87,27 @@ def closed_port() -> Iterator[str]:
 @contextmanager
 def truncating(upstream: str) -> Iterator[str]:
     """A proxy that sends half of each body of a real server, in answers that look whole; yields its URL."""
-    host, _, port = upstream.removeprefix("http://").partition(":")
+    client = httpx.AsyncClient(
+        trust_env=False,
+        timeout=None,  # noqa: S113 - who asks has a deadline of his own
+        limits=httpx.Limits(max_keepalive_connections=0),  # so that none is left to be closed
+    )
 
     async def converse(reader: Reader, writer: Writer) -> None:
-        response, body = await _fetched(host, int(port), await read_request(reader))
+        heard = await read_request(reader)
+        url, headers = upstream + heard.target, heard.headers
+        answer = await client.request(heard.method, url, headers=headers, content=heard.body)
         kept = [
-            f"{name.decode()}: {value.decode('latin-1')}"
-            for name, value in response.headers
-            if name not in {b"content-length", b"content-type", b"transfer-encoding", b"connection"}
+            f"{name}: {value}"
+            for name, value in answer.headers.items()
+            if name not in {"content-length", "content-type", "transfer-encoding", "connection"}
         ]
-        kind = dict(response.headers).get(b"content-type", b"text/plain").decode()
-        status = f"{response.status_code} {bytes(response.reason).decode()}"
-        writer.write(reply(status, kind, body[: len(body) // 2], *kept))
+        kind, half = answer.headers.get("content-type", "text/plain"), len(answer.content) // 2
+        status = f"{answer.status_code} {answer.reason_phrase}"
+        writer.write(reply(status, kind, answer.content[:half], *kept))
 
     with conversing(converse) as url:
         yield url
-
-
-async def _fetched(host: str, port: int, heard: Heard) -> tuple[h11.Response, bytes]:
-    """The answer of a server to a request that came here, read to its end."""
-    reader, writer = await asyncio.open_connection(host, port)
-    http = h11.Connection(h11.CLIENT)
-    headers = [(name, value) for name, value in heard.headers.items() if name != "connection"]
-    request = h11.Request(
-        method=heard.method, target=heard.target, headers=[*headers, ("connection", "close")]
-    )
-    events = [request, *([h11.Data(data=heard.body)] if heard.body else []), h11.EndOfMessage()]
-    writer.write(b"".join(http.send(event) or b"" for event in events))
-    response, body = None, b""
-    try:
-        while not isinstance(event := http.next_event(), h11.EndOfMessage | h11.ConnectionClosed):
-            if event is h11.NEED_DATA:
-                http.receive_data(await reader.read(65536))
-            elif isinstance(event, h11.Response):
-                response = event
-            elif isinstance(event, h11.Data):
-                body += event.data
-    finally:
-        writer.close()
-    if response is None:
-        raise ConnectionError(f"{host}:{port} closed the connection without an answer")
-    return response, body
 
 
 def always(status: str, content_type: str, body: bytes, *headers: str) -> Answer:

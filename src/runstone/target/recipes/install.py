@@ -5,17 +5,12 @@ Python packages go into a virtual environment, those of Node.js into a folder wi
 
 from __future__ import annotations
 
-import hashlib
-import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Final
 
-import filelock
-import platformdirs
-
+from runstone import cache
 from runstone.target import npm
 from runstone.target.recipes.recipe import NPM_FILES, InstallFailed, Recipe
 
@@ -55,10 +50,9 @@ def interpreter(recipe: Recipe) -> Path:
     requirements = recipe.install.python
     environment = _environment(recipe.name, requirements)
     try:
-        environment.parent.mkdir(parents=True, exist_ok=True)
-        with filelock.FileLock(f"{environment}.lock"):  # two that start at once install once
-            if not _interpreter(environment).exists():
-                _install(recipe.name, requirements, environment)
+        cache.make_once(
+            environment, _interpreter(environment), lambda making: _install(recipe.name, requirements, making)
+        )
     except OSError as error:
         raise InstallFailed(f"cannot install the server {recipe.name!r} in {environment}: {error}") from None
     return _interpreter(environment)
@@ -66,8 +60,8 @@ def interpreter(recipe: Recipe) -> Path:
 
 def _environment(name: str, requirements: str) -> Path:
     """The recipe's folder in the user's cache. Other pins or another Python are another folder."""
-    stamp = hashlib.sha256(f"{sys.version}\n{sys.base_prefix}\n".encode() + Path(requirements).read_bytes())
-    return platformdirs.user_cache_path("runstone") / _KIND / f"{name}-{stamp.hexdigest()[:12]}"
+    made_of = [f"{sys.version}\n{sys.base_prefix}".encode(), Path(requirements).read_bytes()]
+    return cache.folder(_KIND, name, made_of)
 
 
 def _interpreter(environment: Path) -> Path:
@@ -75,19 +69,14 @@ def _interpreter(environment: Path) -> Path:
 
 
 def _install(name: str, requirements: str, environment: Path) -> None:
-    """Build the environment under a temporary name and move it: one that is half made is never used.
+    """Build the environment.
 
-    Its scripts do not survive the move (they hold the path that they were made in): recipes call {python} -m.
+    Its scripts do not survive being moved (they hold the path that they were made in): recipes call
+    {python} -m.
     """
-    making = Path(tempfile.mkdtemp(prefix=f".{environment.name}-", dir=environment.parent))
     pip = ["-m", "pip", "install", "--disable-pip-version-check", "--no-input", "-r", requirements]
-    try:
-        _step(name, [sys.executable, "-m", "venv", str(making)], "is Python's venv module there?")
-        _step(name, [str(_interpreter(making)), *pip], "is the package index within reach?")
-        shutil.rmtree(environment, ignore_errors=True)
-        making.rename(environment)
-    finally:
-        shutil.rmtree(making, ignore_errors=True)
+    _step(name, [sys.executable, "-m", "venv", str(environment)], "is Python's venv module there?")
+    _step(name, [str(_interpreter(environment)), *pip], "is the package index within reach?")
 
 
 def _step(name: str, command: list[str], mend: str) -> None:
