@@ -20,8 +20,8 @@ from runstone.limits import Limits
 from runstone.locations import locate
 from runstone.story import Story
 from runstone.target import Target
+from tests.command_line import runstone
 from tests.servers import Heard, heard_by, reply
-from tests.test_lying_servers import runstone
 from tests.test_reference_server import Server, launched
 
 STEPS = {"assistant": "steps", "input": {}}

@@ -23,8 +23,8 @@ from runstone.opening import Asked, open_session
 from runstone.session import Settings
 from runstone.story import Story
 from runstone.target import Target
+from tests.command_line import judged, one_line_of_error, runstone
 from tests.servers import heard_by
-from tests.test_lying_servers import judged, one_line_of_error, runstone
 
 EXAMPLE = CHECKOUT / "docs" / "runstone.example.toml"
 TOKENS = {

@@ -34,8 +34,8 @@ from runstone.observe import Observation, Observer, Scenario
 from runstone.operations import Blocked
 from runstone.target import Target
 from runstone.trace import Trace
+from tests.command_line import judged, one_line_of_error, runstone
 from tests.servers import heard_by
-from tests.test_lying_servers import judged, one_line_of_error, runstone
 from tests.test_recipes import alive
 
 # The reference runtime as somebody's own server, with the commands by which its owner controls it.

@@ -21,7 +21,7 @@ from runstone.contracts import load_catalogue, load_profile
 from runstone.explore import BrokenStory, Model, broken_stories, first_broken, script, stories_of
 from runstone.explore.model import Finding
 from runstone.trace import Exchange, Trace
-from tests.test_lying_servers import runstone
+from tests.command_line import runstone
 
 PROFILE = load_profile("langgraph")
 # Of the faults of the reference runtime some that any client could stumble over; the machine gets no hint.

@@ -21,9 +21,10 @@ from runstone.configuration import load
 from runstone.locations import locate
 from runstone.suite import Inapplicable, Missing, Trace, agree, applicable, assert_ran, has, judging_by, ran
 from runstone.trace import Exchange
+from tests.command_line import judged, one_line_of_error, runstone
 from tests.servers import LIARS, serving
 from tests.test_judges_can_fail import SPOILS, spoilt
-from tests.test_lying_servers import ROOT, judged, one_line_of_error, runstone
+from tests.test_lying_servers import ROOT
 
 FOLDER = locate("fixtures/agents/python")
 AGENT = load(FOLDER / "runstone.toml").agent

@@ -11,8 +11,8 @@ import pytest
 
 from runstone import clients, recipes
 from runstone.contracts import load_catalogue
+from tests.command_line import runstone
 from tests.test_divergences import CHAPTERS_WITHOUT_WAIVERS, PAGE, anchor, divided
-from tests.test_lying_servers import runstone
 
 LEVELS = ("MUST", "SHOULD", "MAY")
 

@@ -18,7 +18,7 @@ from runstone import npm, recipes
 from runstone.errors import TargetError
 from runstone.locations import locate
 from runstone.recipes import Recipe
-from tests.test_lying_servers import runstone
+from tests.command_line import runstone
 from tests.test_recipes import alive, environments
 
 SERVER = """
