@@ -28,6 +28,7 @@ from runstone.prove.matrix import Baseline, Fault, Hit, Matrix, Missed, Null
 from runstone.prove.null_servers import BOASTFUL, LIARS, NULL_SERVERS
 from runstone.prove.pool import Done, run_all
 from runstone.verdict import Case, Level, Outcome, Report, Verdict
+from tests.command_line import runstone
 
 EXAMPLES = Path(__file__).parents[1] / "contracts/schemas/examples"
 EXAMPLE = EXAMPLES / "report/conforms/conforming.json"
@@ -392,8 +393,7 @@ def test_a_wrong_call_is_refused_before_anything_runs(words: list[str], said: st
 
 
 def test_a_fault_is_proved_to_be_caught(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "runstone", "prove", "--fault", "failed-run-answers-an-empty-object"]
-    done = subprocess.run([*command, "--out", str(tmp_path)], capture_output=True, text=True, check=False)
+    done = runstone("prove", "--fault", "failed-run-answers-an-empty-object", "--out", str(tmp_path))
     text = (tmp_path / "kill-matrix.json").read_text("utf-8")
     found = msgspec.json.decode(text, type=Matrix)
     assert violations("kill-matrix", json.loads(text)) == []
