@@ -62,7 +62,6 @@ def fault(name: str, breaks: Iterable[str], found: Report | None, **changes: Any
         tuple(breaks),
         found,
         KEPT,
-        tries=1,
         trouble=changes.pop("trouble", ""),
     )
     return msgspec.structs.replace(made, **changes)
@@ -132,7 +131,7 @@ def test_whatever_is_no_failure_is_no_catch(found: Report | None, why: str) -> N
 
 def test_only_what_the_unbroken_server_keeps_can_be_broken() -> None:
     found = matrix.fault_of(
-        "f", "It.", "embedded", ["A-001"], report(A_001="fail"), KEPT - {"A-001"}, tries=1, trouble=""
+        "f", "It.", "embedded", ["A-001"], report(A_001="fail"), KEPT - {"A-001"}, trouble=""
     )
     assert found.hits == ()
     assert "the unbroken server does not keep it either" in found.missed[0].why
@@ -157,7 +156,7 @@ def test_reasons_say_nothing_that_differs_from_run_to_run() -> None:
 
 def test_variant_is_green_when_every_must_is_kept_or_does_not_apply() -> None:
     def variant(found: Report | None, kept: frozenset[str] = KEPT, trouble: str = "") -> matrix.Variant:
-        return matrix.variant_of("v", "It differs.", found, kept, tries=1, trouble=trouble)
+        return matrix.variant_of("v", "It differs.", found, kept, trouble=trouble)
 
     assert variant(report(A_002="warn", B_002="warn", B_001="not-applicable")).green
     assert variant(report(A_001="fail"), KEPT - {"A-001"}).green
@@ -214,7 +213,7 @@ def test_faults_come_in_the_order_of_the_catalogue() -> None:
 def test_proof_needs_everything() -> None:
     assert whole(KILLERS).proved
     hit = Hit(id="A-001", verdict="fail", reason="")
-    green = matrix.variant_of("v", "It differs.", report(), KEPT, tries=1, trouble="")
+    green = matrix.variant_of("v", "It differs.", report(), KEPT, trouble="")
     spoilt: list[dict[str, Any]] = [
         {"baselines": [Baseline(server="embedded", kept=3, hits=(hit,), trouble="")]},
         {"baselines": [Baseline(server="embedded", kept=0, hits=(), trouble="")]},
@@ -259,7 +258,9 @@ def test_published_texts_hold_the_matrix(name: str, tmp_path: Path) -> None:
 
 
 def test_made_matrix_fits_its_schema() -> None:
-    made = whole([*KILLERS, fault("f", ["A-001"], None, tries=2)], null_servers=[null()])
+    made = whole(
+        [*KILLERS, fault("f", ["A-001"], None, tries=2, first_try="A-001: pass")], null_servers=[null()]
+    )
     assert violations("kill-matrix", json.loads(published.to_json(made))) == []
 
 

@@ -88,44 +88,55 @@ def prove(selection: Selection, tell: Tell) -> Matrix:
     checks = [*plain, *map(plan.variant, variants), *map(plan.fault, faults)]
     if selection.complete:
         checks += plan.null_servers()
-    first = _by_name(run_all(_longest_first(checks), slots, _teller(tell)))
-    # What did not come out as it should, perhaps because others wanted the CPU, is tried once more by itself;
+    done = _by_name(run_all(_longest_first(checks), slots, _teller(tell)))
+    # What did not come out as it should, perhaps because others wanted the CPU, is checked once more, alone;
     # first the unbroken servers, on which the rest relies.
-    unsound = [check for check in plain if not _baseline(check.name, first[check.name]).sound]
-    first |= _again(unsound, plan, tell)
-    baselines = {check.name.removeprefix("plain/"): first[check.name] for check in plain}
-    held = {recipe: _kept(done) for recipe, done in baselines.items()}  # without exploration
-    keeps = {
-        check.recipe: frozenset().union(
-            *(_kept(first[each.name]) for each in plain if each.recipe == check.recipe)
-        )
-        for check in plain
-    }
-    found_faults = {each.name: _fault(each, first[f"faults/{each.name}"], keeps, 1) for each in faults}
-    found_variants = {each.name: _variant(each, first[f"variants/{each.name}"], held, 1) for each in variants}
-    open_faults = [each for each in faults if not found_faults[each.name].caught]
-    open_variants = [each for each in variants if not found_variants[each.name].green]
-    retries = [*map(plan.fault, open_faults), *map(plan.variant, open_variants)]
-    second = _again([*retries, *(check for check in checks if _unheard(first[check.name]))], plan, tell)
-    for each in open_faults:
-        again = _fault(each, second[f"faults/{each.name}"], keeps, 2)
-        found_faults[each.name] = _better(found_faults[each.name], again)
-    for each in open_variants:
-        found_variants[each.name] = _variant(each, second[f"variants/{each.name}"], held, 2)
+    unsound = _short({check.name: _baseline(check.recipe, done[check.name]) for check in plain})
+    done |= _again(unsound, checks, plan, tell)
+    keeps = _kept_by(plain, done)
+    held = {check.recipe: _kept(done[check.name]) for check in plain if check.name == f"plain/{check.recipe}"}
+    found_faults = {f"faults/{each.name}": _fault(each, done, keeps) for each in faults}
+    found_variants = {f"variants/{each.name}": _variant(each, done, held) for each in variants}
+    troubled = {check.name: why for check in checks if (why := _null_trouble(done[check.name]))}
+    short = _short(found_faults | found_variants) | troubled
+    done |= _again(short, checks, plan, tell)
+    for each in faults:
+        name = f"faults/{each.name}"
+        if name in short:
+            found_faults[name] = matrix.second_try_of(found_faults[name], _fault(each, done, keeps))
+    for each in variants:
+        name = f"variants/{each.name}"
+        if name in short:
+            again = _variant(each, done, held)
+            found_variants[name] = msgspec.structs.replace(again, tries=2, first_try=short[name])
     return _matrix(
         selection,
         areas,
-        baselines,
-        found_faults,
-        found_variants,
-        _nulls(first | second) if selection.complete else [],
+        [(check, done[check.name], unsound.get(check.name, "")) for check in plain],
+        found_faults.values(),
+        found_variants.values(),
+        _nulls(done, troubled) if selection.complete else [],
     )
 
 
-def _again(checks: Sequence[Check], plan: _Plan, tell: Tell) -> dict[str, Done]:
-    if checks:
-        tell(f"{len(checks)} did not come out as they should; each is tried once more, by itself")
-    return _by_name(run_all(map(plan.alone, checks), 1, _teller(tell)))
+def _short(found: Mapping[str, Baseline | Fault | Variant]) -> dict[str, str]:
+    """What did not come out as it should, by the name of its check, and why."""
+    return {name: each.shortcoming for name, each in found.items() if each.shortcoming}
+
+
+def _again(short: Mapping[str, str], checks: Iterable[Check], plan: _Plan, tell: Tell) -> dict[str, Done]:
+    """These checks once more, each alone."""
+    for name, why in short.items():
+        tell(f"{name}: second try, alone; at first: {why}")
+    return _by_name(run_all([plan.alone(each) for each in checks if each.name in short], 1, _teller(tell)))
+
+
+def _kept_by(plain: Iterable[Check], done: Mapping[str, Done]) -> dict[str, frozenset[str]]:
+    """What the unbroken server of each recipe keeps, in all of its checks."""
+    found: dict[str, frozenset[str]] = {}
+    for check in plain:
+        found[check.recipe] = found.get(check.recipe, frozenset()) | _kept(done[check.name])
+    return found
 
 
 def warmed(folder: Path) -> dict[str, float]:
@@ -286,36 +297,37 @@ def _kept(done: Done) -> frozenset[str]:
     return frozenset() if done.report is None else matrix.kept(done.report)
 
 
-def _baseline(server: str, done: Done) -> Baseline:
+def _baseline(server: str, done: Done, first_try: str = "") -> Baseline:
     return Baseline(
         server=server,
         kept=len(_kept(done)),
         hits=matrix.hits(done.report.verdicts) if done.report is not None else (),
         trouble=_trouble(done, whole=True),
+        first_try=first_try,
     )
 
 
-def _fault(change: Change, done: Done, keeps: Mapping[str, frozenset[str]], tries: int) -> Fault:
+def _fault(change: Change, done: Mapping[str, Done], keeps: Mapping[str, frozenset[str]]) -> Fault:
+    own = done[f"faults/{change.name}"]
     return matrix.fault_of(
         change.name,
         change.statement,
         change.server,
         change.breaks,
-        done.report,
+        own.report,
         keeps[change.server],
-        tries=tries,
-        trouble=_trouble(done, whole=False),
+        trouble=_trouble(own, whole=False),
     )
 
 
-def _variant(change: Change, done: Done, keeps: Mapping[str, frozenset[str]], tries: int) -> Variant:
+def _variant(change: Change, done: Mapping[str, Done], held: Mapping[str, frozenset[str]]) -> Variant:
+    own = done[f"variants/{change.name}"]
     return matrix.variant_of(
         change.name,
         change.statement,
-        done.report,
-        keeps[change.server],
-        tries=tries,
-        trouble=_trouble(done, whole=True),
+        own.report,
+        held[change.server],
+        trouble=_trouble(own, whole=True),
     )
 
 
@@ -330,13 +342,6 @@ def _trouble(done: Done, *, whole: bool) -> str:
     return done.report.stopped or "" if unjudged else ""
 
 
-def _better(first: Fault, again: Fault) -> Fault:
-    """The second try, but for one that caught less."""
-    if len(again.missed) <= len(first.missed) or first.trouble:
-        return again
-    return msgspec.structs.replace(first, tries=again.tries)
-
-
 def _unheard(done: Done) -> bool:
     """Whether judges were to look at a null server that answers, and did not: it was given up too early."""
     server = done.check.null_server
@@ -344,19 +349,26 @@ def _unheard(done: Done) -> bool:
     return judging and _judged(done.report) == 0
 
 
-def _nulls(done: Mapping[str, Done]) -> list[Null]:
+def _null_trouble(done: Done) -> str:
+    """Why a null server is to be checked once more: never for a pass, of which one is too many."""
+    if done.check.null_server is None:
+        return ""
+    return done.trouble or ("nothing was judged, although it answers" if _unheard(done) else "")
+
+
+def _nulls(done: Mapping[str, Done], troubled: Mapping[str, str]) -> list[Null]:
     found = []
     for server in NULL_SERVERS:
-        checked, unchecked = done[f"null/{server.name}"], done[f"null/{server.name} unchecked"]
+        names = f"null/{server.name}", f"null/{server.name} unchecked"
+        checked, unchecked = done[names[0]], done[names[1]]
         found.append(
             Null(
                 name=server.name,
                 passes=tuple(sorted(_kept(checked))),
                 passes_unchecked=tuple(sorted(_kept(unchecked))),
                 judged_unchecked=_judged(unchecked.report),
-                trouble=checked.trouble
-                or unchecked.trouble
-                or ("nothing was judged, although it answers" if _unheard(unchecked) else ""),
+                trouble=_null_trouble(checked) or _null_trouble(unchecked),
+                first_try="; ".join(troubled[name] for name in names if name in troubled),
             )
         )
     return found
@@ -369,21 +381,24 @@ def _judged(report: Report | None) -> int:
 def _matrix(
     selection: Selection,
     areas: frozenset[str],
-    baselines: Mapping[str, Done],
-    faults: Mapping[str, Fault],
-    variants: Mapping[str, Variant],
+    plain: Sequence[tuple[Check, Done, str]],
+    faults: Iterable[Fault],
+    variants: Iterable[Variant],
     nulls: list[Null],
 ) -> Matrix:
+    """The whole. `plain`: each unbroken server's check, how it ended, and why not so at first."""
     catalogue = load_catalogue()
-    ordered = matrix.in_order(faults.values(), catalogue)
-    reports = [done.report for done in baselines.values() if done.report is not None]
+    ordered = matrix.in_order(faults, catalogue)
+    reports = [done.report for _, done, _ in plain if done.report is not None]
     return matrix.assembled(
         runstone.__version__,
         dt.datetime.now(dt.UTC).date().isoformat(),
         complete=selection.complete,
-        baselines=[_baseline(recipe, done) for recipe, done in baselines.items()],
+        baselines=[
+            _baseline(check.name.removeprefix("plain/"), done, first_try) for check, done, first_try in plain
+        ],
         faults=ordered,
         requirements=matrix.requirements_of(catalogue, ordered, reports, areas),
-        variants=list(variants.values()),
+        variants=list(variants),
         null_servers=nulls,
     )
