@@ -6,7 +6,7 @@ import datetime as dt
 import gc
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final
@@ -16,16 +16,14 @@ import msgspec
 import runstone
 from runstone.contracts import load_catalogue
 from runstone.errors import UsageError
-from runstone.exploration import EXPLORING_AREAS
 from runstone.faults import Change, load_faults, load_variants
-from runstone.judging import MONITORS
 from runstone.locations import locate
-from runstone.observe import QUICK_S
 from runstone.opening import Asked, open_session
 from runstone.prove import matrix
 from runstone.prove.checks import Check
 from runstone.prove.matrix import Baseline, Fault, Matrix, Null, Variant
 from runstone.prove.null_servers import NULL_SERVERS
+from runstone.prove.planning import Plan, areas_of, longest_first
 from runstone.prove.pool import Done, run_all
 from runstone.session import UNREACHABLE
 from runstone.suite_run import collect
@@ -34,16 +32,8 @@ from runstone.verdict import Report
 Tell = Callable[[str], None]
 
 # Checks of an area sleep half of their time: three for each core keep the cores at work, and do not yet spoil
-# each other's times. A check of everything is more work, and one that waits for long silences next to none.
+# each other's times.
 CHECKS_PER_CORE: Final = 3
-_WHOLE: Final = 2.5
-_PLAIN: Final = 4.0  # all else rests on the unbroken servers, so they get more of the CPU
-_ASLEEP: Final = 0.25
-_AREAS_S: Final = 60.0
-_WHOLE_S: Final = 120.0  # with both cores for itself it takes 22 s
-_PATIENT_S: Final = 240.0
-_EXPLORING_S: Final = 12.0  # all of it is used up on a server without a fault
-_HANGING_CONCURRENCY: Final = 64  # waiting for a server that hangs costs nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +72,13 @@ def prove(selection: Selection, tell: Tell) -> Matrix:
     variants = selection.chosen(selection.variants, load_variants(), "variant")
     waits = warmed(selection.out)
     slots = selection.jobs or CHECKS_PER_CORE * (os.cpu_count() or 1)
-    areas = _areas_of(faults, variants, complete=selection.complete)
-    plan = _Plan(selection.out.resolve(), waits)
+    areas = areas_of(faults, variants, complete=selection.complete)
+    plan = Plan(selection.out.resolve(), waits)
     plain = plan.plain(faults, areas)
     checks = [*plain, *map(plan.variant, variants), *map(plan.fault, faults)]
     if selection.complete:
         checks += plan.null_servers()
-    done = _by_name(run_all(_longest_first(checks), slots, _teller(tell)))
+    done = _by_name(run_all(longest_first(checks), slots, _teller(tell)))
     # What did not come out as it should, perhaps because others wanted the CPU, is checked once more, alone;
     # first the unbroken servers, on which the rest relies.
     unsound = _short({check.name: _baseline(check.recipe, done[check.name]) for check in plain})
@@ -124,7 +114,7 @@ def _short(found: Mapping[str, Baseline | Fault | Variant]) -> dict[str, str]:
     return {name: each.shortcoming for name, each in found.items() if each.shortcoming}
 
 
-def _again(short: Mapping[str, str], checks: Iterable[Check], plan: _Plan, tell: Tell) -> dict[str, Done]:
+def _again(short: Mapping[str, str], checks: Iterable[Check], plan: Plan, tell: Tell) -> dict[str, Done]:
     """These checks once more, each alone."""
     for name, why in short.items():
         tell(f"{name}: second try, alone; at first: {why}")
@@ -152,133 +142,6 @@ def warmed(folder: Path) -> dict[str, float]:
     gc.collect()
     gc.freeze()  # a forked process does not copy what its collector need not look at
     return waits
-
-
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """How each thing is checked. `waits`: how long the judge of each requirement must wait, in seconds."""
-
-    out: Path
-    waits: Mapping[str, float]
-
-    def plain(self, faults: Iterable[Change], areas: frozenset[str]) -> list[Check]:
-        """The unbroken servers of all recipes that are needed; what takes patience is checked apart."""
-        recipes = sorted({"embedded", *(each.server for each in faults)})
-        checks = [
-            replace(self._check(f"plain/{recipe}", recipe, areas=areas - EXPLORING_AREAS), weight=_PLAIN)
-            for recipe in recipes
-        ]
-        for recipe in recipes:
-            named = {
-                name for each in faults if each.patient and each.server == recipe for name in each.breaks
-            }
-            if named:
-                patient = frozenset(load_catalogue()[name].area for name in named)
-                checks.append(self._check(f"plain/{recipe}-patient", recipe, areas=patient, patient=True))
-        explored = EXPLORING_AREAS if not areas else areas & EXPLORING_AREAS
-        if explored:  # these are held only where they are selected
-            checks.append(self._check("plain/embedded-explored", areas=explored))
-        return checks
-
-    def fault(self, change: Change) -> Check:
-        """Its server, as far as the areas go that it names; all of it for what only monitors show."""
-        catalogue = load_catalogue()
-        areas = {*(catalogue[name].area for name in change.breaks), *change.shown_in}
-        quick = all(self.waits.get(name, 0.0) <= QUICK_S for name in change.breaks)
-        return self._check(
-            f"faults/{change.name}",
-            change.server,
-            change,
-            areas=frozenset(areas),
-            quick=quick and not change.patient,
-            patient=change.patient,
-        )
-
-    def variant(self, change: Change) -> Check:
-        """Its server in every area that holds a MUST, which is what a variant must keep."""
-        musts = frozenset(each.area for each in load_catalogue().values() if each.level == "MUST")
-        return self._check(
-            f"variants/{change.name}", change.server, change, areas=musts - EXPLORING_AREAS, whole=True
-        )
-
-    def null_servers(self) -> list[Check]:
-        """Each of them twice: as anybody checks it, and without the self-check, which would refuse it."""
-        return [
-            replace(
-                self._check(f"null/{server.name}{'' if insist else ' unchecked'}", quick=True),
-                null_server=server,
-                insist_on_fitness=insist,
-                concurrency=None if server.prompt else _HANGING_CONCURRENCY,
-                budget_s=_AREAS_S,
-                weight=1 if server.prompt else _ASLEEP,
-            )
-            for insist in (True, False)
-            for server in NULL_SERVERS
-        ]
-
-    def alone(self, check: Check) -> Check:
-        """The same once more, by itself, and of a changed server nothing left out for its length."""
-        return replace(
-            check,
-            quick=check.quick and check.null_server is not None,
-            budget_s=max(check.budget_s, _WHOLE_S),
-        )
-
-    def _check(
-        self,
-        name: str,
-        recipe: str = "embedded",
-        change: Change | None = None,
-        *,
-        areas: frozenset[str] = frozenset(),
-        whole: bool = False,
-        quick: bool = False,
-        patient: bool = False,
-    ) -> Check:
-        # Monitors by themselves read the traces of all scenarios.
-        whole = whole or not areas or areas == {MONITORS}
-        return Check(
-            name=name,
-            out=self.out / name.replace(" ", "-"),
-            recipe=recipe,
-            change=change,
-            areas=tuple(area for area in load_catalogue().areas if area in areas),
-            quick=quick,
-            patient=patient,
-            budget_s=_budget(areas, patient=patient, whole=whole),
-            weight=_weight(whole=whole, quick=quick),
-        )
-
-
-def _weight(*, whole: bool, quick: bool) -> float:
-    """What waits long, for a silence or for a cron, sleeps nearly all of its time and is in nobody's way."""
-    if whole:
-        return _WHOLE
-    return 1.0 if quick else _ASLEEP
-
-
-def _budget(areas: frozenset[str], *, patient: bool, whole: bool) -> float:
-    if areas & EXPLORING_AREAS:
-        return _EXPLORING_S
-    return _PATIENT_S if patient else _WHOLE_S if whole else _AREAS_S
-
-
-def _areas_of(faults: list[Change], variants: list[Change], *, complete: bool) -> frozenset[str]:
-    """What the plain servers are checked for: everything, or what a partial proof of faults needs."""
-    if complete or variants:
-        return frozenset()
-    catalogue = load_catalogue()
-    return frozenset(catalogue[name].area for each in faults for name in each.breaks)
-
-
-def _longest_first(checks: list[Check]) -> list[Check]:
-    """So that the last to end is a short one; the plain servers before all."""
-    return sorted(checks, key=lambda each: (not each.name.startswith("plain/"), -_length(each)))
-
-
-def _length(check: Check) -> float:
-    used_up = EXPLORING_AREAS.intersection(check.areas) or check.null_server
-    return check.budget_s + (0.0 if check.quick else 30.0) + (_WHOLE_S if used_up else 0.0)
 
 
 def _by_name(done: Iterable[Done]) -> dict[str, Done]:
