@@ -7,11 +7,11 @@ import json
 import os
 import re
 import subprocess
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import msgspec
 import pytest
@@ -22,7 +22,7 @@ from runstone.explore.model import Finding
 from runstone.session import evidence
 from runstone.target import recipes
 from runstone.wire.trace import Exchange, Trace
-from tests.test_lying_servers import runstone
+from tests.command_line import runstone
 
 PROFILE = load_profile("langgraph")
 # Of the faults of the reference runtime some that any client could stumble over; the machine gets no hint.
@@ -32,9 +32,8 @@ Story = tuple[Exchange, ...]
 
 def explored(out: Path, *options: str, fault: str = "") -> tuple[subprocess.CompletedProcess[str], Trace]:
     """`runstone explore` of the embedded runtime, and what it recorded."""
-    environment = {**os.environ, "RUNSTONE_FAULT": fault}
-    command = [sys.executable, "-m", "runstone", "explore", "--out", str(out), *options]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=170, env=environment, check=False)
+    with patch.dict(os.environ, {"RUNSTONE_FAULT": fault}):
+        done = runstone("explore", "--out", str(out), *options, timeout=170)
     _, traces = evidence.read(out / "evidence")
     return done, traces["explore"]
 

@@ -16,8 +16,8 @@ from runstone.explore import findings, told
 from runstone.explore.findings import problem
 from runstone.session import evidence
 from runstone.wire.trace import Exchange, Trace
+from tests.command_line import runstone
 from tests.test_explore import reference
-from tests.test_lying_servers import runstone
 
 ANSWER = Exchange(
     scenario="fuzzed_contract",

@@ -12,7 +12,7 @@ import pytest
 
 from runstone.session import evidence
 from runstone.wire.trace import Event, Exchange
-from tests.test_lying_servers import judged, runstone
+from tests.command_line import judged, runstone
 
 Spoil = Callable[[Exchange], Exchange]
 _OTHER_STATUS = {

@@ -22,7 +22,7 @@ from runstone.session import evidence
 from runstone.session.opening import Asked, open_session
 from runstone.session.session import Session
 from runstone.wire.trace import Event, Exchange, Trace
-from tests.test_lying_servers import runstone
+from tests.command_line import runstone
 
 RUN = "0a0a0a0a-1b1b-4c1c-8d1d-2e2e2e2e2e2e"
 THREAD = "3f3f3f3f-4a4a-4b4b-8c4c-5d5d5d5d5d5d"

@@ -420,6 +420,14 @@ def test_two_workers_and_an_earlier_report_in_the_same_folder(bench: Bench) -> N
     assert bench.verdicts() == VERDICTS
 
 
+def test_two_workers_need_no_target_for_tests_without_a_requirement(bench: Bench) -> None:
+    bench.write("test_small.py", "def test_of_somebody_else() -> None:\n    assert True\n")
+    done = bench.run("-n", "2", target=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 passed" in done.stdout
+    assert not bench.out.exists()
+
+
 def test_two_workers_tell_what_was_left_out(bench: Bench) -> None:
     bench.run("-n", "2", "--quick")
     assert bench.verdicts() == VERDICTS | {"RUN-WAIT-004": "not-run"}
