@@ -148,7 +148,7 @@ def test_what_may_wear_a_server_out_comes_last() -> None:
         async def drive(_api: Api) -> None:
             begun.append(name)
 
-        return Scenario(name, drive, **how)
+        return Scenario(name, drive, Schedule(**how))
 
     with heard_by() as (url, _):
         observed(url, [of("wearing", alone=True, heavy=True), of("apart", alone=True), of("beside")])

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 
-from runstone.contracts import lifecycle
-from runstone.wire.trace import UUID, Exchange, Missing
-
-_CREATES = re.compile(r"(/threads/[^/]+)?/runs(/wait|/stream|/batch)?|/threads/[^/]+/commands")
-_ENDS_WITH_RUN = re.compile(r"/(wait|stream|join)$")
-_THREAD = re.compile(rf"/threads/({UUID.pattern})")
+from runstone.contracts import lifecycle, operation_for
+from runstone.wire.trace import Exchange, Missing
 
 Run = tuple[str, str]  # the ids of thread and run
 
 
 def creates_run(method: str, path: str) -> bool:
-    """Whether a request with this method and path (without query) is answered by a run that executes."""
-    return method == "POST" and _CREATES.fullmatch(path.partition("?")[0]) is not None
+    """Whether what this method and path ask for is answered by a run that executes."""
+    operation = operation_for(method, path)
+    return operation is not None and "run" in operation.creates
 
 
 def unfinished(exchanges: Iterable[Exchange]) -> list[Run]:
@@ -25,24 +21,19 @@ def unfinished(exchanges: Iterable[Exchange]) -> list[Run]:
     created: dict[Run, None] = {}
     over: set[str] = set()
     for exchange in exchanges:
-        path = exchange.path.partition("?")[0]
-        thread = _THREAD.match(path)
-        if exchange.code is None or not 200 <= exchange.code < 300:
+        operation = operation_for(exchange.method, exchange.path)
+        if operation is None or exchange.code is None or not 200 <= exchange.code < 300:
             continue
-        if exchange.method == "DELETE":
-            over |= {run for of, run in created if thread is not None and of == thread[1]}
-        elif creates_run(exchange.method, path):
-            created |= dict.fromkeys(_runs_of(exchange, thread[1] if thread else None))
-        if exchange.complete and _ENDS_WITH_RUN.search(path) and exchange.found_run_id is not None:
+        thread = operation.segments(exchange.path).get("thread")
+        if operation.deletes:
+            over |= {run for of, run in created if of == thread}
+        made = dict(operation.created_by(exchange))
+        if "run" in made and (of := made.get("thread") or thread or exchange.found_thread_id):
+            created[of, made["run"]] = None
+        if exchange.complete and operation.lasts == "run" and exchange.found_run_id is not None:
             over.add(exchange.found_run_id)
         over |= set(_seen_over(exchange))
     return [each for each in created if each[1] not in over]
-
-
-def _runs_of(exchange: Exchange, thread: str | None) -> Iterator[Run]:
-    of, run = exchange.found_thread_id or thread, exchange.found_run_id
-    if of is not None and run is not None:
-        yield of, run
 
 
 def _seen_over(exchange: Exchange) -> Iterator[str]:
