@@ -71,7 +71,8 @@ async def cancel(api: Api) -> None:
     async def turn(part: Api, entry_point: str) -> None:
         stateless = entry_point.startswith("stateless")
         thread = None if stateless else await part.create_thread()
-        fields: dict[str, Any] = {"on_completion": "keep"} if stateless else {}
+        # A run that nothing names cannot be cancelled; it ends with the connection, where it would sleep on.
+        fields: dict[str, Any] = {"on_completion": "keep", "on_disconnect": "cancel"} if stateless else {}
         opened = asyncio.get_running_loop().create_future()
         result = asyncio.create_task(
             _cancellable_turn(part, entry_point, thread, opened, fields),

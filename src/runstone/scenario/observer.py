@@ -150,6 +150,7 @@ class Observer:
             capacity = self._capacity or 1
             self._slots.capacity = capacity
             recorder.limits = msgspec.structs.replace(recorder.limits, capacity=capacity)
+            scenarios = self._within_capacity(scenarios)
             self._on_begin(
                 Begun(
                     scenarios=tuple(scenarios),
@@ -160,6 +161,15 @@ class Observer:
             )
             stopped = await self._observe_all(scenarios, recorder, preparing_s, pulse)
         return stopped, [EXECUTES_NO_RUNS] if pulse.executes_no_runs else []
+
+    def _within_capacity(self, scenarios: list[Scenario]) -> list[Scenario]:
+        """Those that the target can execute; of every other one a trace that says why it does not apply."""
+        capacity = self._slots.capacity
+        for each in scenarios:
+            if each.schedule.runs > capacity:
+                why = f"capacity: it needs {each.schedule.runs} runs at once, the target executes {capacity}"
+                self._on_trace(Trace(scenario=each.name, inapplicable={"": why}))
+        return [each for each in scenarios if each.schedule.runs <= capacity]
 
     async def _learn_capacity(self, recorder: Recorder) -> None:
         if self._capacity is None and self.target.agent is None:

@@ -80,9 +80,10 @@ class Pulse:
         try:
             yield
         finally:
-            watching.cancel()
-            if self._beating is not None:
-                self._beating.cancel()
+            ending = [watching, *([] if self._beating is None else [self._beating])]
+            for task in ending:
+                task.cancel()
+            await asyncio.gather(*ending, return_exceptions=True)
             self.dead.cancel()
 
     async def grows(self, began: float) -> bool:
