@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from runstone.contracts import request_shapes
+from runstone.contracts import operation_table
 from runstone.explore import findings, fuzz_contract, fuzz_own_document, told
 from runstone.suite import Api, Broken, Missing, Trace, has, requirement, scenario, some
 from runstone.wire.trace import Inapplicable
 
-SHAPES = {shape.name: shape for shape in request_shapes()}
+OPERATIONS = {each.name: each for each in operation_table().fuzzed}
 
 
 @scenario(explores=True)
@@ -25,14 +25,14 @@ async def fuzzed_own_document(api: Api) -> None:
 
 
 @requirement("ROB-001")
-@pytest.mark.parametrize("operation", SHAPES)
-def test_no_request_of_the_contract_breaks_the_server(operation: str, fuzzed_contract: Trace) -> None:
-    shape = SHAPES[operation]
-    for capability in shape.needs:
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_no_request_of_the_contract_breaks_the_server(name: str, fuzzed_contract: Trace) -> None:
+    operation = OPERATIONS[name]
+    for capability in operation.needs:
         if not has(capability):
             raise Inapplicable(f"the target has no {capability}")
-    asked = some(fuzzed_contract.find(operation), f"request to {operation}")
-    found = findings(asked, empty=shape.empty or shape.stream)
+    asked = some(fuzzed_contract.find(name), f"request to {name}")
+    found = findings(asked, empty=operation.empty or operation.stream)
     if found:
         raise Broken(told(found, len(asked)), [each.exchange for each in found])
 

@@ -243,9 +243,11 @@ def _described(traces: list[Trace]) -> list[Exchange]:
     for trace in traces:
         for exchange in trace.exchanges:
             operation = operation_for(exchange.method, exchange.path)
+            if operation is None or not operation.schema:
+                continue
             # A 204 has no body to conform.
             answered = exchange.complete and 200 <= exchange.status < 300 and exchange.status != 204
-            if operation is not None and answered and not _may_differ(exchange, operation.unless):
+            if answered and not _may_differ(exchange, operation.unless):
                 found.append(exchange)
     return found
 
@@ -257,7 +259,7 @@ def _may_differ(exchange: Exchange, member: str) -> bool:
 
 def _schema_findings(exchange: Exchange, delayed: set[str]) -> Iterator[Finding]:
     operation = operation_for(exchange.method, exchange.path)
-    if operation is None:
+    if operation is None or not operation.schema:
         return
     try:
         body = exchange.json
@@ -306,7 +308,7 @@ def _thread_readings(trace: Trace) -> Iterator[tuple[list[tuple[Exchange, str]],
     runs: dict[str, dict[str, tuple[float, str]]] = {}
     for exchange in trace.exchanges:
         operation = operation_for(exchange.method, exchange.path)
-        if operation is None or operation.many:
+        if operation is None or not operation.schema or operation.many:
             continue
         for each in _objects(exchange):
             thread, status = each.get("thread_id"), each.get("status")

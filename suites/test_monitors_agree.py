@@ -7,7 +7,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from runstone.judge.monitoring import LASTING, Finding, bare_path, body_of, last_id, last_values, run_statuses
+from runstone.judge.monitoring import (
+    Finding,
+    bare_path,
+    body_of,
+    last_id,
+    last_values,
+    lasts_as_its_run,
+    run_statuses,
+)
 from runstone.suite import (
     UUID,
     Exchange,
@@ -156,7 +164,7 @@ class _Told:
         self.exchange = exchange
         self.placed = _placed(exchange)
         self.statuses = list(run_statuses(exchange))
-        self.lasted = LASTING.search(bare_path(exchange)) and exchange.complete and exchange.status < 300
+        self.lasted = lasts_as_its_run(exchange) and exchange.complete and exchange.status < 300
         self.makes_thread = bare_path(exchange) == "/threads"
 
 
@@ -219,7 +227,7 @@ class _Story:
             return  # a run whose id nobody knows may go on
         found: dict[int, Rest] = {}
         for exchange in self._told:
-            lasting = LASTING.search(bare_path(exchange)) is not None
+            lasting = lasts_as_its_run(exchange)
             since = exchange.ended_at if lasting else exchange.sent_at
             before = [each for each in self._changes if each.sent_at < since]
             if (exchange in self._changes and not lasting) or not self._rested(

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
-from runstone.judge.monitoring import Finding
+from runstone.judge.monitoring import Finding, lasts_as_its_run
 from runstone.suite import (
     GRAPHS,
     UUID,
@@ -27,10 +27,8 @@ from runstone.suite import (
 SILENCE_S = 60.0  # what proxies and clients cut by default; keep-alive bytes come far more often
 _KILL_S = 1.0  # between the moment that a scenario notes for a kill and the end of the last connection
 _CREATES = re.compile(rf"(/threads/{UUID.pattern})?/runs(/wait|/stream)?")
-_STREAMS = re.compile(rf"(/threads/{UUID.pattern})?/runs(/stream|/{UUID.pattern}/stream)")
 # What a model says piece by piece, where equal pieces may follow each other.
 _IN_CHUNKS = ("messages", "messages/partial", "events")
-_WAITS = re.compile(rf"(/threads/{UUID.pattern})?/runs(/wait|/{UUID.pattern}/(join|wait))")
 
 
 @requirement("MON-008")
@@ -93,7 +91,9 @@ def _runs_shown(traces: list[Trace]) -> list[Exchange]:
 
 
 def _of_a_run(exchange: Exchange) -> bool:
-    return _STREAMS.fullmatch(exchange.path.partition("?")[0]) is not None
+    """Whether it was asked for the events of one run."""
+    operation = operation_for(exchange.method, exchange.path)
+    return operation is not None and operation.stream and operation.lasts == "run"
 
 
 def _is_delivery(exchange: Exchange) -> bool:
@@ -117,16 +117,16 @@ def _unsuited(exchange: Exchange) -> str:
         return f"answers {exchange.status} as application/json, and the body is none"
     if refused:
         return _unsuited_refusal(exchange, kind)
-    path = exchange.path.partition("?")[0]
-    if (exchange.method == "GET" and _STREAMS.fullmatch(path)) or path.endswith("/runs/stream"):
+    operation = operation_for(exchange.method, exchange.path)
+    if _of_a_run(exchange):
         if kind != "text/event-stream":
             return f"answers a stream as {kind or 'nothing'}"
-    elif _WAITS.fullmatch(path) and not path.endswith("/runs"):
+    elif lasts_as_its_run(exchange):
         if kind not in {"application/json", "text/plain"} or not _is_json(exchange):
             return f"answers no JSON, but {kind or 'nothing'}"
-    elif operation_for(exchange.method, exchange.path) and kind != "application/json":
+    elif operation is not None and operation.schema and kind != "application/json":
         return f"answers as {kind or 'nothing'} what the contract describes as application/json"
-    return _unlocated(exchange, path)
+    return _unlocated(exchange)
 
 
 def _unsuited_refusal(exchange: Exchange, kind: str) -> str:
@@ -142,9 +142,9 @@ def _unsuited_refusal(exchange: Exchange, kind: str) -> str:
     return "" if kind in known else f"answers {exchange.status} as {kind}"
 
 
-def _unlocated(exchange: Exchange, path: str) -> str:
+def _unlocated(exchange: Exchange) -> str:
     """Whether an answer that creates a run fails to name it in its headers."""
-    if exchange.method != "POST" or not _CREATES.fullmatch(path):
+    if exchange.method != "POST" or not _CREATES.fullmatch(exchange.path.partition("?")[0]):
         return ""
     named = UUID.findall(exchange.headers.get("content-location", ""))
     if not named:

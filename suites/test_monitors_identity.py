@@ -72,7 +72,7 @@ def _resources(traces: list[Trace]) -> list[tuple[Exchange, str, dict[str, Any]]
 
 def _resources_in(exchange: Exchange) -> list[tuple[Exchange, str, dict[str, Any]]]:
     operation = operation_for(exchange.method, exchange.path)
-    if operation is None or not exchange.complete or not 200 <= exchange.status < 300:
+    if operation is None or not operation.schema or not exchange.complete or not 200 <= exchange.status < 300:
         return []
     body = _body(exchange)
     objects = body if isinstance(body, list) else [body]

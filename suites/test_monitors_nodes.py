@@ -7,7 +7,14 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
-from runstone.judge.monitoring import LASTING, Finding, bare_path, last_id, last_values, run_statuses
+from runstone.judge.monitoring import (
+    Finding,
+    bare_path,
+    last_id,
+    last_values,
+    lasts_as_its_run,
+    run_statuses,
+)
 from runstone.suite import (
     GRAPHS,
     UUID,
@@ -68,10 +75,9 @@ def _unfinished(trace: Trace) -> Iterator[Finding]:
     ended = {run: status for each in trace.exchanges for run, status in run_statuses(each)}
     stopped = {each.found_run_id for each in trace.exchanges if "interrupt_" in (each.request_body or "")}
     for exchange in trace.exchanges:
-        path = bare_path(exchange)
-        if not LASTING.search(path) or not exchange.complete or exchange.status >= 300:
+        if not lasts_as_its_run(exchange) or not exchange.complete or exchange.status >= 300:
             continue
-        run = exchange.found_run_id or last_id(path)
+        run = exchange.found_run_id or last_id(bare_path(exchange))
         paused = "__interrupt__" in exchange.content or run in stopped
         values = last_values(exchange)
         log = values.get("log") if isinstance(values, dict) else None

@@ -14,6 +14,7 @@ from starlette.requests import Request as Arrived
 from starlette.responses import StreamingResponse
 from starlette.routing import Route
 
+from runstone.contracts import may_last
 from runstone.wire.limits import Limits
 from runstone.wire.recorder import Recorder, Request
 from runstone.wire.redaction import Redactor
@@ -62,7 +63,7 @@ def recorded(
 
     async def session() -> tuple[_Result, list[Exchange]]:
         kept: list[Exchange] = []
-        async with Recorder(url, secrets or {}, Limits(**limits)) as recorder:
+        async with Recorder(url, secrets or {}, Limits(**limits), may_last=may_last) as recorder:
             return await talk(recorder, kept), kept
 
     return asyncio.run(session())
@@ -311,16 +312,20 @@ def test_past_the_sessions_budget_bodies_are_cut_short() -> None:
 
 
 @pytest.mark.parametrize(
-    "path, deadline, counts",
+    "method, path, deadline, counts",
     [
-        ("/threads/1", 5.0, True),
-        ("/threads/1/runs/2/join", 5.0, False),
-        ("/threads/1/runs/wait", 5.0, False),
-        ("/assistants/1/schemas", 9.0, False),
+        ("GET", "/threads/1", 5.0, True),
+        ("GET", "/threads/1/runs/2/join", 5.0, False),
+        ("GET", "/threads/1/runs/2/stream?stream_mode=values", 5.0, False),
+        ("POST", "/threads/1/runs/wait", 5.0, False),
+        ("POST", "/threads/1/runs/2/cancel?wait=1", 5.0, False),
+        ("POST", "/threads/1/stream/events", 5.0, False),
+        ("GET", "/no/such/route", 5.0, True),
+        ("GET", "/assistants/1/schemas", 9.0, False),
     ],
 )
 def test_the_slowest_answer_of_late_tells_how_busy_a_target_is(
-    path: str, deadline: float, counts: bool
+    method: str, path: str, deadline: float, counts: bool
 ) -> None:
     async def slowly(_head: str, _body: bytes, writer: Writer) -> None:
         await asyncio.sleep(0.2)
@@ -328,7 +333,7 @@ def test_the_slowest_answer_of_late_tells_how_busy_a_target_is(
 
     async def talk(recorder: Recorder, kept: list[Exchange]) -> float:
         assert recorder.answer_s == 0.0
-        await recorder.send(asked(path=path, deadline=deadline), kept)
+        await recorder.send(asked(method=method, path=path, deadline=deadline), kept)
         return recorder.answer_s
 
     with serving(slowly) as url:

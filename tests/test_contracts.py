@@ -19,7 +19,6 @@ from runstone.contracts import (
     Automaton,
     Catalogue,
     MalformedContract,
-    Operation,
     Requirement,
     UnknownArea,
     UnknownProfile,
@@ -30,7 +29,6 @@ from runstone.contracts import (
     load_catalogue,
     load_profile,
     load_sources,
-    operation_for,
     profile_names,
     schema_names,
     stream_grammar,
@@ -39,7 +37,6 @@ from runstone.contracts import (
 )
 from runstone.contracts.catalogue import AREAS, read_catalogue
 from runstone.contracts.profile import read_profile, resolve
-from runstone.contracts.reading import read_yaml
 from runstone.contracts.schemas import BASE
 from runstone.locations import locate
 from runstone.report.document import to_json
@@ -550,35 +547,3 @@ def test_order_of_events(before: str, after: str, *, legal: bool) -> None:
 )
 def test_schema_of_an_event(name: str, schema: str | None) -> None:
     assert stream_grammar().schema_of(name) == schema
-
-
-@pytest.mark.parametrize(
-    "method, path, schema, many",
-    [
-        ("POST", "/threads", "thread", False),
-        ("GET", "/threads/7e6f2a1c/history?limit=10", "thread-state", True),
-        ("GET", "/threads/7e6f2a1c/runs/1f0a9c34", "run", False),
-        ("GET", "/threads/7e6f2a1c/state/1f0a9c34", "thread-state", False),
-        ("POST", "/threads/7e6f2a1c/state/checkpoint", "thread-state", False),
-        ("POST", "/threads/7e6f2a1c/runs/crons", "cron", False),
-        ("POST", "/threads/count", "count", False),
-        ("POST", "/runs/batch", "run", True),
-        ("POST", "/assistants/fe096781/versions", "assistant-version", True),
-        ("GET", "/store/items?namespace=a.b&key=k", "store-found", False),
-    ],
-)
-def test_operation_names_the_schema_of_its_answer(method: str, path: str, schema: str, *, many: bool) -> None:
-    operation = operation_for(method, path)
-    assert operation is not None
-    assert (operation.schema, operation.many) == (schema, many)
-    assert operation.schema in schema_names()
-
-
-def test_operations_are_described_once_by_schemas_that_exist() -> None:
-    operations = read_yaml(CONTRACTS / "operations.yaml", tuple[Operation, ...])
-    assert {each.schema for each in operations} <= set(schema_names())
-    assert len({(each.method, each.path) for each in operations}) == len(operations)
-
-
-def test_unknown_operation_is_none() -> None:
-    assert operation_for("PUT", "/threads") is None

@@ -1,4 +1,4 @@
-"""What is promised, read from contracts/: requirements, profiles, automata, stream grammar, schemas."""
+"""What is promised, read from contracts/: requirements, operations, profiles, automata, streams, schemas."""
 
 from runstone.contracts.catalogue import (
     CapabilityDefinition,
@@ -24,8 +24,16 @@ from runstone.contracts.grammar import (
     stream_grammar,
 )
 from runstone.contracts.levels import LEVELS, Level
-from runstone.contracts.openapi import RequestShape, openapi_document, request_shapes
-from runstone.contracts.operations import Operation, operation_for
+from runstone.contracts.openapi import openapi_document
+from runstone.contracts.operations import (
+    Kind,
+    Lasting,
+    Operation,
+    OperationTable,
+    may_last,
+    operation_for,
+    operation_table,
+)
 from runstone.contracts.profile import Profile, UnknownProfile, WaitBody, load_profile, profile_names
 from runstone.contracts.reading import MalformedContract
 from runstone.contracts.schemas import UnknownSchema, Violation, schema_names, validator, violations
@@ -38,14 +46,16 @@ __all__ = [
     "Closing",
     "EventRule",
     "FirstEvent",
+    "Kind",
+    "Lasting",
     "Level",
     "Lifecycle",
     "MalformedContract",
     "Mode",
     "Operation",
+    "OperationTable",
     "Probe",
     "Profile",
-    "RequestShape",
     "Requirement",
     "Source",
     "StreamGrammar",
@@ -60,10 +70,11 @@ __all__ = [
     "load_catalogue",
     "load_profile",
     "load_sources",
+    "may_last",
     "openapi_document",
     "operation_for",
+    "operation_table",
     "profile_names",
-    "request_shapes",
     "schema_names",
     "stream_grammar",
     "validator",

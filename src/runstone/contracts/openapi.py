@@ -5,54 +5,18 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from functools import cache
 from typing import Any
 
-import msgspec
-
-from runstone.contracts.operations import operation_for
-from runstone.contracts.reading import read_yaml
+from runstone.contracts.operations import Operation, operation_table
 from runstone.contracts.schemas import schema_document
-from runstone.locations import locate
 
 
-class RequestShape(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What one operation takes (contracts/requests.yaml describes each key)."""
-
-    method: str
-    path: str
-    body: str = ""
-    query: dict[str, dict[str, Any]] = {}
-    needs: tuple[str, ...] = ()
-    empty: bool = False
-    stream: bool = False
-
-    @property
-    def name(self) -> str:
-        """`POST /threads/{thread}/runs`."""
-        return f"{self.method} {self.path}"
-
-
-class _Requests(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    bodies: dict[str, Any]
-    operations: tuple[RequestShape, ...]
-
-
-@cache
-def _requests() -> _Requests:
-    return read_yaml(locate("contracts") / "requests.yaml", _Requests)
-
-
-def request_shapes() -> tuple[RequestShape, ...]:
-    """Every operation with what it takes. Raises MalformedContract."""
-    return _requests().operations
-
-
-def openapi_document(shapes: Iterable[RequestShape] | None = None) -> dict[str, Any]:
-    """The document of these operations, or of all; OpenAPI 3.1. Raises MalformedContract."""
+def openapi_document(operations: Iterable[Operation] | None = None) -> dict[str, Any]:
+    """The document of these operations, or of all that are fuzzed; OpenAPI 3.1. Raises MalformedContract."""
+    table = operation_table()
     paths: dict[str, dict[str, Any]] = {}
-    for shape in request_shapes() if shapes is None else shapes:
-        paths.setdefault(shape.path, {})[shape.method.lower()] = _operation(shape, _requests().bodies)
+    for each in table.fuzzed if operations is None else operations:
+        paths.setdefault(each.path, {})[each.method.lower()] = _described(each, table.bodies)
     return {
         "openapi": "3.1.0",
         "info": {"title": "LangGraph run API, as Runstone's contracts have it", "version": "1"},
@@ -88,28 +52,27 @@ def _referring(schema: Any) -> Any:
     return {key: _referring(each) for key, each in schema.items()}
 
 
-def _operation(shape: RequestShape, bodies: Mapping[str, Any]) -> dict[str, Any]:
+def _described(operation: Operation, bodies: Mapping[str, Any]) -> dict[str, Any]:
     parameters = [
         {"in": "path", "name": name, "required": True, "schema": {"type": "string", "minLength": 1}}
-        for name in re.findall(r"\{(\w+)\}", shape.path)
+        for name in operation.placeholders
     ]
-    parameters += [{"in": "query", "name": name, "schema": schema} for name, schema in shape.query.items()]
+    parameters += [{"in": "query", "name": name, "schema": each} for name, each in operation.query.items()]
     described: dict[str, Any] = {
-        "summary": shape.name,
+        "summary": operation.name,
         "parameters": parameters,
-        "responses": {"2XX": _answer(shape), "4XX": {"description": "refused"}},
+        "responses": {"2XX": _answer(operation), "4XX": {"description": "refused"}},
     }
-    if shape.body:
-        content = {"application/json": {"schema": bodies[shape.body]}}
+    if operation.body:
+        content = {"application/json": {"schema": bodies[operation.body]}}
         described["requestBody"] = {"required": True, "content": content}
     return described
 
 
-def _answer(shape: RequestShape) -> dict[str, Any]:
-    if shape.stream:
+def _answer(operation: Operation) -> dict[str, Any]:
+    if operation.stream:
         return {"description": "the events of the run", "content": {"text/event-stream": {}}}
-    operation = operation_for(shape.method, shape.path)
-    if operation is None:
+    if not operation.schema:
         return {"description": "done"}
     schema = {"$ref": f"#/components/schemas/{operation.schema}"}
     content = {"type": "array", "items": schema} if operation.many else schema

@@ -114,12 +114,20 @@ def _where(steps: list[str | int | None], document: Any) -> str:
     words: list[str] = []
     for step in steps:
         document = _member(document, step)
-        named = document.get("id") if isinstance(document, dict) else None
-        if isinstance(named, str):
+        named = _name_of(document)
+        if named:
             words = [named]
         elif step is not None:
             words.append(str(step))
     return f" at {'.'.join(words)}" if words else ""
+
+
+def _name_of(document: Any) -> str:
+    """What a reader knows an entry by: a requirement by its id, an operation by method and path."""
+    if not isinstance(document, dict):
+        return ""
+    words = [document[key] for key in ("id", "method", "path") if isinstance(document.get(key), str)]
+    return " ".join(words)
 
 
 def _member(document: Any, step: str | int | None) -> Any:

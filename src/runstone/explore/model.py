@@ -8,21 +8,19 @@ moment's delay of a status, the wording of errors, what a cancelled run leaves) 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from runstone.contracts import Profile, lifecycle
+from runstone.contracts import Operation, Profile, lifecycle, operation_for
 from runstone.explore.expected import after_resume, after_run, merged, plain
-from runstone.explore.routes import THREAD_PATH, operation_of, promise_of
 from runstone.explore.threads import Ending, RunModel, ThreadModel
 from runstone.wire.canonical import shown
-from runstone.wire.trace import UUID, Exchange, Missing
+from runstone.wire.trace import Exchange, Missing
 
 GRAPHS = ("steps", "echo", "fail", "interrupt", "slow")
-_RUN = re.compile(rf"/runs/(?P<run>{UUID.pattern})(?P<rest>/\w+)?")
 _MISSING = 404
+_NO_PROMISE = "ROB-001"  # of what the contract does not describe: only that the server bears it
 _STATUSES: dict[Ending, set[str]] = {
     "success": {"success"},
     "paused": {"success", "interrupted"},
@@ -61,36 +59,37 @@ class Model:
         except _Broken as broken:
             return Finding(broken.requirement, broken.reason, exchange)
         except Missing as reason:
-            return Finding(promise_of(exchange), str(reason), exchange)
+            operation = operation_for(exchange.method, exchange.path)
+            return Finding(_NO_PROMISE if operation is None else operation.promise, str(reason), exchange)
         return None
 
     def _see(self, exchange: Exchange) -> None:
-        path = exchange.path.partition("?")[0]
-        found = THREAD_PATH.fullmatch(path)
-        if path == "/threads":
+        operation = operation_for(exchange.method, exchange.path)
+        if operation is None:
+            return
+        if operation.name == "POST /threads":
             self._thread_created(exchange)
-        elif path == "/threads/search":
+        elif operation.name == "POST /threads/search":
             self._searched(exchange)
-        elif found is not None:
-            thread = self._known(found["thread"])
+        else:
+            thread = self._known(operation.segments(exchange.path).get("thread"))
             if thread is not None:
-                self._see_thread(exchange, thread, found["rest"] or "")
+                self._see_thread(exchange, thread, operation)
 
-    def _known(self, thread_id: str) -> ThreadModel | None:
+    def _known(self, thread_id: str | None) -> ThreadModel | None:
         return next((each for each in self.threads if each.thread_id == thread_id), None)
 
-    def _see_thread(self, exchange: Exchange, thread: ThreadModel, rest: str) -> None:
+    def _see_thread(self, exchange: Exchange, thread: ThreadModel, operation: Operation) -> None:
         if thread.deleted:
             _expect(
                 exchange.status == _MISSING, "THR-DEL-003", f"the thread was deleted, got {exchange.status}"
             )
             return
-        run = _RUN.fullmatch(rest)
-        operation = operation_of(exchange)
-        if run is not None:
-            self._see_run(exchange, thread, run["run"], operation)
-        elif operation in self._OPERATIONS:
-            self._OPERATIONS[operation](self, exchange, thread)
+        run_id = operation.segments(exchange.path).get("run")
+        if run_id is not None:
+            self._see_run(exchange, thread, run_id, operation.name)
+        elif operation.name in self._OPERATIONS:
+            self._OPERATIONS[operation.name](self, exchange, thread)
 
     # threads
 
@@ -240,13 +239,13 @@ class Model:
             return
         if run.deleted:
             _expect(exchange.status == _MISSING, "RUN-DEL-001", f"the run was deleted, got {exchange.status}")
-        elif operation == "GET /runs/*":
+        elif operation == "GET /threads/{thread}/runs/{run}":
             self._read_run(exchange, run)
-        elif operation == "GET /runs/*/join":
+        elif operation == "GET /threads/{thread}/runs/{run}/join":
             self._joined(exchange, thread, run_id, run)
-        elif operation == "POST /runs/*/cancel":
+        elif operation == "POST /threads/{thread}/runs/{run}/cancel":
             self._cancelled(exchange, thread, run)
-        elif operation == "DELETE /runs/*":
+        elif operation == "DELETE /threads/{thread}/runs/{run}":
             _expect(_good(exchange), "RUN-DEL-001", f"a delete was answered with {exchange.status}")
             run.deleted = True
             # Its checkpoints go with it (RUN-DEL-004), or stay: the next reading says what the thread holds.
@@ -347,15 +346,15 @@ class Model:
             raise _Broken(requirement, reason)
 
     _OPERATIONS: dict[str, Callable[[Model, Exchange, ThreadModel], None]] = {  # noqa: RUF012 - never changed
-        "GET ": _read_thread,
-        "DELETE ": _deleted,
-        "GET /state": _read_state,
-        "POST /state": _updated,
-        "GET /history": _read_history,
-        "POST /runs/wait": _waited,
-        "POST /runs/stream": _streamed,
-        "POST /runs": _created,
-        "GET /runs": _listed,
+        "GET /threads/{thread}": _read_thread,
+        "DELETE /threads/{thread}": _deleted,
+        "GET /threads/{thread}/state": _read_state,
+        "POST /threads/{thread}/state": _updated,
+        "GET /threads/{thread}/history": _read_history,
+        "POST /threads/{thread}/runs/wait": _waited,
+        "POST /threads/{thread}/runs/stream": _streamed,
+        "POST /threads/{thread}/runs": _created,
+        "GET /threads/{thread}/runs": _listed,
     }
 
 

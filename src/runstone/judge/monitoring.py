@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,8 +9,6 @@ from runstone.contracts import operation_for
 from runstone.wire.trace import UUID, Exchange, Missing
 
 Finding = tuple[Exchange, str]  # an exchange and what is wrong with it, for `none_broken`
-# Routes whose answers last as long as their run.
-LASTING = re.compile(r"/runs/(wait|stream|[^/]+/(join|wait|stream))$")
 
 
 def body_of(exchange: Exchange) -> Any:
@@ -31,6 +28,12 @@ def last_id(text: str) -> str:
     """The last UUID of a path; '' where there is none."""
     found: list[str] = UUID.findall(text)
     return found[-1] if found else ""
+
+
+def lasts_as_its_run(exchange: Exchange) -> bool:
+    """Whether its answer takes as long as the run that it is about."""
+    operation = operation_for(exchange.method, exchange.path)
+    return operation is not None and operation.lasts == "run"
 
 
 def run_statuses(exchange: Exchange) -> Iterator[tuple[str, str]]:

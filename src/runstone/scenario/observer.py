@@ -11,6 +11,7 @@ from typing import Any, overload
 import msgspec
 import pytest
 
+from runstone.contracts import may_last
 from runstone.errors import RunstoneError, TargetError
 from runstone.scenario.api import Api
 from runstone.scenario.exploration import Exploration
@@ -185,7 +186,7 @@ class Observer:
         """
         others = {who: self.target.headers_of(who) for who in FURTHER_IDENTITIES}
         limits = msgspec.structs.replace(Limits(), **self._limits)
-        async with Recorder(self.target.url, self.target.headers, limits, others) as recorder:
+        async with Recorder(self.target.url, self.target.headers, limits, others, may_last) as recorder:
             checked = await self._record(self._self_check(), recorder)
             if checked.scenario in self._crashed:
                 cause = self._crashed[checked.scenario].splitlines()[-1]

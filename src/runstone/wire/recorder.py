@@ -10,7 +10,7 @@ import asyncio
 import ssl
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -28,7 +28,6 @@ from runstone.wire.trace import Exchange
 _KEPT_OF_A_REQUEST = 64 * 1024  # characters of its body; what a scenario sends beyond that is its own filler
 _RESET = (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError)
 _CONNECTING = "connection.connect_tcp.started"  # httpcore's name for it in its trace
-_HELD_BACK = ("/wait", "/join", "/stream", "/cancel")  # they may answer only when a run has ended
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,6 +113,11 @@ _LATEST = 16  # requests
 _SLOWEST_S = 1.0  # a request that takes longer tells of itself, not of how busy the target is
 
 
+def _at_once(_method: str, _path: str) -> bool:
+    """Of a server of which nothing is known: each request is answered as soon as it can be."""
+    return False
+
+
 class Recorder:
     """One set of connections, one clock and one byte budget for a whole session."""
 
@@ -123,12 +127,17 @@ class Recorder:
         headers: Mapping[str, str],
         limits: Limits,
         others: Mapping[Identity, Mapping[str, str]] | None = None,
+        may_last: Callable[[str, str], bool] = _at_once,
     ) -> None:
-        """`headers` are those of the first identity, `others` those of the further ones."""
+        """`headers` are those of the first identity, `others` those of the further ones.
+
+        `may_last`: whether a method and path may be answered long after they could be, waiting for a run.
+        """
         self.limits = limits
         self._url = url.rstrip("/")
         self._identities: dict[Identity, dict[str, str]] = {"anonymous": {}, "first": dict(headers)}
         self._identities |= {who: dict(theirs) for who, theirs in (others or {}).items()}
+        self._may_last = may_last
         self._redactor = Redactor(headers, others)
         self._began = time.monotonic()
         self._kept_bytes = 0
@@ -150,7 +159,7 @@ class Recorder:
         """A recorder of another server of the same target: same clock, headers, secrets and limits."""
         others: dict[Identity, dict[str, str]] = {**self._identities}
         del others["first"]
-        recorder = Recorder(url, self._identities["first"], self.limits, others)
+        recorder = Recorder(url, self._identities["first"], self.limits, others, self._may_last)
         recorder._began = self._began
         return recorder
 
@@ -207,8 +216,8 @@ class Recorder:
             keep.append(exchange)
             if opened is not None and not opened.done():
                 opened.set_result(exchange)
-        at_once = request.deadline <= self.limits.request_s and not request.path.endswith(_HELD_BACK)
-        if at_once and exchange.complete:
+        ordinary = request.deadline <= self.limits.request_s
+        if ordinary and exchange.complete and not self._may_last(request.method, request.path):
             self._latest_s.append(exchange.finished_after)
         return exchange
 
