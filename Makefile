@@ -46,6 +46,7 @@ lint: $(INSTALLED)  ## style, types, spelling, and the words that the project do
 	$(BIN)/typos
 	$(BIN)/python -m tests.words
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache --no-logo
 
 hooks: $(INSTALLED)  ## let git lint what is committed, and check types before a push
 	$(BIN)/pre-commit install

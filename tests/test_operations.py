@@ -96,6 +96,31 @@ def test_bodies_and_parameters_are_schemas() -> None:
         Draft202012Validator.check_schema(schema)
 
 
+def test_whose_things_an_operation_reaches_is_known() -> None:
+    """What names, finds and makes nothing reaches nobody's things: the server's own, and no more."""
+    operations = operation_table().operations
+    nobodys = [each.path for each in operations if not (each.named or each.lists or each.creates)]
+    assert nobodys == ["/ok", "/info", "/metrics", "/openapi.json"]
+    assert {each.path for each in operations if each.public} <= {*nobodys}
+
+
+@pytest.mark.parametrize(
+    "method, path, named",
+    [
+        ("POST", "/threads", {"thread": "$request.body#/thread_id"}),
+        ("POST", "/threads/prune", {"thread": "$request.body#/thread_ids/*"}),
+        ("GET", "/threads/a/runs/b", {"thread": "$request.path.thread", "run": "$request.path.run"}),
+        ("GET", "/store/items", {"item": "$request.query"}),
+        ("POST", "/threads/a/copy", {"thread": "$request.path.thread"}),
+        ("GET", "/assistants/a/subgraphs/child", {"assistant": "$request.path.assistant"}),
+    ],
+)
+def test_what_a_request_names(method: str, path: str, named: dict[str, str]) -> None:
+    operation = operation_for(method, path)
+    assert operation is not None
+    assert operation.named == named
+
+
 def test_what_lasts_says_so() -> None:
     """Event streams and what is called wait or join: a new one may not be taken for prompt."""
     for each in operation_table().operations:
@@ -222,6 +247,11 @@ def exchange(
             "'/cron_id' names no place; write it like",
         ),
         ("$request.path.cron", "$request.path.run", r"\$request.path.run is no segment of its path"),
+        (
+            "promise: STATELESS-001,",
+            "promise: STATELESS-001, if_not_exists: thread,",
+            "POST /runs/wait names no thread in its path",
+        ),
         (
             "promise: META-002",
             "promise: META-002, names: {thread: $request.body#/thread_id}",

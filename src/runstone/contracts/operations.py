@@ -62,6 +62,13 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True, dict=True, forbid_unk
     def _pattern(self) -> re.Pattern[str]:
         return re.compile(re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/]+)", re.escape(self.path)))
 
+    @cached_property
+    def named(self) -> Mapping[str, str]:
+        """Where a request names what may be another user's: kind → place in its path, query or body."""
+        of_path = {name: f"$request.path.{name}" for name in self.placeholders if name in get_args(Kind)}
+        given = [*self.creates.items(), *self.deletes.items(), *self.names.items(), *of_path.items()]
+        return {kind: place for kind, place in given if place.startswith("$request.")}
+
     def is_at(self, path: str) -> bool:
         """Whether a path (with its query or without) is this operation's."""
         return self._pattern.fullmatch(path.partition("?")[0]) is not None
@@ -119,6 +126,8 @@ class OperationTable(msgspec.Struct, frozen=True, kw_only=True, dict=True, forbi
                 ("placeholder", each.placeholders, _SEGMENTS),
             ):
                 _check_known(f"{where}: {each.name}", kind, used, known)
+            if each.if_not_exists and each.if_not_exists not in each.placeholders:
+                raise MalformedContract(f"{where}: {each.name} names no {each.if_not_exists} in its path")
             for expression in (*each.names.values(), *each.creates.values(), *each.deletes.values()):
                 _check_place(f"{where}: {each.name}", each, expression)
 

@@ -27,11 +27,6 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     segment: str = ""
     steps: tuple[str, ...] = ()
 
-    @property
-    def in_request(self) -> bool:
-        """Whether the client names the id; else the server gives it."""
-        return self.source.startswith("request.")
-
 
 @cache
 def parsed(expression: str) -> Place:

@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import Final
 
 from runstone.contracts import load_catalogue
-from runstone.judge.hooks import MONITORS
 from runstone.proof.faults import Change
 from runstone.proof.prove.checks import Check
 from runstone.proof.prove.null_servers import NULL_SERVERS
-from runstone.scenario.exploration import EXPLORING_AREAS
 from runstone.scenario.scenario import QUICK_S
 
 # How many checks of one area a check counts for: one of everything is more work, and one that waits for long
@@ -38,7 +36,7 @@ class Plan:
         """The unbroken servers of all recipes that are needed; what takes patience is checked apart."""
         recipes = sorted({"embedded", *(each.server for each in faults)})
         checks = [
-            replace(self._check(f"plain/{recipe}", recipe, areas=areas - EXPLORING_AREAS), weight=_PLAIN)
+            replace(self._check(f"plain/{recipe}", recipe, areas=areas - _exploring()), weight=_PLAIN)
             for recipe in recipes
         ]
         for recipe in recipes:
@@ -48,7 +46,7 @@ class Plan:
             if named:
                 patient = frozenset(load_catalogue()[name].area for name in named)
                 checks.append(self._check(f"plain/{recipe}-patient", recipe, areas=patient, patient=True))
-        explored = EXPLORING_AREAS if not areas else areas & EXPLORING_AREAS
+        explored = _exploring() if not areas else areas & _exploring()
         if explored:  # these are held only where they are selected
             checks.append(self._check("plain/embedded-explored", areas=explored))
         return checks
@@ -71,7 +69,7 @@ class Plan:
         """Its server in every area that holds a MUST, which is what a variant must keep."""
         musts = frozenset(each.area for each in load_catalogue().values() if each.level == "MUST")
         return self._check(
-            f"variants/{change.name}", change.server, change, areas=musts - EXPLORING_AREAS, whole=True
+            f"variants/{change.name}", change.server, change, areas=musts - _exploring(), whole=True
         )
 
     def null_servers(self) -> list[Check]:
@@ -109,7 +107,7 @@ class Plan:
         patient: bool = False,
     ) -> Check:
         # Monitors by themselves read the traces of all scenarios.
-        whole = whole or not areas or areas == {MONITORS}
+        whole = whole or areas <= load_catalogue().of_kind("monitor")
         return Check(
             name=name,
             out=self.out / name.replace(" ", "-"),
@@ -123,6 +121,10 @@ class Plan:
         )
 
 
+def _exploring() -> frozenset[str]:
+    return load_catalogue().of_kind("exploring")
+
+
 def _weight(*, whole: bool, quick: bool) -> float:
     """What waits long, for a silence or for a cron, sleeps nearly all of its time and is in nobody's way."""
     if whole:
@@ -131,7 +133,7 @@ def _weight(*, whole: bool, quick: bool) -> float:
 
 
 def _budget(areas: frozenset[str], *, patient: bool, whole: bool) -> float:
-    if areas & EXPLORING_AREAS:
+    if areas & _exploring():
         return _EXPLORING_S
     return _PATIENT_S if patient else _WHOLE_S if whole else _AREAS_S
 
@@ -150,5 +152,5 @@ def longest_first(checks: list[Check]) -> list[Check]:
 
 
 def _length(check: Check) -> float:
-    used_up = EXPLORING_AREAS.intersection(check.areas) or check.null_server
+    used_up = _exploring().intersection(check.areas) or check.null_server
     return check.budget_s + (0.0 if check.quick else 30.0) + (_WHOLE_S if used_up else 0.0)
