@@ -91,8 +91,15 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True, dict=True, forbid_unk
         if self.if_not_exists and isinstance(asked, dict) and asked.get("if_not_exists") == "create":
             yield self.if_not_exists, self.segments(exchange.path)[self.if_not_exists]
 
+    def deleted_by(self, exchange: Exchange) -> Iterator[tuple[Kind, Any]]:
+        """What an exchange of this operation that was answered with a 2xx has deleted: kind and id."""
+        for kind, expression in self.deletes.items():
+            yield from ((kind, each) for each in self._ids_at(kind, expression, exchange))
+
     def _ids_at(self, kind: Kind, expression: str, exchange: Exchange) -> list[Any]:
         place = places.parsed(expression)
+        if place.source == "request.path":
+            return [self.segments(exchange.path)[place.segment]]
         if place.source == "response.header":
             found = exchange.found_thread_id if kind == "thread" else exchange.found_run_id
             return [] if found is None else [found]

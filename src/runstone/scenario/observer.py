@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -16,6 +16,7 @@ from runstone.errors import RunstoneError, TargetError
 from runstone.scenario.api import Api
 from runstone.scenario.canaries import Canaries
 from runstone.scenario.capacity import WAVES, measure_capacity
+from runstone.scenario.clean_up import Made, Thing, clean_up
 from runstone.scenario.exploration import Exploration
 from runstone.scenario.phases import SLOW_TURN_S, Phases
 from runstone.scenario.pulse import Dead, Pulse
@@ -79,11 +80,15 @@ class Observer:
         control: Control | None = None,
         exploration: Exploration | None = None,
         capacity: int | None = None,
+        made: Made | None = None,
+        left_over: Sequence[Thing] = (),
     ) -> None:
         """`limits`: fields of Limits that the user has set. `control`: how servers are restarted.
 
         `exploration`: how far the scenarios may go that explore; by default there is none of them.
-        `capacity`: how many runs the target executes at once; by default it is found out.
+        `capacity`: how many runs the target executes at once; by default it is found out. `made` learns what
+        is made on the target, which is deleted at the end; without it, all is left there. `left_over`, of
+        sessions that were killed, is deleted first.
         """
         self.target = target
         self._limits: Mapping[str, Any] = limits or {}
@@ -95,8 +100,12 @@ class Observer:
         self._on_progress = on_progress
         self._on_begin = on_begin
         self._capacity = capacity
+        self._made = made
+        self._left_over = left_over
         self._slots = Slots(MANY)
         self._crashed: dict[str, str] = {}
+        self.left: tuple[str, ...] = ()  # what could not be deleted
+        self.cleaning_s = 0.0
 
     async def observe(
         self, choose: Callable[[Fitness], Iterable[Scenario]], *, insist_on_fitness: bool = True
@@ -108,7 +117,10 @@ class Observer:
         """
         others = {who: self.target.headers_of(who) for who in FURTHER_IDENTITIES}
         limits = msgspec.structs.replace(Limits(), **self._limits)
-        async with Recorder(self.target.url, self.target.headers, limits, others, may_last) as recorder:
+        async with (
+            Recorder(self.target.url, self.target.headers, limits, others, may_last) as recorder,
+            self._leaving_nothing(recorder),
+        ):
             checked = await self._record(self._self_check(), recorder)
             if checked.scenario in self._crashed:
                 cause = self._crashed[checked.scenario].splitlines()[-1]
@@ -120,6 +132,7 @@ class Observer:
             began = recorder.clock
             scenarios = sorted(choose(fitness), key=lambda each: -each.schedule.waits)
             preparing_s = recorder.clock - began  # long where a client had to be installed first
+            await clean_up(recorder, self._left_over)
             stopped, findings = await self._observe_with_pulse(scenarios, recorder, fitness, preparing_s)
             return Observation(
                 fitness=fitness,
@@ -129,6 +142,22 @@ class Observer:
                 capacity=self._capacity,
                 findings=tuple(findings),
             )
+
+    @asynccontextmanager
+    async def _leaving_nothing(self, recorder: Recorder) -> AsyncIterator[None]:
+        """Delete at the end of the block what was made within it, after Ctrl-C too."""
+        made = self._made
+        if made is None:
+            yield
+            return
+        recorder.heard = made.note
+        try:
+            yield
+        finally:
+            recorder.heard = None
+            began = recorder.clock
+            self.left = tuple(await clean_up(recorder, made.things()))
+            self.cleaning_s = recorder.clock - began
 
     def _self_check(self) -> Scenario:
         waits = 0.0 if self.target.agent is None else len(SELF_CHECK_PATHS) * AGENT_PATIENCE_S

@@ -31,6 +31,9 @@ _RESET = (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError)
 _CONNECTING = "connection.connect_tcp.started"  # httpcore's name for it in its trace
 
 
+Heard = Callable[[Identity, Exchange], None]
+
+
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """One request as a scenario asks for it. Times in seconds after sending."""
 
@@ -143,6 +146,7 @@ class Recorder:
         self._redactor = Redactor(headers, others)
         self._began = time.monotonic()
         self.grows: Grows | None = None  # asked when a deadline has passed
+        self.heard: Heard | None = None  # told of every exchange, and of who made it
         self._kept_bytes = 0
         self._latest_s: deque[float] = deque([0.0], maxlen=_LATEST)
         trusted = httpx.create_ssl_context(trust_env=False)  # dear to build; all clients share it
@@ -165,6 +169,8 @@ class Recorder:
         recorder = Recorder(url, self._identities["first"], self.limits, others, self._may_last)
         recorder._began = self._began
         recorder.grows = self.grows
+        # What is made on another server goes with it.
+        recorder.heard = self.heard if url.rstrip("/") == self._url else None
         return recorder
 
     @property
@@ -218,6 +224,8 @@ class Recorder:
             exchange = self._exchange(request, answer, sent_at)
             self._kept_bytes += len(answer.body)
             keep.append(exchange)
+            if self.heard is not None:
+                self.heard(request.identity, exchange)
             if opened is not None and not opened.done():
                 opened.set_result(exchange)
         ordinary = request.deadline <= self.limits.request_s

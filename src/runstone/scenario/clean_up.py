@@ -1,0 +1,137 @@
+"""Leaving nothing behind: what a session made on the target is deleted at its end, by id and one by one.
+
+Nothing is deleted that was not seen to be made: no filter and no search result is ever trusted with that,
+as a server may ignore the filter, and what it then shows belongs to others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+import msgspec
+
+from runstone.contracts import Kind, operation_for, operation_table
+from runstone.wire.identity import Identity
+from runstone.wire.recorder import Recorder, Request
+from runstone.wire.trace import Exchange
+
+# Crons first, so that they make nothing more meanwhile.
+_ORDER: Final[tuple[Kind, ...]] = ("cron", "thread", "assistant", "item")
+_AT_ONCE: Final = 16
+_TRIES: Final = 3  # a thread whose run is just ending may be refused as busy
+_PAUSE_S: Final = 0.5
+_DEADLINE_S: Final = 6.0
+_GONE: Final = frozenset({404, 410})
+
+
+class Thing(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that a session made: kind and id (of an item namespace and key, as JSON), and who made it."""
+
+    kind: Kind
+    id: str
+    identity: Identity = "first"
+    scenario: str = ""
+
+
+class Made:
+    """What a session has made so far, and not deleted itself. `on_new` is told of each thing, once."""
+
+    def __init__(self, on_new: Callable[[Thing], None] = lambda _: None) -> None:
+        self._things: dict[tuple[Kind, str], Thing] = {}
+        self._on_new = on_new
+
+    def note(self, identity: Identity, exchange: Exchange) -> None:
+        """Take from an exchange what is there since, and what is gone."""
+        operation = operation_for(exchange.method, exchange.path)
+        if operation is None:
+            return
+        for kind, found in operation.created_by(exchange):
+            if kind in _ORDER and (key := _key(found)):
+                thing = Thing(kind=kind, id=key, identity=identity, scenario=exchange.scenario)
+                if (kind, key) not in self._things:
+                    self._on_new(thing)
+                self._things[kind, key] = thing
+        if exchange.code is not None and 200 <= exchange.code < 300:
+            for kind, found in operation.deleted_by(exchange):
+                self._things.pop((kind, _key(found)), None)
+
+    def things(self) -> list[Thing]:
+        """All of it, in the order in which it is to be deleted."""
+        return sorted(self._things.values(), key=lambda each: _ORDER.index(each.kind))
+
+
+def _key(found: Any) -> str:
+    """An id as text; an item as the JSON of its namespace and key; '' for what is neither."""
+    if isinstance(found, str):
+        return found
+    if isinstance(found, dict) and isinstance(found.get("key"), str) and "namespace" in found:
+        return json.dumps({"namespace": found["namespace"], "key": found["key"]}, sort_keys=True)
+    return ""
+
+
+async def clean_up(recorder: Recorder, things: Iterable[Thing]) -> list[str]:
+    """Delete them; what could not be deleted, and why, one line each. What is gone already is no trouble."""
+    slots = asyncio.Semaphore(_AT_ONCE)
+    left: list[str] = []
+    by_kind: dict[Kind, list[Thing]] = {kind: [] for kind in _ORDER}
+    for thing in things:
+        by_kind[thing.kind].append(thing)
+
+    async def delete(thing: Thing) -> None:
+        async with slots:
+            trouble = await _delete(recorder, thing)
+        if trouble:
+            left.append(f"{thing.kind} {thing.id}: {trouble}")
+
+    for kind in _ORDER:
+        await asyncio.gather(*(delete(each) for each in by_kind[kind]))
+    return left
+
+
+async def _delete(recorder: Recorder, thing: Thing) -> str:
+    """Why it is still there; '' when it is gone."""
+    trouble = ""
+    for attempt in range(_TRIES):
+        if attempt:
+            await asyncio.sleep(_PAUSE_S)
+        answer = await recorder.send(_request(thing), [])
+        if answer.code is not None and (answer.code < 300 or answer.code in _GONE):
+            return ""
+        trouble = f"DELETE answered {answer.code}" if answer.code is not None else str(answer.failure)
+        if answer.code is not None and answer.code in {401, 403, 405, 501}:
+            break  # it is forbidden, or there is no such operation: asking again changes nothing
+    return trouble
+
+
+def _request(thing: Thing) -> Request:
+    path, body = _DELETES[thing.kind], None
+    if thing.kind == "item":
+        body = thing.id.encode()
+    return Request(
+        scenario="clean_up",
+        part="",
+        number=1,
+        label="delete",
+        method="DELETE",
+        path=path.format_map({thing.kind: thing.id}),
+        headers=(("content-type", "application/json"),) if body else (),
+        content=body,
+        deadline=_DEADLINE_S,
+        identity=thing.identity,
+        canary=True,
+    )
+
+
+def _paths() -> dict[Kind, str]:
+    """By kind the path at which DELETE deletes one of it, from the table of operations."""
+    found: dict[Kind, str] = {}
+    for operation in operation_table().operations:
+        if operation.method == "DELETE":
+            found |= dict.fromkeys(operation.deletes, operation.path)
+    return found
+
+
+_DELETES: Final = _paths()

@@ -1,0 +1,189 @@
+"""What a session made is deleted at its end, by id: nothing else, and what a killed session left as well."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import filelock
+import httpx
+import platformdirs
+import pytest
+
+from runstone.scenario.api import Api
+from runstone.scenario.clean_up import Made, Thing
+from runstone.scenario.observer import Observer
+from runstone.scenario.requests import new_id
+from runstone.scenario.scenario import Scenario
+from runstone.session.left_over import journal_of
+from runstone.target import recipes
+from runstone.target.target import Target
+from runstone.wire.trace import Exchange
+
+KINDS = ("threads", "assistants", "crons", "items")
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    with recipes.running(recipes.load("embedded")) as server:
+        yield server.url
+
+
+def counts(url: str) -> dict[str, int]:
+    """How many things of each kind are on the server."""
+    paths = {
+        "threads": ("/threads/search", {"limit": 1000}),
+        "assistants": ("/assistants/search", {"limit": 1000}),
+        "crons": ("/runs/crons/search", {"limit": 1000}),
+        "items": ("/store/items/search", {"namespace_prefix": [], "limit": 1000}),
+    }
+    found = {}
+    with httpx.Client(base_url=url, trust_env=False) as client:
+        for kind, (path, body) in paths.items():
+            answer = client.post(path, json=body).json()
+            found[kind] = len(answer["items"] if kind == "items" else answer)
+    return found
+
+
+async def make_one_of_each(api: Api) -> None:
+    """Threads, one of a stateless run, an assistant, a cron and a store item; one thread is deleted again."""
+    thread = await api.create_thread()
+    await api.delete_thread(await api.create_thread())
+    await api.wait(thread, "steps", {"note": "x"})
+    await api.wait(None, "steps", {"note": "x"}, on_completion="keep")
+    await api.wait(new_id(), "echo", {}, if_not_exists="create")
+    await api.request("POST", "/assistants", json={"graph_id": "echo", "name": "mine"})
+    await api.request("POST", "/runs/crons", json={"assistant_id": "echo", "schedule": "0 0 1 1 *"})
+    item = {"namespace": ["clean", "up"], "key": new_id(), "value": {"a": 1}}
+    await api.request("PUT", "/store/items", json=item)
+
+
+def observed(url: str, made: Made | None, left_over: Sequence[Thing] = ()) -> Observer:
+    observer = Observer(
+        Target(name="t", url=url),
+        concurrency=4,
+        budget_s=None,
+        on_trace=lambda _: None,
+        on_progress=lambda *_: None,
+        capacity=8,
+        made=made,
+        left_over=left_over,
+    )
+    chosen = [Scenario("make", make_one_of_each)]
+    asyncio.run(observer.observe(lambda _: chosen))
+    return observer
+
+
+def test_counts_are_those_of_before(url: str) -> None:
+    before = counts(url)
+    observer = observed(url, Made())
+    assert counts(url) == before
+    assert observer.left == ()
+
+
+def test_what_one_session_keeps_no_other_deletes(url: str) -> None:
+    before = counts(url)
+    observed(url, None)
+    after = counts(url)
+    assert [after[kind] > before[kind] for kind in KINDS] == [True] * 4
+    told: list[Thing] = []
+    observed(url, Made(told.append))
+    assert {each.kind for each in told} == {"thread", "assistant", "cron", "item"}
+    assert counts(url) == after
+
+
+def test_what_a_killed_session_left_is_deleted_by_the_next(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(platformdirs, "user_cache_path", lambda _: tmp_path)
+    before = counts(url)
+    with httpx.Client(base_url=url, trust_env=False) as client:
+        left = client.post("/threads", json={}).json()["thread_id"]
+        other = client.post("/threads", json={}).json()["thread_id"]
+    folder = tmp_path / "sessions"
+    folder.mkdir()
+    (folder / "dead.jsonl").write_text(
+        json.dumps({"url": url}) + "\n" + json.dumps({"kind": "thread", "id": left}) + '\n{"kind": "thr',
+        "utf-8",
+    )
+    (folder / "elsewhere.jsonl").write_text(
+        json.dumps({"url": "http://127.0.0.1:9"}) + "\n" + json.dumps({"kind": "thread", "id": other}) + "\n",
+        "utf-8",
+    )
+    with journal_of(url) as journal:
+        assert [each.id for each in journal.left_over] == [left]
+        observed(url, Made(journal.add), journal.left_over)
+    assert counts(url) == {**before, "threads": before["threads"] + 1}
+    assert httpx.get(f"{url}/threads/{other}", trust_env=False).status_code == 200
+    assert sorted(path.name for path in folder.glob("*.jsonl")) == ["elsewhere.jsonl"]
+    httpx.delete(f"{url}/threads/{other}", trust_env=False)
+
+
+def test_a_session_that_lives_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(platformdirs, "user_cache_path", lambda _: tmp_path)
+    with journal_of("http://t") as living:
+        living.add(Thing(kind="thread", id="a"))
+        with journal_of("http://t") as second:
+            assert second.left_over == ()
+    assert list((tmp_path / "sessions").glob("*.jsonl")) == []
+
+
+def test_a_journal_of_a_dead_session_survives_until_its_things_are_deleted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(platformdirs, "user_cache_path", lambda _: tmp_path)
+    folder = tmp_path / "sessions"
+    folder.mkdir()
+    (folder / "dead.jsonl").write_text('{"url": "http://t"}\n{"kind": "cron", "id": "c"}\n', "utf-8")
+    with journal_of("http://t") as journal:
+        own = next(path for path in folder.glob("*.jsonl") if path.name != "dead.jsonl")
+        assert '"c"' in own.read_text("utf-8"), "should this session die too, the next one knows"
+        with pytest.raises(filelock.Timeout):
+            filelock.FileLock(own.with_suffix(".lock"), timeout=0).acquire()
+        assert journal.left_over == (Thing(kind="cron", id="c"),)
+
+
+def exchange(method: str, path: str, code: int | None, *, body: Any = None, answer: Any = None) -> Exchange:
+    return Exchange(
+        scenario="s",
+        number=1,
+        label="x",
+        method=method,
+        url=f"http://t{path}",
+        sent_at=0.0,
+        request_body=None if body is None else json.dumps(body),
+        code=code,
+        content="" if answer is None else json.dumps(answer),
+    )
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        exchange("POST", "/threads/search", 200, answer=[{"thread_id": "other's"}]),
+        exchange("GET", "/threads/other", 200, answer={"thread_id": "other"}),
+        exchange("POST", "/threads", 409, body={"thread_id": "other"}),
+        exchange("POST", "/assistants/search", 200, answer=[{"assistant_id": "other's"}]),
+        exchange("POST", "/runs/crons/search", 200, answer=[{"cron_id": "other's"}]),
+        exchange("POST", "/store/items/search", 200, answer={"items": [{"namespace": ["o"], "key": "k"}]}),
+        exchange("GET", "/store/items?namespace=o&key=k", 200, answer={"namespace": ["o"], "key": "k"}),
+    ],
+    ids=lambda each: f"{each.method} {each.path} {each.code}",
+)
+def test_nothing_that_was_only_found_counts_as_made(found: Exchange) -> None:
+    made = Made()
+    made.note("first", found)
+    assert made.things() == []
+
+
+def test_what_the_session_deleted_itself_is_gone() -> None:
+    made = Made()
+    made.note("second", exchange("POST", "/threads", 200, body={}, answer={"thread_id": "a"}))
+    made.note("first", exchange("POST", "/threads", 200, body={}, answer={"thread_id": "b"}))
+    made.note("second", exchange("DELETE", "/threads/b", 404))
+    assert [(each.id, each.identity) for each in made.things()] == [("a", "second"), ("b", "first")]
+    made.note("second", exchange("DELETE", "/threads/a", 204))
+    assert [each.id for each in made.things()] == ["b"]
