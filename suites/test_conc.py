@@ -136,7 +136,7 @@ def test_runs_stay_apart(case: str, runs_side_by_side: Trace, profile: Profile) 
 def _assert_overlap(parts: list[Trace], profile: Profile) -> None:
     for part in parts:
         assert resolve(_result(part, profile), "/log") == ["a", "b", "c"]
-    began = min(part.create_thread.sent_at for part in parts)
+    began = min(part.result.sent_at for part in parts)
     together = max(part.result.ended_at for part in parts) - began
     alone = SLEEP_S * len(parts)
     overlap = together < alone

@@ -25,8 +25,8 @@ SCENARIO_ATTRIBUTE = "__runstone_scenario__"  # how the plugin knows a fixture f
 class Schedule:
     """When a scenario may run, beside which others, and what it needs of the target's workers.
 
-    `waits`: seconds that it must spend waiting whatever the target's speed. `runs`: how many runs it, or
-    each of its parts, needs to execute at once; one that waits in the queue of its thread does not count.
+    `waits`: seconds that it must spend waiting whatever the target's speed. `runs`: how many runs
+    it needs to execute at once; one that waits in the queue of its thread does not count.
     `steady`: its runs are to begin as soon as they are created, so that they have their slots to
     themselves. `alone`: after all others and by itself, as it would disturb them; one that restarts or
     kills is alone only where there is no other server than the target. `heavy`: it costs the server or this

@@ -108,7 +108,7 @@ class Lease:
         steady: bool,
         end: Callable[[str], Awaitable[None]] | None = None,
     ) -> None:
-        """`runs`: how many runs the scenario, or each of its parts, needs to execute at once.
+        """`runs`: how many runs the scenario needs to execute at once; with one, each part has its own.
 
         `end` is told the part that gives back its slots, and ends what that has left running.
         """
@@ -124,7 +124,8 @@ class Lease:
         self._queued_s = 0.0  # without what is being waited now
 
     async def enter(self, part: str) -> None:
-        """Hold slots before a run of this part is created."""
+        """Hold slots before a run of this part is created; several at once are the whole scenario's."""
+        part = "" if self._runs > 1 else part
         async with self._asking[part]:
             if "" in self._held or part in self._held or (self._held and not part):
                 return
