@@ -180,11 +180,10 @@ class Judging:
         """Whether monitors read only the traces of some suites, as the others were not asked for."""
         catalogue = self.session.catalogue
         areas = catalogue.selected(self.session.settings.areas)
-        asked_for = {
-            name for name in self._collected_ids if reads_all(self.session) or catalogue[name].area in areas
-        }
-        left_out = {each for each in catalogue.values() if each.id not in asked_for}
-        return not {each.area for each in left_out} <= catalogue.of_kind("exploring")
+        whole = reads_all(self.session)
+        asked_for = {name for name in self._collected_ids if whole or catalogue[name].area in areas}
+        left_out = {each.area for each in catalogue.values() if each.id not in asked_for}
+        return not left_out <= catalogue.of_kind("exploring")
 
     # judging
 
