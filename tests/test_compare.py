@@ -261,7 +261,7 @@ def side(
         Verdict(
             id=requirement,
             level="MUST" if requirement.startswith("M") else "SHOULD",
-            area="run-wait",
+            area="explore" if requirement.startswith("EXPLORE") else "run-wait",
             statement="It holds.",
             source=("https://example.org",),
             verdict=outcome,
@@ -332,6 +332,17 @@ def test_different_profiles_and_suites_are_refused() -> None:
         compare([plain, side("b", {"M-1": "pass"}, profile="other")])
     with pytest.raises(NotComparable, match="different suites"):
         compare([plain, side("b", {"M-2": "pass"})])
+
+
+def test_what_only_one_of_them_explored_did_not_run_on_the_other() -> None:
+    explored = side("b", {"M-1": "pass", "EXPLORE-001": "fail"})
+    for sides in ([side("a", {"M-1": "pass"}), explored], [explored, side("a", {"M-1": "pass"})]):
+        whole = compare(sides)
+        by_id = {row.id: [stand.standing for stand in row.stands] for row in whole.requirements}
+        assert by_id["M-1"] == ["kept", "kept"]
+        assert sorted(by_id["EXPLORE-001"]) == ["broken", "not-run"]
+        assert whole.exit_code == 0
+        assert violations("compare", json.loads(to_json(whole))) == []
 
 
 def test_the_texts_are_well_formed_whatever_a_target_said() -> None:

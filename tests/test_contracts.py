@@ -9,13 +9,14 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 
 from runstone.contracts import (
+    AreaKind,
     Automaton,
     Catalogue,
     MalformedContract,
@@ -35,7 +36,7 @@ from runstone.contracts import (
     validator,
     violations,
 )
-from runstone.contracts.catalogue import AREAS, read_catalogue
+from runstone.contracts.catalogue import SOURCES, read_catalogue
 from runstone.contracts.profile import read_profile, resolve
 from runstone.contracts.schemas import BASE
 from runstone.locations import locate
@@ -209,7 +210,7 @@ def test_requirement_is_well_formed(promise: Requirement) -> None:
     assert re.fullmatch(r"[A-Z]+\d?(-[A-Z]+)*-\d{3}", promise.id)
     assert promise.statement.endswith(".")
     assert promise.statement == " ".join(promise.statement.split())
-    assert promise.area in AREAS
+    assert promise.area in load_catalogue().areas
     assert set(promise.needs) <= set(load_capabilities())
     assert set(promise.profiles) <= set(profile_names())
     assert all(re.fullmatch(r"[A-Z]+: \S.*", text) for text in promise.source)
@@ -233,8 +234,33 @@ def test_ids_of_an_area_begin_alike_and_ascend() -> None:
             assert own == sorted(own)
 
 
-def test_every_area_is_there_in_reading_order() -> None:
-    assert tuple(load_catalogue().areas) == AREAS
+def test_every_area_is_there_in_the_order_that_it_declares() -> None:
+    areas = load_catalogue().areas
+    assert {f"{name}.yaml" for name in areas} == {
+        path.name for path in (CONTRACTS / "requirements").glob("*.yaml") if path.name != SOURCES
+    }
+    assert [each.order for each in areas.values()] == sorted({each.order for each in areas.values()})
+    assert next(iter(areas)) == "meta"
+    assert [each.area for each in load_catalogue().values()] == [
+        name for name in areas for _ in load_catalogue().select(area=name)
+    ]
+
+
+def test_areas_of_a_kind_are_found_by_it() -> None:
+    catalogue = load_catalogue()
+    kinds = [catalogue.of_kind(kind) for kind in get_args(AreaKind)]
+    assert frozenset().union(*kinds) == catalogue.areas.keys()
+    assert sum(map(len, kinds)) == len(catalogue.areas)
+    assert catalogue.of_kind("monitor") == {"monitor"}
+    assert catalogue.of_kind("exploring") == {"explore", "fuzz"}
+
+
+def test_areas_that_a_user_names_are_found_by_name_glob_and_ending() -> None:
+    catalogue = load_catalogue()
+    assert catalogue.selected([]) == frozenset()
+    assert catalogue.selected(["f*z", "wait"]) == {"fuzz", "run-wait"}
+    with pytest.raises(UnknownArea, match="did you mean fuzz"):
+        catalogue.selected(["meta", "fuz"])
 
 
 def test_catalogue_is_large_enough_to_be_judged_by() -> None:
@@ -328,7 +354,10 @@ def edited(contracts: Path, file: str, old: str, new: str) -> Catalogue:
         ),
         ("id: META-002", "id: META-001", "META-001 is given twice"),
         ("area: meta", "area: mta", "its area is 'mta', but its name says 'meta'"),
-        ("  level: MUST", "  level: MUST\n  level: MAY", "the key 'level' is given twice, line 6"),
+        ("  level: MUST", "  level: MUST\n  level: MAY", "the key 'level' is given twice, line 7"),
+        ("order: 10\n", "", "object missing required field `order`"),
+        ("order: 10", "order: first", r"expected `int`, got `str` at order"),
+        ("order: 10", "order: 10\nkind: exploratory", r"invalid enum value 'exploratory' at kind"),
         ("area: meta", "area: [meta", "is no YAML"),
     ],
 )
@@ -337,6 +366,11 @@ def test_malformed_catalogue_says_where_and_what(copied: Path, old: str, new: st
         edited(copied, "requirements/meta.yaml", old, new)
     assert str(raised.value).startswith("contracts/requirements/meta.yaml")
     assert "\n" not in str(raised.value)
+
+
+def test_two_areas_cannot_stand_at_one_place(copied: Path) -> None:
+    with pytest.raises(MalformedContract, match=r"meta\.yaml: its order 20 is that of err already"):
+        edited(copied, "requirements/meta.yaml", "order: 10", "order: 20")
 
 
 def test_missing_and_undecodable_files_are_named(copied: Path) -> None:

@@ -236,9 +236,20 @@ def test_a_script_names_no_id_of_the_telling(unbroken: tuple[Path, Trace]) -> No
     assert subprocess.run(["/bin/sh", "-n"], input=told, text=True, check=False).returncode == 0
 
 
-def test_it_is_held_only_where_it_is_asked_for(tmp_path: Path) -> None:
+def test_it_runs_and_is_told_of_only_where_it_is_asked_for(tmp_path: Path) -> None:
     done = runstone("check", "--area", "meta", "--area", "page", "--out", str(tmp_path))
     assert done.returncode == 0, done.stdout + done.stderr
-    verdicts = {each["id"]: each for each in json.loads((tmp_path / "report.json").read_text())["verdicts"]}
-    assert verdicts["EXPLORE-001"]["verdict"] == verdicts["ROB-001"]["verdict"] == "not-run"
+    told = {each["id"] for each in json.loads((tmp_path / "report.json").read_text())["verdicts"]}
+    exploring = {each.id for area in ("explore", "fuzz") for each in load_catalogue().select(area=area)}
+    assert told == set(load_catalogue()) - exploring
     assert not (tmp_path / "evidence" / "traces" / "explore.json").exists()
+
+
+def test_what_is_named_and_did_not_run_is_told_of(tmp_path: Path) -> None:
+    """A judge of what explores that is asked for by its id, and not by its area, has nothing to read."""
+    done = runstone("check", "--select", "META-001", "--select", "EXPLORE-*", "--out", str(tmp_path))
+    assert done.returncode == 0, done.stdout + done.stderr
+    verdicts = {each["id"]: each for each in json.loads((tmp_path / "report.json").read_text())["verdicts"]}
+    assert verdicts["EXPLORE-001"]["verdict"] == "not-run"
+    assert "only where its area is selected" in verdicts["EXPLORE-001"]["cases"][0]["reason"]
+    assert "ROB-001" not in verdicts

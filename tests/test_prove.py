@@ -20,7 +20,7 @@ from markdown_it import MarkdownIt
 
 from runstone import report as reports
 from runstone.cli import cli
-from runstone.contracts import Catalogue, Level, Requirement, load_capabilities, violations
+from runstone.contracts import Area, Catalogue, Level, Requirement, load_capabilities, violations
 from runstone.proof.faults import load_faults, load_variants
 from runstone.proof.prove import matrix, proving, published
 from runstone.proof.prove.checks import Check
@@ -72,7 +72,7 @@ def catalogue() -> Catalogue:
         Requirement(id=id, level=level, area=id[0].lower(), statement=f"{id} holds.", source=("GOAL: x",))
         for id, level in LEVELS.items()  # noqa: A001
     ]
-    return Catalogue(each, {"a": "A", "b": "B"})
+    return Catalogue(each, [Area(name="a", title="A", order=1), Area(name="b", title="B", order=2)])
 
 
 def whole(faults: Iterable[Fault], *, complete: bool = True, **changes: Any) -> Matrix:

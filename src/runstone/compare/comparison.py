@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -17,7 +17,7 @@ import msgspec
 
 import runstone
 from runstone.compare.differences import Difference, differences
-from runstone.contracts import LEVELS, Level
+from runstone.contracts import LEVELS, Level, Requirement, load_catalogue
 from runstone.errors import UsageError
 from runstone.report import digest
 from runstone.report.model import (
@@ -29,7 +29,6 @@ from runstone.report.model import (
     Report,
     Verdict,
 )
-from runstone.scenario.exploration import EXPLORING_AREAS
 from runstone.wire.trace import Trace
 
 Standing = Literal[
@@ -185,7 +184,7 @@ def compare(sides: Sequence[Side]) -> Comparison:
 
 def comparison(sides: Sequence[Side], pairs: Sequence[Pair], compared_at: str) -> Comparison:
     """The same from pairs that were made already."""
-    rows = tuple(_row(each) for each in zip(*(side.report.verdicts for side in sides), strict=True))
+    rows = tuple(map(_row, _aligned([side.report for side in sides])))
     differ_in: dict[str, int] = {
         level: sum(row.split for row in rows if row.level == level) for level in LEVELS
     }
@@ -210,15 +209,27 @@ def _demand_one_catalogue(sides: Sequence[Side]) -> None:
                 f"{first.name} was judged by profile {first.report.profile}, {each.name} by "
                 f"{each.report.profile}; check both with the same --profile"
             )
-        if catalogue_of(each.report) != catalogue_of(first.report):
+        if catalogue_of(each.report.verdicts) != catalogue_of(first.report.verdicts):
             raise NotComparable(
                 f"the reports of {first.name} and {each.name} are of different suites; check both again"
             )
 
 
-def catalogue_of(report: Report) -> list[tuple[str, Level]]:
-    """What a report was judged by: the ids and levels of its requirements."""
-    return [(each.id, each.level) for each in report.verdicts]
+def catalogue_of(promises: Iterable[Verdict | Requirement]) -> list[tuple[str, Level]]:
+    """What a report was judged by: ids and levels, but of what explores, which need not be in a report."""
+    exploring = load_catalogue().of_kind("exploring")
+    return [(each.id, each.level) for each in promises if each.area not in exploring]
+
+
+def _aligned(reports: Sequence[Report]) -> list[list[Verdict]]:
+    """The verdicts of each requirement, one of each report; one that lacks it did not run it."""
+    every = {each.id: each for report in reports for each in report.verdicts}
+    known = [{each.id: each for each in report.verdicts} for report in reports]
+    return [[found.get(id) or _not_run(each) for found in known] for id, each in every.items()]  # noqa: A001
+
+
+def _not_run(elsewhere: Verdict) -> Verdict:
+    return msgspec.structs.replace(elsewhere, verdict="not-run", waiver=None, cases=())
 
 
 def pairs_of(sides: Sequence[Side]) -> list[Pair]:
@@ -320,10 +331,11 @@ def _pair(left: Side, right: Side) -> Pair:
 
 def _whole(side: Side) -> dict[str, Trace]:
     """The traces that can be compared: not those that were cut short or made up their own requests."""
+    exploring = load_catalogue().of_kind("exploring")
     explored = {
         key.rpartition("#")[0]
         for verdict in (side.report.verdicts if side.explored else ())
-        if verdict.area in EXPLORING_AREAS
+        if verdict.area in exploring
         for case in verdict.cases
         for key in case.exchanges
     }

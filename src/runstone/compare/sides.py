@@ -175,7 +175,7 @@ def _still_good(path: Path, manifest: evidence.Manifest) -> Report | None:
         and found.started_at == manifest.started_at
         and found.target.url == manifest.url
         and found.profile == manifest.profile
-        and catalogue_of(found) == [(each.id, each.level) for each in load_catalogue().values()]
+        and catalogue_of(found.verdicts) == catalogue_of(load_catalogue().values())
         and written > _last_change()
     )
     partly = any(case.reason.endswith("not selected") for each in found.verdicts for case in each.cases)

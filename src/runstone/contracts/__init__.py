@@ -1,6 +1,8 @@
 """What is promised, read from contracts/: requirements, operations, profiles, automata, streams, schemas."""
 
 from runstone.contracts.catalogue import (
+    Area,
+    AreaKind,
     CapabilityDefinition,
     Catalogue,
     Probe,
@@ -40,6 +42,8 @@ from runstone.contracts.schemas import UnknownSchema, Violation, schema_names, v
 
 __all__ = [
     "LEVELS",
+    "Area",
+    "AreaKind",
     "Automaton",
     "CapabilityDefinition",
     "Catalogue",

@@ -15,16 +15,6 @@ from runstone.contracts.reading import MalformedContract, read_yaml, shown_path,
 from runstone.errors import UsageError
 from runstone.locations import locate
 
-# The order in which a reader meets the areas: the server, the resources, the entry points, what they promise
-# together. Every file of contracts/requirements other than SOURCES is one of them.
-AREAS: Final = (
-    "meta", "err", "page", "thr-create", "thr-get", "thr-patch", "thr-del", "thr-search", "thr-copy",
-    "thr-status", "state", "state-upd", "hist", "fork", "asst", "store", "run-schema", "run-status",
-    "run-create", "run-get", "run-list", "run-wait", "run-join", "sse", "run-stream", "mode", "join-stream",
-    "resume", "stateless", "cancel", "run-del", "multi", "sched", "dur", "webhook", "cron", "parity", "exec",
-    "turn", "retrieval", "timeout", "bad-update", "int-static", "int-dyn", "cmd", "auth", "conc", "load",
-    "persist", "robust", "sdk", "tstream", "v2", "monitor", "explore", "fuzz",
-)  # fmt: skip
 SOURCES: Final = "sources.yaml"
 
 
@@ -37,6 +27,21 @@ class UnknownRequirement(UsageError, KeyError):  # noqa: N818 - named as what it
 
 class UnknownArea(UsageError):  # noqa: N818
     """No area has this name."""
+
+
+# `monitor`: its judges read every trace of the session, of all scenarios or of those that the other selected
+# areas need. `exploring`: its scenarios make up their requests for as long as they are given; they run, and
+# its requirements are in a report, only where somebody asked for the area.
+AreaKind = Literal["ordinary", "monitor", "exploring"]
+
+
+class Area(msgspec.Struct, frozen=True, kw_only=True):
+    """Requirements that belong together. `order`: its place in reports, the lowest first."""
+
+    name: str
+    title: str
+    order: int
+    kind: AreaKind = "ordinary"
 
 
 class Requirement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -94,15 +99,17 @@ class _Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 class _AreaFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     area: str
     title: str
+    order: int
+    kind: AreaKind = "ordinary"
     requirements: tuple[_Entry, ...]
 
 
 class Catalogue(Mapping[str, Requirement]):
-    """Requirements by id, in the order of the areas and their files. `areas`: name → title."""
+    """Requirements by id, in the order of the areas and their files. `areas`: by name, in their order."""
 
-    def __init__(self, requirements: Iterable[Requirement], areas: Mapping[str, str]) -> None:
+    def __init__(self, requirements: Iterable[Requirement], areas: Iterable[Area]) -> None:
         self._by_id = {each.id: each for each in requirements}
-        self.areas: Mapping[str, str] = dict(areas)
+        self.areas: Mapping[str, Area] = {each.name: each for each in areas}
 
     def __getitem__(self, id: str) -> Requirement:  # noqa: A002 - the catalogue's own name
         """Raises UnknownRequirement, which names the nearest id."""
@@ -153,6 +160,14 @@ class Catalogue(Mapping[str, Requirement]):
             raise UnknownArea(f"there is no area {name!r}{hint}")
         return meant
 
+    def selected(self, names: Iterable[str]) -> frozenset[str]:
+        """The areas that a user means by some names; none for no names. Raises UnknownArea."""
+        return frozenset(area for name in names for area in self.areas_named(name))
+
+    def of_kind(self, kind: AreaKind) -> frozenset[str]:
+        """The names of the areas of one kind."""
+        return frozenset(name for name, area in self.areas.items() if area.kind == kind)
+
 
 @cache
 def load_catalogue() -> Catalogue:
@@ -178,25 +193,32 @@ def read_catalogue(contracts: Path) -> Catalogue:
     sources = read_yaml(folder / SOURCES, dict[str, Source])
     capabilities = read_yaml(contracts / "capabilities.yaml", dict[str, CapabilityDefinition])
     profiles = {path.stem for path in (contracts / "profiles").glob("*.yaml")}
-    files = {path.stem: path for path in folder.glob("*.yaml") if path.name != SOURCES}
-    titles: dict[str, str] = {}
+    areas: dict[int, Area] = {}
     requirements: dict[str, Requirement] = {}
-    for name in sorted(files, key=_area_order):
-        document = read_yaml(files[name], _AreaFile)
-        where = shown_path(files[name])
-        if document.area != name:
-            raise MalformedContract(f"{where}: its area is {document.area!r}, but its name says {name!r}")
-        titles[name] = document.title
+    for path, document in _area_files(folder):
+        where = shown_path(path)
+        name = document.area
+        if name != path.stem:
+            raise MalformedContract(f"{where}: its area is {name!r}, but its name says {path.stem!r}")
+        if document.order in areas:
+            raise MalformedContract(
+                f"{where}: its order {document.order} is that of {areas[document.order].name} already"
+            )
+        areas[document.order] = Area(
+            name=name, title=document.title, order=document.order, kind=document.kind
+        )
         for entry in document.requirements:
             if entry.id in requirements:
                 raise MalformedContract(f"{where}: {entry.id} is given twice; ids are unique")
             _check(entry, where, sources, capabilities, profiles)
             requirements[entry.id] = Requirement(area=name, **msgspec.structs.asdict(entry))
-    return Catalogue(requirements.values(), titles)
+    return Catalogue(requirements.values(), areas.values())
 
 
-def _area_order(name: str) -> tuple[int, str]:
-    return (AREAS.index(name) if name in AREAS else len(AREAS), name)
+def _area_files(folder: Path) -> list[tuple[Path, _AreaFile]]:
+    """Every file of the folder other than SOURCES, in the order that they declare."""
+    paths = sorted(path for path in folder.glob("*.yaml") if path.name != SOURCES)
+    return sorted(((path, read_yaml(path, _AreaFile)) for path in paths), key=lambda each: each[1].order)
 
 
 def _check(

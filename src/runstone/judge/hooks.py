@@ -21,15 +21,11 @@ from runstone.contracts import Requirement
 from runstone.errors import RunstoneError
 from runstone.judge.cases import case_of, compared, failure_text, pytest_outcome, tell_allure
 from runstone.report.model import HARNESS_ERROR, INTERRUPTED, Case, Report
-from runstone.scenario.exploration import EXPLORING_AREAS
 from runstone.scenario.observer import SCENARIO_ATTRIBUTE, Scenario
 from runstone.session.session import Session
 from runstone.suite import Broken, judging_by
 from runstone.wire.trace import Exchange, Inapplicable, reading
 
-# The area whose judges read every trace of the session: of all scenarios, or of what the areas need that are
-# selected with it.
-MONITORS = "monitor"
 _READ = pytest.StashKey[list[Exchange]]()
 _LETTERS: dict[str, tuple[str, str]] = {
     "pass": (".", "PASS"),
@@ -122,7 +118,7 @@ class Judging:
         if excluded:
             return excluded
         catalogue = self.session.catalogue
-        if settings.areas and not any(promise.area in catalogue.areas_named(name) for name in settings.areas):
+        if settings.areas and promise.area not in catalogue.selected(settings.areas):
             return "its area was not selected"
         if settings.select and not any(fnmatchcase(promise.id, glob) for glob in settings.select):
             return "it was not selected"
@@ -162,7 +158,7 @@ class Judging:
         if session.config.option.collectonly or spoilt or not judges:
             return
         wanted = {each.name: each for item in judges for each in self._scenarios_of(item)}
-        if any("traces" in _fixtures(item) for item in judges) and selected_areas(self.session) <= {MONITORS}:
+        if any("traces" in _fixtures(item) for item in judges) and reads_all(self.session):
             held = self.session.settings
             wanted |= {name: each for name, each in self._collected.items() if not held.too_long(each)}
         try:
@@ -179,12 +175,12 @@ class Judging:
 
     def _reads_a_part(self) -> bool:
         """Whether monitors read only the traces of some suites, as the others were not asked for."""
-        catalogue, areas = self.session.catalogue, selected_areas(self.session)
-        asked_for = {
-            name for name in self._collected_ids if areas <= {MONITORS} or catalogue[name].area in areas
-        }
-        left_out = {each for each in catalogue.values() if each.id not in asked_for}
-        return any(each.area not in EXPLORING_AREAS for each in left_out)
+        catalogue = self.session.catalogue
+        areas = catalogue.selected(self.session.settings.areas)
+        whole = reads_all(self.session)
+        asked_for = {name for name in self._collected_ids if whole or catalogue[name].area in areas}
+        left_out = {each.area for each in catalogue.values() if each.id not in asked_for}
+        return not left_out <= catalogue.of_kind("exploring")
 
     # judging
 
@@ -346,9 +342,9 @@ class Judging:
         terminalreporter.write(page.getvalue())
 
 
-def selected_areas(session: Session) -> set[str]:
-    """The areas that are selected; empty for all."""
-    return {area for name in session.settings.areas for area in session.catalogue.areas_named(name)}
+def reads_all(session: Session) -> bool:
+    """Whether monitors read the traces of all suites: no area is selected, or none but their own."""
+    return session.catalogue.selected(session.settings.areas) <= session.catalogue.of_kind("monitor")
 
 
 def _requirement_id(item: pytest.Item) -> str:

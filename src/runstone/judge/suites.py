@@ -12,7 +12,7 @@ import pytest
 from platformdirs import user_cache_path
 
 from runstone.errors import RunstoneError
-from runstone.judge.hooks import MONITORS, Judging, selected_areas
+from runstone.judge.hooks import Judging, reads_all
 from runstone.locations import locate
 from runstone.report.model import Report
 from runstone.session.session import Session
@@ -113,9 +113,9 @@ def _suite_files(session: Session) -> list[str]:
     All of them where no area is selected, and for monitors by themselves, which read the traces of all.
     """
     folder = locate("suites")
-    areas = selected_areas(session)
-    if areas <= {MONITORS}:
+    if reads_all(session):
         return [str(folder)]
+    areas = session.catalogue.selected(session.settings.areas)
     marks = [f'requirement("{each.id}")' for each in session.catalogue.values() if each.area in areas]
     files = {path: path.read_text("utf-8") for path in sorted(folder.glob("test_*.py"))}
     return [str(path) for path, text in files.items() if any(mark in text for mark in marks)]

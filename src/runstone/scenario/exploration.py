@@ -7,8 +7,6 @@ from typing import Final
 
 from runstone.contracts import Profile
 
-# Their scenarios are held only where one of these areas is selected: they take as long as they are given.
-EXPLORING_AREAS: Final = frozenset({"explore", "fuzz"})
 DEFAULT_S: Final = 30.0
 
 

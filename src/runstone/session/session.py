@@ -7,6 +7,7 @@ import datetime as dt
 import time
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import msgspec
@@ -32,7 +33,7 @@ from runstone.report.model import (
     totals_by_level,
 )
 from runstone.scenario import clients
-from runstone.scenario.exploration import DEFAULT_S, EXPLORING_AREAS, Exploration
+from runstone.scenario.exploration import DEFAULT_S, Exploration
 from runstone.scenario.observer import PATIENT_S, QUICK_S, Observation, Observer, Scenario
 from runstone.scenario.self_check import Fitness, Unfit
 from runstone.session import evidence
@@ -73,7 +74,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def exploration(self) -> Exploration | None:
         """How far scenarios that explore may go; None when no area of theirs is selected."""
-        if EXPLORING_AREAS.isdisjoint(self.areas):
+        catalogue = load_catalogue()
+        if catalogue.of_kind("exploring").isdisjoint(catalogue.selected(self.areas)):
             return None
         return Exploration(self.profile, self.seed, self.budget_s or DEFAULT_S)
 
@@ -288,9 +290,10 @@ class Session:
         manifest = self.manifest
         settings = self.settings
         judged = [self._verdict(each, cases.get(each.id, ()), set_aside) for each in self.catalogue.values()]
-        verdicts, waiver_errors = waivers.apply(
+        applied, waiver_errors = waivers.apply(
             judged, self._waivers, self.traces.keys(), dt.datetime.now(dt.UTC).date()
         )
+        verdicts = [each for each in applied if not self._is_no_part(each)]
         unjudged = [
             each.id
             for each in verdicts
@@ -346,8 +349,15 @@ class Session:
     def _not_asked_for(self, each: Requirement) -> str | None:
         """Why a requirement was not collected; None when its area was selected, as all are by default."""
         areas = self.settings.areas
-        asked = not areas or any(each.area in self.catalogue.areas_named(name) for name in areas)
+        asked = not areas or each.area in self.catalogue.selected(areas)
         return None if asked else "its area was not selected"
+
+    def _is_no_part(self, each: Verdict) -> bool:
+        """Whether it is left out of the report: it explores, and nobody asked for that or had it observed."""
+        if each.verdict != "not-run" or each.area not in self.catalogue.of_kind("exploring"):
+            return False
+        named = any(fnmatchcase(each.id, glob) for glob in self.settings.select)
+        return not named and each.area not in self.catalogue.selected(self.settings.areas)
 
     def _verdict(self, each: Requirement, cases: Sequence[Case], set_aside: Mapping[str, str]) -> Verdict:
         outcome = most_severe(case.verdict for case in cases)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import pytest
 
@@ -16,8 +16,6 @@ from runstone.scenario.observer import SCENARIO_ATTRIBUTE, Scenario
 from runstone.session.session import Session
 from runstone.suite import judging_by
 from runstone.wire.trace import Inapplicable, Trace, reading
-
-MONITOR: Final = "monitor"  # the area of what reads every trace
 
 
 @dataclass(frozen=True, slots=True)

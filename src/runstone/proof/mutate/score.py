@@ -13,7 +13,7 @@ from runstone.errors import UsageError
 from runstone.proof.mutate.change import Mutant
 from runstone.proof.mutate.drawing import draw
 from runstone.proof.mutate.equivalence import Rule, excluding, load_rules
-from runstone.proof.mutate.judges import MONITOR, Bench
+from runstone.proof.mutate.judges import Bench
 from runstone.proof.mutate.operators import OPERATORS
 from runstone.proof.mutate.trying import NOTICED, Bar, Trial, try_all
 from runstone.session.session import Session
@@ -177,7 +177,8 @@ def areas_of(bar: Bar, scenario: str) -> frozenset[str]:
 
     A scenario that several areas share counts to each of them; one that only monitors read, to theirs.
     """
-    return frozenset(each.promise.area for each in bar.passing[scenario]) or frozenset({MONITOR})
+    monitors = bar.bench.session.catalogue.of_kind("monitor")
+    return frozenset(each.promise.area for each in bar.passing[scenario]) or monitors
 
 
 def _share(trials: Iterable[Trial]) -> Share:

@@ -16,7 +16,6 @@ import msgspec
 import runstone
 from runstone.contracts import load_catalogue
 from runstone.errors import UsageError
-from runstone.judge.hooks import MONITORS
 from runstone.judge.suites import collect
 from runstone.locations import locate
 from runstone.proof.faults import Change, load_faults, load_variants
@@ -26,7 +25,6 @@ from runstone.proof.prove.matrix import Baseline, Fault, Matrix, Null, Variant
 from runstone.proof.prove.null_servers import NULL_SERVERS
 from runstone.proof.prove.pool import Done, run_all
 from runstone.report.model import Report
-from runstone.scenario.exploration import EXPLORING_AREAS
 from runstone.scenario.observer import QUICK_S
 from runstone.session.opening import Asked, open_session
 from runstone.session.session import UNREACHABLE
@@ -154,7 +152,7 @@ class _Plan:
         """The unbroken servers of all recipes that are needed; what takes patience is checked apart."""
         recipes = sorted({"embedded", *(each.server for each in faults)})
         checks = [
-            replace(self._check(f"plain/{recipe}", recipe, areas=areas - EXPLORING_AREAS), weight=_PLAIN)
+            replace(self._check(f"plain/{recipe}", recipe, areas=areas - _exploring()), weight=_PLAIN)
             for recipe in recipes
         ]
         for recipe in recipes:
@@ -164,7 +162,7 @@ class _Plan:
             if named:
                 patient = frozenset(load_catalogue()[name].area for name in named)
                 checks.append(self._check(f"plain/{recipe}-patient", recipe, areas=patient, patient=True))
-        explored = EXPLORING_AREAS if not areas else areas & EXPLORING_AREAS
+        explored = _exploring() if not areas else areas & _exploring()
         if explored:  # these are held only where they are selected
             checks.append(self._check("plain/embedded-explored", areas=explored))
         return checks
@@ -187,7 +185,7 @@ class _Plan:
         """Its server in every area that holds a MUST, which is what a variant must keep."""
         musts = frozenset(each.area for each in load_catalogue().values() if each.level == "MUST")
         return self._check(
-            f"variants/{change.name}", change.server, change, areas=musts - EXPLORING_AREAS, whole=True
+            f"variants/{change.name}", change.server, change, areas=musts - _exploring(), whole=True
         )
 
     def null_servers(self) -> list[Check]:
@@ -225,7 +223,7 @@ class _Plan:
         patient: bool = False,
     ) -> Check:
         # Monitors by themselves read the traces of all scenarios.
-        whole = whole or not areas or areas == {MONITORS}
+        whole = whole or areas <= load_catalogue().of_kind("monitor")
         return Check(
             name=name,
             out=self.out / name.replace(" ", "-"),
@@ -239,6 +237,10 @@ class _Plan:
         )
 
 
+def _exploring() -> frozenset[str]:
+    return load_catalogue().of_kind("exploring")
+
+
 def _weight(*, whole: bool, quick: bool) -> float:
     """What waits long, for a silence or for a cron, sleeps nearly all of its time and is in nobody's way."""
     if whole:
@@ -247,7 +249,7 @@ def _weight(*, whole: bool, quick: bool) -> float:
 
 
 def _budget(areas: frozenset[str], *, patient: bool, whole: bool) -> float:
-    if areas & EXPLORING_AREAS:
+    if areas & _exploring():
         return _EXPLORING_S
     return _PATIENT_S if patient else _WHOLE_S if whole else _AREAS_S
 
@@ -266,7 +268,7 @@ def _longest_first(checks: list[Check]) -> list[Check]:
 
 
 def _length(check: Check) -> float:
-    used_up = EXPLORING_AREAS.intersection(check.areas) or check.null_server
+    used_up = _exploring().intersection(check.areas) or check.null_server
     return check.budget_s + (0.0 if check.quick else 30.0) + (_WHOLE_S if used_up else 0.0)
 
 
