@@ -24,6 +24,7 @@ lint: $(INSTALLED)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache --no-logo
 
 mutate: $(INSTALLED)
 	$(BIN)/runstone check embedded --out reports/out/mutation/recorded
