@@ -23,6 +23,7 @@ from runstone.opening import Asked, open_session
 from runstone.session import Settings
 from runstone.story import Story
 from runstone.target import Target
+from runstone.wire.network import Network
 from tests.servers import heard_by
 from tests.test_lying_servers import judged, one_line_of_error, runstone
 
@@ -80,7 +81,7 @@ def test_the_example_shows_every_key() -> None:
 
 def test_every_key_is_documented() -> None:
     page = (CHECKOUT / "docs" / "configuration.md").read_text("utf-8")
-    tables = [Configuration, configuration.LimitsTable, ServerCommands]
+    tables = [Configuration, configuration.LimitsTable, ServerCommands, Network]
     keys = {name for table in tables for name in table.__struct_fields__}
     assert {name for name in keys if f"`{name}`" not in page and f"[{name}]" not in page} == set()
 

@@ -38,6 +38,7 @@ from runstone.verdict import (
     totals_by_area,
     totals_by_level,
 )
+from runstone.wire.pace import put_off
 
 Progress = Callable[[str, int, int], None]
 Reach = Callable[[Target], AbstractContextManager[Target]]
@@ -212,6 +213,7 @@ class Session:
                 started_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
                 quick=settings.quick,
                 patient=settings.patient,
+                insecure=target.network.marks(target.url),
                 explored=settings.exploration is not None,
                 run_time_limit=target.run_time_limit,
                 agent="" if target.agent is None else target.agent.assistant,
@@ -319,6 +321,7 @@ class Session:
                 url=manifest.url if manifest else "",
                 server=manifest.server if manifest else "unknown",
                 capabilities=dict(self.capabilities),
+                insecure=bool(manifest and manifest.insecure),
             ),
             totals=totals_by_level(verdicts),
             areas=totals_by_area(verdicts),
@@ -326,6 +329,7 @@ class Session:
             verdicts=tuple(verdicts),
             waiver_errors=tuple(waiver_errors),
             agent=self._agent_share(verdicts),
+            put_off=put_off(each for trace in self.traces.values() for each in trace.exchanges),
         )
 
     def _agent_share(self, verdicts: Sequence[Verdict]) -> AgentShare | None:
