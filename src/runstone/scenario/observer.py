@@ -184,7 +184,8 @@ class Observer:
         """
         others = {who: self.target.headers_of(who) for who in FURTHER_IDENTITIES}
         limits = msgspec.structs.replace(Limits(), **self._limits)
-        async with Recorder(self.target.url, self.target.headers, limits, others) as recorder:
+        target = self.target
+        async with Recorder(target.url, target.headers, limits, others, target.network) as recorder:
             checked = await self._record(self._self_check(), recorder)
             if checked.scenario in self._crashed:
                 cause = self._crashed[checked.scenario].splitlines()[-1]
@@ -276,7 +277,7 @@ class Observer:
         seconds = recorder.limits.scenario_s + chosen.waits + (control.patience_s if control else 0.0)
         seconds += exploration.seconds if exploration else 0.0
         try:
-            async with asyncio.timeout(seconds):
+            async with recorder.pace.within(seconds):
                 await chosen.drive(
                     Api(recorder, self.target, story, control=control, exploration=exploration)
                 )
