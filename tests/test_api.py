@@ -283,7 +283,7 @@ def test_without_an_answer_the_block_says_why() -> None:
         async with Recorder("http://127.0.0.1:9", {}, Limits(request_s=2.0)) as recorder:
             await drive(Api(recorder, Target(name="t", url="http://127.0.0.1:9"), Story("talk")))
 
-    with pytest.raises(Blocked, match="gave no thread_id, but nothing: Connect"):
+    with pytest.raises(Blocked, match="gave no thread_id, but nothing: connection refused"):
         asyncio.run(session())
 
 

@@ -18,7 +18,7 @@ from runstone.contracts import may_last
 from runstone.wire.limits import Limits
 from runstone.wire.recorder import Recorder, Request
 from runstone.wire.redaction import Redactor
-from runstone.wire.trace import Exchange
+from runstone.wire.trace import Exchange, Trace
 from tests.honest import uvicorn_serving
 from tests.servers import (
     HANGING,
@@ -213,9 +213,8 @@ def test_a_redirect_is_an_answer_and_is_not_followed() -> None:
 def test_a_refused_connection(closed_port: str) -> None:
     found = sent(closed_port)
     assert found.code is None
-    assert found.failure is not None
-    assert found.failure.startswith("ConnectError")
-    assert not found.retried
+    assert found.failure == "connection refused"
+    assert (found.retried, found.disturbed) == (False, None)
 
 
 def test_a_silent_server_ends_at_the_deadline() -> None:
@@ -239,7 +238,8 @@ def test_a_cut_body_is_a_failure_with_what_arrived() -> None:
         found = sent(url)
     assert (found.code, found.content) == (200, '{"ok":')
     assert found.failure is not None
-    assert found.failure.startswith("RemoteProtocolError")
+    assert found.failure.startswith("connection closed in the middle of the answer: ")
+    assert found.disturbed == f"the network cut it off ({found.failure})"
 
 
 def test_what_is_no_http_is_a_failure() -> None:
@@ -431,12 +431,13 @@ class Resetting:
     """Answers the first request of the first connections, and hangs up on whatever comes next.
 
     `good`: how many connections answer once; later ones answer nothing at all. `half`: begin the second
-    answer.
+    answer. `status`: of the first answers.
     """
 
-    def __init__(self, good: int, *, half: bool = False) -> None:
+    def __init__(self, good: int, *, half: bool = False, status: bytes = b"200 OK") -> None:
         self.requests: list[Heard] = []
         self.connections = 0
+        self._answer = KEPT.replace(b"200 OK", status)
         self._good = good
         self._half = half
 
@@ -444,7 +445,7 @@ class Resetting:
         self.connections += 1
         if self.connections <= self._good:
             self.requests.append(await read_request(reader))
-            writer.write(KEPT)
+            writer.write(self._answer)
             await writer.drain()
         self.requests.append(await read_request(reader))
         if self._half:
@@ -452,21 +453,43 @@ class Resetting:
             await writer.drain()
 
 
-async def twice(recorder: Recorder, kept: list[Exchange]) -> None:
-    await recorder.send(asked(number=1), kept)
-    await recorder.send(asked(number=2, method="POST", content=b"{}"), kept)
+def twice(method: str, content: bytes | None = None) -> Talk[None]:
+    """A GET and then this, on the connection that the GET has left open."""
+
+    async def talk(recorder: Recorder, kept: list[Exchange]) -> None:
+        await recorder.send(asked(number=1), kept)
+        await recorder.send(asked(number=2, method=method, content=content), kept)
+
+    return talk
 
 
-def test_a_reset_kept_alive_connection_is_tried_once_more_on_a_fresh_one() -> None:
+def test_what_only_reads_is_sent_again_on_a_fresh_connection() -> None:
     server = Resetting(good=2)
     with conversing(server) as url:
-        _, kept = recorded(url, twice)
+        _, kept = recorded(url, twice("GET"))
     assert [(each.code, each.retried, each.failure) for each in kept] == [
         (200, False, None),
         (200, True, None),
     ]
-    assert [each.method for each in server.requests] == ["GET", "POST", "POST"]
+    assert kept[1].disturbed == "sent again, as the network had cut the connection"
+    assert Trace(scenario="talk", exchanges=tuple(kept)).disturbed == (
+        f"exchange 2 GET /threads: {kept[1].disturbed}",
+    )
     assert server.connections == 2
+
+
+@pytest.mark.parametrize("method, content", [("POST", b"{}"), ("DELETE", None), ("PUT", b"{}")])
+def test_what_may_do_something_is_never_sent_twice(method: str, content: bytes | None) -> None:
+    """Sent again, a POST would make two runs, and a DELETE would answer 404."""
+    server = Resetting(good=2)
+    with conversing(server) as url:
+        _, kept = recorded(url, twice(method, content))
+    assert [(each.code, each.retried) for each in kept] == [(200, False), (None, False)]
+    assert (kept[1].failure, kept[1].disturbed) == (
+        "connection closed without an answer",
+        "the network cut it off (connection closed without an answer)",
+    )
+    assert [each.method for each in server.requests] == ["GET", method]
 
 
 def test_the_second_try_takes_no_other_kept_alive_connection() -> None:
@@ -481,27 +504,38 @@ def test_the_second_try_takes_no_other_kept_alive_connection() -> None:
     assert (kept[2].code, kept[2].retried) == (200, True)
 
 
-def test_and_only_once() -> None:
-    server = Resetting(good=1)
-    with conversing(server) as url:
-        _, kept = recorded(url, twice)
-    assert [(each.code, each.retried) for each in kept] == [(200, False), (None, True)]
-    assert [each.method for each in server.requests] == ["GET", "POST", "POST"]
-
-
-def test_a_fresh_connection_that_is_reset_is_the_targets_doing() -> None:
-    """Sent twice, a POST could make two runs; only a kept-alive connection excuses that."""
+@pytest.mark.parametrize("method, times", [("GET", 2), ("POST", 1)])
+def test_a_fresh_connection_that_is_cut(method: str, times: int) -> None:
     server = Resetting(good=0)
     with conversing(server) as url:
-        found = sent(url, method="POST", content=b"{}")
-    assert (found.code, found.retried) == (None, False)
-    assert len(server.requests) == 1
+        found = sent(url, method=method, content=b"{}")
+    assert (found.code, found.retried) == (None, times == 2)
+    assert len(server.requests) == times
+
+
+def test_a_connection_that_told_an_error_of_the_server_is_not_used_again() -> None:
+    """The official Python server resets it, and a POST that was lost by that could not be sent again."""
+    server = Resetting(good=2, status=b"500 Sorry")
+    with conversing(server) as url:
+        _, kept = recorded(url, twice("POST", b"{}"))
+    assert [(each.code, each.retried, each.disturbed) for each in kept] == [(500, False, None)] * 2
+    assert [each.method for each in server.requests] == ["GET", "POST"]
+
+
+def test_a_server_that_is_stopped_at_will_disturbs_nothing() -> None:
+    async def talk(recorder: Recorder, kept: list[Exchange]) -> Exchange:
+        async with recorder.beside(recorder.url) as own:
+            return await own.send(asked(method="POST", content=b"{}"), kept)
+
+    with conversing(Resetting(good=0)) as url:
+        found, _ = recorded(url, talk)
+    assert (found.failure, found.disturbed) == ("connection closed without an answer", None)
 
 
 def test_a_response_that_began_is_never_asked_for_again() -> None:
     server = Resetting(good=1, half=True)
     with conversing(server) as url:
-        _, kept = recorded(url, twice)
+        _, kept = recorded(url, twice("GET"))
     assert (kept[1].code, kept[1].retried) == (200, False)
     assert kept[1].failure is not None
     assert len(server.requests) == 2

@@ -22,6 +22,7 @@ from runstone.target import recipes
 from runstone.target.control import ServerCommands
 from runstone.target.target import Target
 from runstone.wire.limits import Limits
+from runstone.wire.network import Network
 from runstone.wire.recorder import Recorder
 from runstone.wire.recording import Story
 from tests.command_line import judged, one_line_of_error, runstone
@@ -81,7 +82,7 @@ def test_the_example_shows_every_key() -> None:
 
 def test_every_key_is_documented() -> None:
     page = (CHECKOUT / "docs" / "configuration.md").read_text("utf-8")
-    tables = [Configuration, configuration.LimitsTable, ServerCommands]
+    tables = [Configuration, configuration.LimitsTable, ServerCommands, Network]
     keys = {name for table in tables for name in table.__struct_fields__}
     assert {name for name in keys if f"`{name}`" not in page and f"[{name}]" not in page} == set()
 

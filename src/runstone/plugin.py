@@ -12,6 +12,7 @@ from runstone.judge.hooks import JUDGING, Judging
 from runstone.scenario.scenario import PATIENT_S, QUICK_S
 from runstone.session.opening import Asked, open_session
 from runstone.session.session import Session
+from runstone.wire.network import Network
 from runstone.wire.trace import Trace
 
 
@@ -24,6 +25,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--header", action="append", default=[], metavar="'NAME: VALUE'", help="send this header")
     group.addoption(
         "--second-header", action="append", default=[], metavar="'NAME: VALUE'", help="of a second user"
+    )
+    group.addoption("--ca-file", metavar="FILE", help="trust who is certified by these authorities (PEM)")
+    group.addoption("--client-cert", metavar="FILE", help="the certificate that is shown to the target (PEM)")
+    group.addoption("--client-key", metavar="FILE", help="its key, if that is in a file of its own")
+    group.addoption("--insecure", action="store_true", help="check no certificate; every report says so")
+    group.addoption(
+        "--proxy", metavar="URL|env", help="reach the target by this proxy, or as HTTP_PROXY says"
     )
     group.addoption("--out", metavar="DIR", type=Path, help="where reports and evidence go")
     group.addoption(
@@ -77,6 +85,7 @@ def _asked(config: pytest.Config) -> Asked:
         profile=option.profile,
         headers=option.header,
         second_headers=option.second_header,
+        network=Network(**{name: getattr(option, name) for name in Network.__struct_fields__}),
         out=option.out,
         concurrency=option.concurrency,
         budget_s=option.budget,

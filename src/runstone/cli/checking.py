@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from runstone import report
+from runstone.cli.networking import network_options
 from runstone.cli.saying import say_error
 from runstone.judge.suites import judge
 from runstone.report.model import FailOn, Report
@@ -19,6 +20,7 @@ from runstone.scenario.scenario import PATIENT_S, QUICK_S
 from runstone.session import configuration
 from runstone.session.opening import Asked, open_session
 from runstone.session.session import UNREACHABLE
+from runstone.wire.network import Network
 
 _Params = ParamSpec("_Params")
 _Result = TypeVar("_Result")
@@ -68,8 +70,10 @@ def judging_options(command: Callable[_Params, _Result]) -> Callable[_Params, _R
 )
 @click.option("--budget", type=click.FloatRange(min=1), metavar="SECONDS", help="End the observation then.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, help="Of areas explore and fuzz; default: 0.")
+@network_options
 @judging_options
 def check(
+    network: Network,
     target: str | None,
     profile: str | None,
     header: tuple[str, ...],
@@ -94,6 +98,7 @@ def check(
         profile=profile,
         headers=header,
         second_headers=second_header,
+        network=network,
         quick=quick,
         patient=patient,
         concurrency=concurrency,

@@ -9,11 +9,13 @@ from typing import ParamSpec, TypedDict, TypeVar, Unpack
 import click
 
 from runstone.cli.checking import progress_bar, show
+from runstone.cli.networking import network_options
 from runstone.explore import broken_stories, script, stories_of
 from runstone.judge.suites import judge
 from runstone.report.model import NOT_CONFORMING
 from runstone.session.opening import Asked, open_session
 from runstone.session.session import Session
+from runstone.wire.network import Network
 from runstone.wire.trace import Trace
 
 _Params = ParamSpec("_Params")
@@ -43,26 +45,28 @@ def _exploring_options(command: Callable[_Params, _Result]) -> Callable[_Params,
 
 
 @click.command()
+@network_options
 @_exploring_options
-def explore(**asked: Unpack[_Exploring]) -> int:
+def explore(network: Network, **asked: Unpack[_Exploring]) -> int:
     """Make up stories of requests for TARGET, and tell the shortest that breaks a promise as a script.
 
     The same as `check --area explore`, and the script: it goes to story.sh beside the report.
     """
-    session, code = _explored("explore", asked)
+    session, code = _explored("explore", network, asked)
     if (trace := session.traces.get("explore")) is not None:
         _tell_story(session, trace)
     return code
 
 
 @click.command()
+@network_options
 @_exploring_options
-def fuzz(**asked: Unpack[_Exploring]) -> int:
+def fuzz(network: Network, **asked: Unpack[_Exploring]) -> int:
     """Make up requests to each operation of TARGET, and list those that break it, as curl lines.
 
     The same as `check --area fuzz`, and the lines that prepare a fresh server for pasting the others.
     """
-    session, code = _explored("fuzz", asked)
+    session, code = _explored("fuzz", network, asked)
     if (trace := session.traces.get("fuzzed_contract")) is not None:
         click.echo(f"\nsent {len(trace.exchanges)} requests, seed {asked['seed']}")
         if code == NOT_CONFORMING:
@@ -81,13 +85,14 @@ class _Exploring(TypedDict):
     config: Path | None
 
 
-def _explored(area: str, given: _Exploring) -> tuple[Session, int]:
+def _explored(area: str, network: Network, given: _Exploring) -> tuple[Session, int]:
     asked = Asked(
         target=given["target"],
         default_target="embedded",
         config=given["config"],
         profile=given["profile"],
         headers=given["header"],
+        network=network,
         budget_s=given["budget"],
         seed=given["seed"],
         areas=(area,),

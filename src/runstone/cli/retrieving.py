@@ -11,10 +11,13 @@ import click
 import httpx
 
 from runstone import retrieval
+from runstone.cli.networking import network_options
 from runstone.target.target import checked_url, parsed_headers
+from runstone.wire.network import Network
 
 
 @click.command()
+@network_options
 @click.argument("thread")
 @click.argument("run")
 @click.option("--url", envvar="RUNSTONE_TARGET", default="http://127.0.0.1:2024", show_default=True)
@@ -22,19 +25,33 @@ from runstone.target.target import checked_url, parsed_headers
 @click.option("--order", help="The paths to try; default: stream,state,join_stream,join.")
 @click.option("--deadline", type=click.FloatRange(min=0.1), default=60.0, show_default=True, help="Seconds.")
 def result(
-    thread: str, run: str, url: str, header: tuple[str, ...], order: str | None, deadline: float
+    network: Network,
+    thread: str,
+    run: str,
+    url: str,
+    header: tuple[str, ...],
+    order: str | None,
+    deadline: float,
 ) -> int:
     """Fetch the result of RUN on THREAD by whichever path works, and say which did."""
     chosen = [name.strip() for name in order.split(",")] if order else (*retrieval.DEFAULT_ORDER, "join")
-    found = asyncio.run(_retrieve(checked_url(url), _headers(header), thread, run, chosen, deadline))
+    network.check(url)
+    client = httpx.AsyncClient(
+        base_url=checked_url(url),
+        headers=_headers(header),
+        trust_env=False,
+        verify=network.trust(url),
+        proxy=network.proxy_for(url),
+    )
+    found = asyncio.run(_retrieve(client, thread, run, chosen, deadline))
     click.echo(retrieval.describe(found))
     return found.exit_code
 
 
 async def _retrieve(
-    url: str, headers: dict[str, str], thread: str, run: str, order: Sequence[Any], deadline: float
+    client: httpx.AsyncClient, thread: str, run: str, order: Sequence[Any], deadline: float
 ) -> retrieval.RunResult:
-    async with httpx.AsyncClient(base_url=url, headers=headers, trust_env=False) as client:
+    async with client:
         poller = retrieval.StatusPoller(client, deadline=deadline)
         return await retrieval.ResultRetriever(client, order=order, poller=poller).result(thread, run)
 

@@ -130,10 +130,12 @@ def grounds(report: Report) -> list[str]:
 
 
 def reservations(report: Report) -> list[str]:
-    """What a conforming report must not hide: what was waived, warned about or never run."""
+    """What a conforming report must not hide: what was waived, warned about or never run, and how it went."""
     counts = [(len(having(report, "waived")), "waived"), (len(warned(report)), "warned")]
     counts.append((len(having(report, "not-run")), "not run"))
-    return [f"{count} {word}" for count, word in counts if count]
+    told = [f"{count} {word}" for count, word in counts if count]
+    told += ["no certificate was checked (--insecure)"] if report.target.insecure else []
+    return told + ([report.put_off] if report.put_off else [])
 
 
 def shares(report: Report) -> list[Share]:

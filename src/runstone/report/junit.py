@@ -41,6 +41,7 @@ def _suite(name: str, cases: list[TestCase], report: Report) -> TestSuite:
         ("server", report.target.server),
         ("profile", report.profile),
         ("runstone", report.runstone),
+        *((("insecure", "no certificate was checked"),) if report.target.insecure else ()),
     ):
         suite.add_property(key, for_xml(value))
     suite.add_testcases(cases)

@@ -75,12 +75,13 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TargetSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """The target as a report names it."""
+    """The target as a report names it. `insecure`: no certificate was checked; anybody may have answered."""
 
     name: str
     url: str
     server: str
     capabilities: dict[str, Capability] = {}
+    insecure: bool = False
 
 
 class AgentShare(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,7 +129,10 @@ class AreaTotals(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything one run found. Schema: contracts/schemas/report.json."""
+    """Everything one run found. Schema: contracts/schemas/report.json.
+
+    `put_off`: what the target refused for a while, and how long it was waited for; '' for nothing.
+    """
 
     runstone: str
     profile: str
@@ -148,6 +152,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     verdicts: tuple[Verdict, ...]
     waiver_errors: tuple[str, ...] = ()
     agent: AgentShare | None = None
+    put_off: str = ""
 
 
 def most_severe(outcomes: Iterable[Outcome]) -> Outcome:

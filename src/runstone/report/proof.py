@@ -179,7 +179,9 @@ def _remarks(exchange: Exchange) -> Iterator[str]:
     if exchange.closed_by_client:
         yield "Runstone hung up on purpose"
     if exchange.retried:
-        yield "sent again on a fresh connection, because a kept-alive one was reset"
+        yield "sent again on a fresh connection, because the first was cut before any answer"
+    for refusal in exchange.refused:
+        yield _cut(f"put off ({refusal.code}, Retry-After: {refusal.retry_after}), sent again", _HEADER).text
     for line in exchange.malformed_lines[:5]:
         yield f"malformed line in the stream: {_cut(line, _HEADER).text}"
 

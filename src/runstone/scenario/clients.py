@@ -140,7 +140,7 @@ class Client:
         limits = self._recorder.limits
         seconds = limits.request_s + limits.settle_s + patience + _MARGIN_S
         try:
-            async with asyncio.timeout(seconds):
+            async with self._recorder.pace.within(seconds):
                 outcome = await self._program.hold({"turn": part, "do": do, "url": url, **given})
         except TimeoutError:
             self._story.blocked[part] = f"{self._name} did not end its turn {part!r} within {seconds:.0f} s"

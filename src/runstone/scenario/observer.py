@@ -29,7 +29,6 @@ from runstone.target.control import Control
 from runstone.target.target import Target
 from runstone.wire.identity import FURTHER_IDENTITIES
 from runstone.wire.limits import Limits
-from runstone.wire.patience import patient
 from runstone.wire.recorder import Recorder
 from runstone.wire.recording import Story
 from runstone.wire.trace import Inapplicable, Missing, Trace
@@ -117,10 +116,9 @@ class Observer:
         """
         others = {who: self.target.headers_of(who) for who in FURTHER_IDENTITIES}
         limits = msgspec.structs.replace(Limits(), **self._limits)
-        async with (
-            Recorder(self.target.url, self.target.headers, limits, others, may_last) as recorder,
-            self._leaving_nothing(recorder),
-        ):
+        target = self.target
+        recorder = Recorder(target.url, target.headers, limits, others, target.network, may_last)
+        async with recorder, self._leaving_nothing(recorder):
             checked = await self._record(self._self_check(), recorder)
             if checked.scenario in self._crashed:
                 cause = self._crashed[checked.scenario].splitlines()[-1]
@@ -171,7 +169,7 @@ class Observer:
             return await self._observe_all(scenarios, recorder, preparing_s), []
         canaries = Canaries(recorder, self.target, self._slots, fitness)
         runs = canaries.run if fitness.fit and self.target.agent is None else None
-        pulse = Pulse(canaries.request, runs, canaries.run_s)
+        pulse = Pulse(canaries.request, runs, canaries.run_s, recorder.pace.clear)
         async with pulse.beating():
             recorder.grows = pulse.grows
             if fitness.fit:
@@ -264,8 +262,8 @@ class Observer:
         )
         api = Api(recorder, self.target, story, lease=lease, control=control, exploration=exploration)
         try:
-            # Time that it spends in the queue for a slot is not its own.
-            async with patient(seconds, recorder.grows, lease.elapsed):
+            # Time in the queue for a slot, and time that the target asked for, are not the scenario's own.
+            async with recorder.pace.within(seconds, recorder.grows, lease.elapsed):
                 await chosen.drive(api)
         except Inapplicable as reason:
             story.inapplicable[""] = str(reason)

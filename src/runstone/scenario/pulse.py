@@ -49,14 +49,22 @@ class Pulse:
     Times are those of the running loop's clock.
     """
 
-    def __init__(self, asks: Canary, runs: Canary | None, run_s: float) -> None:
+    def __init__(
+        self,
+        asks: Canary,
+        runs: Canary | None,
+        run_s: float,
+        clear: Callable[[], Awaitable[None]],
+    ) -> None:
         """`asks` is answered at once. `runs` is a run, which takes at most `run_s` if there is room.
 
-        `runs` is to say True as well where there is no room for a run of ours.
+        `runs` is to say True as well where there is no room for a run of ours. `clear` returns when the
+        target does not want a pause.
         """
         self._asks = asks
         self._runs = runs
         self._run_s = run_s
+        self._clear = clear
         self._usual_s = 0.0
         self._beating: asyncio.Task[bool] | None = None
         self._unanswered = 0
@@ -113,6 +121,7 @@ class Pulse:
 
     async def _beat(self, canary: Canary, most_s: float) -> Beat:
         clock = asyncio.get_running_loop().time
+        await self._clear()
         sent_at, answered = clock(), False
         self.sent += 1
         with suppress(TimeoutError):

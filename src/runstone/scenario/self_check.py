@@ -19,6 +19,7 @@ from runstone.scenario.api import Api
 from runstone.scenario.requests import ask
 from runstone.target.agents import Agent
 from runstone.target.target import Target
+from runstone.wire.causes import PROXY, PUT_OFF, fix
 from runstone.wire.trace import Exchange, Missing, Trace, excerpt
 
 _TEXT = "runstone self-check: äß漢"
@@ -27,6 +28,7 @@ _INPUTS: dict[str, Any] = {"echo": ask(_TEXT), "steps": {"note": "self-check"}}
 SELF_CHECK_PATHS = ("wait", "stream", "background")
 AGENT_PATIENCE_S = 60.0  # for a turn of an agent whose speed nobody knows yet: a language model's
 _AGENT = "agent"  # the name of its parts
+_ASKED_FOR_BY_A_PROXY = 407
 
 
 async def self_check(api: Api) -> None:
@@ -120,9 +122,7 @@ class Fitness:
     def insist(self, target: Target) -> None:
         """Raise TargetError when nothing answers, Unfit when nothing that runs here can be seen to work."""
         if not self.answers:
-            raise TargetError(
-                f"{target.url} does not answer ({self.reason}); is the server up, on this port?"
-            )
+            raise TargetError(f"{target.url} does not answer ({self.reason}); {fix(self.reason, target.url)}")
         if not self.fit and self.agent:
             raise Unfit(
                 f"{target.url} cannot be judged on the agent {self.agent} ({self.reason}); "
@@ -142,11 +142,12 @@ class Unfit(TargetError):  # noqa: N818 - named as what it reports
 def assess(trace: Trace, agent: Agent | None = None) -> Fitness:
     """Judge the self-check's trace; `agent` is what ran instead of the conformance graphs."""
     first = trace.exchanges[0] if trace.exchanges else None
-    answers = first is not None and first.answered
+    silence = _silence(first)
+    answers = silence is None
     graphs = tuple(_INPUTS) if agent is None else (_AGENT,)
     flaws = [flaw for graph in graphs if (flaw := _flaw(trace, graph))] if answers else []
     found = "; ".join(flaws).removeprefix(f"{_AGENT}: ")
-    reason = found if answers else (first.failure if first is not None else None) or "no answer"
+    reason = found if silence is None else silence
     working = [exchange.finished_after for exchange in trace.find("result") if _works(trace, exchange)]
     return Fitness(
         answers=answers,
@@ -166,6 +167,17 @@ def _answered_path(trace: Trace) -> str:
     asked = [each for each in trace.exchanges if each.label in paths and each.code is not None]
     good = [each for each in asked if each.code is not None and each.code < 300]
     return next((paths[each.label] for each in (*good, *asked)), "/ok")
+
+
+def _silence(first: Exchange | None) -> str | None:
+    """Why the target cannot be said to answer; None when it does."""
+    if first is None or not first.answered:
+        return (first.failure if first is not None else None) or "no answer"
+    if first.code == _ASKED_FOR_BY_A_PROXY:
+        return f"{PROXY} refused: it wants credentials, as http://NAME:PASSWORD@HOST:PORT"
+    if first.refused and not 200 <= first.status < 300:
+        return f"{PUT_OFF}: {first.code}, Retry-After: {excerpt(first.refused[-1].retry_after, 40)}"
+    return None
 
 
 def _works(trace: Trace, result: Exchange) -> bool:

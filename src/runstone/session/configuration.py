@@ -22,6 +22,7 @@ from runstone.report.model import FailOn
 from runstone.target.agents import GRAPHS, OUTCOMES, Agent, conformance_graphs
 from runstone.target.control import ServerCommands
 from runstone.target.target import RunTimeLimit, parsed_headers
+from runstone.wire.network import Network
 
 FILE: Final = "runstone.toml"
 _VARIABLE: Final = re.compile(r"\$\{([^}]*)\}")
@@ -64,6 +65,7 @@ class LimitsTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     settle_s: Positive | None = None
     scenario_s: Positive | None = None
     poll_s: Positive | None = None
+    pause_s: Positive | None = None
     body_bytes: Count | None = None
     session_bytes: Count | None = None
     events: Count | None = None
@@ -94,6 +96,7 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     run_time_limit: RunTimeLimit | None = None
     server: ServerCommands | None = None
     limits: LimitsTable = LimitsTable()
+    network: Network = Network()
     waivers: str | None = None
     fail_on: FailOn | None = None
     out: str | None = None
@@ -184,6 +187,9 @@ def _resolved(found: Configuration, path: Path, environment: Mapping[str, str]) 
     def identity(name: str, given: IdentityTable | None) -> IdentityTable | None:
         return None if given is None else IdentityTable(headers=headers(f"{name}.headers", given.headers))
 
+    network = {
+        name: beside(getattr(found.network, name)) for name in ("ca_file", "client_cert", "client_key")
+    }
     recipe_file = found.target is not None and "://" not in found.target and found.target.endswith(".yaml")
     return msgspec.structs.replace(
         found,
@@ -191,6 +197,7 @@ def _resolved(found: Configuration, path: Path, environment: Mapping[str, str]) 
         headers=headers("headers", found.headers),
         second_identity=identity("second_identity", found.second_identity),
         restricted_identity=identity("restricted_identity", found.restricted_identity),
+        network=msgspec.structs.replace(found.network, **network),
         waivers=beside(found.waivers),
         out=beside(found.out),
     )

@@ -46,6 +46,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     findings: tuple[str, ...] = ()  # what was noticed of the target beside all scenarios
     quick: bool = False
     patient: bool = False
+    insecure: bool = False  # whether no certificate was checked, so that anybody may have answered
     explored: bool = False  # whether scenarios that make up their own requests were held
     complete: bool = False
     stopped: str | None = None

@@ -18,6 +18,7 @@ from runstone.session.session import Progress, Reach, Session, Settings
 from runstone.target import recipes
 from runstone.target.control import CommandControl, Control, RecipeControl, ServerCommands
 from runstone.target.target import Target, checked_url, parsed_headers
+from runstone.wire.network import Network
 
 _CONCURRENCY = 16
 # In a quick run no long silence hides the others: 24 took 7.2 s on two cores, 16 took 8.2 s, 32 took 7.8 s.
@@ -39,6 +40,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     profile: str | None = None
     headers: Sequence[str] = ()
     second_headers: Sequence[str] = ()
+    network: Network = Network()
     quick: bool = False
     patient: bool = False
     concurrency: int | None = None
@@ -144,7 +146,21 @@ def _described(
         agent=file.agent or server.agent,
         declared={**profile.capabilities, **server.declared, **controls, **file.capabilities},
         run_time_limit=file.run_time_limit or server.run_time_limit,
+        network=_network(asked.network, file.network, server.url),
     )
+
+
+def _network(asked: Network, file: Network, url: str) -> Network:
+    """The command line wins; where it says whom to trust or what to show, the file says nothing of that.
+
+    Raises BadNetwork.
+    """
+    said = {name: value for name, value in msgspec.structs.asdict(asked).items() if value}
+    trusting = {"ca_file": None, "insecure": False} if asked.ca_file or asked.insecure else {}
+    showing = {"client_key": None} if asked.client_cert else {}
+    network = msgspec.structs.replace(file, **{**trusting, **showing, **said})
+    network.check(url)
+    return network
 
 
 def _header_lines(variable: str, lines: Sequence[str]) -> dict[str, str]:
@@ -226,7 +242,7 @@ def _by_starting(
 def _by_commands(commands: ServerCommands | None, folder: Path) -> Callable[[Target], Control] | None:
     if commands is None:
         return None
-    return lambda target: CommandControl(commands, target.url, folder)
+    return lambda target: CommandControl(commands, target.url, folder, target.network)
 
 
 def _by_recipe(

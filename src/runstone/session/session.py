@@ -42,6 +42,7 @@ from runstone.target import agents
 from runstone.target.capabilities import Capability
 from runstone.target.control import Control
 from runstone.target.target import Target
+from runstone.wire.pace import put_off
 from runstone.wire.trace import Trace
 
 Progress = Callable[[str, int, int], None]
@@ -218,6 +219,7 @@ class Session:
                 started_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
                 quick=settings.quick,
                 patient=settings.patient,
+                insecure=target.network.marks(target.url),
                 explored=settings.exploration is not None,
                 run_time_limit=target.run_time_limit,
                 agent="" if target.agent is None else target.agent.assistant,
@@ -326,6 +328,7 @@ class Session:
                 url=manifest.url if manifest else "",
                 server=manifest.server if manifest else "unknown",
                 capabilities=dict(self.capabilities),
+                insecure=bool(manifest and manifest.insecure),
             ),
             totals=totals_by_level(verdicts),
             areas=totals_by_area(verdicts),
@@ -333,6 +336,7 @@ class Session:
             verdicts=tuple(verdicts),
             waiver_errors=tuple(waiver_errors),
             agent=self._agent_share(verdicts),
+            put_off=put_off(each for trace in self.traces.values() for each in trace.exchanges),
         )
 
     def _agent_share(self, verdicts: Sequence[Verdict]) -> AgentShare | None:

@@ -21,6 +21,7 @@ import msgspec
 
 from runstone.errors import TargetError
 from runstone.target import recipes
+from runstone.wire.network import Network
 
 _POLL_S: Final = 0.1
 _ANSWER_S: Final = 2.0  # one life sign; a server that takes longer is asked again
@@ -127,16 +128,19 @@ class CommandControl:
 
     shared = True
 
-    def __init__(self, commands: ServerCommands, url: str, folder: Path) -> None:
+    def __init__(
+        self, commands: ServerCommands, url: str, folder: Path, network: Network | None = None
+    ) -> None:
         self.patience_s = 6 * commands.timeout_s
         self._commands = commands
         self._url = url
+        self._network = network or Network()
         self._folder = folder
 
     @asynccontextmanager
     async def server(self) -> AsyncIterator[ControlledServer]:
         """The target; it is started again when the block is left while it is down."""
-        commanded = _Commanded(self._commands, self._url, self._folder)
+        commanded = _Commanded(self._commands, self._url, self._folder, self._network)
         try:
             yield commanded
         finally:
@@ -145,11 +149,12 @@ class CommandControl:
 
 
 class _Commanded:
-    def __init__(self, commands: ServerCommands, url: str, folder: Path) -> None:
+    def __init__(self, commands: ServerCommands, url: str, folder: Path, network: Network) -> None:
         self.url = url
         self.down = False
         self._commands = commands
         self._folder = folder
+        self._network = network
 
     async def restart(self) -> None:
         await self._run("restart", self._commands.restart)
@@ -204,7 +209,10 @@ class _Commanded:
         """Until the server answers anything at all below 500. Raises ControlFailed after the time limit."""
         deadline = time.monotonic() + self._commands.timeout_s
         seen = "nothing answers"
-        async with httpx.AsyncClient(trust_env=False, timeout=_ANSWER_S) as client:
+        trusted, proxy = self._network.trust(self.url), self._network.proxy_for(self.url)
+        async with httpx.AsyncClient(
+            trust_env=False, timeout=_ANSWER_S, verify=trusted, proxy=proxy
+        ) as client:
             while time.monotonic() < deadline:
                 try:
                     code = (await client.get(self.url + "/ok")).status_code

@@ -12,6 +12,7 @@ from runstone.errors import UsageError
 from runstone.target.agents import Agent, assistant_of, capabilities
 from runstone.target.capabilities import Capability
 from runstone.wire.identity import Identity
+from runstone.wire.network import Network
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
@@ -29,7 +30,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
 
     `headers`, `second_headers`, `restricted_headers`: the credentials of a user, of another one, and of one
     who may only read. `assistants`: the target's own ids by those of the conformance graphs. `agent`: what
-    stands in for them all.
+    stands in for them all. `network`: the way there.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     agent: Agent | None = None
     declared: dict[str, bool] = {}
     run_time_limit: RunTimeLimit | None = None
+    network: Network = Network()
 
     def headers_of(self, identity: Identity) -> dict[str, str]:
         """The headers of who makes a request."""

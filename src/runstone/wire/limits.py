@@ -17,6 +17,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     request_s: float = 6.0  # one request, beyond the `patience` that its scenario grants
     settle_s: float = 6.0  # a run becoming terminal, a thread leaving busy
     scenario_s: float = 45.0  # one scenario, beyond its own declared waiting
+    pause_s: float = 300.0  # the longest that one request is put off where the target asks for it
     poll_s: float = 0.05  # between the first two readings of a status
     longest_poll_s: float = 0.25  # between two later ones
     concurrent_runs: int = 32  # at once, where many are asked for; the profile says how many

@@ -13,23 +13,25 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Protocol, Self
 from zlib import crc32
 
 import httpx
 import msgspec
 
+from runstone.wire.answer import Answer
+from runstone.wire.causes import cause, was_cut
 from runstone.wire.identity import Identity
 from runstone.wire.limits import Limits
+from runstone.wire.network import Network
+from runstone.wire.pace import MOST_PAUSES, AskedToWait, Pace, refusal
 from runstone.wire.patience import Grows, patient
 from runstone.wire.redaction import Redactor
 from runstone.wire.sse import EventReader
-from runstone.wire.trace import Exchange
+from runstone.wire.trace import UUID, Exchange, Refusal, excerpt
 
 _KEPT_OF_A_REQUEST = 64 * 1024  # characters of its body; what a scenario sends beyond that is its own filler
-_RESET = (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError)
-_CONNECTING = "connection.connect_tcp.started"  # httpcore's name for it in its trace
-
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})  # asking twice does nothing twice
 
 Heard = Callable[[Identity, Exchange], None]
 
@@ -70,46 +72,6 @@ class Relay(Protocol):
         """Pass on the next bytes of the body; what was passed on, which is what gets recorded."""
 
 
-class _Answer:
-    """What has arrived so far of one response."""
-
-    def __init__(self, cap: int, most_events: int) -> None:
-        self.cap = cap
-        self.most_events = most_events
-        self.response: httpx.Response | None = None
-        self.headers_after: float | None = None
-        self.body = bytearray()
-        self.chunks: list[tuple[float, int]] = []
-        self.reader: EventReader | None = None
-        self.truncated = False
-        self.failure: str | None = None
-        self.closed_by_client = False
-        self.retried = False
-        self.connected = False  # on a fresh connection, not on one kept alive
-
-    async def note_step(self, step: str, _details: Mapping[str, Any]) -> None:
-        """Told by httpcore of every step of the request."""
-        self.connected = self.connected or step == _CONNECTING
-
-    def take(self, chunk: bytes, at: float) -> None:
-        room = self.cap - len(self.body)
-        self.truncated = len(chunk) > room
-        kept = chunk[:room]
-        self.body += kept
-        at = round(at, 4)
-        if self.chunks and at - self.chunks[-1][0] < _ONE_MOMENT_S:
-            began, size = self.chunks[-1]
-            self.chunks[-1] = (began, size + len(kept))
-        else:
-            self.chunks.append((at, len(kept)))
-        if self.reader is not None:
-            self.reader.feed(kept, at)
-            decoded = len(self.reader.events) + len(self.reader.comments)
-            self.truncated = self.truncated or decoded > self.most_events
-
-
-_ONE_MOMENT_S = 0.002  # chunks so close count as one: a body in chunks of one byte shall not fill the memory
-
 # For each request httpcore looks at every connection of its pool, several times: in one pool of the 100
 # connections that 16 scenarios have open at once, that took half of the harness's time.
 _POOLS = 16
@@ -132,6 +94,7 @@ class Recorder:
         headers: Mapping[str, str],
         limits: Limits,
         others: Mapping[Identity, Mapping[str, str]] | None = None,
+        network: Network | None = None,
         may_last: Callable[[str, str], bool] = _at_once,
     ) -> None:
         """`headers` are those of the first identity, `others` those of the further ones.
@@ -139,7 +102,14 @@ class Recorder:
         `may_last`: whether a method and path may be answered long after they could be, waiting for a run.
         """
         self.limits = limits
+        self.pace = Pace()
         self._url = url.rstrip("/")
+        self._network = network or Network()
+        self._proxy = self._network.proxy_for(url)
+        self._putting_off: set[str] = set()  # operations that were put off until the last try
+        self._stopped_at_will = (
+            False  # cut connections are no disturbance where a server is killed on purpose
+        )
         self._identities: dict[Identity, dict[str, str]] = {"anonymous": {}, "first": dict(headers)}
         self._identities |= {who: dict(theirs) for who, theirs in (others or {}).items()}
         self._may_last = may_last
@@ -149,9 +119,9 @@ class Recorder:
         self.heard: Heard | None = None  # told of every exchange, and of who made it
         self._kept_bytes = 0
         self._latest_s: deque[float] = deque([0.0], maxlen=_LATEST)
-        trusted = httpx.create_ssl_context(trust_env=False)  # dear to build; all clients share it
-        self._clients = [_client(trusted, kept_alive=8) for _ in range(_POOLS)]
-        self._unpooled = _client(trusted, kept_alive=0)
+        trusted = self._network.trust(url)  # expensive; all clients share it
+        self._clients = [_client(trusted, self._proxy, kept_alive=8) for _ in range(_POOLS)]
+        self._unpooled = _client(trusted, self._proxy, kept_alive=0)
 
     async def __aenter__(self) -> Self:
         return self
@@ -163,11 +133,14 @@ class Recorder:
             await client.aclose()
 
     def beside(self, url: str) -> Recorder:
-        """A recorder of another server of the same target: same clock, headers, secrets and limits."""
+        """A recorder of a server that is stopped at will: same clock, headers, limits and network."""
         others: dict[Identity, dict[str, str]] = {**self._identities}
         del others["first"]
-        recorder = Recorder(url, self._identities["first"], self.limits, others, self._may_last)
+        recorder = Recorder(
+            url, self._identities["first"], self.limits, others, self._network, self._may_last
+        )
         recorder._began = self._began
+        recorder._stopped_at_will = True
         recorder.grows = self.grows
         # What is made on another server goes with it.
         recorder.heard = self.heard if url.rstrip("/") == self._url else None
@@ -206,14 +179,18 @@ class Recorder:
         """Send the request and append the exchange to `keep`, even when this task is cancelled.
 
         `opened` is given what is known as soon as the headers have arrived (or never will), `relay` the
-        answer itself, piece by piece.
+        answer itself, piece by piece. Raises AskedToWait when the target asks for too long a pause.
         """
         crowded = self._kept_bytes > self.limits.session_bytes
         cap = self.limits.crowded_bytes if crowded else self.limits.body_bytes
-        answer = _Answer(cap, self.limits.events)
-        sent_at = self.clock
+        answer = Answer(cap, self.limits.events, self.clock)
         try:
-            await self._converse(request, answer, sent_at, opened, relay)
+            await self.pace.clear()
+            answer.held_s = self.clock - answer.sent_at
+            answer.begin(self.clock)
+            await self._converse(request, answer, opened, relay)
+            if answer.refusal is not None:
+                await self._ask_again(request, answer, opened, relay)
         except asyncio.CancelledError:
             if relay is not None and relay.gone:
                 answer.closed_by_client = True
@@ -221,7 +198,7 @@ class Recorder:
                 answer.failure = "the scenario's deadline passed, or the session was ended"
             raise
         finally:
-            exchange = self._exchange(request, answer, sent_at)
+            exchange = self._exchange(request, answer)
             self._kept_bytes += len(answer.body)
             keep.append(exchange)
             if self.heard is not None:
@@ -233,11 +210,43 @@ class Recorder:
             self._latest_s.append(exchange.finished_after)
         return exchange
 
+    async def _ask_again(
+        self,
+        request: Request,
+        answer: Answer,
+        opened: asyncio.Future[Exchange] | None,
+        relay: Relay | None,
+    ) -> None:
+        """Send what was refused again, after the pause that is asked for, while nobody else sends any."""
+        alone = await self.pace.alone()
+        try:
+            while (refused := answer.refusal) is not None:
+                answer.refusals.append(refused)
+                if sum(each.pause_s for each in answer.refusals) > self.limits.pause_s:
+                    raise AskedToWait(_too_long(self._url, refused, self.limits.pause_s))
+                alone.keep()
+                if alone.given_back:
+                    alone = await self.pace.alone()
+                await self.pace.pause(refused.at + refused.pause_s - self.clock)
+                answer.begin(self.clock)
+                alone.send()
+                await self._converse(request, answer, opened, relay)
+        finally:
+            alone.give_back()
+
+    def _refusal(self, request: Request, answer: Answer, response: httpx.Response) -> Refusal | None:
+        """What is refused for a while. Where the target never stops refusing, that is its answer: None."""
+        operation = f"{request.method} {UUID.sub('*', request.path)}"
+        refused = None if operation in self._putting_off else refusal(response, self.clock)
+        if refused is not None and len(answer.refusals) == MOST_PAUSES:
+            self._putting_off.add(operation)
+            return None
+        return refused
+
     async def _converse(
         self,
         request: Request,
-        answer: _Answer,
-        sent_at: float,
+        answer: Answer,
         opened: asyncio.Future[Exchange] | None,
         relay: Relay | None,
     ) -> None:
@@ -249,36 +258,37 @@ class Recorder:
                 self._responding(request, answer) as response,
             ):
                 answer.response = response
-                answer.headers_after = self.clock - sent_at
+                answer.headers_after = self.clock - answer.sent_at
+                answer.refusal = self._refusal(request, answer, response)
+                if answer.refusal is not None:
+                    return
                 kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
                 answer.reader = EventReader() if kind == "text/event-stream" else None
                 if opened is not None and not opened.done():
-                    opened.set_result(self._exchange(request, answer, sent_at))
+                    opened.set_result(self._exchange(request, answer))
                 if relay is not None:
                     await relay.begin(response)
-                await self._read_body(request, answer, response, sent_at, relay)
+                await self._read_body(request, answer, response, relay)
         except TimeoutError:
             if closing:
                 answer.closed_by_client = True
             else:
                 answer.failure = f"not finished within {request.deadline:.1f} s"
-        except httpx.ConnectTimeout:
-            answer.failure = f"no connection within {self.limits.connect_s:.1f} s"
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            answer.failure = f"{type(error).__name__}: {error}".removesuffix(": ")
+        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:  # the last: TLS that breaks off
+            answer.failure = cause(error, self._proxy)
+            answer.cut = was_cut(error) and not self._stopped_at_will
 
     async def _read_body(
         self,
         request: Request,
-        answer: _Answer,
+        answer: Answer,
         response: httpx.Response,
-        sent_at: float,
         relay: Relay | None,
     ) -> None:
         if request.unread_until is not None:
             await request.unread_until.wait()
         async for arrived in response.aiter_raw():
-            at = self.clock - sent_at
+            at = self.clock - answer.sent_at
             chunk = arrived if relay is None else await relay.pass_on(arrived)
             answer.take(chunk, at)
             if relay is not None and relay.finished:
@@ -292,13 +302,17 @@ class Recorder:
                 return
 
     @asynccontextmanager
-    async def _responding(self, request: Request, answer: _Answer) -> AsyncIterator[httpx.Response]:
-        """Send; once more on a fresh connection if a kept-alive one was reset before any response."""
+    async def _responding(self, request: Request, answer: Answer) -> AsyncIterator[httpx.Response]:
+        """Send; once more on a fresh connection if the first was cut before any response and that is safe.
+
+        It is where the target cannot have got the request, or where asking twice does nothing twice.
+        """
         try:
             pool = self._clients[crc32(request.scenario.encode()) % _POOLS]
             response = await pool.send(self._built(request, answer), stream=True)
-        except _RESET:
-            if answer.connected:
+        except httpx.TransportError as error:
+            twice = request.method in _SAFE or not answer.handed_over
+            if not twice or not was_cut(error) or isinstance(error, httpx.TimeoutException):
                 raise
             answer.retried = True
             response = await self._unpooled.send(self._built(request, answer), stream=True)
@@ -306,8 +320,12 @@ class Recorder:
             yield response
         finally:
             await response.aclose()
+            if response.is_server_error:
+                # The official Python server resets the connection after an unhandled 500. A request that is
+                # sent on it just then would be lost, and could not be sent again.
+                await response.extensions["network_stream"].aclose()
 
-    def _built(self, request: Request, answer: _Answer) -> httpx.Request:
+    def _built(self, request: Request, answer: Answer) -> httpx.Request:
         headers = {
             "accept-encoding": "identity",
             **self._identities[request.identity],
@@ -333,7 +351,7 @@ class Recorder:
             return text
         return str(url)
 
-    def _exchange(self, request: Request, answer: _Answer, sent_at: float) -> Exchange:
+    def _exchange(self, request: Request, answer: Answer) -> Exchange:
         response, reader = answer.response, answer.reader
         body = bytes(answer.body)
         utf8 = _is_utf8(body)
@@ -348,7 +366,7 @@ class Recorder:
             label=request.label,
             method=request.method,
             url=text(self._url_of(request)),
-            sent_at=round(sent_at, 4),
+            sent_at=round(answer.sent_at, 4),
             request_headers=self._redactor.headers(
                 (*request.headers, *self._identities[request.identity].items())
             ),
@@ -361,7 +379,7 @@ class Recorder:
             truncated=answer.truncated,
             headers_after=None if answer.headers_after is None else round(answer.headers_after, 4),
             first_byte_after=answer.chunks[0][0] if answer.chunks else None,
-            finished_after=round(self.clock - sent_at, 4),
+            finished_after=round(self.clock - answer.sent_at, 4),
             chunks=tuple(answer.chunks),
             events=() if reader is None else tuple(map(self._redactor.event, reader.events)),
             comments=() if reader is None else tuple(map(self._redactor.comment, reader.comments)),
@@ -369,16 +387,27 @@ class Recorder:
             failure=None if answer.failure is None else text(answer.failure),
             closed_by_client=answer.closed_by_client,
             retried=answer.retried,
+            refused=tuple(answer.refusals),
+            disturbed=None if answer.disturbed is None else text(answer.disturbed),
         )
 
 
-def _client(trusted: ssl.SSLContext, *, kept_alive: int) -> httpx.AsyncClient:
+def _client(trusted: ssl.SSLContext, proxy: str | None, *, kept_alive: int) -> httpx.AsyncClient:
     return httpx.AsyncClient(
         limits=httpx.Limits(max_connections=None, max_keepalive_connections=kept_alive, keepalive_expiry=4.0),
         timeout=None,  # noqa: S113 - every request runs under its own wall-clock deadline
         follow_redirects=False,
         trust_env=False,
         verify=trusted,
+        proxy=proxy,
+    )
+
+
+def _too_long(url: str, refused: Refusal, pause_s: float) -> str:
+    return (
+        f"{url} asks for a pause of {refused.pause_s:.0f} s ({refused.code}, Retry-After: "
+        f"{excerpt(refused.retry_after, 40)}), and no request waits for more than {pause_s:g} s in all; "
+        "try again later, or allow more by pause_s under [limits] in runstone.toml"
     )
 
 

@@ -96,6 +96,16 @@ class Comment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     inside: bool = False
 
 
+class Refusal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A request that was refused for a while, and sent again after the pause that the target asked for."""
+
+    at: float  # seconds after the session began
+    code: int
+    retry_after: str  # as the target said it
+    pause_s: float
+    unreadable: bool = False  # it is neither seconds nor a date, so that the pause is of our choice
+
+
 class Exchange(msgspec.Struct, frozen=True, dict=True, kw_only=True, omit_defaults=True):
     """One request and what came back. Times are seconds after `sent_at`; secrets are redacted."""
 
@@ -123,7 +133,9 @@ class Exchange(msgspec.Struct, frozen=True, dict=True, kw_only=True, omit_defaul
     malformed_lines: tuple[str, ...] = ()  # lines of an event stream that are neither field nor comment
     failure: str | None = None  # why the response is missing or unfinished
     closed_by_client: bool = False  # the scenario hung up on purpose
-    retried: bool = False  # a kept-alive connection was reset before the response; sent again on a fresh one
+    retried: bool = False  # the connection was cut before the response; sent again on a fresh one
+    refused: tuple[Refusal, ...] = ()  # the earlier attempts, which the target put off
+    disturbed: str | None = None  # what of it may be the doing of the network rather than of the target
 
     def _read(self) -> Exchange:
         journal = _journal.get()
@@ -416,6 +428,11 @@ class Trace(msgspec.Struct, frozen=True, dict=True, kw_only=True, omit_defaults=
         return msgspec.structs.replace(
             self, exchanges=own, blocked=blocked, inapplicable=inapplicable, notes=notes
         )
+
+    @property
+    def disturbed(self) -> tuple[str, ...]:
+        """Why this observation may show the network rather than the target; empty where nothing says so."""
+        return tuple(f"{each.where}: {each.disturbed}" for each in self.exchanges if each.disturbed)
 
     def _absence(self, label: str) -> Missing | Inapplicable:
         # Where the target broke as well, that is what must be told.

@@ -1,0 +1,76 @@
+"""What has arrived so far of an answer, and what happened to its request on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import httpx
+
+from runstone.wire.sse import EventReader
+from runstone.wire.trace import Refusal
+
+_HANDED_OVER: Final = "http11.send_request_body.complete"  # httpcore's name for it in its trace
+_NOTICEABLE_S: Final = 0.25  # a request that had to wait so long for others came later than was meant
+_ONE_MOMENT_S: Final = 0.002  # chunks so close count as one: bodies in chunks of a byte would fill the memory
+
+
+class Answer:
+    """The answer to one request: at most `cap` bytes and `most_events` events, whichever attempt it is of."""
+
+    def __init__(self, cap: int, most_events: int, at: float) -> None:
+        self.cap = cap
+        self.most_events = most_events
+        self.refusals: list[Refusal] = []
+        self.retried = False
+        self.held_s = 0.0
+        self.begin(at)
+
+    def begin(self, at: float) -> None:
+        """Forget what has arrived: the request is sent now, perhaps once more."""
+        self.sent_at = at
+        self.refusal: Refusal | None = None
+        self.response: httpx.Response | None = None
+        self.headers_after: float | None = None
+        self.body = bytearray()
+        self.chunks: list[tuple[float, int]] = []
+        self.reader: EventReader | None = None
+        self.truncated = False
+        self.failure: str | None = None
+        self.closed_by_client = False
+        self.cut = False
+        self.handed_over = False  # all of the request: the target may have got it
+
+    async def note_step(self, step: str, _details: Mapping[str, Any]) -> None:
+        """Told by httpcore of every step of the request."""
+        self.handed_over = self.handed_over or step == _HANDED_OVER
+
+    @property
+    def disturbed(self) -> str | None:
+        """What of it may be the doing of the network; None for nothing."""
+        if self.cut:
+            return f"the network cut it off ({self.failure})"
+        if self.retried:
+            return "sent again, as the network had cut the connection"
+        if self.refusals:
+            return f"sent again, as the target had put it off ({self.refusals[-1].code})"
+        if self.held_s > _NOTICEABLE_S:
+            return f"held back for {self.held_s:.1f} s, as the target had asked for a pause"
+        return None
+
+    def take(self, chunk: bytes, at: float) -> None:
+        """Keep the next bytes of the body, which came so many seconds after sending."""
+        room = self.cap - len(self.body)
+        self.truncated = len(chunk) > room
+        kept = chunk[:room]
+        self.body += kept
+        at = round(at, 4)
+        if self.chunks and at - self.chunks[-1][0] < _ONE_MOMENT_S:
+            began, size = self.chunks[-1]
+            self.chunks[-1] = (began, size + len(kept))
+        else:
+            self.chunks.append((at, len(kept)))
+        if self.reader is not None:
+            self.reader.feed(kept, at)
+            decoded = len(self.reader.events) + len(self.reader.comments)
+            self.truncated = self.truncated or decoded > self.most_events
