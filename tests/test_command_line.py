@@ -91,6 +91,8 @@ def waivers(tmp_path: Path, **changes: object) -> Path:
         ({"requirement": "META-01"}, "META-001"),
         ({"owner": 3}, "owner"),
         ({"until": "2027-01-01"}, "until"),
+        ({"scenario": ["info"]}, "did you mean scenarios?"),
+        ({"scenarios": ["about_the_sever"]}, "which no suite has; did you mean about_the_server?"),
     ],
 )
 def test_bad_waivers(evidence: Path, changes: dict[str, object], said: str, tmp_path: Path) -> None:
@@ -98,6 +100,15 @@ def test_bad_waivers(evidence: Path, changes: dict[str, object], said: str, tmp_
     done = runstone(*words)
     assert done.returncode == 2
     assert said in one_line_of_error(done)
+
+
+def test_a_waiver_with_a_key_given_twice(evidence: Path, tmp_path: Path) -> None:
+    """The later `expires` would silently win."""
+    path = waivers(tmp_path)
+    path.write_text(path.read_text("utf-8") + "  expires: 3000-01-01\n", "utf-8")
+    done = runstone("judge", str(evidence), "--out", str(tmp_path), "--waivers", str(path))
+    assert done.returncode == 2
+    assert "the key 'expires' is given twice, line 7" in one_line_of_error(done)
 
 
 @pytest.mark.parametrize(

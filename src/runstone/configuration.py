@@ -17,9 +17,9 @@ import msgspec
 
 from runstone.agents import GRAPHS, OUTCOMES, Agent, conformance_graphs
 from runstone.contracts import load_capabilities
-from runstone.contracts.reading import WrongShape, convert, suggestion
+from runstone.contracts.reading import WrongShape, convert
 from runstone.control import ServerCommands
-from runstone.errors import UsageError
+from runstone.errors import UsageError, suggestion
 from runstone.target import RunTimeLimit, parsed_headers
 from runstone.verdict import FailOn
 

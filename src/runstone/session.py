@@ -18,7 +18,8 @@ from runstone.contracts import Catalogue, Profile, Requirement, load_capabilitie
 from runstone.control import Control
 from runstone.errors import TargetError, UsageError
 from runstone.exploration import DEFAULT_S, EXPLORING_AREAS, Exploration
-from runstone.observe import PATIENT_S, QUICK_S, Observation, Observer, Scenario
+from runstone.locations import locate
+from runstone.observe import PATIENT_S, QUICK_S, Observation, Observer, Scenario, scenarios_declared_in
 from runstone.selfcheck import Fitness, Unfit
 from runstone.target import Target
 from runstone.trace import Trace
@@ -118,7 +119,15 @@ class Session:
 
     def _load_waivers(self) -> list[waivers.Waiver]:
         path = self.settings.waivers
-        return [] if path is None else waivers.load(path, self.catalogue, self.catalogue)
+        return [] if path is None else waivers.load(path, self.catalogue)
+
+    def _check_waivers(self, scenarios: Iterable[Scenario]) -> None:
+        """Raises WaiverError for a scenario that neither the suites nor the evidence know."""
+        path = self.settings.waivers
+        if path is not None and any(waiver.scenarios for waiver in self._waivers):
+            collected = {each.name for each in scenarios}  # of suites of the user's own too
+            declared = scenarios_declared_in(locate("suites"))
+            waivers.insist_on_scenarios(path, self._waivers, declared | collected | self.traces.keys())
 
     def _check_selection(self) -> None:
         """Raises UnknownArea or UnknownRequirement for what selects nothing: a run of nothing is no run."""
@@ -159,7 +168,11 @@ class Session:
         return None
 
     def observe(self, scenarios: Sequence[Scenario]) -> None:
-        """Fill the traces: from the evidence if given, else from the target, once for all workers."""
+        """Fill the traces: from the evidence if given, else from the target, once for all workers.
+
+        Raises UsageError before anything is started or sent.
+        """
+        self._check_waivers(scenarios)
         if self.settings.evidence is not None:
             return
         try:

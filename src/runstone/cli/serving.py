@@ -8,9 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 import click
-from rich.console import Console
 
-from runstone import recipes, report
 from runstone.errors import UsageError
 from runstone.locations import locate
 
@@ -20,6 +18,8 @@ from runstone.locations import locate
 @click.option("--port", type=click.IntRange(1, 65535), help="Default: a free one.")
 def up(name: str, port: int | None) -> None:
     """Start a known server and leave it running until Ctrl-C."""
+    from runstone import recipes  # not above: `serve`, which each scenario of a restart starts, needs none
+
     recipe = recipes.load(name)
     recipes.stay_up(
         recipe, port, lambda server: click.echo(f"{recipe.name} is up: {server.url} (Ctrl-C stops it)")
@@ -88,6 +88,10 @@ def serve(
 @click.command(name="faults")
 def list_faults() -> None:
     """The faults and the legal variants of the reference runtime (`runstone serve --fault NAME`)."""
+    from rich.console import Console
+
+    from runstone import report
+
     with _reference_runtime():
         from runstone import faults
     report.print_changes([*faults.load_faults().values(), *faults.load_variants().values()], Console())
