@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from runstone import recipes
+from tests.servers import heard_by
 from tests.test_lying_servers import judged, one_line_of_error, runstone
 
 
@@ -66,6 +67,31 @@ def test_bad_words(words: list[str], said: str, tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
     assert said in done.stderr
     assert done.stdout == ""
+
+
+_WITHOUT_THE_EXTRA = """
+import sys
+for package in ("hypothesis", "schemathesis"):
+    sys.modules[package] = None
+from runstone.cli import main
+sys.argv[0] = "runstone"
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    "words", [["check", "--area", "fuzz"], ["check", "--area", "explore"], ["fuzz"], ["explore"]]
+)
+def test_exploring_without_its_extra_is_2_before_anything_is_sent(words: list[str], tmp_path: Path) -> None:
+    with heard_by() as (url, requests):
+        command = [sys.executable, "-c", _WITHOUT_THE_EXTRA, *words, url, "--out", str(tmp_path / "out")]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2, done.stderr
+    assert "hypothesis, which is not installed; install it with: pip install 'runstone[fuzz]'" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+    assert not requests
+    assert not (tmp_path / "out").exists()
 
 
 def waivers(tmp_path: Path, **changes: object) -> Path:

@@ -17,7 +17,7 @@ from runstone import agents, clients, evidence, waivers
 from runstone.contracts import Catalogue, Profile, Requirement, load_capabilities, load_catalogue
 from runstone.control import Control
 from runstone.errors import TargetError, UsageError
-from runstone.exploration import DEFAULT_S, EXPLORING_AREAS, Exploration
+from runstone.exploration import DEFAULT_S, EXPLORING_AREAS, Exploration, insist_on_packages
 from runstone.locations import locate
 from runstone.observe import PATIENT_S, QUICK_S, Observation, Observer, Scenario, scenarios_declared_in
 from runstone.selfcheck import Fitness, Unfit
@@ -130,11 +130,16 @@ class Session:
             waivers.insist_on_scenarios(path, self._waivers, declared | collected | self.traces.keys())
 
     def _check_selection(self) -> None:
-        """Raises UnknownArea or UnknownRequirement for what selects nothing: a run of nothing is no run."""
+        """Raises UnknownArea or UnknownRequirement for what selects nothing: a run of nothing is no run.
+
+        Raises ExtraMissing for an area that needs packages which are not installed.
+        """
         for area in self.settings.areas:
             self.catalogue.areas_named(area)
         for glob in self.settings.select:
             self.catalogue.select(glob=glob)
+        if self.settings.evidence is None:
+            insist_on_packages(self.settings.areas)
 
     @property
     def folder(self) -> Path:
