@@ -14,7 +14,9 @@ from filelock import FileLock
 
 import runstone
 from runstone import agents, clients, evidence, waivers
+from runstone.basis import Basis, Changes, basis_of
 from runstone.contracts import Catalogue, Profile, Requirement, load_capabilities, load_catalogue
+from runstone.contracts.revision import changes_since, current_revision
 from runstone.control import Control
 from runstone.errors import TargetError, UsageError
 from runstone.exploration import DEFAULT_S, EXPLORING_AREAS, Exploration, insist_on_packages
@@ -107,6 +109,7 @@ class Session:
         self._control = control
         self._observing_s = 0.0  # with all that it took to reach the target
         self.catalogue: Catalogue = load_catalogue()
+        self.basis = basis_of(settings.profile.name, current_revision())
         self.progress = progress
         self.traces: dict[str, Trace] = {}
         self.manifest: evidence.Manifest | None = None
@@ -225,6 +228,9 @@ class Session:
                 runstone=runstone.__version__,
                 session=self.token,
                 profile=settings.profile.name,
+                basis=self.basis,
+                areas=settings.areas,
+                select=settings.select,
                 target=target.name,
                 url=target.url,
                 started_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
@@ -287,10 +293,23 @@ class Session:
             return Trace(scenario=scenario.name, inapplicable={"": absent})
         found = self.traces.get(scenario.name)
         if found is None or found.cut_short:
-            raise NotObserved(self.stopped or f"the evidence has no trace of {scenario.name}")
+            raise NotObserved(self.stopped or self._lacks(scenario))
         if self.manifest is not None and scenario.name in self.manifest.crashed:
             raise ScenarioCrashed(self.manifest.crashed[scenario.name])
         return found
+
+    def _lacks(self, scenario: Scenario) -> str:
+        return f"the evidence has no trace of {scenario.name}{self._filtered}"
+
+    def _first(self, unjudged: Sequence[str]) -> str | None:
+        if not unjudged:
+            return None
+        return f"{len(unjudged)} requirements were not judged, {unjudged[0]} first{self._filtered}"
+
+    @property
+    def _filtered(self) -> str:
+        part = "" if self.manifest is None else self.manifest.filtered
+        return f" (only {part} was observed)" if part else ""
 
     def report(
         self,
@@ -317,6 +336,7 @@ class Session:
             code = UNREACHABLE
         observed_s = 0.0 if manifest is None else manifest.observe_s
         elapsed_s = time.monotonic() - self.began
+        observed_by = self.basis if manifest is None else manifest.basis
         judge_s = max(0.0, elapsed_s - max(self._observing_s, 0.0 if settings.evidence else observed_s))
         return Report(
             runstone=runstone.__version__,
@@ -327,7 +347,7 @@ class Session:
             duration_s=round(observed_s + judge_s, 2),
             phases=Phases(observe_s=round(observed_s, 2), judge_s=round(judge_s, 2)),
             complete=complete,
-            stopped=self.stopped or _first(unjudged),
+            stopped=self.stopped or self._first(unjudged),
             conforming=code == 0,
             exit_code=code,
             fail_on=settings.fail_on,
@@ -344,6 +364,9 @@ class Session:
             verdicts=tuple(verdicts),
             waiver_errors=tuple(waiver_errors),
             agent=self._agent_share(verdicts),
+            judged_by=self.basis,
+            observed_by=observed_by,
+            changes=_changes(observed_by, self.basis),
         )
 
     def _agent_share(self, verdicts: Sequence[Verdict]) -> AgentShare | None:
@@ -413,5 +436,8 @@ def _clients_here(wanted: Iterable[str]) -> dict[str, Capability]:
     return {name: Capability(probed=reason is None, reason=reason or "") for name, reason in found}
 
 
-def _first(unjudged: Sequence[str]) -> str | None:
-    return f"{len(unjudged)} requirements were not judged, {unjudged[0]} first" if unjudged else None
+def _changes(observed_by: Basis | None, judged_by: Basis) -> Changes | None:
+    """What is promised otherwise now; None where that cannot be told, or the revision is the same."""
+    if observed_by is None or observed_by.revision == judged_by.revision:
+        return None
+    return changes_since(observed_by.revision)
