@@ -12,6 +12,8 @@ from typing import Literal
 
 import msgspec
 
+from runstone.basis import Basis, Changes
+
 Level = Literal["MUST", "SHOULD", "MAY"]
 FailOn = Literal["must", "should"]
 Outcome = Literal[
@@ -143,7 +145,12 @@ class AreaTotals(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything one run found. Schema: contracts/schemas/report.json."""
+    """Everything one run found. Schema: contracts/schemas/report.json.
+
+    `judged_by`: the contract and the judges; None in reports of Runstone 0.1.0. `observed_by`: those that the
+    evidence names; None where it names none. `changes`: what `judged_by` promises otherwise, where the two
+    are of different revisions that are both known.
+    """
 
     runstone: str
     profile: str
@@ -163,6 +170,9 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     verdicts: tuple[Verdict, ...]
     waiver_errors: tuple[str, ...] = ()
     agent: AgentShare | None = None
+    judged_by: Basis | None = None
+    observed_by: Basis | None = None
+    changes: Changes | None = None
 
 
 def most_severe(outcomes: Iterable[Outcome]) -> Outcome:
