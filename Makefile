@@ -5,7 +5,7 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 
 .DEFAULT_GOAL := check
-.PHONY: help check test test-all fmt lint hooks requirement prove mutate bench publish clean
+.PHONY: help check test test-all fmt lint hooks requirement prove mutate bench publish revision durations clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -70,6 +70,14 @@ PUBLISHED ?= embedded langgraph-py langgraph-js pure-graph
 publish: $(INSTALLED)  ## check the known servers, and renew what README shows of them
 	$(BIN)/runstone compare $(PUBLISHED) --out reports/out/published --publish reports/published --readme README.md \
 	  || test $$? -eq 1
+
+durations: $(INSTALLED)  ## renew contracts/durations.yaml by a check of the embedded runtime
+	$(BIN)/runstone check embedded --patient --out reports/out/durations
+	$(BIN)/python -m tests.durations reports/out/durations/evidence
+
+# With NAME=2026.12, as a revision of its own.
+revision: $(INSTALLED)  ## tell in contracts/revisions what the catalogue promises now
+	$(BIN)/python -m runstone.contracts $(NAME)
 
 clean:  ## remove .venv and all reports of your own
 	rm -rf .venv reports/out

@@ -358,7 +358,7 @@ def edited(contracts: Path, file: str, old: str, new: str) -> Catalogue:
         ("order: 10\n", "", "object missing required field `order`"),
         ("order: 10", "order: first", r"expected `int`, got `str` at order"),
         ("order: 10", "order: 10\nkind: exploratory", r"invalid enum value 'exploratory' at kind"),
-        ("area: meta", "area: [meta", "is no YAML"),
+        ("area: meta", "area: [meta", "is not valid YAML"),
     ],
 )
 def test_malformed_catalogue_says_where_and_what(copied: Path, old: str, new: str, said: str) -> None:
@@ -375,7 +375,7 @@ def test_two_areas_cannot_stand_at_one_place(copied: Path) -> None:
 
 def test_missing_and_undecodable_files_are_named(copied: Path) -> None:
     (copied / "requirements" / "sse.yaml").write_bytes(b"area: \xff")
-    with pytest.raises(MalformedContract, match=r"contracts/requirements/sse\.yaml is no YAML"):
+    with pytest.raises(MalformedContract, match=r"contracts/requirements/sse\.yaml is not valid YAML"):
         read_catalogue(copied)
     (copied / "capabilities.yaml").unlink()
     with pytest.raises(MalformedContract, match=r"cannot read contracts/capabilities\.yaml"):

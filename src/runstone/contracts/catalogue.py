@@ -11,8 +11,8 @@ from typing import Final, Literal
 import msgspec
 
 from runstone.contracts.levels import Level
-from runstone.contracts.reading import MalformedContract, read_yaml, shown_path, suggestion
-from runstone.errors import UsageError
+from runstone.contracts.reading import MalformedContract, read_yaml, shown_path
+from runstone.errors import UsageError, suggestion
 from runstone.locations import locate
 
 SOURCES: Final = "sources.yaml"

@@ -12,8 +12,9 @@ import msgspec
 
 from runstone.contracts import places
 from runstone.contracts.catalogue import load_capabilities, load_catalogue
-from runstone.contracts.reading import MalformedContract, read_yaml, shown_path, suggestion
+from runstone.contracts.reading import MalformedContract, read_yaml, shown_path
 from runstone.contracts.schemas import schema_names
+from runstone.errors import suggestion
 from runstone.locations import locate
 from runstone.wire.trace import Exchange
 

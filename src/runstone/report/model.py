@@ -13,6 +13,7 @@ from typing import Literal
 import msgspec
 
 from runstone.contracts import LEVELS, Level
+from runstone.contracts.basis import Basis, Changes
 from runstone.target.capabilities import Capability
 
 FailOn = Literal["must", "should"]
@@ -132,6 +133,9 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """Everything one run found. Schema: contracts/schemas/report.json.
 
     `put_off`: what the target refused for a while, and how long it was waited for; '' for nothing.
+    `judged_by`: the contract and the judges; None in reports of Runstone 0.1.0. `observed_by`: those that the
+    evidence names; None where it names none. `changes`: what `judged_by` promises otherwise, where the two
+    are of different revisions that are both known.
     """
 
     runstone: str
@@ -153,6 +157,9 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     waiver_errors: tuple[str, ...] = ()
     agent: AgentShare | None = None
     put_off: str = ""
+    judged_by: Basis | None = None
+    observed_by: Basis | None = None
+    changes: Changes | None = None
 
 
 def most_severe(outcomes: Iterable[Outcome]) -> Outcome:

@@ -22,7 +22,7 @@ from runstone.scenario.phases import SLOW_TURN_S, Phases
 from runstone.scenario.pulse import Dead, Pulse
 from runstone.scenario.requests import Blocked
 from runstone.scenario.runs import unfinished
-from runstone.scenario.scenario import Scenario, Schedule
+from runstone.scenario.scenario import SELF_CHECK, Scenario, Schedule
 from runstone.scenario.self_check import AGENT_PATIENCE_S, SELF_CHECK_PATHS, Fitness, assess, self_check
 from runstone.scenario.slots import MANY, Lease, Slots
 from runstone.target.control import Control
@@ -159,7 +159,7 @@ class Observer:
 
     def _self_check(self) -> Scenario:
         waits = 0.0 if self.target.agent is None else len(SELF_CHECK_PATHS) * AGENT_PATIENCE_S
-        return Scenario("self_check", self_check, Schedule(waits=waits))
+        return Scenario(SELF_CHECK, self_check, Schedule(waits=waits))
 
     async def _observe_with_pulse(
         self, scenarios: list[Scenario], recorder: Recorder, fitness: Fitness, preparing_s: float

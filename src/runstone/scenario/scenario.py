@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, overload
 
 import pytest
@@ -18,6 +20,8 @@ _SLEEPS_S: Final = 1.0  # a scenario that waits so long spends most of its time 
 
 Drive = Callable[[Api], Awaitable[None]]
 _CONTROLS: Final = frozenset({"restart", "kill"})
+SELF_CHECK: Final = "self_check"  # the one scenario that no suite declares
+_DECLARED: Final = re.compile(r"^@scenario\b.*?^async def (\w+)", re.DOTALL | re.MULTILINE)
 SCENARIO_ATTRIBUTE = "__runstone_scenario__"  # how the plugin knows a fixture for a scenario
 
 
@@ -118,3 +122,9 @@ def scenario(
         return pytest.fixture(scope="session", name=name)(recorded)
 
     return decorate if isinstance(declared, Schedule) else decorate(declared)
+
+
+def scenarios_declared_in(suites: Path) -> frozenset[str]:
+    """The names of all scenarios of a folder, by the text of its files: importing them takes a second."""
+    texts = (path.read_text("utf-8") for path in suites.glob("*.py"))
+    return frozenset(name for text in texts for name in _DECLARED.findall(text)) | {SELF_CHECK}

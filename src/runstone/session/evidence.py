@@ -15,12 +15,14 @@ from typing import Literal
 
 import msgspec
 
+from runstone.contracts.basis import Basis
 from runstone.errors import UsageError
 from runstone.target.capabilities import Capability
 from runstone.target.target import RunTimeLimit
 from runstone.wire.trace import Trace
 
-FORMAT = 1
+FORMAT = 2  # 1 named neither what it was observed by nor what was selected
+_READ = frozenset({1, FORMAT})
 _MANIFEST = "manifest.json"
 _TRACES = "traces"
 
@@ -30,12 +32,19 @@ class EvidenceError(UsageError):
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What was observed, of whom, when and how; `files` maps each trace's path to its SHA-256."""
+    """What was observed, of whom, when and how; `files` maps each trace's path to its SHA-256.
+
+    `basis`: the contract and the suites that it was observed by; None in evidence of format 1. `areas`,
+    `select`: what was asked for alone; both empty where everything was.
+    """
 
     format: int
     runstone: str
     session: str = ""  # which `pytest -n` session observed it; its workers read instead of observing again
     profile: str
+    basis: Basis | None = None
+    areas: tuple[str, ...] = ()
+    select: tuple[str, ...] = ()
     target: str
     url: str
     server: str = "unknown"
@@ -56,6 +65,12 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     agent: str = ""  # the assistant that stood in for the conformance graphs; '' where they ran themselves
     crashed: dict[str, str] = {}
     files: dict[str, str] = {}
+
+    @property
+    def filtered(self) -> str:
+        """The options by which only a part was observed; '' where all was."""
+        asked = [f"--area {each}" for each in self.areas] + [f"--select {each}" for each in self.select]
+        return " ".join(asked)
 
 
 class EvidenceWriter:
@@ -112,9 +127,9 @@ def read_manifest(folder: Path) -> Manifest:
         ) from None
     try:
         version = msgspec.json.decode(content, type=_Versioned).format
-        if version != FORMAT:
+        if version not in _READ:
             raise EvidenceError(
-                f"{path} is of evidence format {version}, this Runstone reads format {FORMAT}; "
+                f"{path} is of evidence format {version}, this Runstone reads up to {FORMAT}; "
                 "judge it with the Runstone that wrote it, or observe again"
             )
         return msgspec.json.decode(content, type=Manifest)

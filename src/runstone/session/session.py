@@ -15,7 +15,10 @@ from filelock import FileLock
 
 import runstone
 from runstone.contracts import Catalogue, Profile, Requirement, load_capabilities, load_catalogue
+from runstone.contracts.basis import Basis, Changes, basis_of
+from runstone.contracts.revision import changes_since, current_revision
 from runstone.errors import TargetError, UsageError
+from runstone.locations import locate
 from runstone.report import waivers
 from runstone.report.model import (
     AgentShare,
@@ -33,9 +36,9 @@ from runstone.report.model import (
     totals_by_level,
 )
 from runstone.scenario import clients
-from runstone.scenario.exploration import DEFAULT_S, Exploration
+from runstone.scenario.exploration import DEFAULT_S, Exploration, insist_on_packages
 from runstone.scenario.observer import Observation, Observer
-from runstone.scenario.scenario import PATIENT_S, QUICK_S, Scenario
+from runstone.scenario.scenario import PATIENT_S, QUICK_S, Scenario, scenarios_declared_in
 from runstone.scenario.self_check import Fitness, Unfit
 from runstone.session import evidence
 from runstone.target import agents
@@ -113,6 +116,7 @@ class Session:
         self._control = control
         self._observing_s = 0.0  # with all that it took to reach the target
         self.catalogue: Catalogue = load_catalogue()
+        self.basis = basis_of(settings.profile.name, current_revision())
         self.progress = progress
         self.traces: dict[str, Trace] = {}
         self.manifest: evidence.Manifest | None = None
@@ -125,14 +129,27 @@ class Session:
 
     def _load_waivers(self) -> list[waivers.Waiver]:
         path = self.settings.waivers
-        return [] if path is None else waivers.load(path, self.catalogue, self.catalogue)
+        return [] if path is None else waivers.load(path, self.catalogue)
+
+    def _check_waivers(self, scenarios: Iterable[Scenario]) -> None:
+        """Raises WaiverError for a scenario that neither the suites nor the evidence know."""
+        path = self.settings.waivers
+        if path is not None and any(waiver.scenarios for waiver in self._waivers):
+            collected = {each.name for each in scenarios}  # of suites of the user's own too
+            declared = scenarios_declared_in(locate("suites"))
+            waivers.insist_on_scenarios(path, self._waivers, declared | collected | self.traces.keys())
 
     def _check_selection(self) -> None:
-        """Raises UnknownArea or UnknownRequirement for what selects nothing: a run of nothing is no run."""
+        """Raises UnknownArea or UnknownRequirement for what selects nothing: a run of nothing is no run.
+
+        Raises ExtraMissing for an area that needs packages which are not installed.
+        """
         for area in self.settings.areas:
             self.catalogue.areas_named(area)
         for glob in self.settings.select:
             self.catalogue.select(glob=glob)
+        if self.settings.evidence is None:
+            insist_on_packages(self.settings.areas)
 
     @property
     def folder(self) -> Path:
@@ -166,7 +183,11 @@ class Session:
         return None
 
     def observe(self, scenarios: Sequence[Scenario]) -> None:
-        """Fill the traces: from the evidence if given, else from the target, once for all workers."""
+        """Fill the traces: from the evidence if given, else from the target, once for all workers.
+
+        Raises UsageError before anything is started or sent.
+        """
+        self._check_waivers(scenarios)
         if self.settings.evidence is not None:
             return
         try:
@@ -214,6 +235,9 @@ class Session:
                 runstone=runstone.__version__,
                 session=self.token,
                 profile=settings.profile.name,
+                basis=self.basis,
+                areas=settings.areas,
+                select=settings.select,
                 target=target.name,
                 url=target.url,
                 started_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
@@ -277,10 +301,23 @@ class Session:
             return Trace(scenario=scenario.name, inapplicable={"": absent})
         found = self.traces.get(scenario.name)
         if found is None or found.cut_short:
-            raise NotObserved(self.stopped or f"the evidence has no trace of {scenario.name}")
+            raise NotObserved(self.stopped or self._lacks(scenario))
         if self.manifest is not None and scenario.name in self.manifest.crashed:
             raise ScenarioCrashed(self.manifest.crashed[scenario.name])
         return found
+
+    def _lacks(self, scenario: Scenario) -> str:
+        return f"the evidence has no trace of {scenario.name}{self._filtered}"
+
+    def _first(self, unjudged: Sequence[str]) -> str | None:
+        if not unjudged:
+            return None
+        return f"{len(unjudged)} requirements were not judged, {unjudged[0]} first{self._filtered}"
+
+    @property
+    def _filtered(self) -> str:
+        part = "" if self.manifest is None else self.manifest.filtered
+        return f" (only {part} was observed)" if part else ""
 
     def report(
         self,
@@ -308,6 +345,7 @@ class Session:
             code = UNREACHABLE
         observed_s = 0.0 if manifest is None else manifest.observe_s
         elapsed_s = time.monotonic() - self.began
+        observed_by = self.basis if manifest is None else manifest.basis
         judge_s = max(0.0, elapsed_s - max(self._observing_s, 0.0 if settings.evidence else observed_s))
         return Report(
             runstone=runstone.__version__,
@@ -318,7 +356,7 @@ class Session:
             duration_s=round(observed_s + judge_s, 2),
             phases=Phases(observe_s=round(observed_s, 2), judge_s=round(judge_s, 2)),
             complete=complete,
-            stopped=self.stopped or _first(unjudged),
+            stopped=self.stopped or self._first(unjudged),
             conforming=code == 0,
             exit_code=code,
             fail_on=settings.fail_on,
@@ -337,6 +375,9 @@ class Session:
             waiver_errors=tuple(waiver_errors),
             agent=self._agent_share(verdicts),
             put_off=put_off(each for trace in self.traces.values() for each in trace.exchanges),
+            judged_by=self.basis,
+            observed_by=observed_by,
+            changes=_changes(observed_by, self.basis),
         )
 
     def _agent_share(self, verdicts: Sequence[Verdict]) -> AgentShare | None:
@@ -414,5 +455,8 @@ def _clients_here(wanted: Iterable[str]) -> dict[str, Capability]:
     return {name: Capability(probed=reason is None, reason=reason or "") for name, reason in found}
 
 
-def _first(unjudged: Sequence[str]) -> str | None:
-    return f"{len(unjudged)} requirements were not judged, {unjudged[0]} first" if unjudged else None
+def _changes(observed_by: Basis | None, judged_by: Basis) -> Changes | None:
+    """What is promised otherwise now; None where that cannot be told, or the revision is the same."""
+    if observed_by is None or observed_by.revision == judged_by.revision:
+        return None
+    return changes_since(observed_by.revision)

@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from runstone import cache
 from runstone.errors import RunstoneError
+from runstone.target import cache
 from runstone.wire.trace import excerpt
 
 _OLDEST: Final = 18  # the first with fetch; a package.json that says `engines` may ask for a newer one

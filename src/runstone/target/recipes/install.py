@@ -10,8 +10,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from runstone import cache
-from runstone.target import npm
+from runstone.target import cache, npm
 from runstone.target.recipes.recipe import NPM_FILES, InstallFailed, Recipe
 
 _KIND: Final = "targets"  # the folder of the cache

@@ -1,6 +1,6 @@
-"""A server's process: the leader of a process group of its own, of which nothing is left when it is stopped.
+"""A server's processes: a group of their own, of which nothing is left when the server is stopped.
 
-POSIX only.
+Nor when the harness is gone, however it went. POSIX only.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Final
 
 import httpx
 
+from runstone.target.recipes import supervisor
 from runstone.target.recipes.recipe import Ready, StartFailed, StopFailed
 
 GRACE_S: Final = 5.0  # from SIGTERM to SIGKILL
@@ -23,7 +25,11 @@ _POLL_S: Final = 0.05
 
 
 class Process:
-    """One process group, from its start to its end. `log` is appended to; only what is new counts."""
+    """One process group, from its start to its end. `log` is appended to; only what is new counts.
+
+    A supervisor leads it, which ends the group when this process no longer holds the other end of a pipe:
+    kill -9 leaves no time to do it from here.
+    """
 
     def __init__(
         self, name: str, command: list[str], env: Mapping[str, str], workdir: Path, log: Path
@@ -31,19 +37,20 @@ class Process:
         self.name = name
         self.log = log
         self._said_before = log.stat().st_size if log.exists() else 0
+        supervised = [sys.executable, "-I", "-S", supervisor.__file__, str(os.getpid()), *command]
         try:
             with log.open("ab") as output:
                 self._popen = subprocess.Popen(
-                    command,
+                    supervised,
                     cwd=workdir,
                     env={**os.environ, "PYTHONUNBUFFERED": "1", **env},
-                    stdin=subprocess.DEVNULL,
+                    stdin=subprocess.PIPE,
                     stdout=output,
                     stderr=subprocess.STDOUT,
                     start_new_session=True,
                 )
         except OSError as error:
-            raise StartFailed(f"cannot start {command[0]}: {error.strerror} ({error.filename})") from None
+            raise StartFailed(f"cannot start the server {name!r}: {error}") from None
 
     @property
     def pid(self) -> int:
@@ -110,6 +117,8 @@ class Process:
         """SIGKILL to the group. Raises StopFailed when a process outlives it."""
         _signal(self.pid, signal.SIGKILL)
         self._await_end()
+        if self._popen.stdin is not None:
+            self._popen.stdin.close()
         if self.alive:
             raise StopFailed(
                 f"a process of group {self.pid} outlived SIGKILL; look at it with: ps -g {self.pid}"
@@ -131,18 +140,9 @@ def _signal(group: int, number: signal.Signals) -> None:
 
 
 def _group_lives(group: int) -> bool:
-    """Whether any process of the group runs. Zombies do not: in a container nobody may ever collect them."""
+    """Whether any process of the group runs."""
     try:
         os.killpg(group, 0)
     except (ProcessLookupError, PermissionError):
         return False
-    proc = Path("/proc/self/stat")
-    return not proc.exists() or any(_runs(stat, group) for stat in Path("/proc").glob("[0-9]*/stat"))
-
-
-def _runs(stat: Path, group: int) -> bool:
-    try:
-        state, _, its_group = stat.read_text("utf-8", "replace").rpartition(")")[2].split()[:3]
-    except (OSError, ValueError):
-        return False  # it ended between the listing and the reading
-    return int(its_group) == group and state not in {"Z", "X"}
+    return not Path("/proc").is_dir() or any(supervisor.running(group))
