@@ -39,6 +39,7 @@ Standing = Literal[
 STANDINGS: Final[dict[Outcome, Standing]] = {
     "pass": "kept",
     "fail": "broken",
+    "flaky": "broken",
     "warn": "warned",
     "not-testable": "not-testable",
     "waived": "waived",
