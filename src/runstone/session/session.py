@@ -14,6 +14,7 @@ from filelock import FileLock
 
 import runstone
 from runstone.contracts import Catalogue, Profile, Requirement, load_capabilities, load_catalogue
+from runstone.contracts.revision import catalogue_digest, graphs_digest, revision, suites_digest
 from runstone.errors import TargetError, UsageError
 from runstone.report import waivers
 from runstone.report.model import (
@@ -219,6 +220,12 @@ class Session:
                 run_time_limit=target.run_time_limit,
                 agent="" if target.agent is None else target.agent.assistant,
                 stopped="the observation was broken off",
+                revision=revision(),
+                catalogue=catalogue_digest(),
+                suites=suites_digest(),
+                graphs=graphs_digest(),
+                areas=settings.areas,
+                select=settings.select,
             ),
         )
         self.manifest = writer.manifest
