@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from runstone.target import recipes
+from tests.servers import heard_by
 from tests.test_lying_servers import judged, one_line_of_error, runstone
 
 
@@ -68,6 +69,31 @@ def test_bad_words(words: list[str], said: str, tmp_path: Path) -> None:
     assert done.stdout == ""
 
 
+_WITHOUT_THE_EXTRA = """
+import sys
+for package in ("hypothesis", "schemathesis"):
+    sys.modules[package] = None
+from runstone.cli import main
+sys.argv[0] = "runstone"
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    "words", [["check", "--area", "fuzz"], ["check", "--area", "explore"], ["fuzz"], ["explore"]]
+)
+def test_exploring_without_its_extra_is_2_before_anything_is_sent(words: list[str], tmp_path: Path) -> None:
+    with heard_by() as (url, requests):
+        command = [sys.executable, "-c", _WITHOUT_THE_EXTRA, *words, url, "--out", str(tmp_path / "out")]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2, done.stderr
+    assert "hypothesis, which is not installed; install it with: pip install 'runstone[fuzz]'" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+    assert not requests
+    assert not (tmp_path / "out").exists()
+
+
 def waivers(tmp_path: Path, **changes: object) -> Path:
     """A waiver file with one waiver of META-001, changed as given."""
     waiver = {
@@ -91,6 +117,8 @@ def waivers(tmp_path: Path, **changes: object) -> Path:
         ({"requirement": "META-01"}, "META-001"),
         ({"owner": 3}, "owner"),
         ({"until": "2027-01-01"}, "until"),
+        ({"scenario": ["info"]}, "did you mean scenarios?"),
+        ({"scenarios": ["about_the_sever"]}, "which no suite has; did you mean about_the_server?"),
     ],
 )
 def test_bad_waivers(evidence: Path, changes: dict[str, object], said: str, tmp_path: Path) -> None:
@@ -98,6 +126,15 @@ def test_bad_waivers(evidence: Path, changes: dict[str, object], said: str, tmp_
     done = runstone(*words)
     assert done.returncode == 2
     assert said in one_line_of_error(done)
+
+
+def test_a_waiver_with_a_key_given_twice(evidence: Path, tmp_path: Path) -> None:
+    """The later `expires` would silently win."""
+    path = waivers(tmp_path)
+    path.write_text(path.read_text("utf-8") + "  expires: 3000-01-01\n", "utf-8")
+    done = runstone("judge", str(evidence), "--out", str(tmp_path), "--waivers", str(path))
+    assert done.returncode == 2
+    assert "the key 'expires' is given twice, line 7" in one_line_of_error(done)
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import ClassVar
 
 
 class RunstoneError(Exception):
-    """Something ended the command; the message is one line: what was wrong, where, how to mend it."""
+    """Something ended the command; the message is one line: what was wrong, where, how to fix it."""
 
     exit_code: ClassVar[int] = 4  # Runstone itself is broken, unless a subclass says otherwise
 
@@ -21,3 +23,10 @@ class TargetError(RunstoneError):
     """The target cannot be reached, cannot be started, or serves no fit conformance graphs."""
 
     exit_code: ClassVar[int] = 3
+
+
+def suggestion(wrong: str, known: Iterable[str]) -> str:
+    """`; did you mean …?` with the nearest known name, or nothing when none is near."""
+    names = {name.casefold(): name for name in known}
+    near = get_close_matches(wrong.casefold(), names, 1, 0.5)
+    return f"; did you mean {names[near[0]]}?" if near else ""

@@ -16,6 +16,7 @@ import runstone
 from runstone.contracts import Catalogue, Profile, Requirement, load_capabilities, load_catalogue
 from runstone.contracts.revision import catalogue_digest, graphs_digest, revision, suites_digest
 from runstone.errors import TargetError, UsageError
+from runstone.locations import locate
 from runstone.report import waivers
 from runstone.report.model import (
     AgentShare,
@@ -34,8 +35,15 @@ from runstone.report.model import (
     totals_by_level,
 )
 from runstone.scenario import clients
-from runstone.scenario.exploration import DEFAULT_S, EXPLORING_AREAS, Exploration
-from runstone.scenario.observer import PATIENT_S, QUICK_S, Observation, Observer, Scenario
+from runstone.scenario.exploration import DEFAULT_S, EXPLORING_AREAS, Exploration, insist_on_packages
+from runstone.scenario.observer import (
+    PATIENT_S,
+    QUICK_S,
+    Observation,
+    Observer,
+    Scenario,
+    scenarios_declared_in,
+)
 from runstone.scenario.self_check import Fitness, Unfit
 from runstone.session import evidence
 from runstone.target import agents
@@ -122,14 +130,27 @@ class Session:
 
     def _load_waivers(self) -> list[waivers.Waiver]:
         path = self.settings.waivers
-        return [] if path is None else waivers.load(path, self.catalogue, self.catalogue)
+        return [] if path is None else waivers.load(path, self.catalogue)
+
+    def _check_waivers(self, scenarios: Iterable[Scenario]) -> None:
+        """Raises WaiverError for a scenario that neither the suites nor the evidence know."""
+        path = self.settings.waivers
+        if path is not None and any(waiver.scenarios for waiver in self._waivers):
+            collected = {each.name for each in scenarios}  # of suites of the user's own too
+            declared = scenarios_declared_in(locate("suites"))
+            waivers.insist_on_scenarios(path, self._waivers, declared | collected | self.traces.keys())
 
     def _check_selection(self) -> None:
-        """Raises UnknownArea or UnknownRequirement for what selects nothing: a run of nothing is no run."""
+        """Raises UnknownArea or UnknownRequirement for what selects nothing: a run of nothing is no run.
+
+        Raises ExtraMissing for an area that needs packages which are not installed.
+        """
         for area in self.settings.areas:
             self.catalogue.areas_named(area)
         for glob in self.settings.select:
             self.catalogue.select(glob=glob)
+        if self.settings.evidence is None:
+            insist_on_packages(self.settings.areas)
 
     @property
     def folder(self) -> Path:
@@ -163,7 +184,11 @@ class Session:
         return None
 
     def observe(self, scenarios: Sequence[Scenario]) -> None:
-        """Fill the traces: from the evidence if given, else from the target, once for all workers."""
+        """Fill the traces: from the evidence if given, else from the target, once for all workers.
+
+        Raises UsageError before anything is started or sent.
+        """
+        self._check_waivers(scenarios)
         if self.settings.evidence is not None:
             return
         try:

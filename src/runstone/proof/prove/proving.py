@@ -15,7 +15,7 @@ import msgspec
 
 import runstone
 from runstone.contracts import load_catalogue
-from runstone.errors import UsageError
+from runstone.errors import UsageError, suggestion
 from runstone.judge.hooks import MONITORS
 from runstone.judge.suites import collect
 from runstone.locations import locate
@@ -64,7 +64,9 @@ class Selection:
         """The changes that a glob matches; all where nothing was selected. Raises UsageError."""
         for glob in globs:
             if not any(fnmatchcase(name, glob) for name in changes):
-                raise UsageError(f"no {kind} matches {glob!r} (`runstone faults` lists them)")
+                raise UsageError(
+                    f"no {kind} matches {glob!r}{suggestion(glob, changes)} (`runstone faults` lists them)"
+                )
         return [
             change
             for name, change in sorted(changes.items())
