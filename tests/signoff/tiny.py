@@ -25,6 +25,7 @@ from runstone.session.session import Session, Settings
 from runstone.target.target import Target
 from tests.honest import Honest, uvicorn_serving
 
+CONTRACTS = Path(__file__).parents[2] / "contracts"
 REQUIREMENTS = {
     "meta": """
 area: meta
@@ -38,7 +39,7 @@ requirements:
 area: run-wait
 title: Waiting for a run
 requirements:
-- {id: RUN-WAIT-001, level: MUST, statement: A wait answers the final values., source: ["OAS: POST /runs/wait"]}
+- {id: RUN-WAIT-001, level: MUST, statement: A wait answers the values., source: ["OAS: POST /runs/wait"]}
 """,
     "cron": """
 area: cron
@@ -117,10 +118,12 @@ def test_stories(stories: Trace) -> None:
 
 
 class House:
-    """Contracts and suites in a folder of their own; every other part is the checkout's."""
+    """Contracts and suites in a folder of their own, made if it is not there; the rest is the checkout's."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        if root.exists():
+            return
         shutil.copytree(
             locations.locate("contracts"), root / "contracts", ignore=shutil.ignore_patterns("examples")
         )
