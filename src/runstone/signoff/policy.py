@@ -129,31 +129,35 @@ def refusals(policy: Policy, acceptance: Acceptance, now: dt.datetime) -> list[s
     ]
 
 
-def untimely(acceptance: Acceptance, now: dt.datetime) -> list[str]:
-    """What no policy can allow: one of the future, one that is over, one older than what it replaces."""
-    observed, signed, over = (
-        acceptance.observation.started_at,
-        acceptance.signed_at,
-        acceptance.valid_until,
-    )
+def impossible(acceptance: Acceptance, now: dt.datetime) -> list[str]:
+    """What its own times say against it: that it is of the future, or older than what it supersedes."""
+    observed, signed, before = acceptance.observation.started_at, acceptance.signed_at, acceptance.supersedes
     found = []
     if observed > now + SKEW:
-        found.append(f"it was observed at {observed:%Y-%m-%d %H:%M} UTC, which is in the future")
-    if signed > now + SKEW:
-        found.append(f"it was signed at {signed:%Y-%m-%d %H:%M} UTC, which is in the future")
-    if signed + SKEW < observed:
-        found.append(f"it was signed at {signed:%Y-%m-%d %H:%M} UTC, before it was observed")
-    if over is not None and over < now:
-        expired = [each for each in acceptance.waivers if each.expires < now.date()]
-        told = "".join(f"; the waiver of {each.requirement} ({each.owner}) expired" for each in expired)
-        found.append(f"it was valid until {over:%Y-%m-%d %H:%M} UTC{told}")
-    before = acceptance.supersedes
+        found.append(f"it was observed at {_at(observed)}, which is in the future")
+    elif signed > now + SKEW:
+        found.append(f"it was signed at {_at(signed)}, which is in the future")
+    elif signed + SKEW < observed:
+        found.append(f"it was signed at {_at(signed)}, before it was observed")
     if before is not None and observed <= before.started_at:
         found.append(
-            f"it was observed at {observed:%Y-%m-%d %H:%M} UTC, before the acceptance that it supersedes "
-            f"({before.started_at:%Y-%m-%d %H:%M} UTC)"
+            f"it was observed at {_at(observed)}, before the acceptance that it supersedes "
+            f"({_at(before.started_at)})"
         )
     return found
+
+
+def over(acceptance: Acceptance, now: dt.datetime) -> list[str]:
+    """That it is no longer valid, and the waivers that have expired; empty while it is."""
+    if acceptance.valid_until is None or now <= acceptance.valid_until:
+        return []
+    expired = [each for each in acceptance.waivers if each.expires < now.date()]
+    told = "".join(f"; the waiver of {each.requirement} ({each.owner}) expired" for each in expired)
+    return [f"it was valid until {_at(acceptance.valid_until)}{told}"]
+
+
+def _at(moment: dt.datetime) -> str:
+    return f"{moment.astimezone(dt.UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def _of_profile(policy: Policy, acceptance: Acceptance) -> Iterator[str]:

@@ -110,7 +110,7 @@ def draft(wanted: Wanted, now: dt.datetime) -> Draft:
             *judged.waiver_errors,
             *acceptance.unkept(judged.verdicts, requirements),
             *policies.refusals(policy, found, now),
-            *policies.untimely(found, now),
+            *policies.impossible(found, now),
             *([] if since is None else baseline.refusals(since, policy.unjudged)),
             *(f"a credential was recorded: {each}" for each in secrets),
         ]

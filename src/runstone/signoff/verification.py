@@ -267,7 +267,7 @@ def _no(reasons: Sequence[str]) -> Answer:
 def _acceptable(file: AcceptanceFile, asked: Questions, now: dt.datetime) -> Answer:
     """By the policy; its own dates are asked whether or not there is one."""
     signed = file.acceptance.predicate
-    against = [*policies.untimely(signed, now)]
+    against = [*policies.impossible(signed, now), *policies.over(signed, now)]
     if asked.baseline is not None:
         against += _against_baseline(signed, asked.baseline, asked.policy or Policy())
     if asked.policy is not None:
