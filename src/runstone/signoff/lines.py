@@ -104,12 +104,17 @@ class _Headed(msgspec.Struct, rename={"type": "_type"}):
 
 def read(path: Path) -> AcceptanceFile:
     """The acceptance of a file. Raises Unreadable where there is none, or more than one."""
-    lines = [line for number, text in _texts(path) if (line := _line(text, f"{path}, line {number}"))]
+    lines = lines_of(path)
     own, acceptance = _only(lines, ACCEPTANCE, Statement[Acceptance], path)
     common, suite_result = _only(lines, TEST_RESULT, Statement[SuiteResult], path)
     if acceptance is None:
         raise Unreadable(f"{path} holds no acceptance of Runstone; `runstone signoff` writes one")
     return AcceptanceFile(path=path, acceptance=acceptance, suite_result=suite_result, own=own, common=common)
+
+
+def lines_of(path: Path) -> list[Line]:
+    """The lines of signed in-toto in a file, whatever they state. Raises Unreadable."""
+    return [line for number, text in _texts(path) if (line := _line(text, f"{path}, line {number}"))]
 
 
 def statement_of(payload: bytes) -> Statement[Acceptance]:
