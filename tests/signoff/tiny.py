@@ -166,14 +166,17 @@ def forget() -> None:
 
 
 class Server:
-    """The honest server, and its answers to /ok, /info and /slow, each of which a test may replace."""
+    """The honest server. `answers` replaces its answers by path; `wait_is_wrong` breaks RUN-WAIT-001."""
 
     def __init__(self) -> None:
         self._honest = Honest()
         self.answers: dict[str, Response] = {}
+        self.wait_is_wrong = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         answer = self.answers.get(scope["path"])
+        if self.wait_is_wrong and scope["path"].endswith("/runs/wait"):
+            answer = JSONResponse({"messages": []})
         if answer is None and scope["path"] in {"/slow", "/story"}:
             answer = JSONResponse({})
         await (answer or self._honest)(scope, receive, send)

@@ -62,7 +62,7 @@ def signoff(
     if not add_signature and not (by and by.strip()):
         raise UsageError("say who signs: --by NAME")
     now = dt.datetime.now(dt.UTC).replace(microsecond=0)
-    folder = out or evidence.absolute().parent / "signoff"
+    folder = out or (evidence if evidence.name else evidence.resolve()).parent / "signoff"
     sign = _signer(key, password_file, keyless)
     try:
         if add_signature:

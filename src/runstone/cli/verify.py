@@ -81,7 +81,7 @@ def _show(found: Findings) -> None:
     click.echo(for_terminal(page.headline(found.file.acceptance.predicate)))
     for name, each in found.answers.items():
         word = click.style(f"{each.answer:<10}", fg=_COLOURS[each.answer])
-        click.echo(f"{name:<11}{word} {for_terminal(each.reason)}")
+        click.echo(f"{name:<11}{word}{for_terminal(each.reason)}")
     click.echo("accepted" if found.accepted else "refused")
 
 

@@ -19,6 +19,7 @@ from typing import Final, Literal
 import msgspec
 
 from runstone.contracts import UnknownProfile, load_catalogue
+from runstone.report.text import counted
 from runstone.session.evidence import EvidenceError
 from runstone.signoff import acceptance as acceptances
 from runstone.signoff import baseline, keyless
@@ -274,11 +275,12 @@ def _acceptable(file: AcceptanceFile, asked: Questions, now: dt.datetime) -> Ans
         against += policies.refusals(asked.policy, signed, now)
     if against:
         return _no(against)
-    until = "" if signed.valid_until is None else f", until {signed.valid_until:%Y-%m-%d %H:%M} UTC"
+    end = signed.valid_until
+    until = "without an end" if end is None else f"until {end.astimezone(dt.UTC):%Y-%m-%d %H:%M} UTC"
     if asked.policy is None and asked.baseline is None:
-        return Answer("not asked", f"no --policy was given; by its own dates it is valid{until}")
-    waived = f", with {len(signed.waivers)} waivers" if signed.waivers else ""
-    return Answer("yes", f"{signed.result}{waived}, valid{until or ' without an end'}")
+        return Answer("not asked", f"no --policy was given; by its own times it is valid {until}")
+    waived = f", with {counted(len(signed.waivers), 'waiver')}" if signed.waivers else ""
+    return Answer("yes", f"{signed.result}{waived}, valid {until}")
 
 
 def _against_baseline(signed: Acceptance, earlier: AcceptanceFile, policy: Policy) -> list[str]:
