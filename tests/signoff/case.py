@@ -81,7 +81,7 @@ class Case:
         """What a signer can make of it whose Runstone lies: another acceptance with good signatures."""
         statement = lines.read(self.acceptance).acceptance
         both = statements(statement.subject, change(statement.predicate))
-        signed = [(Line(payload=each),) for each in both]
+        signed: list[tuple[Line, ...]] = [(Line(payload=each),) for each in both]
         for name in names or ("ada", "grace"):
             signed = signing.by_key(self.key(name))(signed)
         self.acceptance.write_text(lines.written([line for some in signed for line in some]))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from runstone.cli import main
 from runstone.signoff import keys
 from tests.signoff import tiny
 from tests.signoff.case import (
@@ -23,6 +25,7 @@ from tests.signoff.case import (
     server,
     started,
 )
+from tests.signoff.terminal import Run, Terminal
 
 
 @pytest.fixture(scope="session")
@@ -52,3 +55,19 @@ def case(original: Path, tmp_path: Path) -> Iterator[Case]:
     house = tiny.House(folder / "house")
     with house.installed():
         yield Case(folder=folder, house=house)
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """The command line in this process: its exit code, and all that it printed."""
+
+    def run(*words: str, typed: str = "y\n") -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["runstone", *words])
+        monkeypatch.setattr(sys, "stdin", Terminal(typed))
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = capsys.readouterr()
+        assert "Traceback" not in said.err
+        return int(ended.value.code or 0), said.out + said.err
+
+    return run

@@ -41,9 +41,8 @@ HARMLESS = [
 ]
 
 
-def manifest(**changes: Any) -> Manifest:
-    about = {"format": FORMAT, "runstone": "0", "profile": "p", "target": "t", "started_at": "now"}
-    return Manifest(**{**about, "url": "http://127.0.0.1:1", **changes})
+def manifest(url: str = "http://127.0.0.1:1") -> Manifest:
+    return Manifest(format=FORMAT, runstone="0", profile="p", target="t", url=url, started_at="now")
 
 
 def found(trace: Trace, *allowed: str) -> list[Finding]:
@@ -51,28 +50,28 @@ def found(trace: Trace, *allowed: str) -> list[Finding]:
 
 
 def trace(**fields: Any) -> Trace:
-    about = {
+    about: dict[str, Any] = {
         "scenario": "here",
         "number": 3,
         "label": "x",
         "method": "GET",
         "url": "http://h/",
-        "sent_at": 0.0,
     }
-    return Trace(scenario="here", exchanges=(Exchange(**{**about, **fields}),))
+    return Trace(scenario="here", exchanges=(Exchange(**{**about, "sent_at": 0.0, **fields}),))
 
 
 @pytest.mark.parametrize("kind", CREDENTIALS)
 def test_each_kind_is_found_wherever_it_stands(kind: str) -> None:
     text = CREDENTIALS[kind]
-    for place, fields in {
+    places: dict[str, dict[str, Any]] = {
         "content": {"content": f"x {text} y"},
         "request body": {"request_body": text},
         "url": {"url": f"http://h/?q={text}"},
         "response headers": {"response_headers": (("x-debug", text),)},
         "events": {"events": (Event(event="values", data=text, at=0.0),)},
         "failure": {"failure": f"said {text}"},
-    }.items():
+    }
+    for place, fields in places.items():
         told = found(trace(**fields))
         assert Finding(kind, "here", f"here#3, {place}") in told, place
         assert all(text not in str(each) for each in told)

@@ -50,7 +50,7 @@ def test_an_in_toto_library_accepts_the_test_result_without_an_unknown_member(ca
 
 def test_securesystemslib_verifies_the_envelopes_by_itself(case: Case) -> None:
     public = {
-        name: SSlibKey.from_crypto(load_pem_public_key((case.folder / f"{name}.pub").read_bytes()))  # type: ignore[arg-type]
+        name: SSlibKey.from_crypto(load_pem_public_key((case.folder / f"{name}.pub").read_bytes()))
         for name in ("ada", "grace", "mallory")
     }
     for envelope in case.lines():

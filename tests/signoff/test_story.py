@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import io
 import re
 import shlex
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
-from runstone.cli import main
 from tests.honest import uvicorn_serving
 from tests.signoff import tiny
+from tests.signoff.terminal import Run
 
 PAGE = Path(__file__).parents[2] / "docs/sign-off.md"
 URL = "http://127.0.0.1:2024"
@@ -54,32 +52,6 @@ def pattern(line: str) -> str:
         parts.append(re.escape(line[last:start]) + (".*" if "…" in line[start:end] else "[0-9a-f]+"))
         last = end
     return "".join(parts) + re.escape(line[last:])
-
-
-class Terminal(io.StringIO):
-    """Somebody who says yes."""
-
-    def isatty(self) -> bool:
-        return True
-
-
-Run = Callable[..., tuple[int, str]]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """The command line in this process: its exit code, and all that it printed."""
-
-    def run(*words: str, typed: str = "y\n") -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["runstone", *words])
-        monkeypatch.setattr(sys, "stdin", Terminal(typed))
-        with pytest.raises(SystemExit) as ended:
-            main()
-        said = capsys.readouterr()
-        assert "Traceback" not in said.err
-        return int(ended.value.code or 0), said.out + said.err
-
-    return run
 
 
 @pytest.fixture

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from runstone.contracts import violations
 from runstone.signoff import lines, policy
 from runstone.signoff.lines import Line, Unreadable
+from runstone.signoff.statement import Acceptance, encoded
+from tests.signoff import tiny
 from tests.signoff.case import Case
 
 
@@ -106,3 +111,37 @@ def test_a_policy_that_cannot_be_used_is_one_line(text: str, said: str, case: Ca
     assert caught.value.exit_code == 2
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+# --- the schemas and the structs say the same --------------------------------------------------------------
+
+EXAMPLES = tiny.CONTRACTS / "schemas/examples"
+
+
+def examples(schema: str, kind: str) -> list[Path]:
+    return sorted((EXAMPLES / schema / kind).glob("*.json"))
+
+
+@pytest.mark.parametrize("path", examples("acceptance-policy", "conforms"), ids=lambda path: path.stem)
+def test_a_policy_that_conforms_is_read(path: Path) -> None:
+    assert isinstance(policy.load(path), policy.Policy)  # JSON is YAML too
+
+
+@pytest.mark.parametrize("path", examples("acceptance-policy", "violates"), ids=lambda path: path.stem)
+def test_a_policy_that_violates_is_refused(path: Path) -> None:
+    with pytest.raises(policy.BadPolicy):
+        policy.load(path)
+
+
+@pytest.mark.parametrize("path", examples("acceptance", "conforms"), ids=lambda path: path.stem)
+def test_an_acceptance_that_conforms_is_read_and_written_alike(path: Path) -> None:
+    document = json.loads(path.read_text("utf-8"))
+    again = json.loads(encoded(msgspec.convert(document, Acceptance)))
+    assert violations("acceptance", again) == []
+    assert [name for name in document if name in again and document[name] != again[name]] == _OF_LATER.get(
+        path.stem, []
+    )
+
+
+# Whose members of a later version are ignored, as in-toto wants.
+_OF_LATER = {"with-members-of-a-later-version": ["server"]}

@@ -28,7 +28,7 @@ def new(path: Path, kind: str, password_file: Path | None, no_password: bool) ->
 
     if no_password and password_file is not None:
         raise UsageError("give --password-file or --no-password")
-    password = None if no_password else signing_keys.password_of(password_file) or _new_password(path)
+    password = None if no_password else (signing_keys.password_of(password_file) or _new_password(path))
     public = signing_keys.make(path, "ecdsa" if kind == "ecdsa" else "ed25519", password)
     click.echo(f"private key: {path} (keep it)\npublic key:  {path}.pub (give it to whoever verifies)")
     click.echo(_entry(path.stem, signing_keys.openssh(public)))

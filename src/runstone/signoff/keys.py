@@ -138,7 +138,7 @@ def parsed_public(content: bytes, where: str) -> PublicKey:
         raise BadKey(f"{where} is no public key in PEM or OpenSSH form ({type(error).__name__})") from None
     if not _usable(key):
         raise BadKey(f"{where} holds a key of another kind; {_KINDS}")
-    return _public(SSlibKey.from_crypto(key))  # type: ignore[arg-type]  # `_usable` has narrowed it
+    return _public(SSlibKey.from_crypto(key))
 
 
 def make(path: Path, kind: Kind, password: bytes | None) -> PublicKey:
@@ -174,11 +174,17 @@ def openssh(key: PublicKey) -> str:
 
 
 def password_of(file: Path | None) -> bytes | None:
-    """The password of a file's first line, else of the environment; None where neither gives one."""
-    if file is not None:
-        return _content(file).split(b"\n", 1)[0].rstrip(b"\r")
+    """The password of a file's first line, else of the environment; None where neither gives one.
+
+    Raises BadKey for an empty one, which would leave a key open to everybody.
+    """
     told = os.environ.get(PASSWORD_VARIABLE)
-    return None if told is None else told.encode()
+    if file is None and told is None:
+        return None
+    password = (told or "").encode() if file is None else _content(file).split(b"\n", 1)[0].rstrip(b"\r")
+    if not password:
+        raise BadKey(f"the password is empty in {file or PASSWORD_VARIABLE}; write one, or name none")
+    return password
 
 
 def _content(path: Path) -> bytes:
@@ -227,7 +233,7 @@ def _verifier(key: PublicKey) -> SSlibKey:
     from securesystemslib.signer import SSlibKey
 
     loaded = serialization.load_pem_public_key(key.pem.encode())
-    return SSlibKey.from_crypto(loaded, keyid=key.keyid)  # type: ignore[arg-type]  # `_usable` saw its kind
+    return SSlibKey.from_crypto(loaded, keyid=key.keyid)
 
 
 def _pae(payload: bytes) -> bytes:

@@ -6,6 +6,7 @@ import datetime as dt
 from typing import Final
 
 from runstone.report.digest import OUTCOME_WORDS
+from runstone.report.model import Outcome
 from runstone.report.summary import fence, inline
 from runstone.report.templates import environment
 from runstone.report.text import counted, for_terminal
@@ -83,9 +84,9 @@ def to_text(statement: Statement[Acceptance]) -> str:
     return for_terminal("\n".join(lines))
 
 
-def _shown(signed: Acceptance) -> set[str]:
+def _shown(signed: Acceptance) -> set[Outcome]:
     """The verdicts that occur at some level, beside kept."""
-    return {outcome for counts in signed.counts.values() for outcome in counts} - {"pass"}
+    return {outcome for counts in signed.counts.values() for outcome in counts if outcome != "pass"}
 
 
 def _excluded(signed: Acceptance) -> dict[str, list[str]]:
