@@ -31,7 +31,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Evidence of a server that keeps everything, in a house beside it."""
     root = tmp_path_factory.mktemp("kept")
     with tiny.House(root / "house").installed():
-        return tiny.observe(root / "out", tiny.Server())
+        return observed_at(tiny.observe(root / "out", tiny.Server()))
 
 
 @pytest.fixture
@@ -54,7 +54,13 @@ def evidence(kept: Path, tmp_path: Path) -> Path:
 def observed(tmp_path: Path, answers: dict[str, Response], **settings: Any) -> Path:
     server = tiny.Server()
     server.answers |= answers
-    return tiny.observe(tmp_path / "out", server, **settings)
+    return observed_at(tiny.observe(tmp_path / "out", server, **settings))
+
+
+def observed_at(folder: Path) -> Path:
+    """The evidence, as if observed ten seconds before NOW, however long the tests before it took."""
+    rewrite(folder / "manifest.json", started_at=(NOW - dt.timedelta(seconds=10)).isoformat())
+    return folder
 
 
 def draft(folder: Path, at: dt.datetime = NOW, **asked: Any) -> Draft:
