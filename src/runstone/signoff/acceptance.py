@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 
 import msgspec
 from msgspec.structs import asdict
 
-from runstone.contracts import load_catalogue
+from runstone.contracts import UnknownArea, load_catalogue
 from runstone.report import digest
 from runstone.report.model import JUDGED, Verdict
 from runstone.report.text import well_formed
@@ -30,6 +31,7 @@ from runstone.signoff.statement import (
     wording,
 )
 
+_NEVER = dt.datetime.min.replace(tzinfo=dt.UTC)
 _REASON = 300  # characters of why something was not judged
 
 
@@ -65,6 +67,8 @@ def unfit(manifest: Manifest, measure: Measure) -> list[str]:
         found.append("it was observed without --patient, so what must wait for over a minute is missing")
     if manifest.select or _left_out(manifest.areas):
         found.append(f"only a part was asked for ({', '.join([*manifest.areas, *manifest.select])})")
+    if started(manifest) == _NEVER:
+        found.append("when it was observed is not told")
     if manifest.insecure:
         found.append("it was observed with --insecure: nobody knows which server answered")
     return [*found, *measure.differences(manifest)]
@@ -75,8 +79,20 @@ def _left_out(areas: Sequence[str]) -> set[str]:
     if not areas:
         return set()
     catalogue = load_catalogue()
-    asked = {each for name in areas for each in catalogue.areas_named(name)}
+    asked: set[str] = set()
+    for name in areas:
+        with suppress(UnknownArea):  # of a contract that had it
+            asked |= set(catalogue.areas_named(name))
     return set(catalogue.areas) - asked - EXPLORING_AREAS
+
+
+def started(manifest: Manifest) -> dt.datetime:
+    """When the observation began; long ago where the manifest tells no time with an offset."""
+    try:
+        found = dt.datetime.fromisoformat(manifest.started_at)
+    except ValueError:
+        return _NEVER
+    return _NEVER if found.tzinfo is None else found.astimezone(dt.UTC)
 
 
 def judged_of(verdicts: Iterable[Verdict], asked_for: Sequence[str]) -> tuple[Judged, ...]:
@@ -116,7 +132,6 @@ def build(
 ) -> Acceptance:
     """The acceptance: a pure function of the evidence, the measure, and what was agreed to."""
     doubtful = [each for each in requirements if each.verdict in WARNED]
-    started_at = dt.datetime.fromisoformat(manifest.started_at)
     return Acceptance(
         result="WARNED" if doubtful else "PASSED",
         server=Server(
@@ -128,7 +143,7 @@ def build(
         profile=manifest.profile,
         measure=measure.of(manifest),
         observation=Observation(
-            started_at=started_at,
+            started_at=started(manifest),
             seconds=manifest.observe_s,
             traces=len(manifest.files),
             capacity=manifest.capacity,

@@ -14,16 +14,26 @@ from runstone.errors import RunstoneError
 from runstone.report import waivers as waiver_files
 from runstone.report import write_texts
 from runstone.report.waivers import Waiver
-from runstone.session.evidence import EvidenceError
+from runstone.session.evidence import EvidenceError, Manifest
 from runstone.signoff import acceptance, baseline, credentials, keyless, lines, page
 from runstone.signoff import policy as policies
 from runstone.signoff.intact import inspect
-from runstone.signoff.judging import judge_again
+from runstone.signoff.judging import JudgedAgain, judge_again
 from runstone.signoff.keys import PrivateKey
-from runstone.signoff.lines import Line
+from runstone.signoff.lines import AcceptanceFile, Line
 from runstone.signoff.measure import installed
 from runstone.signoff.policy import Policy
-from runstone.signoff.statement import Acceptance, PolicyUsed, Statement, sha256, statements, subjects
+from runstone.signoff.statement import (
+    Acceptance,
+    Judged,
+    PolicyUsed,
+    Statement,
+    Supersedes,
+    Terms,
+    sha256,
+    statements,
+    subjects,
+)
 from runstone.signoff.verification import Questions, verify
 
 _TOLD: Final = 25  # reasons to refuse; a dead server has hundreds
@@ -82,43 +92,47 @@ def draft(wanted: Wanted, now: dt.datetime) -> Draft:
     accepted = _waivers(wanted.waivers)
     earlier = None if wanted.baseline is None else lines.read(wanted.baseline)
     recording, measure = inspect(wanted.evidence), installed()
-    manifest = recording.manifest
-    _insist([*recording.problems, *acceptance.unfit(manifest, measure)])
+    _insist([*recording.problems, *acceptance.unfit(recording.manifest, measure)])
     try:
         judged = judge_again(recording, accepted, now.date())
     except EvidenceError as error:
         raise Refused([str(error)]) from None
     requirements = acceptance.judged_of(judged.verdicts, policy.judged.areas)
     agreed = acceptance.terms(accepted)
-    since = None
-    if earlier is not None:
-        since = baseline.compare(earlier, requirements, agreed, load_catalogue())
     signing = acceptance.Signing(
         by=wanted.by,
         at=now,
         waivers=agreed,
         unjudged=policy.unjudged,
         policy=_used(wanted.policy),
-        oldest=policy.valid_until(dt.datetime.fromisoformat(manifest.started_at)),
-        supersedes=since,
+        oldest=policy.valid_until(acceptance.started(recording.manifest)),
+        supersedes=_since(earlier, requirements, agreed),
         server_digest=wanted.server_digest is not None,
     )
-    found = acceptance.build(manifest, requirements, measure, signing)
+    found = acceptance.build(recording.manifest, requirements, measure, signing)
+    _insist(_reasons_against(found, recording.manifest, judged, policy))
+    own, common = statements(subjects(recording.digest, wanted.server_digest), found)
+    return Draft(lines.statement_of(own), ((Line(payload=own),), (Line(payload=common),)))
+
+
+def _since(
+    earlier: AcceptanceFile | None, requirements: tuple[Judged, ...], agreed: tuple[Terms, ...]
+) -> Supersedes | None:
+    return None if earlier is None else baseline.compare(earlier, requirements, agreed, load_catalogue())
+
+
+def _reasons_against(found: Acceptance, manifest: Manifest, judged: JudgedAgain, policy: Policy) -> list[str]:
+    """What keeps the acceptance from being signed, once the evidence itself is fit for one."""
     secrets = credentials.scan(manifest, judged.traces.values(), policy.allowed_secrets)
-    _insist(
-        [
-            *judged.waiver_errors,
-            *acceptance.unkept(judged.verdicts, requirements),
-            *policies.refusals(policy, found, now),
-            *policies.impossible(found, now),
-            *([] if since is None else baseline.refusals(since, policy.unjudged)),
-            *(f"a credential was recorded: {each}" for each in secrets),
-        ]
-    )
-    subject = subjects(recording.digest, wanted.server_digest)
-    own, common = statements(subject, found)
-    unsigned = ((Line(payload=own),), (Line(payload=common),))
-    return Draft(lines.statement_of(own), unsigned)
+    since = found.supersedes
+    return [
+        *judged.waiver_errors,
+        *acceptance.unkept(judged.verdicts, found.requirements),
+        *policies.refusals(policy, found, found.signed_at),
+        *policies.impossible(found, found.signed_at),
+        *([] if since is None else baseline.refusals(since, policy.unjudged)),
+        *(f"a credential was recorded: {each}" for each in secrets),
+    ]
 
 
 def countersigned(folder: Path, evidence: Path, now: dt.datetime) -> Draft:
