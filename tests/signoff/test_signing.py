@@ -170,11 +170,24 @@ def test_what_was_found_by_made_up_requests_is_not_left_out(tmp_path: Path) -> N
     assert reason.startswith("EXPLORE-001 (MUST) is broken")
 
 
-def test_a_policy_lets_something_go_unrun_and_it_shows(evidence: Path, tmp_path: Path) -> None:
-    asks = "judged: {areas: [meta]}\nunjudged: {EXPLORE-001: no time}\n"
-    assert draft(evidence, policy=written(tmp_path, "policy.yaml", asks)).statement.predicate.unjudged == {}
-    (reason, _) = refused(evidence, policy=written(tmp_path, "policy.yaml", "judged: {areas: [explore]}"))
-    assert reason == "area explore must be judged, and EXPLORE-001 was not run"
+def test_a_policy_that_asks_for_them_is_not_content_without(evidence: Path, tmp_path: Path) -> None:
+    asks = "judged: {areas: [explore]}\nunjudged: {EXPLORE-001: no time}\n"
+    (reason,) = refused(evidence, policy=written(tmp_path, "policy.yaml", asks))
+    assert reason == "area explore must be judged, and nothing of it was"
+
+
+def test_what_was_not_run_is_refused_unless_the_policy_names_it(tmp_path: Path) -> None:
+    """A quick look, told as if it were whole: META-003 is behind a scenario that takes its time."""
+    folder = observed(tmp_path, {}, patient=False)
+    rewrite(folder / "manifest.json", patient=True)
+    (folder / "traces/slow.json").unlink(missing_ok=True)
+    (reason,) = refused(folder)
+    assert re.match(r"META-003 was not run \(.*slow\), and the policy does not name it", reason)
+    names = written(tmp_path, "policy.yaml", "unjudged: {META-003: the staging server is busy}")
+    signed = draft(folder, policy=names).statement.predicate
+    assert (signed.result, signed.unjudged) == ("WARNED", {"META-003": "the staging server is busy"})
+    (judged,) = signed.having("not-run")
+    assert judged.reason.endswith("slow")
 
 
 # --- the observation ---------------------------------------------------------------------------------------
@@ -249,7 +262,7 @@ def test_other_verdicts_that_no_acceptance_holds(outcome: Outcome, said: str) ->
     verdict = Verdict(
         id="A-001", level="MUST", area="meta", statement="s", source=(), verdict=outcome, cases=(case,)
     )
-    (reason,) = acceptance.unkept([verdict], acceptance.judged_of([verdict], ()))[:1]
+    (reason,) = acceptance.unkept([verdict], acceptance.judged_of([verdict]))[:1]
     assert reason.startswith(f"A-001 (MUST) {said}")
 
 

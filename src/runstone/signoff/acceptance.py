@@ -95,11 +95,10 @@ def started(manifest: Manifest) -> dt.datetime:
     return _NEVER if found.tzinfo is None else found.astimezone(dt.UTC)
 
 
-def judged_of(verdicts: Iterable[Verdict], asked_for: Sequence[str]) -> tuple[Judged, ...]:
+def judged_of(verdicts: Iterable[Verdict]) -> tuple[Judged, ...]:
     """The verdicts of all that belongs to an acceptance.
 
-    Areas whose requests are made up belong to it where they are asked for, and where they were judged anyway:
-    what was found there is not left out.
+    Areas whose requests are made up belong to it where they were judged: what was found is not left out.
     """
     return tuple(
         Judged(
@@ -111,7 +110,7 @@ def judged_of(verdicts: Iterable[Verdict], asked_for: Sequence[str]) -> tuple[Ju
             reason="" if each.verdict in JUDGED else well_formed(digest.reasons(each)[:_REASON]),
         )
         for each in verdicts
-        if each.area not in EXPLORING_AREAS or each.area in asked_for or each.verdict != "not-run"
+        if each.area not in EXPLORING_AREAS or each.verdict != "not-run"
     )
 
 

@@ -97,7 +97,7 @@ def draft(wanted: Wanted, now: dt.datetime) -> Draft:
         judged = judge_again(recording, accepted, now.date())
     except EvidenceError as error:
         raise Refused([str(error)]) from None
-    requirements = acceptance.judged_of(judged.verdicts, policy.judged.areas)
+    requirements = acceptance.judged_of(judged.verdicts)
     agreed = acceptance.terms(accepted)
     signing = acceptance.Signing(
         by=wanted.by,

@@ -229,7 +229,7 @@ def _derivable(
         judged = judge_again(recording, acceptances.waivers_of(signed.waivers), signed.signed_at.date())
     except (EvidenceError, UnknownProfile) as error:
         return Answer("no", str(error)), None
-    requirements = acceptances.judged_of(judged.verdicts, signed.observation.made_up)
+    requirements = acceptances.judged_of(judged.verdicts)
     found = acceptances.build(
         recording.manifest,
         requirements,
