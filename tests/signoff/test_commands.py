@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -210,3 +212,13 @@ def test_a_wrong_call_of_keys(
     code, said = run("keys", "new", "ada", *words)
     assert (code, says in said) == (2, True), said
     assert not (tmp_path / "ada").exists()
+
+
+def test_other_commands_import_nothing_of_it() -> None:
+    script = """
+import sys, runstone.cli.checking, runstone.cli.serving
+only = ("securesystemslib", "cryptography", "sigstore", "runstone.signoff")
+print([name for name in sys.modules if name.startswith(only)])
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
