@@ -1,8 +1,7 @@
 """What is signed: two in-toto statements about one recording, and how they become bytes and are read back.
 
-The first says all that a release rests on (`Acceptance`; contracts/schemas/acceptance.json). The second is
-the standard test-result, for tools that know nothing of Runstone; it follows from the first by
-`suite_result`.
+The first says all that a release rests on (`Acceptance`; contracts/schemas/acceptance.json). The second is the
+standard test-result, for tools that know nothing of Runstone; `suite_result` derives it from the first.
 """
 
 from __future__ import annotations
@@ -104,11 +103,6 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     link: str
     scenarios: tuple[str, ...] = ()
     flaky: bool = False
-
-    @property
-    def requirement_id(self) -> str:
-        """The requirement's id without the case."""
-        return self.requirement.partition(":")[0]
 
 
 class PolicyUsed(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

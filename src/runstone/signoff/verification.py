@@ -111,8 +111,7 @@ def verify(file: AcceptanceFile, asked: Questions, now: dt.datetime) -> Findings
     return Findings(file=file, answers=answers, judged=judged)
 
 
-# --- authentic
-# -------------------------------------------------------------------------------------------------
+# --- authentic ---------------------------------------------------------------------------------------------
 
 
 def _authentic(file: AcceptanceFile, asked: Questions) -> Answer:
@@ -166,8 +165,7 @@ def _why_not(file: AcceptanceFile, asked: Questions, counting: Sequence[Signer],
     return []
 
 
-# --- bound and intact
-# ------------------------------------------------------------------------------------------
+# --- bound and intact --------------------------------------------------------------------------------------
 
 
 def _bound(file: AcceptanceFile, recording: Recording | None, asked: Questions) -> Answer:
@@ -209,8 +207,7 @@ def _intact(recording: Recording | None) -> Answer:
     return Answer("yes", f"{len(recording.manifest.files)} traces are as the manifest says")
 
 
-# --- derivable
-# -------------------------------------------------------------------------------------------------
+# --- derivable ---------------------------------------------------------------------------------------------
 
 
 def _derivable(
@@ -261,8 +258,7 @@ def _no(reasons: Sequence[str]) -> Answer:
     return Answer("no", "; ".join(told))
 
 
-# --- acceptable
-# ------------------------------------------------------------------------------------------------
+# --- acceptable --------------------------------------------------------------------------------------------
 
 
 def _acceptable(file: AcceptanceFile, asked: Questions, now: dt.datetime) -> Answer:
