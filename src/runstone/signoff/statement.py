@@ -1,6 +1,6 @@
 """What is signed: two in-toto statements about one recording, and how they become bytes and are read back.
 
-The first says all that a release rests on (`Acceptance`; contracts/schemas/acceptance.json). The second is the
+The first says all that a release rests on (`Acceptance`; contracts/schemas/acceptance.json). The second is a
 standard test-result, for tools that know nothing of Runstone; `suite_result` derives it from the first.
 """
 
