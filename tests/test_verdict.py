@@ -73,9 +73,9 @@ def test_what_a_broken_promise_comes_to(level: Level, outcome: Outcome) -> None:
 
 FAILS: set[tuple[Outcome, Level, FailOn]] = {
     *(("fail", level, fail_on) for level in get_args(Level) for fail_on in get_args(FailOn)),
-    ("not-testable", "MUST", "must"),
-    ("not-testable", "MUST", "should"),
+    *((outcome, "MUST", fail_on) for outcome in ("not-testable", "flaky") for fail_on in get_args(FailOn)),
     ("not-testable", "SHOULD", "should"),
+    ("flaky", "SHOULD", "should"),
     ("warn", "SHOULD", "should"),
 }
 

@@ -204,6 +204,26 @@ def test_one_that_passes_now_is_not_needed() -> None:
     assert "RUN-WAIT-001:wait is not needed" in errors[0]
 
 
+def flaky(case: str | None = None) -> Waiver:
+    return msgspec.structs.replace(waiver(f"RUN-WAIT-001:{case}" if case else "RUN-WAIT-001"), flaky=True)
+
+
+def test_what_is_flaky_is_accepted_only_by_a_waiver_that_says_so() -> None:
+    found, errors = applied(waiver(), to=verdict(("", "flaky")))
+    assert found.verdict == "flaky"
+    assert errors == ["the waiver of RUN-WAIT-001 does not say `flaky: true`, and it is flaky here"]
+    found, errors = applied(flaky(), to=verdict(("stream", "flaky"), ("wait", "pass")))
+    assert (found.verdict, errors) == ("waived", [])
+
+
+@pytest.mark.parametrize("outcome, left", [("fail", "waived"), ("pass", "pass")])
+def test_a_waiver_of_something_flaky_is_needed_whatever_was_seen_this_time(
+    outcome: Outcome, left: Outcome
+) -> None:
+    found, errors = applied(flaky(), to=verdict(("", outcome)))
+    assert (found.verdict, errors) == (left, [])
+
+
 def test_a_case_that_is_not_there_matches_nothing() -> None:
     _, errors = applied(waiver("RUN-WAIT-001:pigeon"), to=verdict(("stream", "fail"), ("wait", "pass")))
     assert "matches nothing: the cases of RUN-WAIT-001 are stream, wait" in errors[0]

@@ -169,7 +169,7 @@
 
   let openedForPrint = [];
   addEventListener("beforeprint", () => {
-    const telling = ["harness-error", "fail", "not-testable", "warn", "waived"];
+    const telling = ["harness-error", "fail", "flaky", "not-testable", "warn", "waived"];
     openedForPrint = requirements.filter((item) => !item.open && telling.includes(item.dataset.verdict));
     for (const item of openedForPrint) item.open = true;
   });

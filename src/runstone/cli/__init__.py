@@ -49,6 +49,9 @@ _DEFINED: Final = {
     "prove": ("proving", "prove"),
     "mutate": ("mutating", "mutate"),
     "result": ("retrieving", "result"),
+    "signoff": ("signoff", "signoff"),
+    "verify": ("verify", "verify"),
+    "keys": ("keys", "keys"),
 }
 
 

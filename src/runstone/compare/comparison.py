@@ -37,6 +37,7 @@ Standing = Literal[
 STANDINGS: Final[dict[Outcome, Standing]] = {
     "pass": "kept",
     "fail": "broken",
+    "flaky": "broken",
     "warn": "warned",
     "not-testable": "not-testable",
     "waived": "waived",

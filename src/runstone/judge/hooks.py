@@ -31,6 +31,7 @@ _READ = pytest.StashKey[list[Exchange]]()
 _LETTERS: dict[str, tuple[str, str]] = {
     "pass": (".", "PASS"),
     "fail": ("F", "FAIL"),
+    "flaky": ("f", "FLAKY"),
     "warn": ("w", "WARN"),
     "not-testable": ("t", "NOT-TESTABLE"),
     "not-applicable": ("-", "NOT-APPLICABLE"),

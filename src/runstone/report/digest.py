@@ -31,6 +31,7 @@ STANDINGS: tuple[Standing, ...] = ("kept", "broken", "warned", "other")
 OUTCOME_WORDS: dict[Outcome, str] = {
     "harness-error": "harness error",
     "fail": "fail",
+    "flaky": "flaky",
     "not-testable": "not testable",
     "warn": "warn",
     "waived": "waived",
@@ -117,7 +118,7 @@ def standing(verdict: Verdict, fail_on: FailOn) -> Standing:
     """Which column a requirement counts in: broken is what makes the target not conforming."""
     if fails_target(verdict, fail_on):
         return "broken"
-    if verdict.verdict in {"warn", "not-testable"}:
+    if verdict.verdict in {"warn", "flaky", "not-testable"}:
         return "warned"
     return "kept" if verdict.verdict == "pass" else "other"
 

@@ -27,6 +27,18 @@ _CURL = 3_000  # characters; a longer line is in report.json
 _REASON = 2_000
 
 
+class Seal(msgspec.Struct, frozen=True, kw_only=True):
+    """An acceptance that was verified when the page was made; a page cannot verify itself.
+
+    `covers`: what was signed and what follows from it, by the words for it; `again`: how to verify it again.
+    """
+
+    headline: str
+    verified: str
+    covers: dict[str, str]
+    again: str
+
+
 class Segment(msgspec.Struct, frozen=True):
     """A stretch of a level's bar, in percent of its width."""
 
@@ -35,11 +47,12 @@ class Segment(msgspec.Struct, frozen=True):
     width: float
 
 
-def to_html(report: Report, traces: Iterable[Trace]) -> str:
+def to_html(report: Report, traces: Iterable[Trace], seal: Seal | None = None) -> str:
     """The page: verdict and totals, parity grid, capabilities, and each requirement with its exchanges."""
     template = environment(autoescape=True, finalize=_shown).get_template("report.html.j2")
     return template.render(
         report=report,
+        seal=seal,
         digest=digest,
         areas=areas(report),
         segments=segments,

@@ -84,7 +84,7 @@ def _case(verdict: Verdict, case: Case, report: Report) -> TestCase:
 
 
 def _is_waived(verdict: Verdict, case: Case) -> bool:
-    broken = case.verdict in {"fail", "warn", "not-testable"}
+    broken = case.verdict in {"fail", "warn", "flaky", "not-testable"}
     return case.verdict == "waived" or (verdict.verdict == "waived" and broken)
 
 

@@ -18,7 +18,7 @@ from runstone.target.capabilities import Capability
 
 FailOn = Literal["must", "should"]
 Outcome = Literal[
-    "pass", "not-applicable", "waived", "not-run", "warn", "not-testable", "fail", "harness-error"
+    "pass", "not-applicable", "waived", "not-run", "warn", "not-testable", "flaky", "fail", "harness-error"
 ]
 Sameness = Literal["same", "differs", "not-applicable", "not-testable", "not-run"]
 
@@ -30,10 +30,11 @@ SEVERITY: tuple[Outcome, ...] = (
     "waived",
     "warn",
     "not-testable",
+    "flaky",
     "fail",
     "harness-error",
 )
-JUDGED: frozenset[Outcome] = frozenset({"pass", "waived", "warn", "fail", "not-testable"})
+JUDGED: frozenset[Outcome] = frozenset({"pass", "waived", "warn", "fail", "flaky", "not-testable"})
 GRID_ROWS = ("success", "error", "interrupt", "cancel", "timeout")
 GRID_COLUMNS = ("wait", "stream", "background", "stateless_wait", "stateless_stream")
 
@@ -176,7 +177,7 @@ def fails_target(verdict: Verdict, fail_on: FailOn) -> bool:
     """Whether this verdict alone makes the target not conforming."""
     if verdict.verdict == "fail":
         return True
-    if verdict.verdict == "not-testable":
+    if verdict.verdict in {"not-testable", "flaky"}:
         return verdict.level == "MUST" or (fail_on == "should" and verdict.level == "SHOULD")
     return verdict.verdict == "warn" and fail_on == "should" and verdict.level == "SHOULD"
 

@@ -25,6 +25,7 @@ _WIDEST = 100  # columns: longer lines are tiring to read
 _STYLES: dict[Outcome, str] = {
     "pass": "green",
     "fail": "bold red",
+    "flaky": "red",
     "not-testable": "red",
     "harness-error": "bold magenta",
     "warn": "yellow",

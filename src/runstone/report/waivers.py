@@ -10,6 +10,7 @@
         scenarios: [joined_by_four]      # and broken nowhere else; several waivers may share a requirement
         …
 
+What is broken at some times and kept at others (flaky) is accepted only by a waiver that says `flaky: true`.
 One that has expired, matches nothing or is no longer needed is an error that says which.
 """
 
@@ -27,7 +28,7 @@ from runstone.errors import UsageError, suggestion
 from runstone.report.model import AcceptedBy, Case, Verdict, most_severe
 
 _BROKEN = frozenset({"fail", "warn", "not-testable"})
-_JUDGED = frozenset({"pass", "waived"}) | _BROKEN
+_JUDGED = frozenset({"pass", "waived", "flaky"}) | _BROKEN
 _Said = Annotated[str, msgspec.Meta(min_length=1)]
 
 
@@ -44,6 +45,7 @@ class Waiver(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     expires: dt.date
     link: _Said
     scenarios: frozenset[str] = frozenset()
+    flaky: bool = False  # accepts also what is broken at some times only; then it is needed while it is kept
 
     @property
     def requirement_id(self) -> str:
@@ -66,7 +68,8 @@ class Waiver(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     def needed_for(self, case: Case) -> bool:
         """Whether the case is broken where this waiver accepts it."""
-        return case.verdict in _BROKEN and (not self.scenarios or bool(self.scenarios & _scenarios_of(case)))
+        broken = case.verdict in _BROKEN or (self.flaky and case.verdict == "flaky")
+        return broken and (not self.scenarios or bool(self.scenarios & _scenarios_of(case)))
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -134,6 +137,10 @@ def _needless(waiver: Waiver, verdict: Verdict | None) -> str | None:
         return f"the waiver of {waiver.requirement} matches nothing: the cases of {verdict.id} are {cases}"
     if any(case.verdict == "not-run" or waiver.needed_for(case) for case in covered):
         return None
+    if waiver.flaky and any(case.verdict == "pass" for case in covered):
+        return None  # at the next time it may be broken
+    if any(case.verdict == "flaky" for case in covered):
+        return f"the waiver of {waiver.requirement} does not say `flaky: true`, and it is flaky here"
     if any(case.verdict in _JUDGED for case in covered):
         where = f" in {', '.join(sorted(waiver.scenarios))}" if waiver.scenarios else ""
         return f"the waiver of {waiver.requirement} is not needed: the target keeps it now{where}; remove it"

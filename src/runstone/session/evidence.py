@@ -65,6 +65,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     agent: str = ""  # the assistant that stood in for the conformance graphs; '' where they ran themselves
     crashed: dict[str, str] = {}
     files: dict[str, str] = {}
+    confirmations: int = 0  # scenarios that were observed again, because something seemed broken
 
     @property
     def filtered(self) -> str:
@@ -125,6 +126,11 @@ def read_manifest(folder: Path) -> Manifest:
         raise EvidenceError(
             f"{folder} is no evidence folder: it has no {_MANIFEST}; `runstone check` writes one"
         ) from None
+    return parse_manifest(content, path)
+
+
+def parse_manifest(content: bytes, path: Path) -> Manifest:
+    """The manifest that these bytes are. Raises EvidenceError, which names `path`."""
     try:
         version = msgspec.json.decode(content, type=_Versioned).format
         if version not in _READ:
