@@ -183,7 +183,9 @@ def _unheard_of(trace: Trace) -> Iterator[Finding]:
             and exchange.status < 300
             and "if_not_exists" not in (exchange.request_body or "")
         )
+        # An empty list of a thread that nobody knows is RUN-LIST-005's, which is a SHOULD.
         read = operation is not None and operation.schema in {"thread", "run", "thread-state"}
+        read = read and _body(exchange) != []
         begun = exchange.method == "POST" and exchange.path.endswith(("/runs/wait", "/runs/stream"))
         if served and (begun or (read and exchange.method in {"GET", "POST"})):
             for asked in (each.lower() for kind in (_THREAD, _RUN) for each in kind.findall(exchange.path)):

@@ -287,9 +287,10 @@ class Api:
         return await self.request("POST", f"/threads/{thread}/state", json=given(body), label=label)
 
     async def history(self, thread: str, *, limit: int = 100, **options: Unpack[Options]) -> Exchange:
-        """GET /threads/{thread}/history, newest first; the limit is always sent, as servers differ in it."""
+        """POST /threads/{thread}/history, as the official clients read it: the newest first."""
         path = f"/threads/{thread}/history"
-        return await self.request("GET", path, params={"limit": limit}, **labelled("history", options))
+        # The limit is always sent, as servers differ in it.
+        return await self.request("POST", path, json={"limit": limit}, **labelled("history", options))
 
     async def settle(self, thread: str, *, label: str = "settle", patience: float = 0.0) -> Exchange:
         """Read the thread until it is no longer busy or the limit has passed; the last reading."""
@@ -319,6 +320,20 @@ class Api:
         """POST …/runs; the new run's id. Raises Blocked when none came back."""
         exchange = await self.send_run(thread, assistant, input, label=label, **body)
         return id_in(exchange, "run_id")
+
+    async def create_run_later(
+        self,
+        thread: str,
+        assistant: str,
+        input: Any,  # noqa: A002
+        seconds: float,
+        **body: Any,
+    ) -> str:
+        """A run that waits for its time; one that does not, where the server refuses `after_seconds`."""
+        delayed = await self.send_run(thread, assistant, input, after_seconds=seconds, **body)
+        if delayed.code is not None and 400 <= delayed.code < 500:
+            return await self.create_run(thread, assistant, input, label="create_at_once", **body)
+        return id_in(delayed, "run_id")
 
     async def send_run(
         self,
@@ -419,9 +434,9 @@ class Api:
     async def read_what_is_left(self, thread: str | None, result: Exchange, *, patience: float = 0.0) -> None:
         """Read run, thread, state and history after a turn. Raises Blocked when the answer names no run."""
         thread = thread or result.found_thread_id
-        run = result.found_run_id
         if thread is None:
             raise Blocked(f"{result.where} names no thread to read")
+        run = result.found_run_id or await self._newest_run(thread)
         if run is not None:
             await self.poll_run(thread, run, patience=patience)
         await self.settle(thread)
@@ -429,6 +444,14 @@ class Api:
         await self.history(thread)
         if run is None:
             raise Blocked(f"{result.where} names no run: no Content-Location, no metadata event")
+
+    async def _newest_run(self, thread: str) -> str | None:
+        """The run of a thread that has one, by the list of its runs, for an answer that does not name it."""
+        runs = await self.runs(thread, label="run_by_list", limit=1)
+        try:
+            return str(runs.array[0]["run_id"])
+        except (Missing, LookupError, TypeError):
+            return None
 
     async def run(self, thread: str, run: str, **options: Unpack[Options]) -> Exchange:
         """GET /threads/{thread}/runs/{run}."""
@@ -478,8 +501,8 @@ class Api:
         action: str | Omitted = OMIT,
         **options: Unpack[Options],
     ) -> Exchange:
-        """POST /threads/{thread}/runs/{run}/cancel."""
-        params = {"wait": wait, "action": action}
+        """POST /threads/{thread}/runs/{run}/cancel; `wait` is sent as 0 or 1, as the official clients do."""
+        params = {"wait": int(wait) if isinstance(wait, bool) else wait, "action": action}
         path = f"{runs_path(thread)}/{run}/cancel"
         return await self.request("POST", path, params=params, **labelled("cancel", options))
 
@@ -516,6 +539,10 @@ class Api:
     async def server_ok(self, **options: Unpack[Options]) -> Exchange:
         """GET /ok."""
         return await self.request("GET", "/ok", **labelled("ok", options))
+
+    async def alive(self, **options: Unpack[Options]) -> Exchange:
+        """GET what the self-check saw answered: GET /ok, where the server has it."""
+        return await self.request("GET", self._recorder.alive_path, **labelled("alive", options))
 
     async def info(self, **options: Unpack[Options]) -> Exchange:
         """GET /info."""

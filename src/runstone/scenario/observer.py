@@ -124,6 +124,7 @@ class Observer:
                 cause = self._crashed[checked.scenario].splitlines()[-1]
                 raise SelfCheckBroken(f"the self-check itself failed: {cause}")
             fitness = assess(checked, self.target.agent)
+            recorder.alive_path = fitness.answered_path
             if insist_on_fitness:
                 fitness.insist(self.target)
             recorder.limits = msgspec.structs.replace(Limits.calibrated(fitness.turn_s), **self._limits)
