@@ -163,6 +163,12 @@ class Api:
             exploration=self._exploration,
         )
 
+    def plainly(self) -> Api:
+        """The same operations without what official clients send along with every run."""
+        api = self._derived()
+        api.target = msgspec.structs.replace(self.target, plain=True)
+        return api
+
     @property
     def second(self) -> Api:
         """The same operations by the second identity, with its headers and not with the first one's."""
@@ -346,7 +352,10 @@ class Api:
     ) -> Exchange:
         """POST …/runs, to see the answer itself."""
         return await self.request(
-            "POST", runs_path(thread), json=run_body(assistant, input, body), label=label
+            "POST",
+            runs_path(thread),
+            json=run_body(assistant, input, body, plain=self.target.plain),
+            label=label,
         )
 
     async def wait(
@@ -361,10 +370,13 @@ class Api:
         **body: Any,
     ) -> Exchange:
         """POST …/runs/wait. Further keywords are fields of the body; `options` says how to send it."""
-        body.setdefault("on_disconnect", "continue")
+        if not self.target.plain:
+            body.setdefault("on_disconnect", "continue")
         chosen: Options = {"label": label, "patience": patience, **(options or {})}
         path = runs_path(thread) + "/wait"
-        return await self.request("POST", path, json=run_body(assistant, input, body), **chosen)
+        return await self.request(
+            "POST", path, json=run_body(assistant, input, body, plain=self.target.plain), **chosen
+        )
 
     async def stream(
         self,
@@ -379,11 +391,14 @@ class Api:
         **body: Any,
     ) -> Exchange:
         """POST …/runs/stream. Further keywords are fields of the body; `options` says how to send it."""
-        body.setdefault("on_disconnect", "continue")
+        if not self.target.plain:
+            body.setdefault("on_disconnect", "continue")
         body["stream_mode"] = stream_mode
         chosen: Options = {"label": label, "patience": patience, **(options or {})}
         path = runs_path(thread) + "/stream"
-        return await self.request("POST", path, json=run_body(assistant, input, body), **chosen)
+        return await self.request(
+            "POST", path, json=run_body(assistant, input, body, plain=self.target.plain), **chosen
+        )
 
     async def turn(
         self,
