@@ -23,6 +23,7 @@ from runstone.selfcheck import AGENT_PATIENCE_S, SELF_CHECK_PATHS, Fitness, asse
 from runstone.story import Story
 from runstone.target import FURTHER_IDENTITIES, Target
 from runstone.trace import Inapplicable, Missing, Trace
+from runstone.vocabulary import Vocabulary, vocabulary
 
 QUICK_S = 5.0  # `--quick` leaves out scenarios that must wait longer than this
 PATIENT_S = 60.0  # and only `--patient` holds those that must wait longer than this
@@ -66,6 +67,11 @@ class Scenario:
     def demands(self) -> tuple[str, ...]:
         """All capabilities without which it cannot be held."""
         return self.needs if self.agent else (*self.needs, GRAPHS)
+
+    @property
+    def names(self) -> Vocabulary:
+        """The labels, parts and notes that it can have."""
+        return vocabulary(self.drive)
 
     @property
     def controls(self) -> bool:

@@ -16,6 +16,7 @@ from typing import Any
 from runstone.agents import Agent
 from runstone.api import Api
 from runstone.contracts import load_capabilities
+from runstone.documents import raw
 from runstone.errors import TargetError
 from runstone.operations import ask
 from runstone.target import Target
@@ -217,7 +218,7 @@ def _objects(document: Any) -> Iterator[dict[str, Any]]:
 
 def _info(trace: Trace) -> dict[str, Any]:
     try:
-        return trace.only("info").object
+        return dict(raw(trace.only("info").object))
     except Missing:
         return {}
 

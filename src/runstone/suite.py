@@ -17,7 +17,7 @@ from runstone.agents import GRAPHS
 from runstone.api import Api
 from runstone.canonical import ABSENT, canonical, difference_in_shape, first_difference, shown
 from runstone.contracts import Profile, lifecycle, operation_for, stream_grammar, violations
-from runstone.contracts.profile import resolve
+from runstone.documents import raw, resolve
 from runstone.observe import scenario
 from runstone.operations import (
     ENTRY_POINTS,
@@ -65,6 +65,7 @@ __all__ = [
     "none_broken",
     "operation_for",
     "ran",
+    "raw",
     "requirement",
     "resolve",
     "scenario",
