@@ -7,8 +7,18 @@ from typing import Any
 
 import pytest
 
-from runstone.contracts.profile import resolve
-from runstone.suite import OMIT, Api, Exchange, Trace, assert_ran, new_id, requirement, scenario, some
+from runstone.suite import (
+    OMIT,
+    Api,
+    Exchange,
+    Trace,
+    assert_ran,
+    new_id,
+    requirement,
+    resolve,
+    scenario,
+    some,
+)
 
 SLEEP_S, TICKS = 1.5, 5
 PROMPTLY_S = 5.0  # both official servers end such a stream after 0.5 s; ten times that

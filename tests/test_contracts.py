@@ -38,9 +38,10 @@ from runstone.contracts import (
     violations,
 )
 from runstone.contracts.catalogue import AREAS, read_catalogue
-from runstone.contracts.profile import read_profile, resolve
+from runstone.contracts.profile import read_profile
 from runstone.contracts.reading import read_yaml
 from runstone.contracts.schemas import BASE
+from runstone.documents import resolve
 from runstone.locations import locate
 from runstone.report.document import to_json
 from runstone.report.model import Phases, Report, TargetSummary, grid_from

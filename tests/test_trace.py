@@ -248,8 +248,8 @@ def test_a_body_that_names_no_run(content: str) -> None:
 
 def test_the_request_is_decoded() -> None:
     assert exchange(request_body='{"a": 1}').request_json == {"a": 1}
-    assert exchange(request_body="{").request_json is None
-    assert exchange().request_json is None
+    assert exchange(request_body="{").request_json == None  # noqa: E711
+    assert exchange().request_json == None  # noqa: E711
 
 
 def test_curl_says_what_matters_and_hides_what_is_secret() -> None:

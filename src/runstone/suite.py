@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import pytest
 
 from runstone.contracts import Profile, lifecycle, operation_for, stream_grammar, violations
-from runstone.contracts.profile import resolve
+from runstone.documents import raw, resolve
 from runstone.scenario.api import Api
 from runstone.scenario.observer import scenario
 from runstone.scenario.operations import (
@@ -65,6 +65,7 @@ __all__ = [
     "none_broken",
     "operation_for",
     "ran",
+    "raw",
     "requirement",
     "resolve",
     "scenario",

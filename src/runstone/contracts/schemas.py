@@ -15,6 +15,7 @@ from jsonschema.protocols import Validator
 from referencing import Registry, Resource
 
 from runstone.contracts.reading import MalformedContract, shown_path, suggestion
+from runstone.documents import raw
 from runstone.errors import UsageError
 from runstone.locations import locate
 
@@ -55,6 +56,7 @@ def violations(name: str, document: Any) -> list[Violation]:
     """
     checker = validator(name)
     try:
+        document = raw(document)
         if checker.is_valid(document):
             return []
         found = sorted(checker.iter_errors(document), key=lambda error: list(map(str, error.path)))

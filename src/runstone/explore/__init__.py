@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from runstone.contracts import openapi_document
+from runstone.documents import raw
 from runstone.errors import UsageError
 from runstone.explore.findings import findings, told
 from runstone.explore.model import Finding, Model, first_broken
@@ -63,7 +64,7 @@ async def fuzz_own_document(api: Api) -> None:
     with _extra():
         from runstone.explore.fuzzing import fuzz_document
     served = await api.request("GET", "/openapi.json", label="document")
-    await fuzz_document(api, served.object)
+    await fuzz_document(api, raw(served.object))
 
 
 @contextmanager

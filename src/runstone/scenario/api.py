@@ -6,13 +6,13 @@ What can be asked is in `operations`. A method never judges; whatever the target
 from __future__ import annotations
 
 import asyncio
-import json as jsonlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Unpack
 
 import msgspec
 
+from runstone.documents import encoded
 from runstone.scenario.clients import Client, serving_client
 from runstone.scenario.exploration import Exploration
 from runstone.scenario.operations import OMIT, Blocked, Operations, Options
@@ -186,9 +186,7 @@ class Api(Operations):
         headers = {name: _well_formed(value) for name, value in options.get("headers", {}).items()}
         if json is not OMIT:
             json = self._with_own_assistants(json)
-            content = jsonlib.dumps(json, ensure_ascii=False, separators=(",", ":")).encode(
-                "utf-8", "surrogatepass"
-            )
+            content = encoded(json, separators=(",", ":")).encode("utf-8", "surrogatepass")
             headers.setdefault("content-type", "application/json")
         pairs = params.items() if isinstance(params, Mapping) else params
         path = _well_formed(self._with_own_assistant(path))

@@ -19,6 +19,7 @@ from runstone.scenario.self_check import AGENT_PATIENCE_S, SELF_CHECK_PATHS, Fit
 from runstone.target.agents import GRAPHS
 from runstone.target.control import Control
 from runstone.target.target import FURTHER_IDENTITIES, Target
+from runstone.vocabulary import Vocabulary, vocabulary
 from runstone.wire.limits import Limits
 from runstone.wire.recorder import Recorder
 from runstone.wire.recording import Story
@@ -66,6 +67,11 @@ class Scenario:
     def demands(self) -> tuple[str, ...]:
         """All capabilities without which it cannot be held."""
         return self.needs if self.agent else (*self.needs, GRAPHS)
+
+    @property
+    def names(self) -> Vocabulary:
+        """The labels, parts and notes that it can have."""
+        return vocabulary(self.drive)
 
     @property
     def controls(self) -> bool:

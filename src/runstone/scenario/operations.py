@@ -407,7 +407,7 @@ def _id_in(exchange: Exchange, key: str) -> str:
             else f"nothing: {exchange.failure}"
         )
         raise Blocked(f"{exchange.where} gave no {key}, but {shown}")
-    return found
+    return str(found)
 
 
 def _object_in(exchange: Exchange) -> dict[str, Any] | None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from runstone.contracts import load_capabilities
+from runstone.documents import raw
 from runstone.errors import TargetError
 from runstone.scenario.api import Api
 from runstone.scenario.operations import ask
@@ -217,7 +218,7 @@ def _objects(document: Any) -> Iterator[dict[str, Any]]:
 
 def _info(trace: Trace) -> dict[str, Any]:
     try:
-        return trace.only("info").object
+        return dict(raw(trace.only("info").object))
     except Missing:
         return {}
 
