@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from runstone.contracts.profile import resolve
 from runstone.suite import (
     GRAPHS,
     Api,
@@ -17,6 +16,7 @@ from runstone.suite import (
     conforms,
     has,
     requirement,
+    resolve,
     scenario,
     shown,
     some,

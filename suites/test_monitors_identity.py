@@ -10,7 +10,17 @@ from itertools import pairwise
 from typing import Any
 
 from runstone.judge.monitoring import Finding
-from runstone.suite import UUID, Exchange, Missing, Trace, none_broken, operation_for, requirement, some
+from runstone.suite import (
+    UUID,
+    Exchange,
+    Missing,
+    Trace,
+    none_broken,
+    operation_for,
+    raw,
+    requirement,
+    some,
+)
 
 _THREAD = re.compile(rf"/threads/({UUID.pattern})(?=[/?]|$)")
 _RUN = re.compile(rf"/runs/({UUID.pattern})(?=[/?]|$)")
@@ -166,7 +176,7 @@ def _changed_in(exchange: Exchange, first: dict[tuple[str, str], tuple[Any, Exch
         id_name, *others = _CONSTANT.get(schema, ("",))
         id_ = document.get(id_name)
         for name in others if isinstance(id_, str) else ():
-            if document.get(name) is None:
+            if raw(document.get(name)) is None:
                 continue
             before, seen = first.setdefault((str(id_).lower(), name), (document[name], exchange))
             if _comparable(before) != _comparable(document[name]):

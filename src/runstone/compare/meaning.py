@@ -34,6 +34,7 @@ from typing import Any, Final
 
 import msgspec
 
+from runstone.wire.documents import raw
 from runstone.wire.trace import UUID, Event, Exchange, strict_json
 
 _UUID = rf"(?:{UUID.pattern})"
@@ -125,7 +126,7 @@ def place(exchange: Exchange) -> tuple[str, ...]:
 
 def request_text(exchange: Exchange) -> str:
     """The request's body in canonical form, as text."""
-    return outline(canonical(exchange.request_json)) if exchange.request_body else ""
+    return outline(canonical(raw(exchange.request_json))) if exchange.request_body else ""
 
 
 def outline(document: Document) -> str:

@@ -9,7 +9,8 @@ from typing import Any, Final
 
 import msgspec
 
-from runstone.wire.trace import Exchange, Missing
+from runstone.wire.documents import Missing
+from runstone.wire.trace import Exchange
 
 # https://spec.openapis.org/oas/v3.1.0#runtime-expressions; `$request.query` as a whole and `*` are ours.
 _EXPRESSION: Final = re.compile(

@@ -11,7 +11,8 @@ from typing import Any
 
 from runstone.contracts import Profile
 from runstone.explore.model import Finding, first_broken
-from runstone.wire.trace import UUID, Exchange, Missing, Trace
+from runstone.wire.documents import Missing
+from runstone.wire.trace import UUID, Exchange, Trace
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,11 @@ when the target gave none, which ends the scenario there: what follows is not-te
 from __future__ import annotations
 
 import asyncio
-import json as jsonlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Unpack
+
+import msgspec
 
 from runstone.contracts import lifecycle
 from runstone.scenario.clients import Client, serving_client
@@ -34,11 +35,12 @@ from runstone.scenario.waiting import Until, id_in
 from runstone.target import agents
 from runstone.target.control import Control
 from runstone.target.target import Target
+from runstone.wire.documents import Missing, encoded
 from runstone.wire.identity import Identity
 from runstone.wire.limits import Limits
 from runstone.wire.recorder import Recorder, Request
 from runstone.wire.recording import Story
-from runstone.wire.trace import UUID, Exchange, Inapplicable, Missing
+from runstone.wire.trace import UUID, Exchange, Inapplicable
 from runstone.wire.webhooks import Sink, listening
 
 _REQUESTS_MEANWHILE = 4  # a status, what is watched for, and what is then done
@@ -219,9 +221,7 @@ class Api:
         headers = {name: well_formed(value) for name, value in options.get("headers", {}).items()}
         if json is not OMIT:
             json = self._with_own_assistants(json)
-            content = jsonlib.dumps(json, ensure_ascii=False, separators=(",", ":")).encode(
-                "utf-8", "surrogatepass"
-            )
+            content = encoded(json, separators=(",", ":")).encode("utf-8", "surrogatepass")
             headers.setdefault("content-type", "application/json")
         pairs = params.items() if isinstance(params, Mapping) else params
         path = well_formed(self._with_own_assistant(path))

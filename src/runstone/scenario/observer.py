@@ -27,11 +27,12 @@ from runstone.scenario.self_check import AGENT_PATIENCE_S, SELF_CHECK_PATHS, Fit
 from runstone.scenario.slots import MANY, Lease, Slots
 from runstone.target.control import Control
 from runstone.target.target import Target
+from runstone.wire.documents import Missing
 from runstone.wire.identity import FURTHER_IDENTITIES
 from runstone.wire.limits import Limits
 from runstone.wire.recorder import Recorder
 from runstone.wire.recording import Story
-from runstone.wire.trace import Inapplicable, Missing, Trace
+from runstone.wire.trace import Inapplicable, Trace
 
 ASKS_PLAINLY: Final = (
     "runs are refused with the fields that official clients send along (multitask_strategy, on_disconnect): "

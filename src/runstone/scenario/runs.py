@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from runstone.contracts import lifecycle, operation_for
-from runstone.wire.trace import Exchange, Missing
+from runstone.wire.documents import Missing
+from runstone.wire.trace import Exchange
 
 Run = tuple[str, str]  # the ids of thread and run
 

@@ -20,7 +20,8 @@ from runstone.scenario.requests import ask
 from runstone.target.agents import Agent
 from runstone.target.target import Target
 from runstone.wire.causes import PROXY, PUT_OFF, fix
-from runstone.wire.trace import Exchange, Missing, Trace, excerpt
+from runstone.wire.documents import Missing, raw
+from runstone.wire.trace import Exchange, Trace, excerpt
 
 _TEXT = "runstone self-check: äß漢"
 _STEPS = ["s1", "s2", "s3"]
@@ -262,7 +263,7 @@ def _objects(document: Any) -> Iterator[dict[str, Any]]:
 
 def _info(trace: Trace) -> dict[str, Any]:
     try:
-        return trace.only("info").object
+        return dict(raw(trace.only("info").object))
     except Missing:
         return {}
 

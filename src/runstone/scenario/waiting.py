@@ -7,9 +7,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from runstone.scenario.requests import Blocked
+from runstone.wire.documents import Missing
 from runstone.wire.limits import Limits
 from runstone.wire.patience import Grows, Patience, grown, step
-from runstone.wire.trace import Exchange, Missing, excerpt
+from runstone.wire.trace import Exchange, excerpt
 
 Read = Callable[[], Awaitable[Exchange]]
 
@@ -66,7 +67,7 @@ def id_in(exchange: Exchange, key: str) -> str:
             else f"nothing: {exchange.failure}"
         )
         raise Blocked(f"{exchange.where} gave no {key}, but {shown}")
-    return found
+    return str(found)
 
 
 def object_in(exchange: Exchange) -> dict[str, Any] | None:

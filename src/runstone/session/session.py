@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import time
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -51,6 +51,7 @@ from runstone.wire.trace import Trace
 Progress = Callable[[str, int, int], None]
 Reach = Callable[[Target], AbstractContextManager[Target]]
 UNREACHABLE = 3
+_NO_JUDGE = Case(case="", verdict="harness-error", reason="it has no judge: no suite that was run judges it")
 # What evidence of the conformance graphs need not say.
 _UNTOLD = agents.capabilities(None)
 
@@ -325,10 +326,15 @@ class Session:
         cells: Mapping[tuple[str, str], Sequence[tuple[str, Case]]],
         selected: Container[str],
         set_aside: Mapping[str, str],
+        without_judge: Collection[str] = (),
     ) -> Report:
-        """Everything judged as a report. `set_aside`: requirements that were left out, with the reason."""
+        """Everything judged as a report. `set_aside`: requirements that were left out, with the reason.
+
+        `without_judge`: requirements that were asked for and that nothing judges, which is Runstone's fault.
+        """
         manifest = self.manifest
         settings = self.settings
+        cases = {**cases, **{each: [_NO_JUDGE] for each in without_judge}}
         judged = [self._verdict(each, cases.get(each.id, ()), set_aside) for each in self.catalogue.values()]
         applied, waiver_errors = waivers.apply(
             judged, self._waivers, self.traces.keys(), dt.datetime.now(dt.UTC).date()
@@ -339,7 +345,7 @@ class Session:
             for each in verdicts
             if each.verdict == "not-run" and each.id in selected and each.id not in set_aside
         ]
-        complete = not unjudged and self.stopped is None
+        complete = not unjudged and not without_judge and self.stopped is None
         code = exit_code(verdicts, fail_on=settings.fail_on, complete=complete, waiver_errors=waiver_errors)
         if manifest is not None and manifest.unusable:
             code = UNREACHABLE
@@ -356,7 +362,7 @@ class Session:
             duration_s=round(observed_s + judge_s, 2),
             phases=Phases(observe_s=round(observed_s, 2), judge_s=round(judge_s, 2)),
             complete=complete,
-            stopped=self.stopped or self._first(unjudged),
+            stopped=self.stopped or _unasked(without_judge) or self._first(unjudged),
             conforming=code == 0,
             exit_code=code,
             fail_on=settings.fail_on,
@@ -392,11 +398,20 @@ class Session:
             no_outcome={found[name].reason for name in agents.OUTCOMES.values() if name in found} - {""},
         )
 
-    def _not_asked_for(self, each: Requirement) -> str | None:
-        """Why a requirement was not collected; None when its area was selected, as all are by default."""
-        areas = self.settings.areas
-        asked = not areas or each.area in self.catalogue.selected(areas)
-        return None if asked else "its area was not selected"
+    def not_asked_for(self, each: Requirement) -> str | None:
+        """Why a requirement is none of what the user wants judged; None for one that must have a judge."""
+        settings = self.settings
+        excluded = settings.profile.excludes_requirement(each)
+        if excluded:
+            return excluded
+        if settings.areas and each.area not in self.catalogue.selected(settings.areas):
+            return "its area was not selected"
+        if settings.select and not any(fnmatchcase(each.id, glob) for glob in settings.select):
+            return "it was not selected"
+        exploring = self.catalogue.of_kind("exploring")
+        if each.area in exploring and not (settings.explored or settings.exploration):
+            return "run only where its area is selected: it takes the time that it is given"
+        return None
 
     def _is_no_part(self, each: Verdict) -> bool:
         """Whether it is left out of the report: it explores, and nobody asked for that or had it observed."""
@@ -412,7 +427,7 @@ class Session:
         if not cases and excluded:
             outcome, shown = "not-applicable", (Case(case="", verdict="not-applicable", reason=excluded),)
         elif not cases:
-            reason = set_aside.get(each.id) or self._not_asked_for(each) or self.stopped
+            reason = set_aside.get(each.id) or self.not_asked_for(each) or self.stopped
             reason = reason or "its suite was not collected"
             shown = (Case(case="", verdict="not-run", reason=reason),)
         return Verdict(
@@ -460,3 +475,7 @@ def _changes(observed_by: Basis | None, judged_by: Basis) -> Changes | None:
     if observed_by is None or observed_by.revision == judged_by.revision:
         return None
     return changes_since(observed_by.revision)
+
+
+def _unasked(without_judge: Collection[str]) -> str | None:
+    return f"no suite has a judge of {', '.join(without_judge)}" if without_judge else None

@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from runstone.wire.documents import raw
 from runstone.wire.trace import UUID, excerpt
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:?\d\d)?")
@@ -48,6 +49,7 @@ def shown(value: Any, limit: int = 120) -> str:
     """The value as short JSON for a reason."""
     if isinstance(value, Absent):
         return repr(value)
+    value = raw(value)
     try:
         return excerpt(json.dumps(value, ensure_ascii=False), limit)
     except (TypeError, ValueError):
@@ -56,7 +58,7 @@ def shown(value: Any, limit: int = 120) -> str:
 
 def canonical(document: Any, *, drop: Collection[str] = ()) -> Any:
     """The document with ids and times replaced by `<id 1>` … and `<time>`, without the members `drop`."""
-    return _Renamer(frozenset(drop)).rename(document)
+    return _Renamer(frozenset(drop)).rename(raw(document))
 
 
 class _Renamer:
@@ -88,7 +90,7 @@ class _Renamer:
 
 def first_difference(left: Any, right: Any, path: str = "") -> Difference | None:
     """The first difference in document order; None for none. `1` equals `1.0`, but not true."""
-    return next(_differences(left, right, path), None)
+    return next(_differences(raw(left), raw(right), path), None)
 
 
 def difference_in_shape(left: Any, right: Any) -> Difference | None:
@@ -98,6 +100,7 @@ def difference_in_shape(left: Any, right: Any) -> Difference | None:
     objects have in common is of one kind too. Deeper than that two good answers may differ in anything; null
     is of no kind.
     """
+    left, right = raw(left), raw(right)
     if _kind(left) != _kind(right) or (isinstance(left, (dict, list, str)) and bool(left) != bool(right)):
         return Difference("", left, right)
     if not isinstance(left, dict):
