@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from rich.console import Console
 
 from runstone.compare.comparison import NotComparable, Pair, Side, compare
 from runstone.compare.differences import Example
 from runstone.compare.published import BEGIN, END, NoPlaceForResults, with_results
+from runstone.compare.terminal import print_comparison
 from runstone.compare.texts import extent, phrase, texts_of
 from runstone.contracts import violations
 from runstone.trace import Trace
@@ -70,10 +74,10 @@ def observed(**bodies: list[Any]) -> dict[str, Trace]:
     }
 
 
-def compared(ours: dict[str, Trace], theirs: dict[str, Trace], **outcomes: Outcome) -> Pair:
-    """What two targets answered, of which `outcomes` are those of the second."""
-    kept: dict[str, Outcome] = {"M-1": "pass", "M-2": "pass"}
-    (pair,) = compare([side("a", kept, ours), side("b", {**kept, **outcomes}, theirs)]).pairs
+def compared(ours: dict[str, Trace], theirs: dict[str, Trace], second: Outcome = "pass") -> Pair:
+    """What two targets answered, of which the second may break M-2."""
+    left = side("a", {"M-1": "pass", "M-2": "pass"}, ours)
+    (pair,) = compare([left, side("b", {"M-1": "pass", "M-2": second}, theirs)]).pairs
     return pair
 
 
@@ -123,7 +127,7 @@ def test_what_hides_behind_a_common_difference_is_told_after_it() -> None:
 def test_a_difference_names_the_requirements_that_break_where_none_is_rarer() -> None:
     ours = observed(turn=[{"x": 1, "y": 1}, {}], other=[{"x": 1}], third=[{"z": 1}])
     theirs = observed(turn=[{}, {}], other=[{}], third=[{}])
-    told = {each.place: each.requirements for each in compared(ours, theirs, **{"M-2": "fail"}).differences}
+    told = {each.place: each.requirements for each in compared(ours, theirs, "fail").differences}
     assert told == {"/body/x": (), "/body/y": ("M-2",), "/body/z": ()}
     told = {each.place: each.requirements for each in compared(ours, theirs).differences}
     assert set(told.values()) == {()}
@@ -139,11 +143,23 @@ def test_a_scenario_that_ran_on_one_target_says_nothing_about_the_other() -> Non
 def test_the_differences_of_an_operation_in_words() -> None:
     ours = observed(turn=[{"w": 0, "x": 1, "status": "idle", "deep": {"z": 1}}])
     theirs = observed(turn=[{"v": 0, "y": 1, "status": "error", "deep": {"z": 2}}, {}])
-    ((_, differences),) = compared(ours, theirs).by_operation()
-    assert phrase(differences[:4], compared(ours, theirs)) == (
-        'other deep/z; status "idle" against "error"; only a has w, x'
-    )
-    assert phrase(differences, compared(ours, theirs)).endswith("; and 3 more differences")
+    pair = compared(ours, theirs)
+    (lines,) = pair.by_operation().values()
+    assert [len(line) for line in lines] == [1, 1, 2, 2, 1]
+    told = 'other deep/z; status "idle" against "error"; only a has w, x; and 3 more differences'
+    assert phrase(lines, pair) == told
+
+
+def test_a_terminal_is_told_once_of_requirements_that_differ_alike() -> None:
+    ids = [f"M-{number}" for number in range(1, 6)]
+    sides = [side("a", dict.fromkeys(ids, "pass")), side("b", {**dict.fromkeys(ids, "fail"), "M-5": "warn"})]
+    console = Console(file=StringIO(), width=80)
+    print_comparison(compare(sides), console, Path("out"))
+    said = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "5 MUSTs with different verdicts" in said
+    assert "  M-1, M-2, M-3 and 1 more  a: pass  b: fail\n" in said
+    assert "  M-5  a: pass  b: warn\n" in said
+    assert said.endswith("a and b differ in 5 MUST; out/compare.html\n")
 
 
 def test_every_further_target_is_compared_with_the_first() -> None:

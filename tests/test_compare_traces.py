@@ -193,23 +193,21 @@ def test_one_missing_event_among_events_that_all_differ_is_still_one() -> None:
 
 
 def test_events_that_call_themselves_something_are_told_apart_by_it() -> None:
-    ours = [("events", {"event": name, "tags": []}) for name in ("start", "chunk", "chunk", "end")]
-    theirs = [("events", {"event": data["event"]}) for _, data in (*ours[:1], *ours[2:])]
-    (missing,) = (
-        example.path
-        for likeness, example in found([stream(*ours)], [stream(*theirs)])
-        if not likeness.place.endswith("/tags")
-    )
-    assert missing in {"/events/events/1", "/events/events/2"}
+    names = ["start", "chunk", "chunk", "end"]
+    ours = stream(*(("events", {"event": each, "tags": []}) for each in names))
+    theirs = stream(*(("events", {"event": each}) for each in names[1:]))
+    (missing,) = (each for each in places([ours], [theirs]) if not each.endswith("/tags"))
+    assert missing == "/events/events/0"
 
 
 def test_what_nobody_listened_to_is_not_missed() -> None:
-    early = stream(*STEPS[:3], closed_by_client=True)
-    assert found([stream(*STEPS)], [early]) == []
-    late = [stream(*each, method="GET") for each in (STEPS, STEPS[3:])]
-    assert found([late[0]], [late[1]]) == []
-    gap = stream(*STEPS[:2], *STEPS[3:5], closed_by_client=True)
-    assert places([stream(*STEPS)], [gap]) == ["/events/values/2"]
+    whole, late = (stream(*each, method="GET") for each in (STEPS, STEPS[3:]))
+    assert found([whole], [late]) == []
+    early = stream(*STEPS[2:5], method="GET", closed_by_client=True)
+    assert found([whole], [early]) == []
+    assert found([late], [stream(*STEPS[:5], method="GET")]) != []
+    gap = stream(*STEPS[:2], *STEPS[3:5], method="GET", closed_by_client=True)
+    assert places([whole], [gap]) == ["/events/values/2"]
 
 
 def test_one_missing_exchange_is_one_difference() -> None:

@@ -75,13 +75,12 @@
 
   for (const section of all(".pairing")) {
     const pair = proof.pairs[Number(section.dataset.pair)];
-    for (const item of all(".unlike", section)) {
+    all(".unlike", section).forEach((item, number) => {
       const detail = item.querySelector(".detail");
       item.addEventListener("toggle", () => {
-        if (!item.open || detail.hasChildNodes()) return;
-        detail.append(...drawnExample(pair, pair.differences[parseInt(item.dataset.told, 10)]));
+        if (item.open && !detail.hasChildNodes()) detail.append(...drawnExample(pair, pair.lines[number]));
       });
-    }
+    });
   }
 
   // --- filters ----------------------------------------------------------------------------------------

@@ -43,8 +43,8 @@ class NotComparable(UsageError):  # noqa: N818 - a diagnosis, named for what it 
 _BROKEN: Final = frozenset({"fail", "warn", "not-testable", "waived"})
 _CURLS = 2  # lines of one case
 _CURL = 1_500  # characters; a longer line is in the target's report
-_EXCHANGES = 6
-_CASES = 8
+_EXCHANGES = 4
+_CASES = 4
 
 
 @dataclass(frozen=True)
@@ -128,12 +128,14 @@ class Pair(msgspec.Struct, frozen=True, kw_only=True):
     right_only: tuple[str, ...]
     differences: tuple[Difference, ...]
 
-    def by_operation(self) -> list[tuple[str, list[Difference]]]:
-        """The differences of each operation, those first that most scenarios show."""
-        found: defaultdict[str, list[Difference]] = defaultdict(list)
-        for each in self.differences:
-            found[each.operation].append(each)
-        return list(found.items())
+    def by_operation(self) -> dict[str, list[list[Difference]]]:
+        """The differences of each operation, in one line what one side alone has in the same scenarios."""
+        found: dict[str, defaultdict[object, list[Difference]]] = {}
+        for number, each in enumerate(self.differences):
+            alone = each.kind in {"left-only", "right-only"} and each.place
+            line = (each.kind, each.scenarios, each.requirements) if alone else number
+            found.setdefault(each.operation, defaultdict(list))[line].append(each)
+        return {operation: list(lines.values()) for operation, lines in found.items()}
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):

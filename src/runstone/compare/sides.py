@@ -50,9 +50,8 @@ def open_sides(names: Sequence[str], asked: Asked, progress_of: Callable[[str], 
     """All sides, in the order in which they were named.
 
     `asked`: how targets are checked; its `out` takes a folder for each. `progress_of` a target tells how its
-    check goes. Raises NotComparable, EvidenceError and MalformedReport
-    for a folder, before any target is checked; for a target whatever `check` raises, and UnusableTarget where
-    there is nothing to judge.
+    check goes. Raises NotComparable, EvidenceError and MalformedReport for a folder, before any target is
+    checked; for a target whatever `check` raises, and UnusableTarget where there is nothing to judge.
     """
     if len(names) < 2:
         raise NotComparable("one target alone cannot be compared; name two or more targets or folders")
@@ -60,14 +59,18 @@ def open_sides(names: Sequence[str], asked: Asked, progress_of: Callable[[str], 
     _demand_alike([each for each in folders if each is not None], asked.profile)
     titles = _unique(each.target if each else _plain(name) for each, name in zip(folders, names, strict=True))
     outs = [(asked.out or Path()) / safe_name(each) for each in titles]
-    sessions = {  # opened first: a target that is not known is told before a folder is judged
-        out: open_session(msgspec.structs.replace(asked, target=name, out=out), progress_of(title))
-        for name, title, out, folder in zip(names, titles, outs, folders, strict=True)
+    wanted = {
+        out: msgspec.structs.replace(asked, target=name, out=out)
+        for name, out, folder in zip(names, outs, folders, strict=True)
         if folder is None
     }
+    for each in wanted.values():
+        open_session(each, lambda *_: None)  # what is not known is told before anything takes time
     reports = _judged({out: each for out, each in zip(outs, folders, strict=True) if each is not None})
     return [
-        _checked(title, sessions[out]) if folder is None else Side(title, reports[out], folder.traces)
+        _checked(title, open_session(wanted[out], progress_of(title)))
+        if folder is None
+        else Side(title, reports[out], folder.traces)
         for title, out, folder in zip(titles, outs, folders, strict=True)
     ]
 
@@ -84,7 +87,7 @@ def _is_folder(name: str) -> bool:
         return False
     if Path(name).is_dir():
         return True
-    if name.startswith((".", "~")) or ("/" in name and not name.endswith(".yaml")):
+    if not name.endswith(".yaml") and ("/" in name or name.startswith((".", "~"))):
         raise NotComparable(
             f"{name} is neither a folder nor a recipe; a server's address begins with http://"
         )

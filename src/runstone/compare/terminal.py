@@ -57,9 +57,9 @@ def _print_rows(rows: Sequence[Row], found: Comparison, out: Page) -> None:
 def _print_pair(pair: Pair, out: Page) -> None:
     out.line(f"\n{pair.left} against {pair.right}: {extent(pair)}", "bold")
     operations = pair.by_operation()
-    for operation, differences in operations[:_OPERATIONS]:
-        out.line(f"{len(differences[0].scenarios):5}  {operation}")
-        out.entry("       ", shortened(phrase(differences, pair), _REASON), "dim")
+    for operation, lines in list(operations.items())[:_OPERATIONS]:
+        out.line(f"{len(lines[0][0].scenarios):5}  {operation}")
+        out.entry("       ", shortened(phrase(lines, pair), _REASON), "dim")
     if len(operations) > _OPERATIONS:
         left = counted(len(operations) - _OPERATIONS, "more operation")
         out.line(f"  and {left} in compare.md and compare.html", "dim")

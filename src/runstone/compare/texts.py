@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any, Final
 
 import msgspec
@@ -21,8 +22,10 @@ from runstone.verdict import LEVELS
 
 STEM: Final = "compare"
 _REASON = 400
-_IN_SHORT = 4  # differences of an operation
-_WHOLE_BUDGET = 900_000  # bytes of exchanges in the page: with all that is around them it stays below 2.5 MB
+_FIRST = 80  # exchanges of examples that are shown whole, whatever else is
+_IN_SHORT = 3  # lines of an operation
+_WHOLE_BUDGET = 900_000  # bytes of exchanges in the page
+_BRIEF_BUDGET = 300_000  # bytes of first lines, past the whole ones; then the evidence folder has the rest
 
 
 def texts_of(found: Comparison, sides: Sequence[Side]) -> dict[str, str]:
@@ -49,7 +52,10 @@ def to_html(found: Comparison, sides: Sequence[Side]) -> str:
         "words": OUTCOME_WORDS,
         "rows": {row.id: row.stands for row in found.requirements},
         "pairs": [
-            {"sides": [names.index(pair.left), names.index(pair.right)], "differences": pair.differences}
+            {
+                "sides": [names.index(pair.left), names.index(pair.right)],
+                "lines": [line[0] for lines in pair.by_operation().values() for line in lines],
+            }
             for pair in found.pairs
         ],
         "exchanges": _exchanges(found, sides),
@@ -93,15 +99,15 @@ def reason_of(stand: Stand) -> str:
     return shortened("; ".join(reasons), _REASON)
 
 
-def phrase(differences: Sequence[Difference], pair: Pair) -> str:
+def phrase(lines: Sequence[Sequence[Difference]], pair: Pair) -> str:
     """`only a has interrupts; only b has config, state_updated_at; and 3 more differences`."""
     said: defaultdict[str, list[str]] = defaultdict(list)
-    for each in differences[:_IN_SHORT]:
+    for each in chain(*lines[:_IN_SHORT]):
         head, name = _in_words(each, pair)
         said[head].append(name)
     words = [f"{head} {', '.join(filter(None, names))}".strip() for head, names in said.items()]
-    if len(differences) > _IN_SHORT:
-        words.append(f"and {counted(len(differences) - _IN_SHORT, 'more difference')}")
+    if len(lines) > _IN_SHORT:
+        words.append(f"and {counted(sum(map(len, lines[_IN_SHORT:])), 'more difference')}")
     return "; ".join(words)
 
 
@@ -132,28 +138,10 @@ def _words_for(found: Comparison) -> dict[str, Any]:
         "totals": totals_in_words,
         "reason": reason_of,
         "phrase": phrase,
-        "by_operation": _by_operation,
         "counted": counted,
         "shortened": shortened,
         "cells": _cells,
     }
-
-
-def _by_operation(pair: Pair) -> list[tuple[str, list[list[int]]]]:
-    """For each operation its differences by their places in the pair.
-
-    What one side alone has is told together where the same scenarios show it.
-    """
-    numbers = {id(each): number for number, each in enumerate(pair.differences)}
-    found = []
-    for operation, differences in pair.by_operation():
-        together: defaultdict[object, list[int]] = defaultdict(list)
-        for each in differences:
-            alone = each.kind in {"left-only", "right-only"} and each.place
-            alike = (each.kind, each.scenarios, each.requirements) if alone else numbers[id(each)]
-            together[alike].append(numbers[id(each)])
-        found.append((operation, list(together.values())))
-    return found
 
 
 def _cells(found: Comparison, row: str, column: str) -> list[tuple[str, str, str]]:
@@ -174,27 +162,32 @@ def _exchanges(found: Comparison, sides: Sequence[Side]) -> list[dict[str, Shown
         if key not in shown[side]:
             entry = (shown_exchange if spent < _WHOLE_BUDGET else brief_exchange)(known[side], key)
             spent += len(inert_json(entry))
+            if spent > _WHOLE_BUDGET + _BRIEF_BUDGET:
+                break
             shown[side][key] = entry
     return shown
 
 
 def _keys_by_urgency(found: Comparison) -> Iterator[tuple[int, str]]:
-    """The side and key of each exchange: of rows that differ, of the examples of differences, of all else."""
+    """The side and key of each exchange: of the first differences, of rows that differ, and of all else."""
     names = [each.name for each in found.targets]
-    for row in found.differing():
-        yield from _keys_of(row)
-    for pair in found.pairs:
-        sides = names.index(pair.left), names.index(pair.right)
-        for each in pair.differences:
-            for side, key in zip(sides, each.example.exchanges, strict=True):
-                if key is not None:
-                    yield side, key
-    for row in found.requirements:
-        yield from _keys_of(row)
+    examples = [
+        [
+            (names.index(name), key)
+            for each in pair.differences
+            for name, key in zip((pair.left, pair.right), each.example.exchanges, strict=True)
+            if key is not None
+        ]
+        for pair in found.pairs
+    ]
+    yield from chain(*(some[:_FIRST] for some in examples))
+    yield from _keys_of(found.differing())
+    yield from chain(*examples)
+    yield from _keys_of(found.requirements)
 
 
-def _keys_of(row: Row) -> Iterator[tuple[int, str]]:
-    for side, stand in enumerate(row.stands):
+def _keys_of(rows: Sequence[Row]) -> Iterator[tuple[int, str]]:
+    for side, stand in (each for row in rows for each in enumerate(row.stands)):
         yield from ((side, key) for case in stand.cases for key in case.exchanges)
 
 
