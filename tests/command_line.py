@@ -83,15 +83,18 @@ class Started:
 
 @contextmanager
 def started(
-    work: Callable[..., object], *words: str, cwd: Path | None = None, env: Mapping[str, str] | None = None
+    work: Callable[..., object],
+    *given: object,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
 ) -> Iterator[Started]:
-    """`work(*words)` in a forked process, which ends with the block; by default where the test is.
+    """`work(*given)` in a forked process, which ends with the block; by default where the test is.
 
-    `work` is a function of a module, as the process imports it by its name.
+    `work` is a function of a module, as the process imports it by its name; what is given can be pickled.
     """
     with tempfile.TemporaryDirectory(prefix="runstone-tests-") as folder:
         surroundings = dict(os.environ if env is None else env), str(cwd or Path.cwd())
-        process = _fork_server().Process(target=_begin, args=(work, words, *surroundings, folder))
+        process = _fork_server().Process(target=_begin, args=(work, given, *surroundings, folder))
         process.start()
         running = Started(process, Path(folder))
         try:
@@ -102,15 +105,15 @@ def started(
 
 def in_own_process(
     work: Callable[..., object],
-    *words: str,
+    *given: object,
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
     timeout: float = 150,
 ) -> subprocess.CompletedProcess[str]:
-    """`work(*words)` to its end: what it printed, and how it ended. Raises TimeoutExpired."""
-    with started(work, *words, cwd=cwd, env=env) as running:
+    """`work(*given)` to its end: what it printed, and how it ended. Raises TimeoutExpired."""
+    with started(work, *given, cwd=cwd, env=env) as running:
         code = running.wait(timeout)
-        return subprocess.CompletedProcess(words, code, running.said, running.complained)
+        return subprocess.CompletedProcess(work.__name__, code, running.said, running.complained)
 
 
 def runstone(*words: str, timeout: float = 150) -> subprocess.CompletedProcess[str]:
@@ -159,7 +162,7 @@ def _fork_server() -> ForkServerContext:
 
 def _begin(
     work: Callable[..., object],
-    words: tuple[str, ...],
+    given: tuple[object, ...],
     environment: dict[str, str],
     place: str,
     output: str,
@@ -172,4 +175,4 @@ def _begin(
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(place)
-    work(*words)
+    work(*given)

@@ -261,10 +261,10 @@ def test_monitors_beside_few_traces_say_what_they_say_of_all(bar: Bar) -> None:
 
 
 def test_the_score_counts_what_it_says(recorded: Path, tmp_path: Path) -> None:
-    found = mutate(session_of(recorded, tmp_path), Wanted(limit=300, jobs=1), lambda _: None)
-    again = mutate(session_of(recorded, tmp_path), Wanted(limit=300, jobs=2), lambda _: None)
-    assert found.total.of == 300 == sum(share.of for share in found.operators.values())
-    assert found.total.killed + len(found.survivors) == 300 == sum(found.verdicts.values())
+    found = mutate(session_of(recorded, tmp_path), Wanted(limit=150, jobs=1), lambda _: None)
+    again = mutate(session_of(recorded, tmp_path), Wanted(limit=150, jobs=2), lambda _: None)
+    assert found.total.of == 150 == sum(share.of for share in found.operators.values())
+    assert found.total.killed + len(found.survivors) == 150 == sum(found.verdicts.values())
     assert found.crashes == ()
     assert [each for each in found.excluded if each.killed] == []
     assert (found.total, found.survivors, found.excluded) == (again.total, again.survivors, again.excluded)
@@ -276,13 +276,13 @@ def test_the_score_counts_what_it_says(recorded: Path, tmp_path: Path) -> None:
 
 
 def test_a_score_below_the_threshold_fails(recorded: Path, tmp_path: Path) -> None:
-    run = ["mutate", str(recorded), "--limit", "400", "--out", str(tmp_path)]
+    run = ["mutate", str(recorded), "--limit", "100", "--out", str(tmp_path)]
     assert runstone(*run).returncode == 0
     done = runstone(*run, "--at-least", "100", "--area-at-least", "100")
     assert done.returncode == 1, done.stdout + done.stderr
     assert "wanted 100 %" in done.stdout
     score = json.loads((tmp_path / "mutation.json").read_text("utf-8"))
-    assert score["total"]["of"] == 400
+    assert score["total"]["of"] == 100
     assert (tmp_path / "mutation.md").read_text("utf-8").startswith("# Mutation score of embedded")
 
 
