@@ -4,50 +4,77 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-# The page of the report is tested in a real browser. Where there is none, those tests are left out and said so.
-CHROMIUM := $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
+.DEFAULT_GOAL := check
+.PHONY: help check test test-all fmt lint hooks requirement prove mutate bench publish clean
 
-.PHONY: check test lint mutate prove bench clean publish
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-check: $(INSTALLED)
+check: $(INSTALLED)  ## check the embedded reference runtime, and show its report
 	$(BIN)/runstone check
 
-test: $(INSTALLED)
+# The page of the report is tested in a real browser. Where there is none, those tests are left out and said so.
+CHROMIUM := $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
 ifeq ($(CHROMIUM),)
-	@echo "No chromium found: the tests of report.html in a browser are left out (apt-get install chromium)."
-	$(BIN)/python -m pytest -m "not browser"
+SAY := echo "No chromium found: the tests of report.html in a browser are left out (apt-get install chromium)."
+ALL := not browser
+QUICK := not slow and not browser
 else
-	$(BIN)/python -m pytest
+SAY := :
+ALL :=
+QUICK := not slow
 endif
+WORKERS ?= 2
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS)
 
-lint: $(INSTALLED)
+test: $(INSTALLED)  ## the engine's own tests without the slow ones: at most 5 minutes on 2 cores
+	@$(SAY)
+	$(PYTEST) -m "$(QUICK)"
+
+test-all: $(INSTALLED)  ## all of the engine's own tests
+	@$(SAY)
+	$(PYTEST) -m "$(ALL)"
+
+fmt: $(INSTALLED)  ## format the code, and copy into the documentation what it shows of it
+	$(BIN)/ruff check --fix-only --quiet
+	$(BIN)/ruff format
+	$(BIN)/python -m tests.examples
+
+lint: $(INSTALLED)  ## style, types, spelling, and the words that the project does not use
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/typos
+	$(BIN)/python -m tests.words
 	$(BIN)/mypy
 
-mutate: $(INSTALLED)
+hooks: $(INSTALLED)  ## let git lint what is committed, and check types before a push
+	$(BIN)/pre-commit install
+
+requirement: $(INSTALLED)  ## whether a requirement is whole: make requirement ID=RUN-LIST-001
+	@$(BIN)/python -m tests.one_requirement "$(ID)"
+
+prove: $(INSTALLED)  ## every fault is caught, every promise can be broken, no correct server fails, no silent one passes
+	$(BIN)/runstone prove --publish reports/published
+
+mutate: $(INSTALLED)  ## change recordings one place at a time, and count what the judges notice
 	$(BIN)/runstone check embedded --out reports/out/mutation/recorded
 	$(BIN)/runstone mutate reports/out/mutation/recorded/evidence --at-least 90 --area-at-least 80
 
-# Every fault is caught, every promise can be broken, no correct server fails, no silent one passes.
-prove: $(INSTALLED)
-	$(BIN)/runstone prove --publish reports/published
-
-bench: $(INSTALLED)
+bench: $(INSTALLED)  ## what the harness costs, against a bare client
 	$(BIN)/python tests/bench.py
 
-# What README shows of known servers. Exit code 1 says that they differ, which is the result and no failure.
+# Exit code 1 says that they differ, which is the result and no failure.
 PUBLISHED ?= embedded langgraph-py langgraph-js pure-graph
 
-publish: $(INSTALLED)
+publish: $(INSTALLED)  ## check the known servers, and renew what README shows of them
 	$(BIN)/runstone compare $(PUBLISHED) --out reports/out/published --publish reports/published --readme README.md \
 	  || test $$? -eq 1
+
+clean:  ## remove .venv and all reports of your own
+	rm -rf .venv reports/out
 
 $(INSTALLED): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Runstone needs Python 3.11 or newer; set PYTHON=")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[embedded,dev]'
 	@touch $@
-
-clean:
-	rm -rf .venv reports/out

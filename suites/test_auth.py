@@ -1,4 +1,4 @@
-"""Authentication and isolation: who is nobody gets in nowhere, and nobody sees what is another's."""
+"""Authentication and isolation: what is unauthenticated is refused, and nobody sees what is another's."""
 
 from __future__ import annotations
 

@@ -20,8 +20,8 @@ from runstone.target.target import Target
 from runstone.wire.limits import Limits
 from runstone.wire.recorder import Recorder
 from runstone.wire.recording import Story
+from tests.command_line import runstone
 from tests.servers import Heard, heard_by, reply
-from tests.test_lying_servers import runstone
 from tests.test_reference_server import Server, launched
 
 STEPS = {"assistant": "steps", "input": {}}

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from runstone.target import recipes
-from tests.test_lying_servers import judged, one_line_of_error, runstone
+from tests.command_line import judged, one_line_of_error, runstone
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import pytest
 from runstone.compare import results_table
 from runstone.compare.published import BEGIN, END
 from runstone.contracts import violations
-from tests.test_lying_servers import runstone
+from tests.command_line import runstone
 
 ROOT = Path(__file__).parents[1]
 AREAS = ["--area", "meta", "--area", "thr-get", "--area", "run-wait"]

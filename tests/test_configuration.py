@@ -24,8 +24,8 @@ from runstone.target.target import Target
 from runstone.wire.limits import Limits
 from runstone.wire.recorder import Recorder
 from runstone.wire.recording import Story
+from tests.command_line import judged, one_line_of_error, runstone
 from tests.servers import heard_by
-from tests.test_lying_servers import judged, one_line_of_error, runstone
 
 EXAMPLE = CHECKOUT / "docs" / "runstone.example.toml"
 TOKENS = {
@@ -286,10 +286,11 @@ def test_the_servers_own_assistants_are_asked(tmp_path: Path) -> None:
     assert "no fit conformance graphs" in one_line_of_error(without)
 
 
-def test_pytest_reads_the_file_too() -> None:
+def test_pytest_reads_the_file_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # the others take 3 s to import
     Path("runstone.toml").write_text('target = "embedded"\nfail_on = "should"\nout = "here"\n', "utf-8")
     suite = str(locate("suites") / "test_thr_get.py")
-    command = [sys.executable, "-m", "pytest", suite, "-q", "-p", "no:cacheprovider"]
+    command = [sys.executable, "-m", "pytest", suite, "-q", "-p", "no:cacheprovider", "-p", "pytest_timeout"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     report = json.loads(Path("here/report.json").read_bytes())

@@ -35,8 +35,8 @@ from runstone.target.control import (
 )
 from runstone.target.target import Target
 from runstone.wire.trace import Trace
+from tests.command_line import judged, one_line_of_error, runstone
 from tests.servers import heard_by
-from tests.test_lying_servers import judged, one_line_of_error, runstone
 from tests.test_recipes import alive
 
 # The reference runtime as somebody's own server, with the commands by which its owner controls it.

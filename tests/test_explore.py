@@ -7,11 +7,11 @@ import json
 import os
 import re
 import subprocess
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import msgspec
 import pytest
@@ -22,7 +22,7 @@ from runstone.explore.model import Finding
 from runstone.session import evidence
 from runstone.target import recipes
 from runstone.wire.trace import Exchange, Trace
-from tests.test_lying_servers import runstone
+from tests.command_line import runstone
 
 PROFILE = load_profile("langgraph")
 # Of the faults of the reference runtime some that any client could stumble over; the machine gets no hint.
@@ -32,9 +32,8 @@ Story = tuple[Exchange, ...]
 
 def explored(out: Path, *options: str, fault: str = "") -> tuple[subprocess.CompletedProcess[str], Trace]:
     """`runstone explore` of the embedded runtime, and what it recorded."""
-    environment = {**os.environ, "RUNSTONE_FAULT": fault}
-    command = [sys.executable, "-m", "runstone", "explore", "--out", str(out), *options]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=170, env=environment, check=False)
+    with patch.dict(os.environ, {"RUNSTONE_FAULT": fault}):
+        done = runstone("explore", "--out", str(out), *options, timeout=170)
     _, traces = evidence.read(out / "evidence")
     return done, traces["explore"]
 
@@ -76,6 +75,7 @@ def test_a_story_is_evidence_that_can_be_judged_again(unbroken: tuple[Path, Trac
     assert "1 kept" in done.stdout
 
 
+@pytest.mark.slow
 def test_the_same_seed_makes_up_the_same_stories(unbroken: tuple[Path, Trace], tmp_path: Path) -> None:
     _, first = unbroken
     _, second = explored(tmp_path, "--budget", "4", "--seed", "3")
@@ -96,7 +96,9 @@ def _requests(story: Story) -> list[str]:
     return asked
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize(
+    "fault", [FAULTS[0], *(pytest.param(each, marks=pytest.mark.slow) for each in FAULTS[1:])]
+)
 def test_a_fault_is_found_and_told_in_few_requests(fault: str, tmp_path: Path) -> None:
     done, trace = explored(tmp_path, "--budget", "60", fault=fault)
     assert done.returncode == 1, done.stdout + done.stderr
@@ -109,6 +111,7 @@ def test_a_fault_is_found_and_told_in_few_requests(fault: str, tmp_path: Path) -
     assert len(re.findall(r"^ANSWER\d+=", told, re.MULTILINE)) <= 8
 
 
+@pytest.mark.slow
 def test_the_script_shows_the_fault_on_another_server(tmp_path: Path) -> None:
     fault = "failed-run-answers-an-empty-object"
     explored(tmp_path, "--budget", "30", fault=fault)

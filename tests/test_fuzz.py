@@ -16,8 +16,8 @@ from runstone.explore import findings, told
 from runstone.explore.findings import problem
 from runstone.session import evidence
 from runstone.wire.trace import Exchange, Trace
+from tests.command_line import runstone
 from tests.test_explore import reference
-from tests.test_lying_servers import runstone
 
 ANSWER = Exchange(
     scenario="fuzzed_contract",
@@ -135,6 +135,7 @@ def test_it_is_judged_again_offline(fuzzed: tuple[Path, Trace], tmp_path: Path) 
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_a_crash_is_found_and_its_curl_line_repeats_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from runstone.judge.suites import judge
 from runstone.locations import locate
 from runstone.proof.prove.null_servers import (
     BOASTFUL,
@@ -27,29 +26,33 @@ from runstone.proof.prove.null_servers import (
 )
 from runstone.proof.prove.sockets import serving
 from runstone.session import evidence
+from runstone.session.opening import Asked, open_session
 from runstone.target import recipes
+from tests.command_line import in_own_process, judged, one_line_of_error, runstone
 
-ROOT = locate("suites").parent
+# What `make test` leaves out: servers that are given up after a long while, and those that differ from others
+# only in what they always say. `make test-all` judges each of them, and so does `make prove`.
+LONG = {"heartbeats", "newlines"}
+ALIKE = {
+    "empty array",
+    "null",
+    "no content",
+    "html",
+    "404",
+    "422",
+    "empty stream",
+    "redirect loop",
+    "huge body",
+}
 
 
-def runstone(*words: str, timeout: float = 150) -> subprocess.CompletedProcess[str]:
-    """The command line in a process of its own, as a user runs it."""
-    command = [sys.executable, "-m", "runstone", *words]
-    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
-
-
-def one_line_of_error(done: subprocess.CompletedProcess[str]) -> str:
-    """What was said on standard error: one line, no traceback."""
-    assert "Traceback" not in done.stderr + done.stdout
-    lines = done.stderr.strip().splitlines()
-    assert len(lines) <= 1, done.stderr
-    return lines[0] if lines else ""
-
-
-def judged(report: Path) -> list[tuple[str, str]]:
-    """(id, verdict) of everything in a report.json."""
-    found: dict[str, Any] = json.loads(report.read_text("utf-8"))
-    return [(each["id"], each["verdict"]) for each in found["verdicts"]]
+def by_server(*slow: str) -> pytest.MarkDecorator:
+    """Each null server; these are slow."""
+    marked = [
+        pytest.param(each, id=each.name, marks=pytest.mark.slow if each.name in slow else ())
+        for each in NULL_SERVERS
+    ]
+    return pytest.mark.parametrize("server", marked)
 
 
 @contextmanager
@@ -71,7 +74,25 @@ def test_every_null_server_is_here() -> None:
     assert {each.name for each in NULL_SERVERS} == {CLOSED, TRUNCATING, *LIARS, *HANGING, *HUGE}
 
 
-@pytest.mark.parametrize("server", NULL_SERVERS, ids=lambda server: server.name)
+def unchecked(url: str, out: Path, config: Path, budget_s: float) -> subprocess.CompletedProcess[str]:
+    """All suites over a server, whether it is fit for them or not."""
+    return in_own_process(_judge_unchecked, url, out, config, budget_s)
+
+
+def _judge_unchecked(url: str, out: Path, config: Path, budget_s: float) -> None:
+    asked = Asked(
+        target=url,
+        config=config,
+        out=out,
+        quick=True,
+        concurrency=64,
+        budget_s=budget_s,
+        insist_on_fitness=False,
+    )
+    raise SystemExit(judge(open_session(asked, lambda *_: None)).exit_code)
+
+
+@by_server(*LONG)
 def test_check_refuses_a_null_server(server: NullServer, tmp_path: Path) -> None:
     with up(server) as url:
         done = runstone("check", url, "--out", str(tmp_path))
@@ -85,19 +106,27 @@ def test_check_refuses_a_null_server(server: NullServer, tmp_path: Path) -> None
     assert traces["self_check"].exchanges
 
 
-@pytest.mark.parametrize("server", NULL_SERVERS, ids=lambda server: server.name)
+@by_server(*LONG, *ALIKE, TRUNCATING)
 def test_no_judge_passes_a_null_server(server: NullServer, tmp_path: Path) -> None:
     """Without the self-check, and although the server claims to have every capability."""
     (tmp_path / "boastful.toml").write_text(BOASTFUL, "utf-8")
+    # Those that hang are given up after a while: what they did not answer cannot pass later either.
+    budget_s = 60.0 if server.prompt else 15.0
     with up(server) as url:
-        suites = [sys.executable, "-m", "pytest", str(ROOT / "suites"), "-q", "-p", "no:cacheprovider"]
-        options = ["--target", url, "--no-self-check", "--quick", "--out", str(tmp_path)]
-        # Those that hang are given up after a while: what they did not answer cannot pass later either.
-        budget = "60" if server.prompt else "15"
-        limits = ["--concurrency", "64", "--config", str(tmp_path / "boastful.toml"), "--budget", budget]
-        command = [*suites, *options, *limits]
-        done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+        done = unchecked(url, tmp_path, tmp_path / "boastful.toml", budget_s)
     verdicts = judged(tmp_path / "report.json")
     assert [id for id, verdict in verdicts if verdict == "pass"] == []  # noqa: A001
     assert done.returncode in {1, 3}, done.stdout[-2000:]
     assert "harness-error" not in {verdict for _, verdict in verdicts}
+
+
+@pytest.mark.slow
+def test_no_judge_passes_under_plain_pytest(tmp_path: Path) -> None:
+    """The same by `pytest suites --no-self-check`, with all plugins of this environment."""
+    suites = [sys.executable, "-m", "pytest", str(locate("suites")), "-q", "-p", "no:cacheprovider"]
+    with up(next(each for each in NULL_SERVERS if each.name == "empty object")) as url:
+        command = [*suites, "--target", url, "--no-self-check", "--quick", "--out", str(tmp_path)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=150)
+    verdicts = {verdict for _, verdict in judged(tmp_path / "report.json")}
+    assert done.returncode == 1, done.stdout[-2000:]
+    assert not {"pass", "harness-error"} & verdicts

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,9 +19,10 @@ from runstone.target import recipes
 from runstone.target.agents import GRAPHS, OUTCOMES, Agent, InterruptedTurn, Turn, capabilities, standing_in
 from runstone.wire.canonical import difference_in_shape
 from runstone.wire.trace import Exchange
+from tests.command_line import judged, one_line_of_error, runstone
 from tests.servers import LIARS, serving
 from tests.test_judges_can_fail import SPOILS, spoilt
-from tests.test_lying_servers import ROOT, judged, one_line_of_error, runstone
+from tests.test_lying_servers import unchecked
 
 FOLDER = locate("fixtures/agents/python")
 AGENT = load(FOLDER / "runstone.toml").agent
@@ -324,15 +323,7 @@ def test_an_agent_that_does_not_work_ends_the_check(
 @pytest.mark.parametrize("name", ["empty object", "404", "echo"])
 def test_no_judge_passes_a_liar_on_an_agent(name: str, tmp_path: Path) -> None:
     with serving(LIARS[name]) as url:
-        words = ["--target", url, "--config", str(FOLDER / "runstone.toml"), "--no-self-check", "--quick"]
-        suites = [sys.executable, "-m", "pytest", str(locate("suites")), "-q", "-p", "no:cacheprovider"]
-        done = subprocess.run(
-            [*suites, *words, "--out", str(tmp_path), "--concurrency", "64"],
-            capture_output=True,
-            text=True,
-            cwd=ROOT,
-            check=False,
-        )
+        done = unchecked(url, tmp_path, FOLDER / "runstone.toml", 60.0)
     verdicts = [verdict for _, verdict in judged(tmp_path / "report.json")]
     assert done.returncode == 1, done.stdout[-2000:]
     assert not {"pass", "harness-error"} & {*verdicts}

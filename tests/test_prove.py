@@ -28,6 +28,7 @@ from runstone.proof.prove.matrix import Baseline, Fault, Hit, Matrix, Missed, Nu
 from runstone.proof.prove.null_servers import BOASTFUL, LIARS, NULL_SERVERS
 from runstone.proof.prove.pool import Done, run_all
 from runstone.report.model import Case, Level, Outcome, Report, Verdict
+from tests.command_line import runstone
 
 EXAMPLES = Path(__file__).parents[1] / "contracts/schemas/examples"
 EXAMPLE = EXAMPLES / "report/conforms/conforming.json"
@@ -61,7 +62,6 @@ def fault(name: str, breaks: Iterable[str], found: Report | None, **changes: Any
         tuple(breaks),
         found,
         KEPT,
-        tries=1,
         trouble=changes.pop("trouble", ""),
     )
     return msgspec.structs.replace(made, **changes)
@@ -131,7 +131,7 @@ def test_whatever_is_no_failure_is_no_catch(found: Report | None, why: str) -> N
 
 def test_only_what_the_unbroken_server_keeps_can_be_broken() -> None:
     found = matrix.fault_of(
-        "f", "It.", "embedded", ["A-001"], report(A_001="fail"), KEPT - {"A-001"}, tries=1, trouble=""
+        "f", "It.", "embedded", ["A-001"], report(A_001="fail"), KEPT - {"A-001"}, trouble=""
     )
     assert found.hits == ()
     assert "the unbroken server does not keep it either" in found.missed[0].why
@@ -156,7 +156,7 @@ def test_reasons_say_nothing_that_differs_from_run_to_run() -> None:
 
 def test_variant_is_green_when_every_must_is_kept_or_does_not_apply() -> None:
     def variant(found: Report | None, kept: frozenset[str] = KEPT, trouble: str = "") -> matrix.Variant:
-        return matrix.variant_of("v", "It differs.", found, kept, tries=1, trouble=trouble)
+        return matrix.variant_of("v", "It differs.", found, kept, trouble=trouble)
 
     assert variant(report(A_002="warn", B_002="warn", B_001="not-applicable")).green
     assert variant(report(A_001="fail"), KEPT - {"A-001"}).green
@@ -213,7 +213,7 @@ def test_faults_come_in_the_order_of_the_catalogue() -> None:
 def test_proof_needs_everything() -> None:
     assert whole(KILLERS).proved
     hit = Hit(id="A-001", verdict="fail", reason="")
-    green = matrix.variant_of("v", "It differs.", report(), KEPT, tries=1, trouble="")
+    green = matrix.variant_of("v", "It differs.", report(), KEPT, trouble="")
     spoilt: list[dict[str, Any]] = [
         {"baselines": [Baseline(server="embedded", kept=3, hits=(hit,), trouble="")]},
         {"baselines": [Baseline(server="embedded", kept=0, hits=(), trouble="")]},
@@ -258,7 +258,9 @@ def test_published_texts_hold_the_matrix(name: str, tmp_path: Path) -> None:
 
 
 def test_made_matrix_fits_its_schema() -> None:
-    made = whole([*KILLERS, fault("f", ["A-001"], None, tries=2)], null_servers=[null()])
+    made = whole(
+        [*KILLERS, fault("f", ["A-001"], None, tries=2, first_try="A-001: pass")], null_servers=[null()]
+    )
     assert violations("kill-matrix", json.loads(published.to_json(made))) == []
 
 
@@ -392,8 +394,7 @@ def test_a_wrong_call_is_refused_before_anything_runs(words: list[str], said: st
 
 
 def test_a_fault_is_proved_to_be_caught(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "runstone", "prove", "--fault", "failed-run-answers-an-empty-object"]
-    done = subprocess.run([*command, "--out", str(tmp_path)], capture_output=True, text=True, check=False)
+    done = runstone("prove", "--fault", "failed-run-answers-an-empty-object", "--out", str(tmp_path))
     text = (tmp_path / "kill-matrix.json").read_text("utf-8")
     found = msgspec.json.decode(text, type=Matrix)
     assert violations("kill-matrix", json.loads(text)) == []

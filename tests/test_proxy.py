@@ -133,7 +133,7 @@ def test_headers_are_the_clients_but_for_the_host_the_encodings_and_the_targets_
     assert "sesame" not in repr(exchange)
 
 
-def test_a_location_of_the_targets_own_origin_becomes_the_proxys() -> None:
+def test_a_location_of_the_targets_own_origin_becomes_that_of_the_proxy() -> None:
     async def upstream(heard: Heard, writer: Writer) -> None:
         own = f"http://{heard.headers['host']}/threads"
         location = {"/own": own, "/relative": "/threads", "/foreign": "http://elsewhere.example/threads"}

@@ -12,8 +12,8 @@ import pytest
 from runstone.contracts import load_catalogue
 from runstone.scenario import clients
 from runstone.target import recipes
+from tests.command_line import runstone
 from tests.test_divergences import CHAPTERS_WITHOUT_WAIVERS, PAGE, anchor, divided
-from tests.test_lying_servers import runstone
 
 LEVELS = ("MUST", "SHOULD", "MAY")
 

@@ -18,7 +18,7 @@ from runstone.errors import TargetError
 from runstone.locations import locate
 from runstone.target import npm, recipes
 from runstone.target.recipes import Recipe
-from tests.test_lying_servers import runstone
+from tests.command_line import runstone
 from tests.test_recipes import alive, environments
 
 SERVER = """

@@ -14,8 +14,8 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from tests.command_line import runstone
 from tests.honest import _NOT_FOUND, Honest, _location, _now, uvicorn_serving
-from tests.test_lying_servers import runstone
 
 
 class WaitStoresTheInput(Honest):

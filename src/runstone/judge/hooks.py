@@ -6,6 +6,7 @@ reports whether or not `pytest -n` spread the tests over workers.
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Callable, Generator, Sequence
 from fnmatch import fnmatchcase
@@ -51,6 +52,7 @@ class Judging:
     def __init__(self, open_session: Callable[[], Session]) -> None:
         self._open_session = open_session
         self._session: Session | None = None
+        self._began = time.monotonic()
         self._worker = False
         self._collected: dict[str, Scenario] = {}
         self._cases: defaultdict[str, list[Case]] = defaultdict(list)
@@ -83,6 +85,7 @@ class Judging:
             return
         self._worker = hasattr(config, "workerinput")
         if self._worker:
+            config.workeroutput["runstone"] = {}  # type: ignore[attr-defined]  # that there are judges here
             self.session.token = config.workerinput["testrunuid"]  # type: ignore[attr-defined]
         kept, aside = [], []
         self._collected_ids = {_requirement_id(item) for item in judges}
@@ -277,6 +280,8 @@ class Judging:
         found: dict[str, Any] | None = getattr(report, "runstone", None)
         if found is None or self._worker:
             return
+        if (node := getattr(report, "node", None)) is not None:  # a worker's, which may not live to its end
+            self._follow(node)
         case = msgspec.convert(found["case"], Case)
         self._cases[found["id"]].append(case)
         if found["set_aside"]:
@@ -286,17 +291,23 @@ class Judging:
             self._cells[outcome, entry_point].append((found["id"], case))
 
     @pytest.hookimpl(optionalhook=True)
-    def pytest_configure_node(self, node: Any) -> None:
-        """Of pytest-xdist: learn the token under which one of the workers will observe."""
-        self.session.token = node.workerinput["testrunuid"]
-
-    @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
-        """Of pytest-xdist: learn what the worker left out."""
-        told = getattr(node, "workeroutput", {}).get("runstone", {})
+        """Of pytest-xdist: learn that the worker found judges, and what it left out.
+
+        Not before, as tests without a requirement need neither a session nor a target.
+        """
+        told = getattr(node, "workeroutput", {}).get("runstone")
+        if told is None:
+            return
+        self._follow(node)
         self._selected |= set(told.get("selected", ()))
         for requirement, left in told.get("set_aside", {}).items():
             self._set_aside[requirement] |= left
+
+    def _follow(self, node: Any) -> None:
+        """Open the session of which one of the workers observes, or has observed, the target."""
+        self.session.began = self._began
+        self.session.token = node.workerinput["testrunuid"]
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         """Ctrl-C, or an exit that a hook asked for, of which only the first is the user's doing."""

@@ -29,6 +29,7 @@ _MOVING: Final = re.compile(
     r"|\b\d+\.\d+(?= ?(?:s|ms)\b)"  # how long something took
 )
 _REASON: Final = 300  # characters
+_NAMED: Final = 5  # requirements that a shortcoming names
 
 
 class Hit(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,8 +50,8 @@ class Missed(msgspec.Struct, frozen=True, kw_only=True):
 class Fault(msgspec.Struct, frozen=True, kw_only=True):
     """A fault and what it came to. `breaks`: what it names; `missed`: which of these did not fall, and why.
 
-    `hits`: all that fell, in the catalogue's order, of `judged` requirements. `tries`: 2 where it was tried
-    again by itself, as not all fell at first. `trouble`: why there are no verdicts.
+    `hits`: all that fell, in the catalogue's order, of `judged` requirements. `trouble`: why there are no
+    verdicts. `tries`: 2 where it was checked once more, alone; `first_try`: why.
     """
 
     name: str
@@ -63,11 +64,17 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     tries: int
     coarse: bool
     trouble: str
+    first_try: str = ""
 
     @property
     def caught(self) -> bool:
         """Whether every requirement that it names has failed."""
-        return not self.missed and not self.trouble
+        return not self.shortcoming
+
+    @property
+    def shortcoming(self) -> str:
+        """What of the fault was not seen; empty where it was caught."""
+        return self.trouble or "; ".join(f"{each.id}: {each.why}" for each in self.missed)
 
 
 class Judged(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,7 +89,10 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Variant(msgspec.Struct, frozen=True, kw_only=True):
-    """A correct server that does something otherwise. `broken`: MUSTs not kept; `left`: SHOULDs and MAYs."""
+    """A correct server that does something otherwise. `broken`: MUSTs not kept; `left`: SHOULDs and MAYs.
+
+    `tries`, `first_try`: as of a fault.
+    """
 
     name: str
     statement: str
@@ -91,21 +101,31 @@ class Variant(msgspec.Struct, frozen=True, kw_only=True):
     left: tuple[Hit, ...]
     tries: int
     trouble: str
+    first_try: str = ""
 
     @property
     def green(self) -> bool:
         """Whether every MUST is kept, and something is."""
-        return self.kept > 0 and not self.broken and not self.trouble
+        return not self.shortcoming
+
+    @property
+    def shortcoming(self) -> str:
+        """The MUSTs that it loses; empty where it is green."""
+        return self.trouble or _told(self.broken) or ("" if self.kept else "nothing is kept")
 
 
 class Null(msgspec.Struct, frozen=True, kw_only=True):
-    """A null server: what passes on it, with the self-check and without. Nothing should."""
+    """A null server: what passes on it, with the self-check and without. Nothing should.
+
+    `first_try`: why it was checked once more, alone; never for a pass, of which one is too many.
+    """
 
     name: str
     passes: tuple[str, ...]
     passes_unchecked: tuple[str, ...]
     judged_unchecked: int  # requirements that were looked at although the self-check would have refused
     trouble: str
+    first_try: str = ""
 
     @property
     def empty_handed(self) -> bool:
@@ -114,17 +134,26 @@ class Null(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Baseline(msgspec.Struct, frozen=True, kw_only=True):
-    """A recipe's unbroken server: all that is said of faults rests on what it keeps."""
+    """A recipe's unbroken server: all that is said of faults rests on what it keeps.
+
+    `first_try`: why it was checked once more, alone.
+    """
 
     server: str
     kept: int
     hits: tuple[Hit, ...]
     trouble: str
+    first_try: str = ""
 
     @property
     def sound(self) -> bool:
         """Whether it keeps all that was judged, so that what a fault breaks is the fault's doing."""
-        return self.kept > 0 and not self.hits and not self.trouble
+        return not self.shortcoming
+
+    @property
+    def shortcoming(self) -> str:
+        """What it does not keep; empty where it is sound."""
+        return self.trouble or _told(self.hits) or ("" if self.kept else "nothing is kept")
 
 
 class Share(msgspec.Struct, frozen=True):
@@ -171,6 +200,12 @@ class Matrix(msgspec.Struct, frozen=True, kw_only=True):
         return [f"{name}: {hit.id}" for name, hits in told for hit in hits if hit.verdict == "harness-error"]
 
 
+def _told(hits: Sequence[Hit]) -> str:
+    """The first of them, each with its reason."""
+    told = [f"{hit.id} {hit.verdict}: {hit.reason}" for hit in hits[:_NAMED]]
+    return "; ".join([*told, *([f"and {len(hits) - _NAMED} more"] if len(hits) > _NAMED else [])])
+
+
 _EFFECTS: Final[Mapping[str, Effect]] = {each: each for each in get_args(Effect)}
 
 
@@ -206,7 +241,6 @@ def fault_of(
     report: Report | None,
     baseline: frozenset[str],
     *,
-    tries: int,
     trouble: str,
 ) -> Fault:
     """A fault by the report on its server. `baseline`: what the unbroken one keeps, and a fault can break."""
@@ -224,7 +258,7 @@ def fault_of(
         missed=tuple(Missed(id=each, why=_missed(told.get(each), each in baseline)) for each in missed),
         hits=found,
         judged=judged,
-        tries=tries,
+        tries=1,
         coarse=judged > 0 and len(found) / judged > COARSE,
         trouble=trouble,
     )
@@ -244,7 +278,6 @@ def variant_of(
     report: Report | None,
     baseline: frozenset[str],
     *,
-    tries: int,
     trouble: str,
 ) -> Variant:
     """A variant by the report on its server: a MUST that the plain one keeps is kept, or does not apply.
@@ -270,9 +303,15 @@ def variant_of(
         kept=sum(each.verdict == "pass" for each in verdicts),
         broken=tuple(hit for hit in told if hit.id in musts),
         left=tuple(hit for hit in told if hit.id not in musts),
-        tries=tries,
+        tries=1,
         trouble=trouble,
     )
+
+
+def second_try_of(first: Fault, again: Fault) -> Fault:
+    """What counts of a fault that was checked once more, alone: the second try, unless it caught less."""
+    better = again if len(again.missed) <= len(first.missed) or first.trouble else first
+    return msgspec.structs.replace(better, tries=2, first_try=first.shortcoming)
 
 
 def requirements_of(

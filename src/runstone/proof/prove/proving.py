@@ -6,7 +6,7 @@ import datetime as dt
 import gc
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final
@@ -16,7 +16,6 @@ import msgspec
 import runstone
 from runstone.contracts import load_catalogue
 from runstone.errors import UsageError
-from runstone.judge.hooks import MONITORS
 from runstone.judge.suites import collect
 from runstone.locations import locate
 from runstone.proof.faults import Change, load_faults, load_variants
@@ -24,26 +23,17 @@ from runstone.proof.prove import matrix
 from runstone.proof.prove.checks import Check
 from runstone.proof.prove.matrix import Baseline, Fault, Matrix, Null, Variant
 from runstone.proof.prove.null_servers import NULL_SERVERS
+from runstone.proof.prove.planning import Plan, areas_of, longest_first
 from runstone.proof.prove.pool import Done, run_all
 from runstone.report.model import Report
-from runstone.scenario.exploration import EXPLORING_AREAS
-from runstone.scenario.observer import QUICK_S
 from runstone.session.opening import Asked, open_session
 from runstone.session.session import UNREACHABLE
 
 Tell = Callable[[str], None]
 
 # Checks of an area sleep half of their time: three for each core keep the cores at work, and do not yet spoil
-# each other's times. A check of everything is more work, and one that waits for long silences next to none.
+# each other's times.
 CHECKS_PER_CORE: Final = 3
-_WHOLE: Final = 2.5
-_PLAIN: Final = 4.0  # all else rests on the unbroken servers, so they get more of the CPU
-_ASLEEP: Final = 0.25
-_AREAS_S: Final = 60.0
-_WHOLE_S: Final = 120.0  # with both cores for itself it takes 22 s
-_PATIENT_S: Final = 240.0
-_EXPLORING_S: Final = 12.0  # all of it is used up on a server without a fault
-_HANGING_CONCURRENCY: Final = 64  # waiting for a server that hangs costs nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,50 +72,61 @@ def prove(selection: Selection, tell: Tell) -> Matrix:
     variants = selection.chosen(selection.variants, load_variants(), "variant")
     waits = warmed(selection.out)
     slots = selection.jobs or CHECKS_PER_CORE * (os.cpu_count() or 1)
-    areas = _areas_of(faults, variants, complete=selection.complete)
-    plan = _Plan(selection.out.resolve(), waits)
+    areas = areas_of(faults, variants, complete=selection.complete)
+    plan = Plan(selection.out.resolve(), waits)
     plain = plan.plain(faults, areas)
     checks = [*plain, *map(plan.variant, variants), *map(plan.fault, faults)]
     if selection.complete:
         checks += plan.null_servers()
-    first = _by_name(run_all(_longest_first(checks), slots, _teller(tell)))
-    # What did not come out as it should, perhaps because others wanted the CPU, is tried once more by itself;
+    done = _by_name(run_all(longest_first(checks), slots, _teller(tell)))
+    # What did not come out as it should, perhaps because others wanted the CPU, is checked once more, alone;
     # first the unbroken servers, on which the rest relies.
-    unsound = [check for check in plain if not _baseline(check.name, first[check.name]).sound]
-    first |= _again(unsound, plan, tell)
-    baselines = {check.name.removeprefix("plain/"): first[check.name] for check in plain}
-    held = {recipe: _kept(done) for recipe, done in baselines.items()}  # without exploration
-    keeps = {
-        check.recipe: frozenset().union(
-            *(_kept(first[each.name]) for each in plain if each.recipe == check.recipe)
-        )
-        for check in plain
-    }
-    found_faults = {each.name: _fault(each, first[f"faults/{each.name}"], keeps, 1) for each in faults}
-    found_variants = {each.name: _variant(each, first[f"variants/{each.name}"], held, 1) for each in variants}
-    open_faults = [each for each in faults if not found_faults[each.name].caught]
-    open_variants = [each for each in variants if not found_variants[each.name].green]
-    retries = [*map(plan.fault, open_faults), *map(plan.variant, open_variants)]
-    second = _again([*retries, *(check for check in checks if _unheard(first[check.name]))], plan, tell)
-    for each in open_faults:
-        again = _fault(each, second[f"faults/{each.name}"], keeps, 2)
-        found_faults[each.name] = _better(found_faults[each.name], again)
-    for each in open_variants:
-        found_variants[each.name] = _variant(each, second[f"variants/{each.name}"], held, 2)
+    unsound = _short({check.name: _baseline(check.recipe, done[check.name]) for check in plain})
+    done |= _again(unsound, checks, plan, tell)
+    keeps = _kept_by(plain, done)
+    held = {check.recipe: _kept(done[check.name]) for check in plain if check.name == f"plain/{check.recipe}"}
+    found_faults = {f"faults/{each.name}": _fault(each, done, keeps) for each in faults}
+    found_variants = {f"variants/{each.name}": _variant(each, done, held) for each in variants}
+    troubled = {check.name: why for check in checks if (why := _null_trouble(done[check.name]))}
+    short = _short(found_faults | found_variants) | troubled
+    done |= _again(short, checks, plan, tell)
+    for each in faults:
+        name = f"faults/{each.name}"
+        if name in short:
+            found_faults[name] = matrix.second_try_of(found_faults[name], _fault(each, done, keeps))
+    for each in variants:
+        name = f"variants/{each.name}"
+        if name in short:
+            again = _variant(each, done, held)
+            found_variants[name] = msgspec.structs.replace(again, tries=2, first_try=short[name])
     return _matrix(
         selection,
         areas,
-        baselines,
-        found_faults,
-        found_variants,
-        _nulls(first | second) if selection.complete else [],
+        [(check, done[check.name], unsound.get(check.name, "")) for check in plain],
+        found_faults.values(),
+        found_variants.values(),
+        _nulls(done, troubled) if selection.complete else [],
     )
 
 
-def _again(checks: Sequence[Check], plan: _Plan, tell: Tell) -> dict[str, Done]:
-    if checks:
-        tell(f"{len(checks)} did not come out as they should; each is tried once more, by itself")
-    return _by_name(run_all(map(plan.alone, checks), 1, _teller(tell)))
+def _short(found: Mapping[str, Baseline | Fault | Variant]) -> dict[str, str]:
+    """What did not come out as it should, by the name of its check, and why."""
+    return {name: each.shortcoming for name, each in found.items() if each.shortcoming}
+
+
+def _again(short: Mapping[str, str], checks: Iterable[Check], plan: Plan, tell: Tell) -> dict[str, Done]:
+    """These checks once more, each alone."""
+    for name, why in short.items():
+        tell(f"{name}: second try, alone; at first: {why}")
+    return _by_name(run_all([plan.alone(each) for each in checks if each.name in short], 1, _teller(tell)))
+
+
+def _kept_by(plain: Iterable[Check], done: Mapping[str, Done]) -> dict[str, frozenset[str]]:
+    """What the unbroken server of each recipe keeps, in all of its checks."""
+    found: dict[str, frozenset[str]] = {}
+    for check in plain:
+        found[check.recipe] = found.get(check.recipe, frozenset()) | _kept(done[check.name])
+    return found
 
 
 def warmed(folder: Path) -> dict[str, float]:
@@ -141,133 +142,6 @@ def warmed(folder: Path) -> dict[str, float]:
     gc.collect()
     gc.freeze()  # a forked process does not copy what its collector need not look at
     return waits
-
-
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """How each thing is checked. `waits`: how long the judge of each requirement must wait, in seconds."""
-
-    out: Path
-    waits: Mapping[str, float]
-
-    def plain(self, faults: Iterable[Change], areas: frozenset[str]) -> list[Check]:
-        """The unbroken servers of all recipes that are needed; what takes patience is checked apart."""
-        recipes = sorted({"embedded", *(each.server for each in faults)})
-        checks = [
-            replace(self._check(f"plain/{recipe}", recipe, areas=areas - EXPLORING_AREAS), weight=_PLAIN)
-            for recipe in recipes
-        ]
-        for recipe in recipes:
-            named = {
-                name for each in faults if each.patient and each.server == recipe for name in each.breaks
-            }
-            if named:
-                patient = frozenset(load_catalogue()[name].area for name in named)
-                checks.append(self._check(f"plain/{recipe}-patient", recipe, areas=patient, patient=True))
-        explored = EXPLORING_AREAS if not areas else areas & EXPLORING_AREAS
-        if explored:  # these are held only where they are selected
-            checks.append(self._check("plain/embedded-explored", areas=explored))
-        return checks
-
-    def fault(self, change: Change) -> Check:
-        """Its server, as far as the areas go that it names; all of it for what only monitors show."""
-        catalogue = load_catalogue()
-        areas = {*(catalogue[name].area for name in change.breaks), *change.shown_in}
-        quick = all(self.waits.get(name, 0.0) <= QUICK_S for name in change.breaks)
-        return self._check(
-            f"faults/{change.name}",
-            change.server,
-            change,
-            areas=frozenset(areas),
-            quick=quick and not change.patient,
-            patient=change.patient,
-        )
-
-    def variant(self, change: Change) -> Check:
-        """Its server in every area that holds a MUST, which is what a variant must keep."""
-        musts = frozenset(each.area for each in load_catalogue().values() if each.level == "MUST")
-        return self._check(
-            f"variants/{change.name}", change.server, change, areas=musts - EXPLORING_AREAS, whole=True
-        )
-
-    def null_servers(self) -> list[Check]:
-        """Each of them twice: as anybody checks it, and without the self-check, which would refuse it."""
-        return [
-            replace(
-                self._check(f"null/{server.name}{'' if insist else ' unchecked'}", quick=True),
-                null_server=server,
-                insist_on_fitness=insist,
-                concurrency=None if server.prompt else _HANGING_CONCURRENCY,
-                budget_s=_AREAS_S,
-                weight=1 if server.prompt else _ASLEEP,
-            )
-            for insist in (True, False)
-            for server in NULL_SERVERS
-        ]
-
-    def alone(self, check: Check) -> Check:
-        """The same once more, by itself, and of a changed server nothing left out for its length."""
-        return replace(
-            check,
-            quick=check.quick and check.null_server is not None,
-            budget_s=max(check.budget_s, _WHOLE_S),
-        )
-
-    def _check(
-        self,
-        name: str,
-        recipe: str = "embedded",
-        change: Change | None = None,
-        *,
-        areas: frozenset[str] = frozenset(),
-        whole: bool = False,
-        quick: bool = False,
-        patient: bool = False,
-    ) -> Check:
-        # Monitors by themselves read the traces of all scenarios.
-        whole = whole or not areas or areas == {MONITORS}
-        return Check(
-            name=name,
-            out=self.out / name.replace(" ", "-"),
-            recipe=recipe,
-            change=change,
-            areas=tuple(area for area in load_catalogue().areas if area in areas),
-            quick=quick,
-            patient=patient,
-            budget_s=_budget(areas, patient=patient, whole=whole),
-            weight=_weight(whole=whole, quick=quick),
-        )
-
-
-def _weight(*, whole: bool, quick: bool) -> float:
-    """What waits long, for a silence or for a cron, sleeps nearly all of its time and is in nobody's way."""
-    if whole:
-        return _WHOLE
-    return 1.0 if quick else _ASLEEP
-
-
-def _budget(areas: frozenset[str], *, patient: bool, whole: bool) -> float:
-    if areas & EXPLORING_AREAS:
-        return _EXPLORING_S
-    return _PATIENT_S if patient else _WHOLE_S if whole else _AREAS_S
-
-
-def _areas_of(faults: list[Change], variants: list[Change], *, complete: bool) -> frozenset[str]:
-    """What the plain servers are checked for: everything, or what a partial proof of faults needs."""
-    if complete or variants:
-        return frozenset()
-    catalogue = load_catalogue()
-    return frozenset(catalogue[name].area for each in faults for name in each.breaks)
-
-
-def _longest_first(checks: list[Check]) -> list[Check]:
-    """So that the last to end is a short one; the plain servers before all."""
-    return sorted(checks, key=lambda each: (not each.name.startswith("plain/"), -_length(each)))
-
-
-def _length(check: Check) -> float:
-    used_up = EXPLORING_AREAS.intersection(check.areas) or check.null_server
-    return check.budget_s + (0.0 if check.quick else 30.0) + (_WHOLE_S if used_up else 0.0)
 
 
 def _by_name(done: Iterable[Done]) -> dict[str, Done]:
@@ -286,36 +160,37 @@ def _kept(done: Done) -> frozenset[str]:
     return frozenset() if done.report is None else matrix.kept(done.report)
 
 
-def _baseline(server: str, done: Done) -> Baseline:
+def _baseline(server: str, done: Done, first_try: str = "") -> Baseline:
     return Baseline(
         server=server,
         kept=len(_kept(done)),
         hits=matrix.hits(done.report.verdicts) if done.report is not None else (),
         trouble=_trouble(done, whole=True),
+        first_try=first_try,
     )
 
 
-def _fault(change: Change, done: Done, keeps: Mapping[str, frozenset[str]], tries: int) -> Fault:
+def _fault(change: Change, done: Mapping[str, Done], keeps: Mapping[str, frozenset[str]]) -> Fault:
+    own = done[f"faults/{change.name}"]
     return matrix.fault_of(
         change.name,
         change.statement,
         change.server,
         change.breaks,
-        done.report,
+        own.report,
         keeps[change.server],
-        tries=tries,
-        trouble=_trouble(done, whole=False),
+        trouble=_trouble(own, whole=False),
     )
 
 
-def _variant(change: Change, done: Done, keeps: Mapping[str, frozenset[str]], tries: int) -> Variant:
+def _variant(change: Change, done: Mapping[str, Done], held: Mapping[str, frozenset[str]]) -> Variant:
+    own = done[f"variants/{change.name}"]
     return matrix.variant_of(
         change.name,
         change.statement,
-        done.report,
-        keeps[change.server],
-        tries=tries,
-        trouble=_trouble(done, whole=True),
+        own.report,
+        held[change.server],
+        trouble=_trouble(own, whole=True),
     )
 
 
@@ -330,13 +205,6 @@ def _trouble(done: Done, *, whole: bool) -> str:
     return done.report.stopped or "" if unjudged else ""
 
 
-def _better(first: Fault, again: Fault) -> Fault:
-    """The second try, but for one that caught less."""
-    if len(again.missed) <= len(first.missed) or first.trouble:
-        return again
-    return msgspec.structs.replace(first, tries=again.tries)
-
-
 def _unheard(done: Done) -> bool:
     """Whether judges were to look at a null server that answers, and did not: it was given up too early."""
     server = done.check.null_server
@@ -344,19 +212,26 @@ def _unheard(done: Done) -> bool:
     return judging and _judged(done.report) == 0
 
 
-def _nulls(done: Mapping[str, Done]) -> list[Null]:
+def _null_trouble(done: Done) -> str:
+    """Why a null server is to be checked once more: never for a pass, of which one is too many."""
+    if done.check.null_server is None:
+        return ""
+    return done.trouble or ("nothing was judged, although it answers" if _unheard(done) else "")
+
+
+def _nulls(done: Mapping[str, Done], troubled: Mapping[str, str]) -> list[Null]:
     found = []
     for server in NULL_SERVERS:
-        checked, unchecked = done[f"null/{server.name}"], done[f"null/{server.name} unchecked"]
+        names = f"null/{server.name}", f"null/{server.name} unchecked"
+        checked, unchecked = done[names[0]], done[names[1]]
         found.append(
             Null(
                 name=server.name,
                 passes=tuple(sorted(_kept(checked))),
                 passes_unchecked=tuple(sorted(_kept(unchecked))),
                 judged_unchecked=_judged(unchecked.report),
-                trouble=checked.trouble
-                or unchecked.trouble
-                or ("nothing was judged, although it answers" if _unheard(unchecked) else ""),
+                trouble=_null_trouble(checked) or _null_trouble(unchecked),
+                first_try="; ".join(troubled[name] for name in names if name in troubled),
             )
         )
     return found
@@ -369,21 +244,24 @@ def _judged(report: Report | None) -> int:
 def _matrix(
     selection: Selection,
     areas: frozenset[str],
-    baselines: Mapping[str, Done],
-    faults: Mapping[str, Fault],
-    variants: Mapping[str, Variant],
+    plain: Sequence[tuple[Check, Done, str]],
+    faults: Iterable[Fault],
+    variants: Iterable[Variant],
     nulls: list[Null],
 ) -> Matrix:
+    """The whole. `plain`: each unbroken server's check, how it ended, and why not so at first."""
     catalogue = load_catalogue()
-    ordered = matrix.in_order(faults.values(), catalogue)
-    reports = [done.report for done in baselines.values() if done.report is not None]
+    ordered = matrix.in_order(faults, catalogue)
+    reports = [done.report for _, done, _ in plain if done.report is not None]
     return matrix.assembled(
         runstone.__version__,
         dt.datetime.now(dt.UTC).date().isoformat(),
         complete=selection.complete,
-        baselines=[_baseline(recipe, done) for recipe, done in baselines.items()],
+        baselines=[
+            _baseline(check.name.removeprefix("plain/"), done, first_try) for check, done, first_try in plain
+        ],
         faults=ordered,
         requirements=matrix.requirements_of(catalogue, ordered, reports, areas),
-        variants=list(variants.values()),
+        variants=list(variants),
         null_servers=nulls,
     )

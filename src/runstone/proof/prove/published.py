@@ -78,8 +78,10 @@ def to_html(found: Matrix) -> str:
 
 
 def print_matrix(found: Matrix, console: Console, folder: Path) -> None:
-    """What is missing, and the verdict."""
-    for group in missing(found):
+    """What is missing, what took a second try, and the verdict."""
+    for group in [*missing(found), second_tries(found)]:
+        if not group.lines:
+            continue
         console.print(f"[bold]{group.title}[/bold]")
         for name, text in group.lines:
             console.print(f"  {name}  {text}", markup=False, highlight=False)
@@ -93,10 +95,10 @@ def print_matrix(found: Matrix, console: Console, folder: Path) -> None:
 def missing(found: Matrix) -> list[Group]:
     """All that keeps the proof from being one, by kind; empty where it is proved."""
     unsound = [each for each in found.baselines if not each.sound]
-    lines = [(each.server, each.trouble or _ids(each.hits)) for each in unsound]
+    lines = [(each.server, each.shortcoming) for each in unsound]
     groups = [
         Group("The unbroken server does not keep its promises", lines),
-        Group("Faults not caught", [(each.name, _why(each)) for each in found.uncaught]),
+        Group("Faults not caught", [(each.name, each.shortcoming) for each in found.uncaught]),
         Group("Requirements that no fault kills", [(each.id, _survives(each)) for each in found.survivors])
         if found.complete
         else Group("", []),
@@ -110,10 +112,7 @@ def missing(found: Matrix) -> list[Group]:
 def remarks(found: Matrix) -> list[Group]:
     """What fails nothing and is worth a look."""
     groups = [
-        Group(
-            "Caught at the second try only, by itself",
-            [(each.name, "it may hang on time") for each in found.faults if each.tries > 1 and each.caught],
-        ),
+        second_tries(found),
         Group(
             f"Coarse faults: more than {COARSE:.0%} of what was judged fell",
             [(each.name, f"{len(each.hits)} of {each.judged}") for each in found.faults if each.coarse],
@@ -121,6 +120,13 @@ def remarks(found: Matrix) -> list[Group]:
         Group("Faults of the same effect", [(names[0], ", ".join(names[1:])) for names in found.twins]),
     ]
     return [group for group in groups if group.lines]
+
+
+def second_tries(found: Matrix) -> Group:
+    """What was checked once more, alone, and why: it may depend on time."""
+    tried = [(each.name, each.first_try) for each in (*found.faults, *found.variants, *found.null_servers)]
+    tried += [(f"unbroken {each.server}", each.first_try) for each in found.baselines]
+    return Group("Second try", [(name, f"at first: {why}") for name, why in tried if why])
 
 
 def _told(found: Matrix) -> dict[str, Any]:
@@ -140,13 +146,6 @@ def _told(found: Matrix) -> dict[str, Any]:
 
 def _titles(found: Matrix) -> dict[str, str]:
     return {name: title for name, title in TITLES.items() if found.totals[name].of}
-
-
-def _why(fault: Fault) -> str:
-    """What of the fault was not seen."""
-    if fault.trouble:
-        return fault.trouble
-    return "; ".join(f"{each.id}: {each.why}" for each in fault.missed)
 
 
 def _survives(requirement: Judged) -> str:

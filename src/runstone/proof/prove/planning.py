@@ -1,0 +1,154 @@
+"""What is checked in a proof, and how: each unbroken server, fault, variant and null server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from runstone.contracts import load_catalogue
+from runstone.judge.hooks import MONITORS
+from runstone.proof.faults import Change
+from runstone.proof.prove.checks import Check
+from runstone.proof.prove.null_servers import NULL_SERVERS
+from runstone.scenario.exploration import EXPLORING_AREAS
+from runstone.scenario.observer import QUICK_S
+
+# How many checks of one area a check counts for: one of everything is more work, and one that waits for long
+# silences next to none.
+_WHOLE: Final = 2.5
+_PLAIN: Final = 4.0  # all else rests on the unbroken servers, so they get more of the CPU
+_ASLEEP: Final = 0.25
+_AREAS_S: Final = 60.0
+_WHOLE_S: Final = 120.0  # with both cores for itself it takes 22 s
+_PATIENT_S: Final = 240.0
+_EXPLORING_S: Final = 12.0  # all of it is used up on a server without a fault
+_HANGING_CONCURRENCY: Final = 64  # waiting for a server that hangs costs nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How each thing is checked. `waits`: how long the judge of each requirement must wait, in seconds."""
+
+    out: Path
+    waits: Mapping[str, float]
+
+    def plain(self, faults: Iterable[Change], areas: frozenset[str]) -> list[Check]:
+        """The unbroken servers of all recipes that are needed; what takes patience is checked apart."""
+        recipes = sorted({"embedded", *(each.server for each in faults)})
+        checks = [
+            replace(self._check(f"plain/{recipe}", recipe, areas=areas - EXPLORING_AREAS), weight=_PLAIN)
+            for recipe in recipes
+        ]
+        for recipe in recipes:
+            named = {
+                name for each in faults if each.patient and each.server == recipe for name in each.breaks
+            }
+            if named:
+                patient = frozenset(load_catalogue()[name].area for name in named)
+                checks.append(self._check(f"plain/{recipe}-patient", recipe, areas=patient, patient=True))
+        explored = EXPLORING_AREAS if not areas else areas & EXPLORING_AREAS
+        if explored:  # these are held only where they are selected
+            checks.append(self._check("plain/embedded-explored", areas=explored))
+        return checks
+
+    def fault(self, change: Change) -> Check:
+        """Its server, as far as the areas go that it names; all of it for what only monitors show."""
+        catalogue = load_catalogue()
+        areas = {*(catalogue[name].area for name in change.breaks), *change.shown_in}
+        quick = all(self.waits.get(name, 0.0) <= QUICK_S for name in change.breaks)
+        return self._check(
+            f"faults/{change.name}",
+            change.server,
+            change,
+            areas=frozenset(areas),
+            quick=quick and not change.patient,
+            patient=change.patient,
+        )
+
+    def variant(self, change: Change) -> Check:
+        """Its server in every area that holds a MUST, which is what a variant must keep."""
+        musts = frozenset(each.area for each in load_catalogue().values() if each.level == "MUST")
+        return self._check(
+            f"variants/{change.name}", change.server, change, areas=musts - EXPLORING_AREAS, whole=True
+        )
+
+    def null_servers(self) -> list[Check]:
+        """Each of them twice: as anybody checks it, and without the self-check, which would refuse it."""
+        return [
+            replace(
+                self._check(f"null/{server.name}{'' if insist else ' unchecked'}", quick=True),
+                null_server=server,
+                insist_on_fitness=insist,
+                concurrency=None if server.prompt else _HANGING_CONCURRENCY,
+                budget_s=_AREAS_S,
+                weight=1 if server.prompt else _ASLEEP,
+            )
+            for insist in (True, False)
+            for server in NULL_SERVERS
+        ]
+
+    def alone(self, check: Check) -> Check:
+        """The same once more, by itself, and of a changed server nothing left out for its length."""
+        return replace(
+            check,
+            quick=check.quick and check.null_server is not None,
+            budget_s=max(check.budget_s, _WHOLE_S),
+        )
+
+    def _check(
+        self,
+        name: str,
+        recipe: str = "embedded",
+        change: Change | None = None,
+        *,
+        areas: frozenset[str] = frozenset(),
+        whole: bool = False,
+        quick: bool = False,
+        patient: bool = False,
+    ) -> Check:
+        # Monitors by themselves read the traces of all scenarios.
+        whole = whole or not areas or areas == {MONITORS}
+        return Check(
+            name=name,
+            out=self.out / name.replace(" ", "-"),
+            recipe=recipe,
+            change=change,
+            areas=tuple(area for area in load_catalogue().areas if area in areas),
+            quick=quick,
+            patient=patient,
+            budget_s=_budget(areas, patient=patient, whole=whole),
+            weight=_weight(whole=whole, quick=quick),
+        )
+
+
+def _weight(*, whole: bool, quick: bool) -> float:
+    """What waits long, for a silence or for a cron, sleeps nearly all of its time and is in nobody's way."""
+    if whole:
+        return _WHOLE
+    return 1.0 if quick else _ASLEEP
+
+
+def _budget(areas: frozenset[str], *, patient: bool, whole: bool) -> float:
+    if areas & EXPLORING_AREAS:
+        return _EXPLORING_S
+    return _PATIENT_S if patient else _WHOLE_S if whole else _AREAS_S
+
+
+def areas_of(faults: list[Change], variants: list[Change], *, complete: bool) -> frozenset[str]:
+    """What the plain servers are checked for: everything, or what a partial proof of faults needs."""
+    if complete or variants:
+        return frozenset()
+    catalogue = load_catalogue()
+    return frozenset(catalogue[name].area for each in faults for name in each.breaks)
+
+
+def longest_first(checks: list[Check]) -> list[Check]:
+    """So that the last to end is a short one; the plain servers before all."""
+    return sorted(checks, key=lambda each: (not each.name.startswith("plain/"), -_length(each)))
+
+
+def _length(check: Check) -> float:
+    used_up = EXPLORING_AREAS.intersection(check.areas) or check.null_server
+    return check.budget_s + (0.0 if check.quick else 30.0) + (_WHOLE_S if used_up else 0.0)
