@@ -17,6 +17,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from runstone.session import evidence
+from tests.command_line import command, in_own_process, plain_pytest
 from tests.honest import Honest, uvicorn_serving
 
 SUITE = """
@@ -198,8 +199,8 @@ class Bench:
         (self.suites / name).write_text(text, "utf-8")
         return self.suites / name
 
-    def command(self, *options: str, target: bool = True) -> list[str]:
-        words = [sys.executable, "-m", "pytest", str(self.suites), "-p", "runstone.plugin"]
+    def words(self, *options: str, target: bool = True) -> list[str]:
+        words = [str(self.suites), "-p", "runstone.plugin"]
         words += ["-c", os.devnull, "--rootdir", str(self.folder), "--import-mode=importlib", "-W", "error"]
         words += ["-p", "no:cacheprovider", "--out", str(self.out)]
         words += ["-p", "xdist.plugin"] if "-n" in options else []
@@ -207,15 +208,8 @@ class Bench:
         return [*words, *(["--target", self.url] if target else []), *options]
 
     def run(self, *options: str, target: bool = True) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            self.command(*options, target=target),
-            capture_output=True,
-            text=True,
-            cwd=self.folder,
-            env=clean_environment(),
-            timeout=120,
-            check=False,
-        )
+        words = self.words(*options, target=target)
+        return in_own_process(plain_pytest, *words, cwd=self.folder, env=clean_environment(), timeout=120)
 
     def report(self, out: Path | None = None) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(((out or self.out) / "report.json").read_text("utf-8"))
@@ -617,7 +611,7 @@ def test_ctrl_c_during_plain_pytest(bench: Bench) -> None:
     for path in bench.suites.iterdir():
         path.unlink()
     bench.write("test_hanging.py", HANGING)
-    code, stdout, stderr = interrupted(bench.command(), bench, "quick")
+    code, stdout, stderr = interrupted([sys.executable, "-m", "pytest", *bench.words()], bench, "quick")
     assert code == 130, stdout + stderr
     assert "Traceback" not in stderr
     check_marked(bench, "quick")
@@ -662,11 +656,9 @@ def test_evidence_is_judged_again_with_the_same_verdicts_and_no_request(bench: B
 
 def test_runstone_judge_gives_the_verdicts_of_runstone_check(bench: Bench) -> None:
     def runstone(*words: str) -> int:
-        command = [sys.executable, "-m", "runstone", *words, "--area", "meta", "--area", "thr-get"]
-        done = subprocess.run(
-            command, capture_output=True, cwd=bench.folder, env=clean_environment(), timeout=120, check=False
-        )
-        assert b"Traceback" not in done.stderr
+        words = (*words, "--area", "meta", "--area", "thr-get")
+        done = in_own_process(command, *words, cwd=bench.folder, env=clean_environment())
+        assert "Traceback" not in done.stderr
         return done.returncode
 
     code = runstone("check", bench.url, "--out", str(bench.out))

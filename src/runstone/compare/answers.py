@@ -35,6 +35,7 @@ import msgspec
 
 from runstone.report.text import well_formed
 from runstone.wire.canonical import anonymous, kind
+from runstone.wire.documents import raw
 from runstone.wire.trace import Event, Exchange, strict_json
 
 _TEXTS: Final = (
@@ -96,7 +97,7 @@ def answer(exchange: Exchange, *, by_shape: bool, polled: bool = False) -> Answe
     return Answer(
         exchange=exchange,
         place=_place(exchange),
-        request=outline(canonical(exchange.request_json)) if exchange.request_body else "",
+        request=outline(canonical(raw(exchange.request_json))) if exchange.request_body else "",
         document=document,
         text=outline(document),
         polled=polled,

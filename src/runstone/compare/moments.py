@@ -18,6 +18,7 @@ import re
 from math import inf
 from typing import Final, Literal
 
+from runstone.wire.documents import raw
 from runstone.wire.trace import UUID, Exchange, Trace
 
 Weight = Literal["whole", "moment", "nothing"]
@@ -100,7 +101,7 @@ def _shows_end(read: Exchange, run: str | None) -> bool:
         return False
     if named and _LASTS.search(read.path):
         return True
-    body = read.json if read.content.startswith("{") else None
+    body = raw(read.json) if read.content.startswith("{") else None
     status = body.get("status") if isinstance(body, dict) else None
     return status is not None and status not in {"pending", "running", "busy"}
 
