@@ -19,13 +19,13 @@ from rich.console import Console
 from runstone import report as reports
 from runstone.cases import case_of, compared, failure_text, pytest_outcome, tell_allure
 from runstone.contracts import Requirement
-from runstone.errors import RunstoneError
+from runstone.errors import ExitCode, RunstoneError
 from runstone.exploration import EXPLORING_AREAS
 from runstone.observe import SCENARIO_ATTRIBUTE, Scenario
 from runstone.session import Session
 from runstone.suite import Broken, judging_by
 from runstone.trace import Exchange, Inapplicable, reading
-from runstone.verdict import HARNESS_ERROR, INTERRUPTED, Case, Report
+from runstone.verdict import Case, Report
 
 # The area whose judges read every trace of the session: of all scenarios, or of what the areas need that are
 # selected with it.
@@ -316,7 +316,7 @@ class Judging:
             session.exitstatus = self.error.exit_code
             return
         if self.uncollected:
-            session.exitstatus = HARNESS_ERROR
+            session.exitstatus = ExitCode.HARNESS_ERROR
             return
         if self._session.token:
             self._session.adopt()
@@ -325,7 +325,7 @@ class Judging:
         self.report = self._session.report(self._cases, self._cells, self._selected, reasons)
         traces, settings = list(self._session.traces.values()), self._session.settings
         reports.write_all(self.report, traces, settings.out, bare=settings.bare_report)
-        session.exitstatus = INTERRUPTED if self.interrupted else self.report.exit_code
+        session.exitstatus = ExitCode.INTERRUPTED if self.interrupted else self.report.exit_code
 
     def _count_what_was_left_out(self) -> None:
         """A requirement of which only some cases were judged is not kept: the others are not-run."""

@@ -18,7 +18,7 @@ from runstone.basis import Basis, Changes, basis_of
 from runstone.contracts import Catalogue, Profile, Requirement, load_capabilities, load_catalogue
 from runstone.contracts.revision import changes_since, current_revision
 from runstone.control import Control
-from runstone.errors import TargetError, UsageError
+from runstone.errors import ExitCode, TargetError, UsageError
 from runstone.exploration import DEFAULT_S, EXPLORING_AREAS, Exploration, insist_on_packages
 from runstone.locations import locate
 from runstone.observe import PATIENT_S, QUICK_S, Observation, Observer, Scenario, scenarios_declared_in
@@ -44,7 +44,6 @@ from runstone.verdict import (
 
 Progress = Callable[[str, int, int], None]
 Reach = Callable[[Target], AbstractContextManager[Target]]
-UNREACHABLE = 3
 # What evidence of the conformance graphs need not say.
 _UNTOLD = agents.capabilities(None)
 
@@ -331,9 +330,13 @@ class Session:
             if each.verdict == "not-run" and each.id in selected and each.id not in set_aside
         ]
         complete = not unjudged and self.stopped is None
-        code = exit_code(verdicts, fail_on=settings.fail_on, complete=complete, waiver_errors=waiver_errors)
-        if manifest is not None and manifest.unusable:
-            code = UNREACHABLE
+        code = exit_code(
+            verdicts,
+            fail_on=settings.fail_on,
+            complete=complete,
+            waiver_errors=waiver_errors,
+            unusable=manifest is not None and bool(manifest.unusable),
+        )
         observed_s = 0.0 if manifest is None else manifest.observe_s
         elapsed_s = time.monotonic() - self.began
         observed_by = self.basis if manifest is None else manifest.basis
@@ -348,7 +351,7 @@ class Session:
             phases=Phases(observe_s=round(observed_s, 2), judge_s=round(judge_s, 2)),
             complete=complete,
             stopped=self.stopped or self._first(unjudged),
-            conforming=code == 0,
+            conforming=code == ExitCode.CONFORMING,
             exit_code=code,
             fail_on=settings.fail_on,
             quick=settings.quick,

@@ -13,9 +13,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from runstone import configuration, report
 from runstone.cli.saying import say_error
+from runstone.errors import ExitCode
 from runstone.observe import PATIENT_S, QUICK_S
 from runstone.opening import Asked, open_session
-from runstone.session import UNREACHABLE
 from runstone.suite_run import judge
 from runstone.verdict import FailOn, Report
 
@@ -132,7 +132,7 @@ def judge_again(
 
 def show(found: Report, folder: Path) -> int:
     """Print the report, or in one line why there is none; the exit code."""
-    if found.exit_code == UNREACHABLE:
+    if found.exit_code == ExitCode.UNREACHABLE:
         say_error(f"{found.stopped} (what was observed is in {folder})")
     else:
         report.print_summary(found, Console(), report_dir=folder)

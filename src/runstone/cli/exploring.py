@@ -9,12 +9,12 @@ from typing import ParamSpec, TypedDict, TypeVar, Unpack
 import click
 
 from runstone.cli.checking import progress_bar, show
+from runstone.errors import ExitCode
 from runstone.explore import broken_stories, script, stories_of
 from runstone.opening import Asked, open_session
 from runstone.session import Session
 from runstone.suite_run import judge
 from runstone.trace import Trace
-from runstone.verdict import NOT_CONFORMING
 
 _Params = ParamSpec("_Params")
 _Result = TypeVar("_Result")
@@ -65,7 +65,7 @@ def fuzz(**asked: Unpack[_Exploring]) -> int:
     session, code = _explored("fuzz", asked)
     if (trace := session.traces.get("fuzzed_contract")) is not None:
         click.echo(f"\nsent {len(trace.exchanges)} requests, seed {asked['seed']}")
-        if code == NOT_CONFORMING:
+        if code == ExitCode.NOT_CONFORMING:
             click.echo("on a fresh server, paste these before the lines above:\n")
             click.echo("\n".join(each.curl() for each in trace.find("prepare") if each.method == "POST"))
     return code

@@ -17,14 +17,12 @@ import msgspec
 
 import runstone
 from runstone.compare.differences import Difference, differences
-from runstone.errors import UsageError
+from runstone.errors import ExitCode, UsageError
 from runstone.exploration import EXPLORING_AREAS
 from runstone.report import digest
 from runstone.trace import Trace
 from runstone.verdict import (
-    HARNESS_ERROR,
     LEVELS,
-    NOT_CONFORMING,
     Case,
     Grid,
     Level,
@@ -228,10 +226,10 @@ def pairs_of(sides: Sequence[Side]) -> list[Pair]:
     return [_pair(first, each) for each in others if first.traces is not None and each.traces is not None]
 
 
-def _exit_code(rows: Sequence[Row], differ_in: Mapping[str, int]) -> int:
+def _exit_code(rows: Sequence[Row], differ_in: Mapping[str, int]) -> ExitCode:
     if any(stand.standing == "harness-error" for row in rows for stand in row.stands):
-        return HARNESS_ERROR
-    return NOT_CONFORMING if differ_in["MUST"] else 0
+        return ExitCode.HARNESS_ERROR
+    return ExitCode.NOT_CONFORMING if differ_in["MUST"] else ExitCode.CONFORMING
 
 
 def _target(side: Side) -> ComparedTarget:

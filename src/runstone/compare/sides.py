@@ -20,10 +20,10 @@ import runstone
 from runstone import evidence, recipes, report
 from runstone.compare.comparison import NotComparable, Side, catalogue_of
 from runstone.contracts import load_catalogue
-from runstone.errors import TargetError
+from runstone.errors import ExitCode, TargetError
 from runstone.locations import locate
 from runstone.opening import Asked, open_session
-from runstone.session import UNREACHABLE, Progress
+from runstone.session import Progress
 from runstone.suite_run import judge
 from runstone.trace import Trace
 from runstone.verdict import Report
@@ -232,7 +232,7 @@ def _checked(name: str, side: str, wanted: Wanted, progress: Progress) -> Side:
     )
     session = open_session(asked, progress)
     found = judge(session)
-    if found.exit_code == UNREACHABLE:
+    if found.exit_code == ExitCode.UNREACHABLE:
         raise UnusableTarget(f"{side}: {found.stopped}")
     manifest = session.manifest
     return Side(

@@ -15,7 +15,7 @@ import msgspec
 
 import runstone
 from runstone.contracts import load_catalogue
-from runstone.errors import UsageError, suggestion
+from runstone.errors import ExitCode, UsageError, suggestion
 from runstone.exploration import EXPLORING_AREAS
 from runstone.faults import Change, load_faults, load_variants
 from runstone.judging import MONITORS
@@ -27,7 +27,6 @@ from runstone.prove.checks import Check
 from runstone.prove.matrix import Baseline, Fault, Matrix, Null, Variant
 from runstone.prove.null_servers import NULL_SERVERS
 from runstone.prove.pool import Done, run_all
-from runstone.session import UNREACHABLE
 from runstone.suite_run import collect
 from runstone.verdict import Report
 
@@ -328,7 +327,7 @@ def _trouble(done: Done, *, whole: bool) -> str:
     """
     if done.trouble or done.report is None:
         return done.trouble
-    unjudged = done.report.exit_code == UNREACHABLE or (whole and not done.report.complete)
+    unjudged = done.report.exit_code == ExitCode.UNREACHABLE or (whole and not done.report.complete)
     return done.report.stopped or "" if unjudged else ""
 
 
