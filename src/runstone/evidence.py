@@ -17,6 +17,7 @@ import msgspec
 
 from runstone.basis import Basis
 from runstone.errors import UsageError
+from runstone.files import replace_file
 from runstone.target import RunTimeLimit
 from runstone.trace import Trace
 from runstone.verdict import Capability
@@ -92,7 +93,7 @@ class EvidenceWriter:
         """Write one trace, and the manifest that vouches for it."""
         name = f"{_TRACES}/{trace.scenario}.json"
         content = msgspec.json.format(msgspec.json.encode(trace), indent=1)
-        _replace(self.folder / name, content)
+        replace_file(self.folder / name, content)
         self._files[name] = hashlib.sha256(content).hexdigest()
         self.save()
 
@@ -102,15 +103,8 @@ class EvidenceWriter:
             self.manifest, files=dict(sorted(self._files.items())), **changes
         )
         content = msgspec.json.format(msgspec.json.encode(self.manifest), indent=2)
-        _replace(self.folder / _MANIFEST, content)
+        replace_file(self.folder / _MANIFEST, content)
         return self.manifest
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write beside the file and rename: a reader never sees half of it."""
-    fresh = path.with_suffix(".tmp")
-    fresh.write_bytes(content)
-    fresh.replace(path)
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -11,6 +11,7 @@ import click
 from runstone.cli.checking import progress_bar, show
 from runstone.errors import ExitCode
 from runstone.explore import broken_stories, script, stories_of
+from runstone.files import replace_file
 from runstone.opening import Asked, open_session
 from runstone.session import Session
 from runstone.suite_run import judge
@@ -106,6 +107,6 @@ def _tell_story(session: Session, trace: Trace) -> None:
     )
     broken = broken_stories(told, session.settings.profile, trace.notes.get("settle_s", 0.0))
     if broken:
-        path = session.settings.out / "story.sh"
-        path.write_text(script(broken[0]))
-        click.echo(f"the shortest that breaks a promise, in {path}:\n\n{path.read_text()}")
+        path, told_again = session.settings.out / "story.sh", script(broken[0])
+        replace_file(path, told_again)
+        click.echo(f"the shortest that breaks a promise, in {path}:\n\n{told_again}")
