@@ -65,10 +65,10 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     files: dict[str, str] = {}
 
     @property
-    def filtered(self) -> str:
-        """The options by which only a part was observed; '' where all was."""
+    def of_a_part(self) -> str:
+        """A remark on what the evidence lacks: the options that left it out; '' where all was asked for."""
         asked = [f"--area {each}" for each in self.areas] + [f"--select {each}" for each in self.select]
-        return " ".join(asked)
+        return f" (only {' '.join(asked)} was observed)" if asked else ""
 
 
 class EvidenceWriter:

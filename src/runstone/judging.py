@@ -22,6 +22,7 @@ from runstone.contracts import Requirement
 from runstone.errors import ExitCode, RunstoneError
 from runstone.exploration import EXPLORING_AREAS
 from runstone.observe import SCENARIO_ATTRIBUTE, Scenario
+from runstone.report.assembly import Judged, report_of
 from runstone.session import Session
 from runstone.suite import Broken, judging_by
 from runstone.trace import Exchange, Inapplicable, reading
@@ -322,7 +323,8 @@ class Judging:
             self._session.adopt()
         self._count_what_was_left_out()
         reasons = {name: next(iter(left.values())) for name, left in self._set_aside.items()}
-        self.report = self._session.report(self._cases, self._cells, self._selected, reasons)
+        judged = Judged(cases=self._cases, cells=self._cells, selected=self._selected, set_aside=reasons)
+        self.report = report_of(self._session, judged)
         traces, settings = list(self._session.traces.values()), self._session.settings
         reports.write_all(self.report, traces, settings.out, bare=settings.bare_report)
         session.exitstatus = ExitCode.INTERRUPTED if self.interrupted else self.report.exit_code
