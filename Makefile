@@ -7,7 +7,7 @@ INSTALLED := .venv/installed
 # The page of the report is tested in a real browser. Where there is none, those tests are left out and said so.
 CHROMIUM := $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
 
-.PHONY: check test lint mutate prove bench clean publish
+.PHONY: check test lint mutate prove bench clean publish revision
 
 check: $(INSTALLED)
 	$(BIN)/runstone check
@@ -42,6 +42,10 @@ PUBLISHED ?= embedded langgraph-py langgraph-js pure-graph
 publish: $(INSTALLED)
 	$(BIN)/runstone compare $(PUBLISHED) --out reports/out/published --publish reports/published --readme README.md \
 	  || test $$? -eq 1
+
+# Tell in contracts/revisions what the catalogue promises now; with NAME=2026.12, as a revision of its own.
+revision: $(INSTALLED)
+	$(BIN)/python -m runstone.contracts $(NAME)
 
 $(INSTALLED): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Runstone needs Python 3.11 or newer; set PYTHON=")'

@@ -13,7 +13,11 @@ import httpx
 import pytest
 import yaml
 
+from runstone.contracts import load_catalogue, violations
+from runstone.contracts.revision import current_revision, promised
+from runstone.locations import locate
 from runstone.target import recipes
+from tests.servers import heard_by
 from tests.test_lying_servers import judged, one_line_of_error, runstone
 
 
@@ -68,6 +72,31 @@ def test_bad_words(words: list[str], said: str, tmp_path: Path) -> None:
     assert done.stdout == ""
 
 
+_WITHOUT_THE_EXTRA = """
+import sys
+for package in ("hypothesis", "schemathesis"):
+    sys.modules[package] = None
+from runstone.cli import main
+sys.argv[0] = "runstone"
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    "words", [["check", "--area", "fuzz"], ["check", "--area", "explore"], ["fuzz"], ["explore"]]
+)
+def test_exploring_without_its_extra_is_2_before_anything_is_sent(words: list[str], tmp_path: Path) -> None:
+    with heard_by() as (url, requests):
+        command = [sys.executable, "-c", _WITHOUT_THE_EXTRA, *words, url, "--out", str(tmp_path / "out")]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2, done.stderr
+    assert "hypothesis, which is not installed; install it with: pip install 'runstone[fuzz]'" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+    assert not requests
+    assert not (tmp_path / "out").exists()
+
+
 def waivers(tmp_path: Path, **changes: object) -> Path:
     """A waiver file with one waiver of META-001, changed as given."""
     waiver = {
@@ -91,6 +120,8 @@ def waivers(tmp_path: Path, **changes: object) -> Path:
         ({"requirement": "META-01"}, "META-001"),
         ({"owner": 3}, "owner"),
         ({"until": "2027-01-01"}, "until"),
+        ({"scenario": ["info"]}, "did you mean scenarios?"),
+        ({"scenarios": ["about_the_sever"]}, "which no suite has; did you mean about_the_server?"),
     ],
 )
 def test_bad_waivers(evidence: Path, changes: dict[str, object], said: str, tmp_path: Path) -> None:
@@ -98,6 +129,15 @@ def test_bad_waivers(evidence: Path, changes: dict[str, object], said: str, tmp_
     done = runstone(*words)
     assert done.returncode == 2
     assert said in one_line_of_error(done)
+
+
+def test_a_waiver_with_a_key_given_twice(evidence: Path, tmp_path: Path) -> None:
+    """The later `expires` would silently win."""
+    path = waivers(tmp_path)
+    path.write_text(path.read_text("utf-8") + "  expires: 3000-01-01\n", "utf-8")
+    done = runstone("judge", str(evidence), "--out", str(tmp_path), "--waivers", str(path))
+    assert done.returncode == 2
+    assert "the key 'expires' is given twice, line 7" in one_line_of_error(done)
 
 
 @pytest.mark.parametrize(
@@ -121,6 +161,107 @@ def test_judging_again_gives_the_same(evidence: Path, tmp_path: Path) -> None:
     done = runstone("judge", str(evidence), "--area", "meta", "--area", "thr-get", "--out", str(tmp_path))
     assert done.returncode == 0
     assert judged(tmp_path / "report.json") == judged(evidence.parent / "report.json")
+
+
+def test_evidence_of_a_part_says_so_where_more_is_judged(evidence: Path, tmp_path: Path) -> None:
+    done = runstone("judge", str(evidence), "--out", str(tmp_path))
+    assert done.returncode == 1
+    assert "first (only --area meta --area thr-get was observed)" in " ".join(done.stdout.split())
+    assert json.loads((tmp_path / "report.json").read_bytes())["complete"] is False
+
+
+# --- by what it was observed, and by what it is judged -----------------------------------------------------
+
+
+def with_basis(evidence: Path, folder: Path, basis: dict[str, Any] | None) -> Path:
+    """A copy of the evidence that names another basis; None: that of format 1, which names none."""
+    copy = altered(evidence, folder)
+    manifest = json.loads((copy / "manifest.json").read_bytes())
+    if basis is None:
+        for name in ("basis", "areas", "select"):
+            del manifest[name]
+        manifest["format"] = 1
+    else:
+        manifest["basis"] |= basis
+    (copy / "manifest.json").write_text(json.dumps(manifest), "utf-8")
+    return copy
+
+
+_JUDGE = ("--area", "meta", "--area", "thr-get")
+
+
+def head(done: subprocess.CompletedProcess[str]) -> str:
+    """What a report says about itself: all up to the first table, on one line."""
+    return " ".join(done.stdout.partition("area  ")[0].split())
+
+
+def test_a_report_names_the_contract_that_it_was_made_by(evidence: Path) -> None:
+    report = json.loads((evidence.parent / "report.json").read_bytes())
+    assert violations("report", report) == []
+    assert report["judged_by"]["revision"] == current_revision()
+    assert report["observed_by"] == report["judged_by"]
+    assert report["changes"] is None
+    manifest = json.loads((evidence / "manifest.json").read_bytes())
+    assert manifest["basis"] == report["judged_by"]
+    assert (manifest["areas"], manifest["select"]) == (["meta", "thr-get"], [])
+
+
+@pytest.mark.parametrize(
+    "basis, said",
+    [
+        (None, "the evidence names no revision, so nothing tells what changed since it was recorded"),
+        ({"revision": "2999.01"}, "the evidence is of revision 2999.01, which this Runstone does not know"),
+        (
+            {"suites": "0" * 64, "judging": "0" * 64},
+            "since the evidence was recorded were edited: the suites, the judging configuration",
+        ),
+    ],
+)
+def test_evidence_of_another_contract_is_judged_and_says_so(
+    basis: dict[str, Any] | None, said: str, evidence: Path, tmp_path: Path
+) -> None:
+    done = runstone("judge", str(with_basis(evidence, tmp_path, basis)), *_JUDGE, "--out", str(tmp_path))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"contract revision {current_revision()}; {said}" in head(done)
+    assert judged(tmp_path / "report.json") == judged(evidence.parent / "report.json")
+    report = json.loads((tmp_path / "report.json").read_bytes())
+    assert violations("report", report) == []
+    assert report["changes"] is None
+    assert (report["observed_by"] is None) is (basis is None)
+    assert said in (tmp_path / "report.html").read_text("utf-8")
+    assert said in (tmp_path / "summary.md").read_text("utf-8")
+
+
+_WITH_OTHER_CONTRACTS = """
+import sys
+from pathlib import Path
+
+from runstone.cli import main
+from runstone.contracts import revision
+
+own = Path(sys.argv.pop(1))
+revision.locate = lambda _part: own
+main()
+"""
+
+
+def test_what_changed_since_an_older_revision_is_told(evidence: Path, tmp_path: Path) -> None:
+    contracts = Path(shutil.copytree(locate("contracts"), tmp_path / "contracts"))
+    older = {name: kept for name, kept in promised(load_catalogue()).items() if name != "META-002"}
+    older |= {"META-001": "MAY 0123456789abcdef", "META-999": "MUST 0123456789abcdef"}
+    (contracts / "revisions/2026.01.yaml").write_text(yaml.safe_dump(older), "utf-8")
+    copy = with_basis(evidence, tmp_path, {"revision": "2026.01"})
+    words = [str(contracts), "judge", str(copy), *_JUDGE, "--out", str(tmp_path)]
+    called = [sys.executable, "-c", _WITH_OTHER_CONTRACTS, *words]
+    done = subprocess.run(called, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (
+        "the evidence is of revision 2026.01, and of the requirements "
+        "1 new (META-002), 1 gone (META-999), 1 reworded (META-001)"
+    ) in head(done)
+    report = json.loads((tmp_path / "report.json").read_bytes())
+    assert violations("report", report) == []
+    assert report["changes"] == {"new": ["META-002"], "gone": ["META-999"], "reworded": ["META-001"]}
 
 
 _WITH_OTHER_SUITES = """

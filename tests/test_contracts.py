@@ -332,7 +332,7 @@ def edited(contracts: Path, file: str, old: str, new: str) -> Catalogue:
         ("id: META-002", "id: META-001", "META-001 is given twice"),
         ("area: meta", "area: mta", "its area is 'mta', but its name says 'meta'"),
         ("  level: MUST", "  level: MUST\n  level: MAY", "the key 'level' is given twice, line 6"),
-        ("area: meta", "area: [meta", "is no YAML"),
+        ("area: meta", "area: [meta", "is not valid YAML"),
     ],
 )
 def test_malformed_catalogue_says_where_and_what(copied: Path, old: str, new: str, said: str) -> None:
@@ -344,7 +344,7 @@ def test_malformed_catalogue_says_where_and_what(copied: Path, old: str, new: st
 
 def test_missing_and_undecodable_files_are_named(copied: Path) -> None:
     (copied / "requirements" / "sse.yaml").write_bytes(b"area: \xff")
-    with pytest.raises(MalformedContract, match=r"contracts/requirements/sse\.yaml is no YAML"):
+    with pytest.raises(MalformedContract, match=r"contracts/requirements/sse\.yaml is not valid YAML"):
         read_catalogue(copied)
     (copied / "capabilities.yaml").unlink()
     with pytest.raises(MalformedContract, match=r"cannot read contracts/capabilities\.yaml"):

@@ -38,8 +38,7 @@ def waivers_of(recipe: str) -> list[Waiver]:
     """The waivers that the recipe names; loading refuses ids that are not in the catalogue."""
     path = recipes.load(recipe).waivers
     assert path is not None
-    catalogue = load_catalogue()
-    return load(Path(path), catalogue, catalogue)
+    return load(Path(path), load_catalogue())
 
 
 def sections_of(recipe: str) -> dict[str, str]:

@@ -13,10 +13,15 @@ from typing import Any
 
 import pytest
 
+from runstone.basis import Basis
 from runstone.report.model import Capability
 from runstone.session.evidence import FORMAT, EvidenceError, EvidenceWriter, Manifest, read, read_manifest
 from runstone.target.target import RunTimeLimit
 from runstone.wire.trace import Exchange, Trace
+
+BASIS = Basis(
+    revision="2026.11", catalogue="1" * 64, suites="2" * 64, graphs={"python": "3" * 64}, judging="4" * 64
+)
 
 
 def manifest(**changes: Any) -> Manifest:
@@ -75,6 +80,9 @@ def test_every_field_of_the_manifest_survives(tmp_path: Path) -> None:
         capabilities={"crons": Capability(declared=True, probed=None)},
         run_time_limit=RunTimeLimit(assistant="slow", seconds=2.0),
         crashed={"one": "Traceback"},
+        basis=BASIS,
+        areas=("run-wait", "sse"),
+        select=("RUN-*",),
     )
     EvidenceWriter(tmp_path, whole)
     assert read_manifest(tmp_path) == whole
@@ -85,6 +93,20 @@ def test_an_earlier_observation_is_removed(folder: Path) -> None:
     writer.add(trace("three"))
     writer.save(complete=True)
     assert list(read(folder)[1]) == ["three"]
+
+
+def test_evidence_of_format_1_is_read_and_names_no_contract(folder: Path) -> None:
+    document = json.loads((folder / "manifest.json").read_bytes())
+    for name in ("basis", "areas", "select"):
+        del document[name]
+    (folder / "manifest.json").write_text(json.dumps({**document, "format": 1}), "utf-8")
+    found, traces = read(folder)
+    assert (found.basis, found.of_a_part, len(traces)) == (None, "", 2)
+
+
+def test_a_manifest_tells_by_what_it_was_filtered() -> None:
+    asked = manifest(areas=("run-wait", "sse"), select=("RUN-*",))
+    assert asked.of_a_part == " (only --area run-wait --area sse --select RUN-* was observed)"
 
 
 # --- what is refused ---------------------------------------------------------------------------------------
@@ -129,7 +151,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "no trace": (claim_of_an_odd_trace, "one.json is no trace"),
     "other format": (
         lambda folder: rewrite(folder, format=99),
-        "of evidence format 99, this Runstone reads format 1",
+        "of evidence format 99, this Runstone reads up to 2",
     ),
     "format of no number": (lambda folder: rewrite(folder, format="1"), "damaged"),
     "unknown member": (lambda folder: rewrite(folder, extra=1), "damaged"),
@@ -154,8 +176,8 @@ def test_damaged_evidence_is_refused_with_one_line(name: str, folder: Path) -> N
 
 
 def test_a_newer_format_is_recognised_before_its_other_members(folder: Path) -> None:
-    (folder / "manifest.json").write_text('{"format": 2, "everything": "else"}', "utf-8")
-    with pytest.raises(EvidenceError, match="format 2"):
+    (folder / "manifest.json").write_text('{"format": 3, "everything": "else"}', "utf-8")
+    with pytest.raises(EvidenceError, match="format 3"):
         read(folder)
 
 

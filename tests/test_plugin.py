@@ -347,6 +347,25 @@ def test_a_waiver_is_applied_and_one_that_is_not_needed_is_an_error(bench: Bench
     assert "META-001 is not needed" in bench.report()["waiver_errors"][0]
 
 
+def test_a_waiver_for_a_scenario_that_no_suite_has_is_refused_before_anything_is_sent(bench: Bench) -> None:
+    """It would accept nothing, and nobody would be told; scenarios of a user's own suites are known."""
+    path = bench.folder / "waivers.yaml"
+    waiver = (
+        "waivers:\n- requirement: RUN-WAIT-001\n  scenarios: [{}]\n"
+        "  reason: known\n  owner: us\n  expires: 2999-01-01\n  link: here\n"
+    )
+    path.write_text(waiver.format("trun"), "utf-8")
+    done = bench.run("--waivers", str(path), "--select", "RUN-WAIT-001")
+    assert done.returncode == 2
+    assert (
+        "waives RUN-WAIT-001 in the scenario 'trun', which no suite has; did you mean turn?"
+        in done.stdout + done.stderr
+    )
+    assert not bench.server.requests
+    path.write_text(waiver.format("turn"), "utf-8")
+    assert bench.run("--waivers", str(path), "--select", "RUN-WAIT-001").returncode == 0
+
+
 # --- what is selected --------------------------------------------------------------------------------------
 
 
@@ -483,7 +502,7 @@ def test_without_allure_nothing_is_written_for_it(bench: Bench) -> None:
         (["--profile", "nonsense"], "there is no profile 'nonsense'"),
         (["--area", "nonsense"], "nonsense"),
         (["--select", "NOTHING-*"], "NOTHING-*"),
-        (["--waivers", "nowhere.yaml"], "cannot read the waivers"),
+        (["--waivers", "nowhere.yaml"], "cannot read nowhere.yaml"),
         (["--evidence", "nowhere"], "is no evidence folder"),
     ],
 )

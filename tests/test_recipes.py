@@ -117,8 +117,8 @@ def test_a_missing_recipe_file_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "fields, said",
     [
-        ({"comand": []}, "unknown field `comand`"),
-        ({"command": "one word"}, "Expected `array`"),
+        ({"comand": []}, "unknown key 'comand'; did you mean command?"),
+        ({"command": "one word"}, "expected `array`"),
         ({"command": []}, "command is empty"),
         ({"command": ["{pyhton}"]}, "{pyhton} is no placeholder"),
         ({"env": {"A": "{"}}, "stray brace"),
@@ -140,9 +140,20 @@ def test_a_malformed_recipe_is_refused_in_one_line(
 def test_text_that_is_no_yaml_is_refused_in_one_line(tmp_path: Path) -> None:
     path = tmp_path / "broken.yaml"
     path.write_text("name: [unclosed\nother: }", "utf-8")
-    with pytest.raises(recipes.BadRecipe, match=r"broken\.yaml is no recipe") as caught:
+    with pytest.raises(recipes.BadRecipe, match=r"broken\.yaml is not valid YAML") as caught:
         recipes.load(str(path))
     assert "\n" not in str(caught.value)
+
+
+def test_a_key_given_twice_is_refused(write: Write, tmp_path: Path) -> None:
+    """The later command would silently win."""
+    write()
+    path = tmp_path / "tiny.yaml"
+    path.write_text(path.read_text("utf-8") + "command: [other]\n", "utf-8")
+    with pytest.raises(
+        recipes.BadRecipe, match=r"tiny\.yaml is not valid YAML: the key 'command' is given twice"
+    ):
+        recipes.load(str(path))
 
 
 def test_waivers_lie_next_to_the_recipe(write: Write, tmp_path: Path) -> None:

@@ -13,12 +13,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from runstone import report
 from runstone.cli.saying import say_error
+from runstone.errors import ExitCode
 from runstone.judge.suites import judge
 from runstone.report.model import FailOn, Report
 from runstone.scenario.observer import PATIENT_S, QUICK_S
 from runstone.session import configuration
 from runstone.session.opening import Asked, open_session
-from runstone.session.session import UNREACHABLE
 
 _Params = ParamSpec("_Params")
 _Result = TypeVar("_Result")
@@ -133,7 +133,7 @@ def judge_again(
 
 def show(found: Report, folder: Path) -> int:
     """Print the report, or in one line why there is none; the exit code."""
-    if found.exit_code == UNREACHABLE:
+    if found.exit_code == ExitCode.UNREACHABLE:
         say_error(f"{found.stopped} (what was observed is in {folder})")
     else:
         report.print_summary(found, Console(), report_dir=folder)

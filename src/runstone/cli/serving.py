@@ -8,12 +8,9 @@ from pathlib import Path
 from typing import Literal
 
 import click
-from rich.console import Console
 
-from runstone import report
 from runstone.errors import UsageError
 from runstone.locations import locate
-from runstone.target import recipes
 
 
 @click.command()
@@ -21,6 +18,10 @@ from runstone.target import recipes
 @click.option("--port", type=click.IntRange(1, 65535), help="Default: a free one.")
 def up(name: str, port: int | None) -> None:
     """Start a known server and leave it running until Ctrl-C."""
+    from runstone.target import (
+        recipes,  # not above: `serve`, which each scenario of a restart starts, needs none
+    )
+
     recipe = recipes.load(name)
     recipes.stay_up(
         recipe, port, lambda server: click.echo(f"{recipe.name} is up: {server.url} (Ctrl-C stops it)")
@@ -90,6 +91,10 @@ def serve(
 @click.command(name="faults")
 def list_faults() -> None:
     """The faults and the legal variants of the reference runtime (`runstone serve --fault NAME`)."""
+    from rich.console import Console
+
+    from runstone import report
+
     with _reference_runtime():
         from runstone.proof import faults
     report.print_changes([*faults.load_faults().values(), *faults.load_variants().values()], Console())

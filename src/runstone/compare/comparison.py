@@ -17,19 +17,9 @@ import msgspec
 
 import runstone
 from runstone.compare.differences import Difference, differences
-from runstone.errors import UsageError
+from runstone.errors import ExitCode, UsageError
 from runstone.report import digest
-from runstone.report.model import (
-    HARNESS_ERROR,
-    LEVELS,
-    NOT_CONFORMING,
-    Case,
-    Grid,
-    Level,
-    Outcome,
-    Report,
-    Verdict,
-)
+from runstone.report.model import LEVELS, Case, Grid, Level, Outcome, Report, Verdict
 from runstone.scenario.exploration import EXPLORING_AREAS
 from runstone.wire.trace import Trace
 
@@ -228,10 +218,10 @@ def pairs_of(sides: Sequence[Side]) -> list[Pair]:
     return [_pair(first, each) for each in others if first.traces is not None and each.traces is not None]
 
 
-def _exit_code(rows: Sequence[Row], differ_in: Mapping[str, int]) -> int:
+def _exit_code(rows: Sequence[Row], differ_in: Mapping[str, int]) -> ExitCode:
     if any(stand.standing == "harness-error" for row in rows for stand in row.stands):
-        return HARNESS_ERROR
-    return NOT_CONFORMING if differ_in["MUST"] else 0
+        return ExitCode.HARNESS_ERROR
+    return ExitCode.NOT_CONFORMING if differ_in["MUST"] else ExitCode.CONFORMING
 
 
 def _target(side: Side) -> ComparedTarget:

@@ -20,13 +20,13 @@ import runstone
 from runstone import report
 from runstone.compare.comparison import NotComparable, Side, catalogue_of
 from runstone.contracts import load_catalogue
-from runstone.errors import TargetError
+from runstone.errors import ExitCode, TargetError
 from runstone.judge.suites import judge
 from runstone.locations import locate
 from runstone.report.model import Report
 from runstone.session import evidence
 from runstone.session.opening import Asked, open_session
-from runstone.session.session import UNREACHABLE, Progress
+from runstone.session.session import Progress
 from runstone.target import recipes
 from runstone.wire.trace import Trace
 
@@ -234,7 +234,7 @@ def _checked(name: str, side: str, wanted: Wanted, progress: Progress) -> Side:
     )
     session = open_session(asked, progress)
     found = judge(session)
-    if found.exit_code == UNREACHABLE:
+    if found.exit_code == ExitCode.UNREACHABLE:
         raise UnusableTarget(f"{side}: {found.stopped}")
     manifest = session.manifest
     return Side(

@@ -1,18 +1,20 @@
-"""Read one YAML file of contracts/ into a frozen struct, or say in one line what is wrong in it and where."""
+"""Read a YAML file into a frozen struct, or say in one line what is wrong in it and where.
+
+One strict reader for all that people write: contracts, waivers and recipes.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterable, Iterator
-from difflib import get_close_matches
+from collections.abc import Callable, Hashable, Iterator
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, ClassVar, Final, TypeVar
 
 import msgspec
 import yaml
 from msgspec import inspect
 
-from runstone.errors import RunstoneError
+from runstone.errors import RunstoneError, suggestion
 
 T = TypeVar("T")
 
@@ -20,6 +22,8 @@ T = TypeVar("T")
 _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _UNKNOWN: Final = re.compile(r"unknown field `(?P<key>[^`]*)`")
 _STEP: Final = re.compile(r"\.(?P<key>[^.\[]+)|\[(?P<index>\d+|\.\.\.)\]")
+_TIMESTAMP: Final = "tag:yaml.org,2002:timestamp"
+_NO_DATE: Final = "Invalid RFC3339 encoded date"
 
 
 class MalformedContract(RunstoneError):  # noqa: N818 - named as what it reports
@@ -31,11 +35,19 @@ class WrongShape(ValueError):  # noqa: N818 - named as what it reports
 
 
 class _Loader(_Base):  # type: ignore[misc]  # the base is chosen at run time
-    """YAML in which a key given twice is an error; the standard loader keeps the last one silently."""
+    """YAML in which a key given twice is an error; the standard loader keeps the last one silently.
+
+    A date is text here, quoted or not, so that one that does not exist (2027-02-31) is an error of its field.
+    """
+
+    yaml_implicit_resolvers: ClassVar = {
+        first: [(tag, pattern) for tag, pattern in known if tag != _TIMESTAMP]
+        for first, known in _Base.yaml_implicit_resolvers.items()
+    }
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[str] = set()
-        for key, _ in node.value:
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
             if key.value in seen:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"the key {key.value!r} is given twice", key.start_mark
@@ -45,22 +57,22 @@ class _Loader(_Base):  # type: ignore[misc]  # the base is chosen at run time
         return mapping
 
 
-def read_yaml(path: Path, shape: type[T]) -> T:
+def read_yaml(path: Path, shape: type[T], error: Callable[[str], RunstoneError] = MalformedContract) -> T:
     """The file's content as `shape`.
 
-    Raises MalformedContract when the file cannot be read, is no YAML, gives a key twice, or does not have
-    that shape; for an unknown key the message names the nearest known one.
+    Raises `error` when the file cannot be read, is not valid YAML, gives a key twice, or does not have that
+    shape; for an unknown key the message names the nearest known one.
     """
     try:
         document = yaml.load(path.read_text("utf-8"), _Loader)  # noqa: S506 - derived from a safe loader
-    except OSError as error:
-        raise MalformedContract(f"cannot read {shown_path(path)}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise MalformedContract(f"{shown_path(path)} is no YAML: {_yaml_problem(error)}") from None
+    except OSError as problem:
+        raise error(f"cannot read {shown_path(path)}: {problem.strerror}") from None
+    except (yaml.YAMLError, ValueError) as problem:  # ValueError: it is not UTF-8, or a number out of range
+        raise error(f"{shown_path(path)} is not valid YAML: {_yaml_problem(problem)}") from None
     try:
         return convert(document, shape)
-    except WrongShape as error:
-        raise MalformedContract(f"{shown_path(path)}: {error}") from None
+    except WrongShape as problem:
+        raise error(f"{shown_path(path)}: {problem}") from None
 
 
 def convert(document: Any, shape: type[T]) -> T:
@@ -77,13 +89,6 @@ def shown_path(path: Path) -> str:
     return "/".join(parts[parts.index("contracts") :]) if "contracts" in parts else str(path)
 
 
-def suggestion(wrong: str, known: Iterable[str]) -> str:
-    """`; did you mean …?` with the nearest known name, or nothing when none is near."""
-    names = {name.casefold(): name for name in known}
-    near = get_close_matches(wrong.casefold(), names, 1, 0.5)
-    return f"; did you mean {names[near[0]]}?" if near else ""
-
-
 def _yaml_problem(error: Exception) -> str:
     if isinstance(error, yaml.MarkedYAMLError) and error.problem:
         mark = error.problem_mark
@@ -92,9 +97,13 @@ def _yaml_problem(error: Exception) -> str:
 
 
 def _diagnosis(message: str, document: Any, shape: type) -> str:
-    """msgspec's message, with the entry's id instead of its number, and the nearest known key."""
+    """msgspec's message, with the entry's id instead of its number, and the nearest known key.
+
+    A waiver is named by its requirement.
+    """
     problem, _, place = message.partition(" - at ")
     steps = list(_steps(place.strip("`").removeprefix("$")))
+    problem = problem.replace(_NO_DATE, "not a date like 2027-03-31")
     unknown = _UNKNOWN.search(problem)
     if not unknown:
         return f"{problem[:1].lower()}{problem[1:]}{_where(steps, document)}"
@@ -114,7 +123,7 @@ def _where(steps: list[str | int | None], document: Any) -> str:
     words: list[str] = []
     for step in steps:
         document = _member(document, step)
-        named = document.get("id") if isinstance(document, dict) else None
+        named = document.get("id", document.get("requirement")) if isinstance(document, dict) else None
         if isinstance(named, str):
             words = [named]
         elif step is not None:

@@ -14,8 +14,8 @@ from jsonschema.exceptions import ValidationError, best_match
 from jsonschema.protocols import Validator
 from referencing import Registry, Resource
 
-from runstone.contracts.reading import MalformedContract, shown_path, suggestion
-from runstone.errors import UsageError
+from runstone.contracts.reading import MalformedContract, shown_path
+from runstone.errors import UsageError, suggestion
 from runstone.locations import locate
 
 BASE: Final = "https://runstone.dev/schemas/"  # an identifier; nothing is ever fetched from there
@@ -66,7 +66,7 @@ def violations(name: str, document: Any) -> list[Violation]:
 def schema_document(name: str) -> Mapping[str, Any]:
     """The schema itself, as its file has it. Raises UnknownSchema and MalformedContract."""
     if name not in _documents():
-        raise UnknownSchema(f"there is no schema {name!r}; there are {', '.join(schema_names())}")
+        raise UnknownSchema(f"there is no schema {name!r}{suggestion(name, schema_names())}")
     return _documents()[name]
 
 

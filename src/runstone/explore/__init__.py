@@ -5,16 +5,13 @@
     bridge    from a generator to the event loop        story      what was told, and a script to tell it
     expected  what the graphs make of a thread
 
-What makes up requests is imported at the first use: it needs the extra `fuzz`, and judging does not.
+What makes up requests is imported at the first use: it needs the extra `fuzz`, and judging does not. A
+session makes sure of it before anything is started (`exploration.insist_on_packages`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from runstone.contracts import openapi_document
-from runstone.errors import UsageError
 from runstone.explore.findings import findings, told
 from runstone.explore.model import Finding, Model, first_broken
 from runstone.explore.story import BrokenStory, broken_stories, script, stories_of
@@ -22,7 +19,6 @@ from runstone.scenario.api import Api
 
 __all__ = [
     "BrokenStory",
-    "ExtraMissing",
     "Finding",
     "Model",
     "broken_stories",
@@ -37,41 +33,23 @@ __all__ = [
 ]
 
 
-class ExtraMissing(UsageError):  # noqa: N818 - named as what it reports
-    """The packages that make up requests are not installed."""
-
-
 async def tell_stories(api: Api) -> None:
-    """Make up stories for as long as `api.exploration` allows, or until a broken one is as short as it gets.
+    """Make up stories as long as `api.exploration` allows, or until a broken one is as short as it gets."""
+    from runstone.explore.machine import tell
 
-    Raises ExtraMissing without Hypothesis.
-    """
-    with _extra():
-        from runstone.explore.machine import tell
     await tell(api)
 
 
 async def fuzz_contract(api: Api) -> None:
-    """Try every operation of the contract. Raises ExtraMissing without Schemathesis."""
-    with _extra():
-        from runstone.explore.fuzzing import fuzz_document
+    """Try every operation of the contract."""
+    from runstone.explore.fuzzing import fuzz_document
+
     await fuzz_document(api, openapi_document())
 
 
 async def fuzz_own_document(api: Api) -> None:
-    """Try every operation of the document at /openapi.json. Raises ExtraMissing without Schemathesis."""
-    with _extra():
-        from runstone.explore.fuzzing import fuzz_document
+    """Try every operation of the document at /openapi.json."""
+    from runstone.explore.fuzzing import fuzz_document
+
     served = await api.request("GET", "/openapi.json", label="document")
     await fuzz_document(api, served.object)
-
-
-@contextmanager
-def _extra() -> Iterator[None]:
-    """Import what makes up requests in this block."""
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        raise ExtraMissing(
-            f"to make up requests needs {error.name}; install it with: pip install 'runstone[fuzz]'"
-        ) from None

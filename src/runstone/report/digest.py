@@ -11,8 +11,17 @@ from typing import Literal
 
 import msgspec
 
+from runstone.basis import Changes
 from runstone.report.model import JUDGED, LEVELS, Case, FailOn, Outcome, Report, Verdict, fails_target
 from runstone.report.text import counted
+
+_BASIS = {
+    "catalogue": "the catalogue",
+    "suites": "the suites",
+    "graphs": "the graphs",
+    "judging": "the judging configuration",
+}
+_IDS = 5  # that a line names; report.json has them all
 
 Standing = Literal["kept", "broken", "warned", "other"]
 STANDINGS: tuple[Standing, ...] = ("kept", "broken", "warned", "other")
@@ -70,6 +79,37 @@ class Unjudged(msgspec.Struct, frozen=True):
     verdict: Outcome
     reason: str
     ids: tuple[str, ...]
+
+
+def revision(report: Report) -> str:
+    """The revision of the contract that was judged by."""
+    return report.judged_by.revision if report.judged_by else "unknown"
+
+
+def revision_note(report: Report) -> str:
+    """What differs since the evidence was recorded; '' where nothing does."""
+    judged, observed = report.judged_by, report.observed_by
+    if judged is None or judged == observed:
+        return ""
+    if observed is None:
+        return "the evidence names no revision, so nothing tells what changed since it was recorded"
+    if observed.revision == judged.revision:
+        edited = (words for name, words in _BASIS.items() if getattr(observed, name) != getattr(judged, name))
+        return f"since the evidence was recorded were edited: {', '.join(edited)}"
+    recorded = f"the evidence is of revision {observed.revision}"
+    if report.changes is None:
+        return f"{recorded}, which this Runstone does not know"
+    return f"{recorded}, and of the requirements {_change_words(report.changes)}"
+
+
+def _change_words(changes: Changes) -> str:
+    kinds = {"new": changes.new, "gone": changes.gone, "reworded": changes.reworded}
+    told = [f"{len(ids)} {kind} ({_some(ids)})" for kind, ids in kinds.items() if ids]
+    return ", ".join(told) or "none is new, gone or reworded"
+
+
+def _some(ids: tuple[str, ...]) -> str:
+    return ", ".join(ids[:_IDS]) + (f" and {len(ids) - _IDS} more" if len(ids) > _IDS else "")
 
 
 def standing(verdict: Verdict, fail_on: FailOn) -> Standing:

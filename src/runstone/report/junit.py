@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
-from runstone.report.digest import judged
+from runstone.report.digest import judged, revision
 from runstone.report.model import Case, Report, Verdict, fails_target
 from runstone.report.text import for_xml, shortened
 
@@ -40,6 +40,7 @@ def _suite(name: str, cases: list[TestCase], report: Report) -> TestSuite:
         ("url", report.target.url),
         ("server", report.target.server),
         ("profile", report.profile),
+        ("revision", revision(report)),
         ("runstone", report.runstone),
     ):
         suite.add_property(key, for_xml(value))

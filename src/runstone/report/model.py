@@ -12,6 +12,9 @@ from typing import Literal
 
 import msgspec
 
+from runstone.basis import Basis, Changes
+from runstone.errors import ExitCode
+
 Level = Literal["MUST", "SHOULD", "MAY"]
 FailOn = Literal["must", "should"]
 Outcome = Literal[
@@ -34,11 +37,6 @@ JUDGED: frozenset[Outcome] = frozenset({"pass", "waived", "warn", "fail", "not-t
 GRID_ROWS = ("success", "error", "interrupt", "cancel", "timeout")
 GRID_COLUMNS = ("wait", "stream", "background", "stateless_wait", "stateless_stream")
 LEVELS: tuple[Level, ...] = ("MUST", "SHOULD", "MAY")
-
-CONFORMING = 0
-NOT_CONFORMING = 1
-HARNESS_ERROR = 4
-INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 
 class Case(msgspec.Struct, frozen=True, kw_only=True):
@@ -143,7 +141,12 @@ class AreaTotals(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything one run found. Schema: contracts/schemas/report.json."""
+    """Everything one run found. Schema: contracts/schemas/report.json.
+
+    `judged_by`: the contract and the judges; None in reports of Runstone 0.1.0. `observed_by`: those that the
+    evidence names; None where it names none. `changes`: what `judged_by` promises otherwise, where the two
+    are of different revisions that are both known.
+    """
 
     runstone: str
     profile: str
@@ -163,6 +166,9 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     verdicts: tuple[Verdict, ...]
     waiver_errors: tuple[str, ...] = ()
     agent: AgentShare | None = None
+    judged_by: Basis | None = None
+    observed_by: Basis | None = None
+    changes: Changes | None = None
 
 
 def most_severe(outcomes: Iterable[Outcome]) -> Outcome:
@@ -227,15 +233,27 @@ def _counted(outcomes: Iterable[Outcome]) -> dict[str, int]:
 
 
 def exit_code(
-    verdicts: Sequence[Verdict], *, fail_on: FailOn, complete: bool, waiver_errors: Sequence[str]
-) -> int:
-    """0 conforming, 1 not conforming, 4 harness error. Nothing judged, or an unfinished run, is never 0."""
+    verdicts: Sequence[Verdict],
+    *,
+    fail_on: FailOn,
+    complete: bool,
+    waiver_errors: Sequence[str],
+    unusable: bool = False,
+) -> ExitCode:
+    """What a run ends with. Nothing judged, or an unfinished run, is never conforming.
+
+    `unusable`: the target could not be judged at all.
+    """
     outcomes = {verdict.verdict for verdict in verdicts}
+    if unusable:
+        return ExitCode.UNREACHABLE
     if "harness-error" in outcomes:
-        return HARNESS_ERROR
+        return ExitCode.HARNESS_ERROR
     broken = any(fails_target(verdict, fail_on) for verdict in verdicts)
     judged = bool(outcomes & JUDGED)
-    return NOT_CONFORMING if broken or waiver_errors or not complete or not judged else CONFORMING
+    if broken or waiver_errors or not complete or not judged:
+        return ExitCode.NOT_CONFORMING
+    return ExitCode.CONFORMING
 
 
 def grid_from(cells: Mapping[tuple[str, str], Iterable[tuple[str, Case]]]) -> Grid:

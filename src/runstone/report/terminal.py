@@ -163,6 +163,8 @@ def _print_head(report: Report, out: _Page) -> None:
     mode = ", quick" if report.quick else ""
     took = f"{report.phases.observe_s:.1f} s observing, {report.phases.judge_s:.1f} s judging"
     out.entry("profile  ", f"{report.profile}{mode}; {took}")
+    note = digest.revision_note(report)
+    out.entry("contract ", f"revision {digest.revision(report)}" + (f"; {note}" if note else ""))
     if report.agent is not None:
         out.entry("agent    ", digest.agent_words(report))
     out.line()

@@ -16,18 +16,19 @@ One that has expired, matches nothing or is no longer needed is an error that sa
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Container, Iterable, Sequence, Set
-from difflib import get_close_matches
+from collections.abc import Collection, Sequence, Set
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
-import yaml
 
-from runstone.errors import UsageError
+from runstone.contracts.reading import read_yaml
+from runstone.errors import UsageError, suggestion
 from runstone.report.model import AcceptedBy, Case, Verdict, most_severe
 
 _BROKEN = frozenset({"fail", "warn", "not-testable"})
 _JUDGED = frozenset({"pass", "waived"}) | _BROKEN
+_Said = Annotated[str, msgspec.Meta(min_length=1)]
 
 
 class WaiverError(UsageError):
@@ -38,10 +39,10 @@ class Waiver(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """One accepted failure: a requirement, or one case of it (`ID:case`), everywhere or in some scenarios."""
 
     requirement: str
-    reason: str
-    owner: str
+    reason: _Said
+    owner: _Said
     expires: dt.date
-    link: str
+    link: _Said
     scenarios: frozenset[str] = frozenset()
 
     @property
@@ -76,37 +77,31 @@ def _scenarios_of(case: Case) -> frozenset[str]:
     return frozenset(exchange.partition("#")[0] for exchange in case.exchanges)
 
 
-def load(path: Path, known: Container[str], names: Iterable[str]) -> list[Waiver]:
+def load(path: Path, requirements: Collection[str]) -> list[Waiver]:
     """Read a waiver file. Raises WaiverError for a malformed file, an unknown id, a waiver given twice."""
-    try:
-        document = yaml.safe_load(path.read_text("utf-8"))
-    except OSError as error:
-        raise WaiverError(f"cannot read the waivers {path}: {error.strerror}") from None
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date like 2027-02-31, or no UTF-8
-        raise WaiverError(f"{path} is no YAML: {' '.join(str(error).split())}") from None
-    try:
-        waivers = msgspec.convert(_dates_as_text(document or {}), _File, strict=True).waivers
-    except msgspec.ValidationError as error:
-        raise WaiverError(
-            f"{path}: {error}; a waiver has requirement, reason, owner, expires (YYYY-MM-DD), link"
-        ) from None
+    written: _File | None = read_yaml(path, _File | None, WaiverError)  # type: ignore[arg-type]  # a union
+    waivers = [] if written is None else written.waivers
     for place, waiver in enumerate(waivers):
-        if waiver.requirement_id not in known:
-            near = get_close_matches(waiver.requirement_id, list(names), 1)
-            hint = f"; did you mean {near[0]}?" if near else ""
+        if waiver.requirement_id not in requirements:
+            hint = suggestion(waiver.requirement_id, requirements)
             raise WaiverError(f"{path} waives {waiver.requirement_id}, which is no requirement{hint}")
         if any(waiver.repeats(earlier) for earlier in waivers[:place]):
             raise WaiverError(f"{path} waives {waiver.requirement} twice; keep one")
     return waivers
 
 
-def _dates_as_text(value: object) -> object:
-    """YAML reads an unquoted date as a date; msgspec wants its text: one error for both forms."""
-    if isinstance(value, dict):
-        return {key: _dates_as_text(member) for key, member in value.items()}
-    if isinstance(value, list):
-        return [_dates_as_text(item) for item in value]
-    return value.isoformat() if isinstance(value, dt.date) else value
+def insist_on_scenarios(path: Path, waivers: Sequence[Waiver], known: Collection[str]) -> None:
+    """Raises WaiverError for a waiver that is limited to a scenario which is none of those that are known.
+
+    It would accept nothing, and nothing would tell: of scenarios that were not observed nothing can be said.
+    """
+    for waiver in waivers:
+        for name in sorted(waiver.scenarios):
+            if name not in known:
+                hint = suggestion(name, known)
+                raise WaiverError(
+                    f"{path} waives {waiver.requirement} in the scenario {name!r}, which no suite has{hint}"
+                )
 
 
 def apply(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import traceback
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, overload
 
 import msgspec
@@ -35,6 +37,8 @@ _DEAD_AFTER = 8  # exchanges in a row without any response: the target is gone, 
 Drive = Callable[[Api], Awaitable[None]]
 _CONTROLS = frozenset({"restart", "kill"})
 SCENARIO_ATTRIBUTE = "__runstone_scenario__"  # how the plugin knows a fixture for a scenario
+SELF_CHECK = "self_check"  # the one scenario that no suite declares
+_DECLARED = re.compile(r"^@scenario\b.*?^async def (\w+)", re.DOTALL | re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +133,12 @@ def scenario(
     return decorate if drive is None else decorate(drive)
 
 
+def scenarios_declared_in(suites: Path) -> frozenset[str]:
+    """The names of all scenarios of a folder, by the text of its files: importing them takes a second."""
+    texts = (path.read_text("utf-8") for path in suites.glob("*.py"))
+    return frozenset(name for text in texts for name in _DECLARED.findall(text)) | {SELF_CHECK}
+
+
 @dataclass(frozen=True, slots=True)
 class Observation:
     """What an observation came to. `stopped` says why it ended early, `crashed` by scenario what broke it.
@@ -207,7 +217,7 @@ class Observer:
 
     def _self_check(self) -> Scenario:
         waits = 0.0 if self.target.agent is None else len(SELF_CHECK_PATHS) * AGENT_PATIENCE_S
-        return Scenario("self_check", self_check, waits=waits)
+        return Scenario(SELF_CHECK, self_check, waits=waits)
 
     async def _observe_all(
         self, scenarios: list[Scenario], recorder: Recorder, preparing_s: float

@@ -16,8 +16,8 @@ from typing import Annotated, Final
 import msgspec
 
 from runstone.contracts import load_capabilities
-from runstone.contracts.reading import WrongShape, convert, suggestion
-from runstone.errors import UsageError
+from runstone.contracts.reading import WrongShape, convert
+from runstone.errors import UsageError, suggestion
 from runstone.report.model import FailOn
 from runstone.target.agents import GRAPHS, OUTCOMES, Agent, conformance_graphs
 from runstone.target.control import ServerCommands

@@ -15,12 +15,15 @@ from typing import Literal
 
 import msgspec
 
+from runstone.basis import Basis
 from runstone.errors import UsageError
+from runstone.files import replace_file
 from runstone.report.model import Capability
 from runstone.target.target import RunTimeLimit
 from runstone.wire.trace import Trace
 
-FORMAT = 1
+FORMAT = 2  # 1 named neither what it was observed by nor what was selected
+_READ = frozenset({1, FORMAT})
 _MANIFEST = "manifest.json"
 _TRACES = "traces"
 
@@ -30,12 +33,19 @@ class EvidenceError(UsageError):
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What was observed, of whom, when and how; `files` maps each trace's path to its SHA-256."""
+    """What was observed, of whom, when and how; `files` maps each trace's path to its SHA-256.
+
+    `basis`: the contract and the suites that it was observed by; None in evidence of format 1. `areas`,
+    `select`: what was asked for alone; both empty where everything was.
+    """
 
     format: int
     runstone: str
     session: str = ""  # which `pytest -n` session observed it; its workers read instead of observing again
     profile: str
+    basis: Basis | None = None
+    areas: tuple[str, ...] = ()
+    select: tuple[str, ...] = ()
     target: str
     url: str
     server: str = "unknown"
@@ -53,6 +63,12 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     agent: str = ""  # the assistant that stood in for the conformance graphs; '' where they ran themselves
     crashed: dict[str, str] = {}
     files: dict[str, str] = {}
+
+    @property
+    def of_a_part(self) -> str:
+        """A remark on what the evidence lacks: the options that left it out; '' where all was asked for."""
+        asked = [f"--area {each}" for each in self.areas] + [f"--select {each}" for each in self.select]
+        return f" (only {' '.join(asked)} was observed)" if asked else ""
 
 
 class EvidenceWriter:
@@ -77,7 +93,7 @@ class EvidenceWriter:
         """Write one trace, and the manifest that vouches for it."""
         name = f"{_TRACES}/{trace.scenario}.json"
         content = msgspec.json.format(msgspec.json.encode(trace), indent=1)
-        _replace(self.folder / name, content)
+        replace_file(self.folder / name, content)
         self._files[name] = hashlib.sha256(content).hexdigest()
         self.save()
 
@@ -87,15 +103,8 @@ class EvidenceWriter:
             self.manifest, files=dict(sorted(self._files.items())), **changes
         )
         content = msgspec.json.format(msgspec.json.encode(self.manifest), indent=2)
-        _replace(self.folder / _MANIFEST, content)
+        replace_file(self.folder / _MANIFEST, content)
         return self.manifest
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write beside the file and rename: a reader never sees half of it."""
-    fresh = path.with_suffix(".tmp")
-    fresh.write_bytes(content)
-    fresh.replace(path)
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -109,9 +118,9 @@ def read_manifest(folder: Path) -> Manifest:
         ) from None
     try:
         version = msgspec.json.decode(content, type=_Versioned).format
-        if version != FORMAT:
+        if version not in _READ:
             raise EvidenceError(
-                f"{path} is of evidence format {version}, this Runstone reads format {FORMAT}; "
+                f"{path} is of evidence format {version}, this Runstone reads up to {FORMAT}; "
                 "judge it with the Runstone that wrote it, or observe again"
             )
         return msgspec.json.decode(content, type=Manifest)

@@ -1,11 +1,11 @@
-"""One session: observe a target (or read evidence), hold the traces, and turn judged cases into a report."""
+"""One session: observe a target, or read evidence, and keep the traces."""
 
 from __future__ import annotations
 
 import asyncio
 import datetime as dt
 import time
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
@@ -13,28 +13,23 @@ import msgspec
 from filelock import FileLock
 
 import runstone
-from runstone.contracts import Catalogue, Profile, Requirement, load_capabilities, load_catalogue
+from runstone.basis import basis_of
+from runstone.contracts import Catalogue, Profile, load_capabilities, load_catalogue
+from runstone.contracts.revision import current_revision
 from runstone.errors import TargetError, UsageError
+from runstone.locations import locate
 from runstone.report import waivers
-from runstone.report.model import (
-    AgentShare,
-    Capability,
-    Case,
-    FailOn,
-    Phases,
-    Report,
-    TargetSummary,
-    Verdict,
-    agent_share,
-    exit_code,
-    grid_from,
-    most_severe,
-    totals_by_area,
-    totals_by_level,
-)
+from runstone.report.model import Capability, FailOn
 from runstone.scenario import clients
-from runstone.scenario.exploration import DEFAULT_S, EXPLORING_AREAS, Exploration
-from runstone.scenario.observer import PATIENT_S, QUICK_S, Observation, Observer, Scenario
+from runstone.scenario.exploration import DEFAULT_S, EXPLORING_AREAS, Exploration, insist_on_packages
+from runstone.scenario.observer import (
+    PATIENT_S,
+    QUICK_S,
+    Observation,
+    Observer,
+    Scenario,
+    scenarios_declared_in,
+)
 from runstone.scenario.self_check import Fitness, Unfit
 from runstone.session import evidence
 from runstone.target import agents
@@ -44,7 +39,6 @@ from runstone.wire.trace import Trace
 
 Progress = Callable[[str, int, int], None]
 Reach = Callable[[Target], AbstractContextManager[Target]]
-UNREACHABLE = 3
 # What evidence of the conformance graphs need not say.
 _UNTOLD = agents.capabilities(None)
 
@@ -109,26 +103,40 @@ class Session:
         self._control = control
         self._observing_s = 0.0  # with all that it took to reach the target
         self.catalogue: Catalogue = load_catalogue()
+        self.basis = basis_of(settings.profile.name, current_revision())
         self.progress = progress
         self.traces: dict[str, Trace] = {}
         self.manifest: evidence.Manifest | None = None
-        self.began = time.monotonic()
+        self._began = time.monotonic()
         self.token = ""  # what the workers of `pytest -n` share; only one of them observes
-        self._waivers = self._load_waivers()
+        self.waivers = self._load_waivers()
         self._check_selection()
         if settings.evidence is not None:
             self.manifest, self.traces = evidence.read(settings.evidence)
 
     def _load_waivers(self) -> list[waivers.Waiver]:
         path = self.settings.waivers
-        return [] if path is None else waivers.load(path, self.catalogue, self.catalogue)
+        return [] if path is None else waivers.load(path, self.catalogue)
+
+    def _check_waivers(self, scenarios: Iterable[Scenario]) -> None:
+        """Raises WaiverError for a scenario that neither the suites nor the evidence know."""
+        path = self.settings.waivers
+        if path is not None and any(waiver.scenarios for waiver in self.waivers):
+            collected = {each.name for each in scenarios}  # of suites of the user's own too
+            declared = scenarios_declared_in(locate("suites"))
+            waivers.insist_on_scenarios(path, self.waivers, declared | collected | self.traces.keys())
 
     def _check_selection(self) -> None:
-        """Raises UnknownArea or UnknownRequirement for what selects nothing: a run of nothing is no run."""
+        """Raises UnknownArea or UnknownRequirement for what selects nothing: a run of nothing is no run.
+
+        Raises ExtraMissing for an area that needs packages which are not installed.
+        """
         for area in self.settings.areas:
             self.catalogue.areas_named(area)
         for glob in self.settings.select:
             self.catalogue.select(glob=glob)
+        if self.settings.evidence is None:
+            insist_on_packages(self.settings.areas)
 
     @property
     def folder(self) -> Path:
@@ -150,6 +158,13 @@ class Session:
         """Whether the target could not be judged at all."""
         return self.manifest is None or bool(self.manifest.unusable)
 
+    @property
+    def judging_s(self) -> float:
+        """Seconds since the session began that were not spent observing."""
+        elapsed_s = time.monotonic() - self._began
+        observed_s = 0.0 if self.manifest is None or self.settings.evidence else self.manifest.observe_s
+        return max(0.0, elapsed_s - max(self._observing_s, observed_s))
+
     def absent(self, needs: Iterable[str]) -> str | None:
         """Why something that needs these capabilities does not apply to the target; None when it does."""
         for name in needs:
@@ -162,7 +177,11 @@ class Session:
         return None
 
     def observe(self, scenarios: Sequence[Scenario]) -> None:
-        """Fill the traces: from the evidence if given, else from the target, once for all workers."""
+        """Fill the traces: from the evidence if given, else from the target, once for all workers.
+
+        Raises UsageError before anything is started or sent.
+        """
+        self._check_waivers(scenarios)
         if self.settings.evidence is not None:
             return
         try:
@@ -210,6 +229,9 @@ class Session:
                 runstone=runstone.__version__,
                 session=self.token,
                 profile=settings.profile.name,
+                basis=self.basis,
+                areas=settings.areas,
+                select=settings.select,
                 target=target.name,
                 url=target.url,
                 started_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
@@ -272,102 +294,11 @@ class Session:
             return Trace(scenario=scenario.name, inapplicable={"": absent})
         found = self.traces.get(scenario.name)
         if found is None or found.cut_short:
-            raise NotObserved(self.stopped or f"the evidence has no trace of {scenario.name}")
+            remark = self.manifest.of_a_part if self.manifest else ""
+            raise NotObserved(self.stopped or f"the evidence has no trace of {scenario.name}{remark}")
         if self.manifest is not None and scenario.name in self.manifest.crashed:
             raise ScenarioCrashed(self.manifest.crashed[scenario.name])
         return found
-
-    def report(
-        self,
-        cases: Mapping[str, Sequence[Case]],
-        cells: Mapping[tuple[str, str], Sequence[tuple[str, Case]]],
-        selected: Container[str],
-        set_aside: Mapping[str, str],
-    ) -> Report:
-        """Everything judged as a report. `set_aside`: requirements that were left out, with the reason."""
-        manifest = self.manifest
-        settings = self.settings
-        judged = [self._verdict(each, cases.get(each.id, ()), set_aside) for each in self.catalogue.values()]
-        verdicts, waiver_errors = waivers.apply(
-            judged, self._waivers, self.traces.keys(), dt.datetime.now(dt.UTC).date()
-        )
-        unjudged = [
-            each.id
-            for each in verdicts
-            if each.verdict == "not-run" and each.id in selected and each.id not in set_aside
-        ]
-        complete = not unjudged and self.stopped is None
-        code = exit_code(verdicts, fail_on=settings.fail_on, complete=complete, waiver_errors=waiver_errors)
-        if manifest is not None and manifest.unusable:
-            code = UNREACHABLE
-        observed_s = 0.0 if manifest is None else manifest.observe_s
-        elapsed_s = time.monotonic() - self.began
-        judge_s = max(0.0, elapsed_s - max(self._observing_s, 0.0 if settings.evidence else observed_s))
-        return Report(
-            runstone=runstone.__version__,
-            profile=settings.profile.name,
-            started_at=manifest.started_at
-            if manifest
-            else dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-            duration_s=round(observed_s + judge_s, 2),
-            phases=Phases(observe_s=round(observed_s, 2), judge_s=round(judge_s, 2)),
-            complete=complete,
-            stopped=self.stopped or _first(unjudged),
-            conforming=code == 0,
-            exit_code=code,
-            fail_on=settings.fail_on,
-            quick=settings.quick,
-            target=TargetSummary(
-                name=manifest.target if manifest else "unknown",
-                url=manifest.url if manifest else "",
-                server=manifest.server if manifest else "unknown",
-                capabilities=dict(self.capabilities),
-            ),
-            totals=totals_by_level(verdicts),
-            areas=totals_by_area(verdicts),
-            grid=grid_from(cells),
-            verdicts=tuple(verdicts),
-            waiver_errors=tuple(waiver_errors),
-            agent=self._agent_share(verdicts),
-        )
-
-    def _agent_share(self, verdicts: Sequence[Verdict]) -> AgentShare | None:
-        """What of the catalogue could be judged, where an agent stood in for the conformance graphs."""
-        if self.manifest is None or not self.manifest.agent:
-            return None
-        found = self.capabilities
-        return agent_share(
-            self.manifest.agent,
-            verdicts,
-            no_graphs=found[agents.GRAPHS].reason if agents.GRAPHS in found else "",
-            no_outcome={found[name].reason for name in agents.OUTCOMES.values() if name in found} - {""},
-        )
-
-    def _not_asked_for(self, each: Requirement) -> str | None:
-        """Why a requirement was not collected; None when its area was selected, as all are by default."""
-        areas = self.settings.areas
-        asked = not areas or any(each.area in self.catalogue.areas_named(name) for name in areas)
-        return None if asked else "its area was not selected"
-
-    def _verdict(self, each: Requirement, cases: Sequence[Case], set_aside: Mapping[str, str]) -> Verdict:
-        outcome = most_severe(case.verdict for case in cases)
-        shown = tuple(cases)
-        excluded = self.settings.profile.excludes_requirement(each)
-        if not cases and excluded:
-            outcome, shown = "not-applicable", (Case(case="", verdict="not-applicable", reason=excluded),)
-        elif not cases:
-            reason = set_aside.get(each.id) or self._not_asked_for(each) or self.stopped
-            reason = reason or "its suite was not collected"
-            shown = (Case(case="", verdict="not-run", reason=reason),)
-        return Verdict(
-            id=each.id,
-            level=each.level,
-            area=each.area,
-            statement=each.statement,
-            source=tuple(each.source),
-            verdict=outcome,
-            cases=shown,
-        )
 
 
 class NotObserved(Exception):  # noqa: N818 - a finding about the session, not an error
@@ -396,7 +327,3 @@ def _clients_here(wanted: Iterable[str]) -> dict[str, Capability]:
     """The wanted clients as capabilities: of this machine, so that nothing a target declares counts."""
     found = clients.missing(wanted).items()
     return {name: Capability(probed=reason is None, reason=reason or "") for name, reason in found}
-
-
-def _first(unjudged: Sequence[str]) -> str | None:
-    return f"{len(unjudged)} requirements were not judged, {unjudged[0]} first" if unjudged else None

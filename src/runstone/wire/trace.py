@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -18,6 +17,8 @@ from itertools import pairwise
 from typing import Any, NoReturn
 
 import msgspec
+
+from runstone import curl
 
 UUID = re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}")
 _RUN_PATH = re.compile(rf"(?:/threads/(?P<thread>{UUID.pattern}))?/runs/(?P<run>{UUID.pattern})")
@@ -331,23 +332,8 @@ class Exchange(msgspec.Struct, frozen=True, dict=True, kw_only=True, omit_defaul
 
     def curl(self) -> str:
         """The line that repeats this request in a shell; a redacted secret stays a placeholder."""
-        words = ["curl", "-sS", "-i"]
-        if self.is_stream:
-            words.append("-N")
-        if self.method != "GET":
-            words += ["-X", self.method]
-        words.append(self.url)
-        for name, value in self.request_headers:
-            if name in {"content-type", "last-event-id", "prefer", "origin"} or "redacted" in value:
-                words += ["-H", f"{name}: {value}"]
-        if self.request_truncated:
-            return shlex.join([*words, "--data-binary", "@body"]) + "  # only the body's beginning is kept"
-        if self.request_body is not None and "\0" in self.request_body:  # no argument can hold it
-            body = self.request_body.replace("\\", r"\\").replace("%", "%%").replace("\0", r"\000")
-            return f"printf {shlex.quote(body)} | {shlex.join([*words, '--data-binary', '@-'])}"
-        if self.request_body is not None:
-            words += ["--data-binary", self.request_body]
-        return shlex.join(words)
+        line = curl.line(self)
+        return f"{line}  # only the body's beginning is kept" if self.request_truncated else line
 
 
 class Trace(msgspec.Struct, frozen=True, dict=True, kw_only=True, omit_defaults=True):

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Literal
 
-from runstone.errors import UsageError
+from runstone.errors import UsageError, suggestion
 from runstone.proof.faults.seams import Seams
 
 Plant = Callable[[Seams], None]
@@ -65,8 +64,7 @@ class Registry:
     def named(self, name: str) -> Change:
         """One of them. Raises UnknownFault."""
         if name not in self.changes:
-            near = get_close_matches(name, self.changes, 1)
-            hint = f"; did you mean {near[0]}?" if near else ""
+            hint = suggestion(name, self.changes)
             raise UnknownFault(f"no {self.kind} {name!r}{hint} (`runstone faults` lists them)")
         return self.changes[name]
 

@@ -12,6 +12,7 @@ import re
 import signal
 import sys
 import tempfile
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -82,7 +83,16 @@ def _logged(serve: Callable[[], object], log: Path) -> None:
     write_to(log)
     warnings.resetwarnings()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     serve()
+
+
+def _end_with_parent() -> None:
+    """SIGKILL to this process when the one that forked it is gone, however it went."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def write_to(log: Path) -> None:

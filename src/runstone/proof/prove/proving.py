@@ -15,7 +15,7 @@ import msgspec
 
 import runstone
 from runstone.contracts import load_catalogue
-from runstone.errors import UsageError
+from runstone.errors import ExitCode, UsageError, suggestion
 from runstone.judge.hooks import MONITORS
 from runstone.judge.suites import collect
 from runstone.locations import locate
@@ -29,7 +29,6 @@ from runstone.report.model import Report
 from runstone.scenario.exploration import EXPLORING_AREAS
 from runstone.scenario.observer import QUICK_S
 from runstone.session.opening import Asked, open_session
-from runstone.session.session import UNREACHABLE
 
 Tell = Callable[[str], None]
 
@@ -64,7 +63,9 @@ class Selection:
         """The changes that a glob matches; all where nothing was selected. Raises UsageError."""
         for glob in globs:
             if not any(fnmatchcase(name, glob) for name in changes):
-                raise UsageError(f"no {kind} matches {glob!r} (`runstone faults` lists them)")
+                raise UsageError(
+                    f"no {kind} matches {glob!r}{suggestion(glob, changes)} (`runstone faults` lists them)"
+                )
         return [
             change
             for name, change in sorted(changes.items())
@@ -326,7 +327,7 @@ def _trouble(done: Done, *, whole: bool) -> str:
     """
     if done.trouble or done.report is None:
         return done.trouble
-    unjudged = done.report.exit_code == UNREACHABLE or (whole and not done.report.complete)
+    unjudged = done.report.exit_code == ExitCode.UNREACHABLE or (whole and not done.report.complete)
     return done.report.stopped or "" if unjudged else ""
 
 

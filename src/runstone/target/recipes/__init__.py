@@ -1,8 +1,8 @@
 """Start, await and stop a known server.
 
 A recipe is a YAML file that says how; those of the house lie in fixtures/targets. Each server gets a free
-port and a temporary working folder of its own, because servers keep state where they run. It is the leader of
-a process group of its own, and the whole group is gone when the block is left, whichever way. POSIX only.
+port and a temporary working folder of its own, because servers keep state where they run, and a process group
+of its own. The whole group is gone when the block is left, whichever way, kill -9 included. POSIX only.
 """
 
 from runstone.target.recipes.install import interpreter, is_installed, node_modules

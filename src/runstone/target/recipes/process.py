@@ -1,6 +1,6 @@
-"""A server's process: the leader of a process group of its own, of which nothing is left when it is stopped.
+"""A server's processes: a group of their own, of which nothing is left when the server is stopped.
 
-POSIX only.
+Nor when the harness is gone, however it went. POSIX only.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,6 +17,8 @@ from typing import Final
 
 import httpx
 
+from runstone.readiness import ANSWER_S, NotReady, await_answer
+from runstone.target.recipes import supervisor
 from runstone.target.recipes.recipe import Ready, StartFailed, StopFailed
 
 GRACE_S: Final = 5.0  # from SIGTERM to SIGKILL
@@ -23,7 +26,11 @@ _POLL_S: Final = 0.05
 
 
 class Process:
-    """One process group, from its start to its end. `log` is appended to; only what is new counts."""
+    """One process group, from its start to its end. `log` is appended to; only what is new counts.
+
+    A supervisor leads it, which ends the group when this process no longer holds the other end of a pipe:
+    kill -9 leaves no time to do it from here.
+    """
 
     def __init__(
         self, name: str, command: list[str], env: Mapping[str, str], workdir: Path, log: Path
@@ -31,19 +38,20 @@ class Process:
         self.name = name
         self.log = log
         self._said_before = log.stat().st_size if log.exists() else 0
+        supervised = [sys.executable, "-I", "-S", supervisor.__file__, str(os.getpid()), *command]
         try:
             with log.open("ab") as output:
                 self._popen = subprocess.Popen(
-                    command,
+                    supervised,
                     cwd=workdir,
                     env={**os.environ, "PYTHONUNBUFFERED": "1", **env},
-                    stdin=subprocess.DEVNULL,
+                    stdin=subprocess.PIPE,
                     stdout=output,
                     stderr=subprocess.STDOUT,
                     start_new_session=True,
                 )
         except OSError as error:
-            raise StartFailed(f"cannot start {command[0]}: {error.strerror} ({error.filename})") from None
+            raise StartFailed(f"cannot start the server {name!r}: {error}") from None
 
     @property
     def pid(self) -> int:
@@ -56,33 +64,30 @@ class Process:
         return _group_lives(self.pid)
 
     def await_ready(self, url: str, ready: Ready, says: str, given_up: Callable[[], bool]) -> None:
-        """Poll until the server is ready. Raises StartFailed when it dies, is silent, or runs elsewhere."""
-        deadline = time.monotonic() + ready.timeout_s
+        """Wait until the server is ready. Raises StartFailed when it dies, is silent, or runs elsewhere."""
         # Not followed by a digit: port 2024 is not meant by a line about port 20245.
         announced = re.compile(re.escape(says) + r"(?!\d)")
-        seen = "nothing answered"
-        with httpx.Client(trust_env=False, timeout=2.0) as client:  # no proxy between us and loopback
-            while time.monotonic() < deadline:
-                if given_up():
-                    raise StartFailed(f"the start of the server {self.name!r} was given up")
-                if self._popen.poll() is not None:
-                    code = self._popen.returncode
-                    raise StartFailed(f"the server {self.name!r} died with code {code}{self.last_words()}")
-                try:
-                    status = client.get(url + ready.path).status_code
-                except httpx.TransportError:
-                    time.sleep(_POLL_S)
-                    continue
-                if status == httpx.codes.OK and announced.search(self._said()):
-                    return
-                seen = (
-                    f"{status}; its output does not say {says!r}" if status == httpx.codes.OK else str(status)
-                )
-                time.sleep(_POLL_S)
-        raise StartFailed(
-            f"the server {self.name!r} was not ready after {ready.timeout_s:g} s "
-            f"(GET {url}{ready.path}: {seen}){self.last_words()}"
-        )
+
+        def unfit(status: int) -> str | None:
+            if status != httpx.codes.OK:
+                return str(status)
+            return None if announced.search(self._said()) else f"{status}; its output does not say {says!r}"
+
+        def watch() -> None:
+            if given_up():
+                raise StartFailed(f"the start of the server {self.name!r} was given up")
+            if self._popen.poll() is not None:
+                code = self._popen.returncode
+                raise StartFailed(f"the server {self.name!r} died with code {code}{self.last_words()}")
+
+        try:
+            with httpx.Client(trust_env=False, timeout=ANSWER_S) as client:  # no proxy on the way to loopback
+                await_answer(client, url + ready.path, seconds=ready.timeout_s, unfit=unfit, watch=watch)
+        except NotReady as seen:
+            raise StartFailed(
+                f"the server {self.name!r} was not ready after {ready.timeout_s:g} s "
+                f"(GET {url}{ready.path}: {seen}){self.last_words()}"
+            ) from None
 
     def _said(self) -> str:
         with self.log.open("rb") as output:
@@ -110,6 +115,8 @@ class Process:
         """SIGKILL to the group. Raises StopFailed when a process outlives it."""
         _signal(self.pid, signal.SIGKILL)
         self._await_end()
+        if self._popen.stdin is not None:
+            self._popen.stdin.close()
         if self.alive:
             raise StopFailed(
                 f"a process of group {self.pid} outlived SIGKILL; look at it with: ps -g {self.pid}"
@@ -131,18 +138,9 @@ def _signal(group: int, number: signal.Signals) -> None:
 
 
 def _group_lives(group: int) -> bool:
-    """Whether any process of the group runs. Zombies do not: in a container nobody may ever collect them."""
+    """Whether any process of the group runs."""
     try:
         os.killpg(group, 0)
     except (ProcessLookupError, PermissionError):
         return False
-    proc = Path("/proc/self/stat")
-    return not proc.exists() or any(_runs(stat, group) for stat in Path("/proc").glob("[0-9]*/stat"))
-
-
-def _runs(stat: Path, group: int) -> bool:
-    try:
-        state, _, its_group = stat.read_text("utf-8", "replace").rpartition(")")[2].split()[:3]
-    except (OSError, ValueError):
-        return False  # it ended between the listing and the reading
-    return int(its_group) == group and state not in {"Z", "X"}
+    return not Path("/proc").is_dir() or any(supervisor.running(group))

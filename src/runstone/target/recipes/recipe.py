@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import string
 from collections.abc import Callable
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from runstone.errors import RunstoneError, TargetError, UsageError
+from runstone.contracts.reading import read_yaml
+from runstone.errors import RunstoneError, TargetError, UsageError, suggestion
 from runstone.locations import locate
 from runstone.target.agents import Agent
 from runstone.target.target import RunTimeLimit, Target
@@ -132,17 +132,12 @@ def load(name_or_path: str) -> Recipe:
     path = Path(name_or_path)
     if path.suffix != ".yaml":
         if name_or_path not in names():
-            near = get_close_matches(name_or_path, names(), 1)
-            hint = f"; did you mean {near[0]}?" if near else ""
+            hint = suggestion(name_or_path, names())
             raise UnknownRecipe(f"no recipe {name_or_path!r}{hint} (there are: {', '.join(names())})")
         path = locate(f"fixtures/targets/{name_or_path}.yaml")
-    try:
-        recipe = msgspec.yaml.decode(path.read_bytes(), type=Recipe)
-    except OSError as error:
-        raise UnknownRecipe(f"cannot read the recipe {path}: {error.strerror}") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BadRecipe(f"{path} is no recipe: {' '.join(str(error).split())}") from None
-    return _resolved(recipe, path.resolve())
+    if not path.exists():
+        raise UnknownRecipe(f"cannot read the recipe {path}: No such file; there are {', '.join(names())}")
+    return _resolved(read_yaml(path, Recipe, BadRecipe), path.resolve())
 
 
 def _resolved(recipe: Recipe, path: Path) -> Recipe:
