@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from runstone.report.model import CONFORMING, HARNESS_ERROR, NOT_CONFORMING
+from runstone.errors import ExitCode
 from runstone.session.opening import Asked, open_session
 
 _PERCENT = click.FloatRange(0, 100)
@@ -62,5 +62,5 @@ def mutate(
     published.write(found, out)
     published.print_score(found, Console(), out)
     if found.crashes:
-        return HARNESS_ERROR
-    return NOT_CONFORMING if found.shortfalls else CONFORMING
+        return ExitCode.HARNESS_ERROR
+    return ExitCode.NOT_CONFORMING if found.shortfalls else ExitCode.CONFORMING

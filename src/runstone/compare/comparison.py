@@ -19,11 +19,9 @@ import msgspec
 import runstone
 from runstone.compare.differences import Example, Kind, Likeness, differences
 from runstone.contracts import LEVELS, Level, Requirement, load_catalogue
-from runstone.errors import UsageError
+from runstone.errors import ExitCode, UsageError
 from runstone.report import digest
 from runstone.report.model import (
-    HARNESS_ERROR,
-    NOT_CONFORMING,
     Case,
     Grid,
     Outcome,
@@ -182,7 +180,7 @@ def compare(sides: Sequence[Side]) -> Comparison:
         runstone=runstone.__version__,
         profile=first.report.profile,
         compared_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-        exit_code=HARNESS_ERROR if broke else NOT_CONFORMING if differ_in["MUST"] else 0,
+        exit_code=_exit_code(broke, differ_in),
         differ_in=differ_in,
         targets=tuple(_target(each) for each in sides),
         requirements=rows,
@@ -205,6 +203,12 @@ def _aligned(reports: Sequence[Report]) -> list[list[Verdict]]:
 
 def _not_run(elsewhere: Verdict) -> Verdict:
     return msgspec.structs.replace(elsewhere, verdict="not-run", waiver=None, cases=())
+
+
+def _exit_code(broke: bool, differ_in: Mapping[str, int]) -> ExitCode:
+    if broke:
+        return ExitCode.HARNESS_ERROR
+    return ExitCode.NOT_CONFORMING if differ_in["MUST"] else ExitCode.CONFORMING
 
 
 def _target(side: Side) -> ComparedTarget:

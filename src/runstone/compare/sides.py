@@ -20,13 +20,13 @@ import runstone
 from runstone import report
 from runstone.compare.comparison import NotComparable, Side, catalogue_of
 from runstone.contracts import load_catalogue
-from runstone.errors import TargetError
+from runstone.errors import ExitCode, TargetError
 from runstone.judge.suites import judge
 from runstone.locations import locate
 from runstone.report.model import Report
 from runstone.session import evidence
 from runstone.session.opening import Asked, open_session
-from runstone.session.session import UNREACHABLE, Progress, Session
+from runstone.session.session import Progress, Session
 from runstone.target import recipes
 from runstone.wire.trace import Trace
 
@@ -79,7 +79,7 @@ def open_sides(names: Sequence[str], asked: Asked, progress_of: Callable[[str], 
 
 def _checked(name: str, session: Session) -> Side:
     found = judge(session)
-    if found.exit_code == UNREACHABLE:
+    if found.exit_code == ExitCode.UNREACHABLE:
         raise UnusableTarget(f"{name}: {found.stopped}")
     return Side(name, found, session.traces)
 

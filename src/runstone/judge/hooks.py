@@ -20,10 +20,11 @@ from rich.console import Console
 
 from runstone import report as reports
 from runstone.contracts import Requirement
-from runstone.errors import RunstoneError
+from runstone.errors import ExitCode, RunstoneError
 from runstone.judge.cases import case_of, compared, failure_text, pytest_outcome, tell_allure
 from runstone.locations import locate
-from runstone.report.model import HARNESS_ERROR, INTERRUPTED, Case, Report
+from runstone.report.assembly import Judged, report_of
+from runstone.report.model import Case, Report
 from runstone.scenario.scenario import SCENARIO_ATTRIBUTE, Scenario
 from runstone.session.session import Session
 from runstone.suite import Broken, judging_by
@@ -333,18 +334,23 @@ class Judging:
             session.exitstatus = self.error.exit_code
             return
         if self.uncollected:
-            session.exitstatus = HARNESS_ERROR
+            session.exitstatus = ExitCode.HARNESS_ERROR
             return
         if self._session.token:
             self._session.adopt()
         self._count_what_was_left_out()
         reasons = {name: next(iter(left.values())) for name, left in self._set_aside.items()}
-        self.report = self._session.report(
-            self._cases, self._cells, self._selected, reasons, self._without_judge()
+        judged = Judged(
+            cases=self._cases,
+            cells=self._cells,
+            selected=self._selected,
+            set_aside=reasons,
+            without_judge=self._without_judge(),
         )
+        self.report = report_of(self._session, judged)
         traces, settings = list(self._session.traces.values()), self._session.settings
         reports.write_all(self.report, traces, settings.out, bare=settings.bare_report)
-        session.exitstatus = INTERRUPTED if self.interrupted else self.report.exit_code
+        session.exitstatus = ExitCode.INTERRUPTED if self.interrupted else self.report.exit_code
 
     def _without_judge(self) -> list[str]:
         """The requirements that were asked for and of which no judge was found."""

@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from runstone.contracts import load_catalogue
-from runstone.errors import RunstoneError
+from runstone.errors import ExitCode, RunstoneError
 from runstone.report import waivers as waiver_files
 from runstone.report import write_texts
 from runstone.report.waivers import Waiver
@@ -45,7 +45,7 @@ Signer = Callable[[Sequence[Sequence[Line]]], list[tuple[Line, ...]]]
 class Refused(RunstoneError):  # noqa: N818 - named as what it reports
     """Nobody may sign for this; `reasons` has a line for each reason."""
 
-    exit_code = 1
+    exit_code = ExitCode.NOT_CONFORMING
 
     def __init__(self, reasons: Sequence[str]) -> None:
         more = len(reasons) - _TOLD

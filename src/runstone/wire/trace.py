@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -19,6 +18,7 @@ from typing import Any, NoReturn, Protocol
 
 import msgspec
 
+from runstone.wire import curl
 from runstone.wire.documents import Array, Headers, Missing, Object, Several, told
 
 UUID = re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}")
@@ -368,23 +368,8 @@ class Exchange(msgspec.Struct, frozen=True, dict=True, kw_only=True, omit_defaul
 
     def curl(self) -> str:
         """The line that repeats this request in a shell; a redacted secret stays a placeholder."""
-        words = ["curl", "-sS", "-i"]
-        if self.is_stream:
-            words.append("-N")
-        if self.method != "GET":
-            words += ["-X", self.method]
-        words.append(self.url)
-        for name, value in self.request_headers:
-            if name in {"content-type", "last-event-id", "prefer", "origin"} or "redacted" in value:
-                words += ["-H", f"{name}: {value}"]
-        if self.request_truncated:
-            return shlex.join([*words, "--data-binary", "@body"]) + "  # only the body's beginning is kept"
-        if self.request_body is not None and "\0" in self.request_body:  # no argument can hold it
-            body = self.request_body.replace("\\", r"\\").replace("%", "%%").replace("\0", r"\000")
-            return f"printf {shlex.quote(body)} | {shlex.join([*words, '--data-binary', '@-'])}"
-        if self.request_body is not None:
-            words += ["--data-binary", self.request_body]
-        return shlex.join(words)
+        line = curl.line(self)
+        return f"{line}  # only the body's beginning is kept" if self.request_truncated else line
 
 
 class Trace(msgspec.Struct, frozen=True, dict=True, kw_only=True, omit_defaults=True):

@@ -15,7 +15,7 @@ import msgspec
 
 import runstone
 from runstone.contracts import load_catalogue
-from runstone.errors import UsageError, suggestion
+from runstone.errors import ExitCode, UsageError, suggestion
 from runstone.judge.suites import collect
 from runstone.locations import locate
 from runstone.proof.faults import Change, load_faults, load_variants
@@ -27,7 +27,6 @@ from runstone.proof.prove.planning import Plan, areas_of, longest_first
 from runstone.proof.prove.pool import Done, run_all
 from runstone.report.model import Report
 from runstone.session.opening import Asked, open_session
-from runstone.session.session import UNREACHABLE
 
 Tell = Callable[[str], None]
 
@@ -203,7 +202,7 @@ def _trouble(done: Done, *, whole: bool) -> str:
     """
     if done.trouble or done.report is None:
         return done.trouble
-    unjudged = done.report.exit_code == UNREACHABLE or (whole and not done.report.complete)
+    unjudged = done.report.exit_code == ExitCode.UNREACHABLE or (whole and not done.report.complete)
     return done.report.stopped or "" if unjudged else ""
 
 
