@@ -13,12 +13,12 @@ from runstone.contracts import Area, Catalogue, Level, Requirement, load_profile
 from runstone.contracts.basis import Basis, Changes
 from runstone.errors import ExitCode
 from runstone.report.assembly import Judged, Measure, Observed, assemble
-from runstone.report.model import Case, Outcome, Report
-from runstone.report.waivers import Waiver
 from runstone.session.evidence import FORMAT, Manifest
 from runstone.session.session import Settings
 from runstone.target.agents import GRAPHS
 from runstone.target.capabilities import Capability
+from runstone.verdict.model import Case, Outcome, Report
+from runstone.verdict.waivers import Waiver
 from runstone.wire.trace import Trace
 
 NOW = dt.datetime(2026, 11, 28, 12, 0, 0, tzinfo=dt.UTC)

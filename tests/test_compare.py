@@ -18,7 +18,7 @@ from runstone.compare.published import BEGIN, END, NoPlaceForResults, with_resul
 from runstone.compare.terminal import print_comparison
 from runstone.compare.texts import extent, phrase, texts_of
 from runstone.contracts import violations
-from runstone.report.model import Case, Grid, Outcome, Phases, Report, TargetSummary, Verdict
+from runstone.verdict.model import Case, Grid, Outcome, Phases, Report, TargetSummary, Verdict
 from runstone.wire.trace import Trace
 from tests.test_compare_traces import exchange
 

@@ -41,7 +41,7 @@ from runstone.contracts.profile import read_profile
 from runstone.contracts.schemas import BASE
 from runstone.locations import locate
 from runstone.report.document import to_json
-from runstone.report.model import Phases, Report, TargetSummary, grid_from
+from runstone.verdict.model import Phases, Report, TargetSummary, grid_from
 from runstone.wire.documents import Missing, resolve
 
 CONTRACTS = locate("contracts")

@@ -16,10 +16,10 @@ from runstone.cli.networking import network_options
 from runstone.cli.saying import say_error
 from runstone.errors import ExitCode
 from runstone.judge.suites import judge
-from runstone.report.model import FailOn, Report
 from runstone.scenario.scenario import PATIENT_S, QUICK_S
 from runstone.session import configuration
 from runstone.session.opening import Asked, open_session
+from runstone.verdict.model import FailOn, Report
 from runstone.wire.network import Network
 
 _Params = ParamSpec("_Params")

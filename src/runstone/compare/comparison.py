@@ -21,7 +21,7 @@ from runstone.compare.differences import Example, Kind, Likeness, differences
 from runstone.contracts import LEVELS, Level, Requirement, load_catalogue
 from runstone.errors import ExitCode, UsageError
 from runstone.report import digest
-from runstone.report.model import (
+from runstone.verdict.model import (
     Case,
     Grid,
     Outcome,

@@ -23,11 +23,11 @@ from runstone.contracts import load_catalogue
 from runstone.errors import ExitCode, TargetError
 from runstone.judge.suites import judge
 from runstone.locations import locate
-from runstone.report.model import Report
 from runstone.session import evidence
 from runstone.session.opening import Asked, open_session
 from runstone.session.session import Progress, Session
 from runstone.target import recipes
+from runstone.verdict.model import Report
 from runstone.wire.trace import Trace
 
 _AT_ONCE = 2  # folders judged at the same time: two cores are what CI gives

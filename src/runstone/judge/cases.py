@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 from runstone import report as reports
 from runstone.contracts import Level, Requirement
-from runstone.report.model import Case, Outcome, broken_outcome
 from runstone.session.session import NotObserved, ScenarioCrashed
+from runstone.verdict.model import Case, Outcome, broken_outcome
 from runstone.wire.canonical import first_difference, shown
 from runstone.wire.documents import Missing, raw
 from runstone.wire.trace import Exchange, Inapplicable, excerpt

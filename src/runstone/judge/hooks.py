@@ -24,10 +24,10 @@ from runstone.errors import ExitCode, RunstoneError
 from runstone.judge.cases import case_of, compared, failure_text, pytest_outcome, tell_allure
 from runstone.locations import locate
 from runstone.report.assembly import Judged, report_of
-from runstone.report.model import Case, Report
 from runstone.scenario.scenario import SCENARIO_ATTRIBUTE, Scenario
 from runstone.session.session import Session
 from runstone.suite import Broken, judging_by
+from runstone.verdict.model import Case, Report
 from runstone.wire.trace import Exchange, Inapplicable, Names, knowing, reading
 
 _MARK = re.compile(r'^@requirement\("([^"]+)"\)', re.MULTILINE)

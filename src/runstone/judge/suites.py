@@ -14,8 +14,8 @@ from platformdirs import user_cache_path
 from runstone.errors import RunstoneError
 from runstone.judge.hooks import Judging, marked_requirements, reads_all
 from runstone.locations import locate
-from runstone.report.model import Report
 from runstone.session.session import Session
+from runstone.verdict.model import Report
 from runstone.wire.trace import excerpt
 
 

@@ -10,10 +10,10 @@ from runstone.files import replace_file
 from runstone.report.document import MalformedReport, from_json, to_json
 from runstone.report.html import to_html
 from runstone.report.junit import to_junit
-from runstone.report.model import Report
 from runstone.report.summary import to_markdown
 from runstone.report.terminal import print_catalogue, print_changes, print_requirement, print_summary
 from runstone.report.transcript import to_text
+from runstone.verdict.model import Report
 from runstone.wire.trace import Trace
 
 __all__ = [

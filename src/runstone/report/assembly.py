@@ -12,8 +12,11 @@ from runstone.contracts import Catalogue, Requirement
 from runstone.contracts.basis import Basis, Changes
 from runstone.contracts.revision import changes_since
 from runstone.errors import ExitCode
-from runstone.report import waivers
-from runstone.report.model import (
+from runstone.session.evidence import Manifest
+from runstone.session.session import Session, Settings
+from runstone.target import agents
+from runstone.verdict import waivers
+from runstone.verdict.model import (
     AgentShare,
     Case,
     Phases,
@@ -27,10 +30,7 @@ from runstone.report.model import (
     totals_by_area,
     totals_by_level,
 )
-from runstone.report.waivers import Waiver
-from runstone.session.evidence import Manifest
-from runstone.session.session import Session, Settings
-from runstone.target import agents
+from runstone.verdict.waivers import Waiver
 from runstone.wire.pace import put_off
 from runstone.wire.trace import Trace
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from runstone.errors import UsageError
-from runstone.report.model import Report
 from runstone.report.text import well_formed_tree
+from runstone.verdict.model import Report
 
 
 class MalformedReport(UsageError):  # noqa: N818 - named as what it reports

@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.text import Text
 
 from runstone.report import digest
-from runstone.report.model import Case, Outcome, Report, Verdict
 from runstone.report.text import counted, for_terminal, shortened
+from runstone.verdict.model import Case, Outcome, Report, Verdict
 
 _FAILURES_IN_FULL = 25  # a dead server breaks 200 promises; beyond these, one line each
 _CASES = 4

@@ -19,8 +19,6 @@ from runstone.contracts.basis import basis_of
 from runstone.contracts.revision import current_revision
 from runstone.errors import TargetError, UsageError
 from runstone.locations import locate
-from runstone.report import waivers
-from runstone.report.model import FailOn
 from runstone.scenario import clients
 from runstone.scenario.exploration import DEFAULT_S, Exploration, insist_on_packages
 from runstone.scenario.observer import Observation, Observer
@@ -31,6 +29,8 @@ from runstone.target import agents
 from runstone.target.capabilities import Capability
 from runstone.target.control import Control
 from runstone.target.target import Target
+from runstone.verdict import waivers
+from runstone.verdict.model import FailOn
 from runstone.wire.trace import Trace
 
 Progress = Callable[[str, int, int], None]

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Final, Generic, Literal, TypeVar
 import msgspec
 
 from runstone.contracts import LEVELS, Level
-from runstone.report.model import SEVERITY, Outcome
+from runstone.verdict.model import SEVERITY, Outcome
 
 STATEMENT: Final = "https://in-toto.io/Statement/v1"
 ACCEPTANCE: Final = "https://runstone.dev/acceptance/v1"

@@ -11,10 +11,10 @@ import pytest
 from runstone.contracts import Requirement
 from runstone.judge.cases import case_of
 from runstone.judge.suites import collect_judges
-from runstone.report.model import Case
 from runstone.scenario.scenario import SCENARIO_ATTRIBUTE, Scenario
 from runstone.session.session import Session
 from runstone.suite import judging_by
+from runstone.verdict.model import Case
 from runstone.wire.trace import Inapplicable, Names, Trace, knowing, reading
 
 

@@ -25,8 +25,8 @@ from runstone.proof.prove.matrix import Baseline, Fault, Matrix, Null, Variant
 from runstone.proof.prove.null_servers import NULL_SERVERS
 from runstone.proof.prove.planning import Plan, areas_of, longest_first
 from runstone.proof.prove.pool import Done, run_all
-from runstone.report.model import Report
 from runstone.session.opening import Asked, open_session
+from runstone.verdict.model import Report
 
 Tell = Callable[[str], None]
 
