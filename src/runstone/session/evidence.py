@@ -66,6 +66,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     agent: str = ""  # the assistant that stood in for the conformance graphs; '' where they ran themselves
     crashed: dict[str, str] = {}
     files: dict[str, str] = {}
+    left: tuple[str, ...] = ()  # what was made on the target and could not be deleted
+    clean_s: float = 0.0  # what deleting took
     confirmations: int = 0  # scenarios that were observed again, because something seemed broken
 
     @property

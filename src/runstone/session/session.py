@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 from filelock import FileLock
@@ -20,11 +21,13 @@ from runstone.contracts.revision import current_revision
 from runstone.errors import TargetError, UsageError
 from runstone.locations import locate
 from runstone.scenario import clients
+from runstone.scenario.clean_up import Made
 from runstone.scenario.exploration import DEFAULT_S, Exploration, insist_on_packages
 from runstone.scenario.observer import Observation, Observer
 from runstone.scenario.scenario import PATIENT_S, QUICK_S, Scenario, scenarios_declared_in
 from runstone.scenario.self_check import Fitness, Unfit
 from runstone.session import evidence
+from runstone.session.left_over import Journal, journal_of
 from runstone.target import agents
 from runstone.target.capabilities import Capability
 from runstone.target.control import Control
@@ -34,6 +37,7 @@ from runstone.verdict.model import FailOn
 from runstone.wire.trace import Trace
 
 Progress = Callable[[str, int, int], None]
+Keep = Literal["none", "all"]  # of what a check made on its target
 Reach = Callable[[Target], AbstractContextManager[Target]]
 # What evidence of the conformance graphs need not say.
 _UNTOLD = agents.capabilities(None)
@@ -57,6 +61,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     insist_on_fitness: bool = True
     limits: dict[str, float] = {}  # fields of Limits that the user has set
     seed: int = 0
+    keep: Keep = "none"
     bare_report: bool = False  # report.json alone, of which a program reads what it needs
     explored: bool = False  # whether evidence that is judged again holds an exploration
 
@@ -227,10 +232,10 @@ class Session:
     def _reach_and_observe(self, scenarios: Sequence[Scenario]) -> None:
         if self.settings.target is None:
             raise UsageError("no target: give --target URL, or set RUNSTONE_TARGET")
-        with self._reach(self.settings.target) as target:
-            self._observe_target(target, scenarios)
+        with self._reach(self.settings.target) as target, _journal(target, self.settings.keep) as journal:
+            self._observe_target(target, scenarios, journal)
 
-    def _observe_target(self, target: Target, scenarios: Sequence[Scenario]) -> None:
+    def _observe_target(self, target: Target, scenarios: Sequence[Scenario], journal: Journal | None) -> None:
         settings = self.settings
         writer = evidence.EvidenceWriter(
             self.folder,
@@ -282,6 +287,8 @@ class Session:
             on_progress=self.progress,
             limits={"concurrent_runs": settings.profile.defaults.concurrent_runs, **settings.limits},
             control=None if self._control is None else self._control(target),
+            made=None if journal is None else Made(journal.add),
+            left_over=() if journal is None else journal.left_over,
         )
         began = time.monotonic()
         try:
@@ -294,6 +301,8 @@ class Session:
             raise KeyboardInterrupt from None  # pytest takes a SystemExit for a fault of its own
         else:
             self.manifest = writer.save(**_outcome(seen))
+        finally:
+            self.manifest = writer.save(left=observer.left, clean_s=round(observer.cleaning_s, 3))
 
     def trace(self, scenario: Scenario) -> Trace:
         """What the scenario saw; an empty trace where the target lacks a capability that it needs.
@@ -322,6 +331,16 @@ class NotObserved(Exception):  # noqa: N818 - a finding about the session, not a
 
 class ScenarioCrashed(Exception):  # noqa: N818 - a diagnosis: the scenario's own code failed
     """A scenario raised something that is not the target's doing; the text is its traceback."""
+
+
+@contextmanager
+def _journal(target: Target, keep: Keep) -> Iterator[Journal | None]:
+    """What is written down of what is made; None where all of it shall stay."""
+    if keep == "all":
+        yield None
+        return
+    with journal_of(target.url) as journal:
+        yield journal
 
 
 def _as_it_is(target: Target) -> AbstractContextManager[Target]:
