@@ -68,7 +68,9 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     files: dict[str, str] = {}
     left: tuple[str, ...] = ()  # what was made on the target and could not be deleted
     clean_s: float = 0.0  # what deleting took
-    confirmations: int = 0  # scenarios that were observed again, because something seemed broken
+    again: dict[str, str] = {}  # what was observed again, by its name, and the requirement that seemed broken
+    confirmations: int = 0
+    confirm_s: float = 0.0
 
     @property
     def of_a_part(self) -> str:
