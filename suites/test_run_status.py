@@ -63,7 +63,7 @@ async def _watch(part: Api, ending: str) -> None:
 async def enqueued_runs(api: Api) -> None:
     """Three runs are enqueued on one thread, whose runs are listed until all have ended."""
     # A busy target was seen to take 0.8 s for a list: short runs then end unseen, and longer ones follow.
-    for sleep in (0.4, 2.0):
+    for sleep in (0.4, api.with_slack(2.0)):
         if await _watch_queue(api, sleep):
             return
 

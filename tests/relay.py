@@ -30,6 +30,7 @@ _IN_FLIGHT: Final = 256  # pieces of one direction of one connection: a megabyte
 _IN_FLIGHT_SLOWLY: Final = 8  # where the bandwidth is shared: nobody reserves much of it ahead
 _LATEST_CUT: Final = 2000  # bytes of answers after which a doomed connection is cut at the latest
 _CUTS_AT_ONCE: Final = 0.25  # the share of the doomed ones that are cut before anything passes
+_BUFFER: Final = 64 * 1024  # bytes that this machine takes of a connection beyond what is passed on
 _READY_S: Final = 10.0
 
 
@@ -73,8 +74,10 @@ class Relay:
 
         given = self.conditions
         context = _certified(Path(given.tls), ask=given.client_certificates) if given.tls else None
-        server = await asyncio.start_server(accept, "127.0.0.1", port, ssl=context)
-        found = server.sockets[0].getsockname()[1]
+        listener = socket.create_server(("127.0.0.1", port))
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
+        server = await asyncio.start_server(accept, sock=listener, ssl=context)
+        found = listener.getsockname()[1]
         self.url = f"{'https' if context else 'http'}://127.0.0.1:{found}{self._path}"
         try:
             yield self

@@ -77,8 +77,8 @@ OPERATIONS: list[tuple[Drive, str, Any, str]] = [
         {"values": {"a": None}},
         "update_state",
     ),
-    (lambda api: api.history(THREAD), f"GET {T}/history?limit=100", None, "history"),
-    (lambda api: api.history(THREAD, limit=3, label="again"), f"GET {T}/history?limit=3", None, "again"),
+    (lambda api: api.history(THREAD), f"POST {T}/history", {"limit": 100}, "history"),
+    (lambda api: api.history(THREAD, limit=3, label="again"), f"POST {T}/history", {"limit": 3}, "again"),
     (lambda api: api.settle(THREAD), f"GET {T}", None, "settle"),
     (lambda api: api.create_run(THREAD, "echo", None), f"POST {T}/runs", given(input=None), "create_run"),
     (lambda api: api.create_run(None, "echo"), "POST /runs", given(), "create_run"),
@@ -138,7 +138,7 @@ OPERATIONS: list[tuple[Drive, str, Any, str]] = [
     (lambda api: api.cancel(THREAD, RUN), f"POST {R}/cancel", None, "cancel"),
     (
         lambda api: api.cancel(THREAD, RUN, wait=True, action="rollback"),
-        f"POST {R}/cancel?wait=true&action=rollback",
+        f"POST {R}/cancel?wait=1&action=rollback",
         None,
         "cancel",
     ),
@@ -249,6 +249,7 @@ def test_a_turn_that_names_no_run_is_read_as_far_as_it_goes_and_then_blocked() -
     assert [each.label for each in story.exchanges] == [
         "create_thread",
         "result",
+        "run_by_list",
         "settle",
         "state",
         "history",
@@ -260,7 +261,7 @@ def test_a_turn_that_names_no_run_is_read_as_far_as_it_goes_and_then_blocked() -
 
 
 @pytest.mark.parametrize(
-    "body", [{}, [], None, {"thread_id": 7}, {"thread_id": "x"}, {"thread_id": f"{THREAD}/.."}]
+    "body", [{}, [], None, {"thread_id": 7}, {"thread_id": ""}, {"thread_id": f"{THREAD}/.."}]
 )
 def test_without_an_id_the_scenario_is_blocked(body: Any) -> None:
     with pytest.raises(Blocked, match=r"exchange 1 POST /threads gave no thread_id, but 200: "):

@@ -20,6 +20,7 @@ from runstone.wire.recorder import Recorder, Request
 from runstone.wire.redaction import Redactor
 from runstone.wire.trace import Exchange, Trace
 from tests.honest import uvicorn_serving
+from tests.relay import Conditions, relaying
 from tests.servers import (
     HANGING,
     HUGE,
@@ -271,6 +272,26 @@ def test_of_a_huge_request_only_the_beginning_is_kept() -> None:
     assert cut.request_truncated
     assert cut.request_body == ("[redacted:authorization] " + "x" * 65_536)[:65_536]
     assert len(cut.curl()) < 300
+
+
+def test_time_is_not_up_while_a_large_request_is_on_its_way() -> None:
+    """12 MB by 32 Mbit/s take 3 s, of which this machine buffers up to a third."""
+    with heard_by() as (to, heard), relaying(to, Conditions(bandwidth=32e6)) as relay:
+        found = sent(relay.url, method="POST", content=b"x" * 12_000_000, deadline=0.8)
+    assert (found.code, found.failure) == (200, None)
+    assert found.finished_after > 2.5
+    assert [len(each.body) for each in heard] == [12_000_000]
+
+
+def test_a_target_that_takes_no_more_of_a_large_request_is_given_up() -> None:
+    async def stop(reader: Reader, _writer: Writer) -> None:
+        await reader.read(1000)
+        await asyncio.sleep(60)
+
+    with conversing(stop) as url:
+        found = sent(url, method="POST", content=b"x" * 30_000_000, deadline=0.5)
+    assert found.failure == "not finished within 0.5 s"
+    assert found.finished_after < 5
 
 
 def test_a_body_of_exactly_the_cap_is_whole() -> None:
@@ -532,13 +553,26 @@ def test_a_server_that_is_stopped_at_will_disturbs_nothing() -> None:
     assert (found.failure, found.disturbed) == ("connection closed without an answer", None)
 
 
-def test_a_response_that_began_is_never_asked_for_again() -> None:
+@pytest.mark.parametrize("method, times", [("GET", 3), ("POST", 2)])
+def test_a_response_that_began_is_asked_for_again_where_that_only_reads(method: str, times: int) -> None:
     server = Resetting(good=1, half=True)
     with conversing(server) as url:
-        _, kept = recorded(url, twice("GET"))
-    assert (kept[1].code, kept[1].retried) == (200, False)
-    assert kept[1].failure is not None
-    assert len(server.requests) == 2
+        _, kept = recorded(url, twice(method))
+    assert (kept[1].code, kept[1].retried) == (200, times == 3)
+    assert (kept[1].failure or "").startswith("connection closed in the middle of the answer")
+    assert len(server.requests) == times
+
+
+def test_an_event_stream_that_breaks_off_is_not_asked_for_again() -> None:
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: 99\r\n\r\n"
+
+    async def break_off(_line: str, _body: bytes, writer: Writer) -> None:
+        writer.write(head + b"data: 1\n\n")
+
+    with serving(break_off) as url:
+        found = sent(url)
+    assert (found.retried, [each.data for each in found.events]) == (False, ["1"])
+    assert found.disturbed is not None
 
 
 # --- secrets -----------------------------------------------------------------------------------------------

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -147,6 +149,19 @@ def errors_have_one_class(server: Server) -> None:
     assert json.loads(error["message"]) == {"error": "ValueError", "message": "a secret"}
 
 
+def requests_past_a_rate_are_put_off(server: Server) -> None:
+    at = urlsplit(server.url)
+    request = b"GET /ok HTTP/1.1\r\nhost: x\r\n\r\n"
+    last = request.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n")
+    with socket.create_connection((str(at.hostname), int(at.port or 0)), timeout=20) as opened:
+        opened.sendall(request * 499 + last)  # all at once: in a second even where the machine is busy
+        answers = b"".join(iter(lambda: opened.recv(65536), b"")).split(b"HTTP/1.1 ")[1:]
+    refused = [each for each in answers if not each.startswith(b"200")]
+    assert len(answers) == 500
+    assert refused
+    assert all(each.startswith(b"429 ") and b"retry-after: 1\r\n" in each for each in refused)
+
+
 LOOKS: dict[str, Callable[[Server], None]] = {
     look.__name__.replace("_", "-"): look
     for look in (
@@ -169,6 +184,7 @@ LOOKS: dict[str, Callable[[Server], None]] = {
         runs_start_when_the_queue_is_polled,
         texts_of_errors_are_redacted,
         errors_have_one_class,
+        requests_past_a_rate_are_put_off,
     )
 }
 

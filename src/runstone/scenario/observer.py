@@ -136,7 +136,8 @@ class Observer:
                 self.target = msgspec.structs.replace(self.target, plain=True)
             if insist_on_fitness:
                 fitness.insist(self.target)
-            recorder.limits = msgspec.structs.replace(Limits.calibrated(fitness.turn_s), **self._limits)
+            measured = Limits.calibrated(fitness.turn_s, fitness.answer_s)
+            recorder.limits = msgspec.structs.replace(measured, **self._limits)
             began = recorder.clock
             scenarios = sorted(choose(fitness), key=lambda each: -each.schedule.waits)
             preparing_s = recorder.clock - began  # long where a client had to be installed first

@@ -130,7 +130,10 @@ def _probe_paths() -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Fitness:
-    """What the self-check found. `turn_s`: the fastest turn seen to work, in seconds."""
+    """What the self-check found, in seconds. `turn_s`: the fastest turn seen to work.
+
+    `answer_s`: the slowest answer to a request that waits for no run.
+    """
 
     answers: bool
     fit: bool
@@ -138,6 +141,7 @@ class Fitness:
     server: str
     probed: dict[str, bool]
     turn_s: float
+    answer_s: float = 0.0
     agent: str = ""  # the assistant that stands in for the conformance graphs
     answered_path: str = "/ok"  # of a GET that was answered, by whatever
     plain: bool = False  # whether runs are accepted only with nothing but assistant and input
@@ -179,6 +183,7 @@ def assess(trace: Trace, agent: Agent | None = None) -> Fitness:
         server=_server(trace),
         probed=_probed(trace),
         turn_s=min(working, default=1.0),
+        answer_s=max((each.finished_after for each in trace.exchanges if _is_prompt(each)), default=0.0),
         agent="" if agent is None else agent.assistant,
         answered_path=_answered_path(trace),
         plain=bool(trace.notes.get("plain")),
@@ -202,6 +207,11 @@ def _silence(first: Exchange | None) -> str | None:
     if first.refused and not 200 <= first.status < 300:
         return f"{PUT_OFF}: {first.code}, Retry-After: {excerpt(first.refused[-1].retry_after, 40)}"
     return None
+
+
+def _is_prompt(exchange: Exchange) -> bool:
+    """Whether it was answered, by nobody who waits for a run."""
+    return exchange.complete and exchange.label != "result"
 
 
 def _works(trace: Trace, result: Exchange) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -12,6 +13,8 @@ from runstone.wire.limits import Limits
 from runstone.wire.patience import Grows, Patience, grown, step
 from runstone.wire.trace import Exchange, excerpt
 
+# Ids are UUIDs nearly everywhere; elsewhere whatever stands in a path without being taken for more.
+_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:~-]*")
 Read = Callable[[], Awaitable[Exchange]]
 
 
@@ -60,7 +63,7 @@ def id_in(exchange: Exchange, key: str) -> str:
     """The id that the answer gives under this key. Raises Blocked where it gives none."""
     body = object_in(exchange)
     found = body.get(key) if body else None
-    if not isinstance(found, str) or not found:
+    if not isinstance(found, str) or not _ID.fullmatch(found):
         shown = (
             f"{exchange.code}: {excerpt(exchange.content)}"
             if exchange.code

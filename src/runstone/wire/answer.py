@@ -39,6 +39,8 @@ class Answer:
         self.failure: str | None = None
         self.closed_by_client = False
         self.cut = False
+        self.busy = False  # not finished in time, while target or machine were busy
+        self.put_off_s = 0.0  # of the time since sending: no deadline counts it
         self.handed_over = False  # all of the request: the target may have got it
 
     async def note_step(self, step: str, _details: Mapping[str, Any]) -> None:
@@ -50,6 +52,8 @@ class Answer:
         """What of it may be the doing of the network; None for nothing."""
         if self.cut:
             return f"the network cut it off ({self.failure})"
+        if self.busy:
+            return f"the target or this machine was busy ({self.failure})"
         if self.retried:
             return "sent again, as the network had cut the connection"
         if self.refusals:

@@ -7,12 +7,17 @@ import msgspec
 # A turn of `echo` on the official servers takes about 1 s, on a fast one 0.03 s; a loaded machine was seen to
 # take ten times its calm latency for single requests, hence the factor and the floors below.
 _SLACK = 10.0
+_ANSWERS = 2.0  # the slowest of a few answers is not the slowest of thousands
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """Seconds and bytes. `turn_s`: the fastest seen `echo` turn, from its request to its result."""
+    """Seconds and bytes. `turn_s`: the fastest seen `echo` turn, from its request to its result.
+
+    `answer_s`: the slowest seen answer to a request that waits for no run; on a bad line that is the line's.
+    """
 
     turn_s: float = 1.0
+    answer_s: float = 0.0
     connect_s: float = 2.5
     request_s: float = 6.0  # one request, beyond the `patience` that its scenario grants
     settle_s: float = 6.0  # a run becoming terminal, a thread leaving busy
@@ -28,12 +33,15 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     crowded_bytes: int = 64 * 1024
 
     @classmethod
-    def calibrated(cls, turn_s: float) -> Limits:
-        """Limits for a target whose `echo` turn took this long."""
+    def calibrated(cls, turn_s: float, answer_s: float = 0.0) -> Limits:
+        """Limits for a target whose `echo` turn and whose slowest answer took this long."""
+        slow_s = _ANSWERS * answer_s
         return cls(
             turn_s=turn_s,
-            request_s=6.0 + _SLACK * turn_s,
-            settle_s=5.0 + _SLACK * turn_s,
-            scenario_s=30.0 + 3 * _SLACK * turn_s,
+            answer_s=answer_s,
+            connect_s=2.5 + slow_s,
+            request_s=6.0 + _SLACK * turn_s + slow_s,
+            settle_s=5.0 + _SLACK * turn_s + slow_s,
+            scenario_s=30.0 + 3 * _SLACK * turn_s + _SLACK * slow_s,
             poll_s=min(0.2, max(0.02, turn_s / 6)),
         )

@@ -98,6 +98,10 @@ class Pace:
         under_way = 0.0 if self._since is None else asyncio.get_running_loop().time() - self._since
         return self._paused_s + under_way
 
+    def put_off(self, seconds: float) -> None:
+        """Let so much time count for no deadline: it was not the target's."""
+        self._paused_s += seconds
+
     @asynccontextmanager
     async def within(
         self, seconds: float, grows: Grows | None = None, elapsed: Callable[[], float] | None = None
@@ -133,7 +137,7 @@ class Alone:
         return self._held is None
 
     def send(self) -> None:
-        """The request is sent now. If it is not refused soon, it is accepted, however late it is answered."""
+        """It is sent now. What is not refused soon is accepted, however long its answer takes."""
         self.keep()
         self._timer = asyncio.get_running_loop().call_later(_ACCEPTED_S, self.give_back)
 

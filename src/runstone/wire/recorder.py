@@ -31,6 +31,7 @@ from runstone.wire.sse import EventReader
 from runstone.wire.trace import UUID, Exchange, Refusal, excerpt
 
 _KEPT_OF_A_REQUEST = 64 * 1024  # characters of its body; what a scenario sends beyond that is its own filler
+_PIECE = 256 * 1024  # bytes; a longer body is sent piece by piece
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})  # asking twice does nothing twice
 
 Heard = Callable[[Identity, Exchange], None]
@@ -168,7 +169,7 @@ class Recorder:
 
         Those count that are answered as soon as they can be, not those that wait for a run.
         """
-        return min(max(self._latest_s), _SLOWEST_S)
+        return min(max(self._latest_s), max(_SLOWEST_S, 2 * self.limits.answer_s))
 
     async def send(
         self,
@@ -190,8 +191,12 @@ class Recorder:
             answer.held_s = self.clock - answer.sent_at
             answer.begin(self.clock)
             await self._converse(request, answer, opened, relay)
+            if answer.cut and _may_be_sent_again(request, answer, passed_on=relay is not None):
+                answer.retried = True
+                answer.begin(self.clock)
+                await self._converse(request, answer, opened, relay)
             if answer.refusal is not None:
-                await self._ask_again(request, answer, opened, relay)
+                await self._after_the_pause(request, answer, opened, relay)
         except asyncio.CancelledError:
             if relay is not None and relay.gone:
                 answer.closed_by_client = True
@@ -211,7 +216,7 @@ class Recorder:
             self._latest_s.append(exchange.finished_after)
         return exchange
 
-    async def _ask_again(
+    async def _after_the_pause(
         self,
         request: Request,
         answer: Answer,
@@ -253,9 +258,14 @@ class Recorder:
     ) -> None:
         closing = request.close_after is not None and request.close_after < request.deadline
         seconds = min(request.deadline, request.close_after or request.deadline)
+        began = self.clock
+
+        def own_time() -> float:
+            return self.clock - began - answer.put_off_s
+
         try:
             async with (
-                patient(seconds, None if closing or request.canary else self.grows),
+                patient(seconds, None if closing or request.canary else self.grows, own_time) as patience,
                 self._responding(request, answer) as response,
             ):
                 answer.response = response
@@ -274,10 +284,11 @@ class Recorder:
             if closing:
                 answer.closed_by_client = True
             else:
+                answer.busy = patience.grew > 0
                 answer.failure = f"not finished within {request.deadline:.1f} s"
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:  # the last: TLS that breaks off
             answer.failure = cause(error, self._proxy)
-            answer.cut = was_cut(error) and not self._stopped_at_will
+            answer.cut = was_cut(error)
 
     async def _read_body(
         self,
@@ -304,19 +315,10 @@ class Recorder:
 
     @asynccontextmanager
     async def _responding(self, request: Request, answer: Answer) -> AsyncIterator[httpx.Response]:
-        """Send; once more on a fresh connection if the first was cut before any response and that is safe.
-
-        It is where the target cannot have got the request, or where asking twice does nothing twice.
-        """
-        try:
-            pool = self._clients[crc32(request.scenario.encode()) % _POOLS]
-            response = await pool.send(self._built(request, answer), stream=True)
-        except httpx.TransportError as error:
-            twice = request.method in _SAFE or not answer.handed_over
-            if not twice or not was_cut(error) or isinstance(error, httpx.TimeoutException):
-                raise
-            answer.retried = True
-            response = await self._unpooled.send(self._built(request, answer), stream=True)
+        """Send it: on a connection that is kept alive, but a second time on a fresh one."""
+        pool = self._clients[crc32(request.scenario.encode()) % _POOLS]
+        client = self._unpooled if answer.retried else pool
+        response = await client.send(self._built(request, answer), stream=True)
         try:
             yield response
         finally:
@@ -332,16 +334,35 @@ class Recorder:
             **self._identities[request.identity],
             **dict(request.headers),
         }
+        content: bytes | AsyncIterator[bytes] | None = request.content
+        if request.content is not None and len(request.content) > _PIECE:
+            headers["content-length"] = str(len(request.content))
+            content = self._in_pieces(request, request.content, answer)
         encoded = [(name.encode(), value.encode("utf-8", "replace")) for name, value in headers.items()]
         return self._unpooled.build_request(
             request.method,
             self._url + request.path,
             params=list(request.params) or None,
             headers=encoded,
-            content=request.content,
+            content=content,
             timeout=httpx.Timeout(None, connect=self.limits.connect_s),
             extensions={"trace": answer.note_step},
         )
+
+    async def _in_pieces(self, request: Request, content: bytes, answer: Answer) -> AsyncIterator[bytes]:
+        """A large body. As long as it is taken no time is up: how fast it goes is the network's doing.
+
+        What has been handed over but is still on its way gets as much time as what has arrived took.
+        """
+        began = at = self.clock
+        for start in range(0, len(content), _PIECE):
+            yield content[start : start + _PIECE]
+            last = start + _PIECE >= len(content)
+            taken_s = self.clock - at + (self.clock - began if last else 0.0)
+            at = self.clock
+            self.pace.put_off(taken_s)
+            if request.close_after is None:
+                answer.put_off_s += taken_s
 
     def _url_of(self, request: Request) -> str:
         text = self._url + request.path
@@ -354,6 +375,7 @@ class Recorder:
 
     def _exchange(self, request: Request, answer: Answer) -> Exchange:
         response, reader = answer.response, answer.reader
+        disturbed = None if self._stopped_at_will else answer.disturbed
         body = bytes(answer.body)
         utf8 = _is_utf8(body)
         text = self._redactor.text
@@ -389,7 +411,7 @@ class Recorder:
             closed_by_client=answer.closed_by_client,
             retried=answer.retried,
             refused=tuple(answer.refusals),
-            disturbed=None if answer.disturbed is None else text(answer.disturbed),
+            disturbed=None if disturbed is None else text(disturbed),
         )
 
 
@@ -402,6 +424,16 @@ def _client(trusted: ssl.SSLContext, proxy: str | None, *, kept_alive: int) -> h
         verify=trusted,
         proxy=proxy,
     )
+
+
+def _may_be_sent_again(request: Request, answer: Answer, *, passed_on: bool) -> bool:
+    """Whether sending it twice does nothing twice: it only reads, or the target cannot have got it.
+
+    What has been passed on cannot be taken back, and an event stream that breaks off is never the same again.
+    """
+    if answer.response is None:
+        return request.method in _SAFE or not answer.handed_over
+    return request.method in _SAFE and not passed_on and answer.reader is None
 
 
 def _too_long(url: str, refused: Refusal, pause_s: float) -> str:

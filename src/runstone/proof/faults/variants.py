@@ -6,16 +6,19 @@ import asyncio
 import json
 import random
 import re
+import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import Any
 
 import msgspec
 from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from runstone.proof.faults.fault import variant
 from runstone.proof.faults.seams import Seams
-from runstone.reference import answers, api_runs, api_threads, channels, outcome, webhooks
+from runstone.reference import answers, api_runs, api_threads, channels, outcome, server, webhooks
 from runstone.reference.bodies import HistoryBody
 from runstone.reference.channels import Channel
 from runstone.reference.errors import Conflict, Invalid, NotFound
@@ -27,6 +30,7 @@ from runstone.reference.wire import decode, encode
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _OWN_IDS = frozenset({"thread_id", "run_id", "assistant_id"})
+_REQUESTS_A_SECOND = 200  # a check sends 100 to 400
 
 Pieces = AsyncIterator[bytes]
 
@@ -274,6 +278,29 @@ def _answered(seams: Seams, method: str, path: str, make: Callable[[], Response]
     async def done(handler: Any, call: Call) -> Response:
         await handler(call)
         return make()
+
+
+# Gateways
+
+
+@variant()
+def requests_past_a_rate_are_put_off(seams: Seams) -> None:
+    """Of the requests within one second the 201st and later are refused with 429 and Retry-After: 1."""
+
+    @seams.around(server, "app_of")
+    def app_of(original: Any, *args: Any) -> ASGIApp:
+        app, counts = original(*args), Counter[int]()
+
+        async def limited(scope: Scope, receive: Receive, send: Send) -> None:
+            second = int(time.monotonic())
+            counts[second] += 1
+            if counts[second] <= _REQUESTS_A_SECOND:
+                await app(scope, receive, send)
+            else:
+                refusal = Response("slow down", 429, {"retry-after": "1"}, "text/plain")
+                await refusal(scope, receive, send)
+
+        return limited
 
 
 def _rewrite(seams: Seams, change: Callable[[Any], Any]) -> None:

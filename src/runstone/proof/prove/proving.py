@@ -89,7 +89,7 @@ def prove(selection: Selection, tell: Tell) -> Matrix:
     found_faults = {f"faults/{each.name}": _fault(each, done, keeps) for each in faults}
     found_variants = {f"variants/{each.name}": _variant(each, done, held) for each in variants}
     troubled = {check.name: why for check in checks if (why := _null_trouble(done[check.name]))}
-    short = _short({**found_faults, **found_variants}) | troubled
+    short = _short(found_faults) | _short(found_variants) | troubled
     done |= _again(short, checks, plan, tell)
     for each in faults:
         name = f"faults/{each.name}"
