@@ -26,7 +26,7 @@ from tests.test_judges_can_fail import SPOILS, spoilt
 from tests.test_lying_servers import ROOT, judged, one_line_of_error, runstone
 
 FOLDER = locate("fixtures/agents/python")
-AGENT = load(FOLDER / "runstone.toml").agent
+AGENT = load(FOLDER / "runstone.toml")["agent"]
 FULL = Agent(
     assistant="mine",
     success=Turn(input={"say": "yes"}),

@@ -2,51 +2,36 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Any
 
 import pytest
 
 from runstone.contracts import Profile
 from runstone.errors import RunstoneError
 from runstone.judge.hooks import JUDGING, Judging
-from runstone.scenario.observer import PATIENT_S, QUICK_S
-from runstone.session.opening import Asked, open_session
+from runstone.session.opening import open_session
+from runstone.session.options import Said, said
 from runstone.session.session import Session
+from runstone.session.sources import Entry, merged, of_command_line, taken_by
 from runstone.wire.trace import Trace
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("runstone", "conformance of a server that speaks the LangGraph run API")
-    group.addoption("--target", metavar="URL", help="the server to observe, or a recipe that starts it")
-    group.addoption("--evidence", metavar="DIR", type=Path, help="judge this evidence instead of a server")
-    group.addoption("--config", metavar="FILE", type=Path, help="default: runstone.toml, if there is one")
-    group.addoption("--profile", help="the contract's profile (default: langgraph)")
-    group.addoption("--header", action="append", default=[], metavar="'NAME: VALUE'", help="send this header")
-    group.addoption(
-        "--second-header", action="append", default=[], metavar="'NAME: VALUE'", help="of a second user"
-    )
-    group.addoption("--out", metavar="DIR", type=Path, help="where reports and evidence go")
-    group.addoption(
-        "--concurrency",
-        type=int,
-        help="scenarios at once, beside as many that sleep (default: 16, quick: 24)",
-    )
-    group.addoption("--budget", type=float, metavar="SECONDS", help="end the observation then")
-    group.addoption(
-        "--quick", action="store_true", help=f"leave out scenarios that wait more than {QUICK_S:g} s"
-    )
-    group.addoption(
-        "--patient", action="store_true", help=f"hold also those that wait more than {PATIENT_S:g} s"
-    )
-    group.addoption("--fail-on", choices=("must", "should"), help="what makes a target fail (default: must)")
-    group.addoption("--waivers", metavar="FILE", type=Path, help="known failures")
-    group.addoption("--area", action="append", default=[], help="only this area")
-    group.addoption(
-        "--select", action="append", default=[], metavar="ID-GLOB", help="only these requirements"
-    )
-    group.addoption(
-        "--no-self-check", action="store_true", help="judge even a target without fit conformance graphs"
-    )
+    for each in taken_by("pytest"):
+        words: dict[str, Any] = {"dest": _dest(each), "default": None, "help": each.help.replace("%", "%%")}
+        if each.switch:
+            group.addoption(each.option.flag, action="store_const", const=not each.default, **words)
+        else:
+            action = "append" if each.repeated else "store"
+            group.addoption(each.option.flag, action=action, metavar=each.option.metavar or None, **words)
+        if each.no_flag:
+            words["help"] = f"not {each.option.flag}, whatever runstone.toml says"
+            group.addoption(each.no_flag, action="store_const", const=each.default, **words)
+
+
+def _dest(option: Entry) -> str:
+    return f"runstone_{option.name}"  # other plugins have an `out` or a `seed` of their own
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -59,36 +44,18 @@ def pytest_configure(config: pytest.Config) -> None:
 def _session_from(config: pytest.Config) -> Session:
     """The session of a plain `pytest suites`; where there is none, pytest ends with one line and our code."""
     try:
-        return open_session(_asked(config), _quiet)
+        return open_session(_asked(config), _silent)
     except RunstoneError as error:
         pytest.exit(str(error), returncode=error.exit_code)
 
 
-def _quiet(_name: str, _done: int, _total: int) -> None:
+def _silent(_name: str, _done: int, _total: int) -> None:
     """Plain pytest shows its own progress."""
 
 
-def _asked(config: pytest.Config) -> Asked:
-    option = config.option
-    return Asked(
-        target=option.target,
-        evidence=option.evidence,
-        config=option.config,
-        profile=option.profile,
-        headers=option.header,
-        second_headers=option.second_header,
-        out=option.out,
-        concurrency=option.concurrency,
-        budget_s=option.budget,
-        quick=option.quick,
-        patient=option.patient,
-        fail_on=option.fail_on,
-        areas=option.area,
-        select=option.select,
-        waivers=option.waivers,
-        insist_on_fitness=not option.no_self_check,
-        idle=option.collectonly,
-    )
+def _asked(config: pytest.Config) -> Said:
+    values = {each.parameter: getattr(config.option, _dest(each)) for each in taken_by("pytest")}
+    return merged(of_command_line(values, "pytest"), said(idle=config.option.collectonly))
 
 
 @pytest.fixture(scope="session")

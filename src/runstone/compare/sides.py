@@ -25,8 +25,10 @@ from runstone.judge.suites import judge
 from runstone.locations import locate
 from runstone.report.model import Report
 from runstone.session import evidence
-from runstone.session.opening import Asked, open_session
+from runstone.session.opening import open_session
+from runstone.session.options import NOTHING, Said, said
 from runstone.session.session import UNREACHABLE, Progress
+from runstone.session.sources import merged
 from runstone.target import recipes
 from runstone.wire.trace import Trace
 
@@ -38,15 +40,11 @@ class UnusableTarget(TargetError):  # noqa: N818
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """Targets or folders, and how targets are checked; `out` takes a folder for each."""
+    """Targets or folders, and what is asked of checks of targets; `out` takes a folder for each."""
 
     names: tuple[str, ...]
     out: Path
-    profile: str | None = None
-    quick: bool = False
-    concurrency: int | None = None
-    areas: tuple[str, ...] = ()
-    config: Path | None = None
+    asked: Said = NOTHING
 
 
 class _Folder(msgspec.Struct, frozen=True, kw_only=True):
@@ -209,29 +207,22 @@ def _demand_alike(wanted: Wanted, folders: Sequence[_Folder]) -> None:
                 f"{first.path} is by Runstone {first.version}, {each.path} by {each.version}: their suites "
                 "differ; check both with the same version"
             )
+    profile = wanted.asked.get("profile_name")
     for each in folders:
         if each.version != runstone.__version__:
             raise NotComparable(
                 f"{each.path} is by Runstone {each.version}, this is {runstone.__version__}: their suites "
                 "differ; check it again"
             )
-        if wanted.profile is not None and each.profile != wanted.profile:
+        if profile is not None and each.profile != profile:
             raise NotComparable(
-                f"{each.path} is of profile {each.profile}, not {wanted.profile}; "
-                f"leave --profile out or check it with --profile {wanted.profile}"
+                f"{each.path} is of profile {each.profile}, not {profile}; "
+                f"leave --profile out or check it with --profile {profile}"
             )
 
 
 def _checked(name: str, side: str, wanted: Wanted, progress: Progress) -> Side:
-    asked = Asked(
-        target=name,
-        config=wanted.config,
-        profile=wanted.profile,
-        quick=wanted.quick,
-        concurrency=wanted.concurrency,
-        areas=wanted.areas,
-        out=wanted.out / safe_name(side),
-    )
+    asked = merged(said(target_name=name, out=wanted.out / safe_name(side)), wanted.asked)
     session = open_session(asked, progress)
     found = judge(session)
     if found.exit_code == UNREACHABLE:
@@ -268,5 +259,6 @@ def _judged(folders: Sequence[tuple[_Folder, Path]]) -> Iterator[list[Callable[[
 
 
 def judged_again(folder: Path, out: Path) -> Report:
-    """Judge an evidence folder offline; its reports go to `out`."""
-    return judge(open_session(Asked(evidence=folder, out=out), lambda *_: None))
+    """Judge an evidence folder offline, all of it whatever runstone.toml selects; reports go to `out`."""
+    asked = said(evidence=folder, out=out, areas=(), select=())
+    return judge(open_session(asked, lambda *_: None))

@@ -9,7 +9,6 @@ from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
-import msgspec
 from filelock import FileLock
 
 import runstone
@@ -20,7 +19,6 @@ from runstone.report.model import (
     AgentShare,
     Capability,
     Case,
-    FailOn,
     Phases,
     Report,
     TargetSummary,
@@ -37,6 +35,7 @@ from runstone.scenario.exploration import DEFAULT_S, EXPLORING_AREAS, Exploratio
 from runstone.scenario.observer import PATIENT_S, QUICK_S, Observation, Observer, Scenario
 from runstone.scenario.self_check import Fitness, Unfit
 from runstone.session import evidence
+from runstone.session.options import Options
 from runstone.target import agents
 from runstone.target.control import Control
 from runstone.target.target import Target
@@ -49,26 +48,22 @@ UNREACHABLE = 3
 _UNTOLD = agents.capabilities(None)
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """What to observe or to judge again, and by which measure. One of `target` and `evidence` is given."""
+class Settings(Options, frozen=True, kw_only=True):
+    """What to observe or to judge again, and by which measure: the options, and what follows from them.
+
+    `target`: None where evidence is judged again. `explored`: whether that evidence holds an exploration.
+    """
 
     profile: Profile
     target: Target | None = None
-    evidence: Path | None = None
     out: Path
     concurrency: int = 16
-    budget_s: float | None = None
-    quick: bool = False
-    patient: bool = False
-    fail_on: FailOn = "must"
-    areas: tuple[str, ...] = ()
-    select: tuple[str, ...] = ()
-    waivers: Path | None = None
-    insist_on_fitness: bool = True
-    limits: dict[str, float] = {}  # fields of Limits that the user has set
-    seed: int = 0
-    bare_report: bool = False  # report.json alone, of which a program reads what it needs
-    explored: bool = False  # whether evidence that is judged again holds an exploration
+    explored: bool = False
+
+    @property
+    def limits(self) -> dict[str, float]:
+        """Fields of Limits that the user has set."""
+        return self.own_limits.given()
 
     @property
     def exploration(self) -> Exploration | None:

@@ -18,7 +18,8 @@ from runstone.proof.prove.processes import reference_server, write_to
 from runstone.report import from_json
 from runstone.report.model import Report
 from runstone.session import configuration
-from runstone.session.opening import Asked, open_session
+from runstone.session.opening import open_session
+from runstone.session.options import said
 from runstone.target import recipes
 from runstone.target.target import Target
 
@@ -67,8 +68,8 @@ class Check:
                 self._judge(self.recipe, lambda target: nullcontext(msgspec.structs.replace(target, url=url)))
 
     def _judge(self, target: str, reach: Callable[[Target], AbstractContextManager[Target]] | None) -> None:
-        asked = Asked(
-            target=target,
+        asked = said(
+            target_name=target,
             areas=self.areas,
             quick=self.quick,
             patient=self.patient,

@@ -28,7 +28,8 @@ from runstone.proof.prove.pool import Done, run_all
 from runstone.report.model import Report
 from runstone.scenario.exploration import EXPLORING_AREAS
 from runstone.scenario.observer import QUICK_S
-from runstone.session.opening import Asked, open_session
+from runstone.session.opening import open_session
+from runstone.session.options import said
 from runstone.session.session import UNREACHABLE
 
 Tell = Callable[[str], None]
@@ -137,7 +138,7 @@ def warmed(folder: Path) -> dict[str, float]:
     from runstone.reference.graphs import load_graphs
 
     load_graphs(locate("fixtures") / "graphs" / "python" / "langgraph.json")
-    waits = collect(open_session(Asked(idle=True, out=folder), lambda *_: None))
+    waits = collect(open_session(said(idle=True, out=folder), lambda *_: None))
     gc.collect()
     gc.freeze()  # a forked process does not copy what its collector need not look at
     return waits
