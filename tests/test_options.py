@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
 from typing import get_args
@@ -145,7 +146,7 @@ def test_mappings_are_merged_by_name() -> None:
 
 
 def test_settings_have_every_option() -> None:
-    assert set(Options.__struct_fields__) <= set(Settings.__struct_fields__)
+    assert {each.name for each in fields(Options)} <= {each.name for each in fields(Settings)}
 
 
 def test_the_file_may_narrow_a_check_and_the_command_line_widen_it() -> None:

@@ -7,6 +7,7 @@ import datetime as dt
 import time
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock
@@ -48,7 +49,8 @@ UNREACHABLE = 3
 _UNTOLD = agents.capabilities(None)
 
 
-class Settings(Options, frozen=True, kw_only=True):
+@dataclass(frozen=True, kw_only=True)
+class Settings(Options):
     """What to observe or to judge again, and by which measure: the options, and what follows from them.
 
     `target`: None where evidence is judged again. `explored`: whether that evidence holds an exploration.
@@ -57,7 +59,7 @@ class Settings(Options, frozen=True, kw_only=True):
     profile: Profile
     target: Target | None = None
     out: Path
-    concurrency: int = 16
+    concurrency: int
     explored: bool = False
 
     @property

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import Field, fields
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Final, Union, get_args, get_origin, get_type_hints
@@ -83,16 +84,15 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
 def _entries() -> dict[str, Entry]:
     hints = get_type_hints(Options, include_extras=True)
-    fields = zip(Options.__struct_fields__, Options.__struct_defaults__, strict=True)  # each has a default
-    return {name: _entry(name, hints[name], default) for name, default in fields}
+    blank = Options()
+    return {each.name: _entry(each, hints[each.name], getattr(blank, each.name)) for each in fields(Options)}
 
 
-def _entry(name: str, hint: Any, default: object) -> Entry:
-    option = next(each for each in hint.__metadata__ if isinstance(each, Option))
-    written = get_args(hint)[0]
-    if get_origin(written) in (Union, UnionType):
-        hint = next(each for each in get_args(written) if each is not NoneType)
-    return Entry(name=name, option=option, hint=hint, kind=inspect.type_info(hint), default=default)
+def _entry(field: Field[Any], hint: Any, default: object) -> Entry:
+    if get_origin(hint) in (Union, UnionType):
+        hint = next(each for each in get_args(hint) if each is not NoneType)
+    option: Option = field.metadata["option"]
+    return Entry(name=field.name, option=option, hint=hint, kind=inspect.type_info(hint), default=default)
 
 
 TABLE: Final[Mapping[str, Entry]] = _entries()
