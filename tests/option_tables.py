@@ -61,19 +61,15 @@ def renewed(page: str) -> str:
 def _option(entry: Entry) -> str:
     """The option as each taker has it."""
     option = entry.option
-    flag = option.flag if entry.switch else f"{option.flag} {option.metavar or _values(entry)}"
+    flag = (
+        option.flag if entry.switch else f"{option.flag} {entry.metavar.replace('|', '/')}"
+    )  # a bar ends a cell
     flags = _code(flag) + (f", {_code(entry.no_flag)}" if entry.no_flag else "")
     return flags if option.argument is None else f"{_code(entry.parameter.upper())}; pytest: {flags}"
 
 
 def _takers(entry: Entry) -> str:
     return ", ".join(taker for taker in get_args(Taker) if taker in entry.option.takers)
-
-
-def _values(entry: Entry) -> str:
-    if isinstance(entry.kind, inspect.LiteralType):
-        return "/".join(str(value) for value in entry.kind.values)
-    return "N"
 
 
 def _key(entry: Entry) -> str:

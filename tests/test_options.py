@@ -126,9 +126,9 @@ def test_each_command_is_in_the_module_of_its_name(name: str) -> None:
 
 
 def test_what_cannot_be_meant_names_its_place() -> None:
-    with pytest.raises(UsageError, match=r"--concurrency expected `int` >= 1: '0'"):
+    with pytest.raises(UsageError, match=r"--concurrency '0': expected `int` >= 1"):
         of_command_line({"concurrency": "0"}, "pytest")
-    with pytest.raises(UsageError, match=r"PLACE expected `float`.*'soon'"):
+    with pytest.raises(UsageError, match=r"PLACE 'soon': expected `float`"):
         TABLE["budget_s"].read("soon", "PLACE")
 
 

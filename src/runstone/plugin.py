@@ -24,7 +24,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
             group.addoption(each.option.flag, action="store_const", const=not each.default, **words)
         else:
             action = "append" if each.repeated else "store"
-            group.addoption(each.option.flag, action=action, metavar=each.option.metavar or None, **words)
+            group.addoption(each.option.flag, action=action, metavar=each.metavar, **words)
         if each.no_flag:
             words["help"] = f"not {each.option.flag}, whatever runstone.toml says"
             group.addoption(each.no_flag, action="store_const", const=each.default, **words)

@@ -63,7 +63,7 @@ def load(path: Path, environment: Mapping[str, str] = os.environ) -> Said:
     except OSError as error:
         raise BadConfiguration(f"cannot read {path}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadConfiguration(f"{path} is no TOML: {' '.join(str(error).split())}") from None
+        raise BadConfiguration(f"{path} is not valid TOML: {' '.join(str(error).split())}") from None
     try:
         found = convert(document, _shape())
     except WrongShape as error:
@@ -121,7 +121,7 @@ def _problems(found: Options) -> Iterator[str]:
         if name in _BY_GRAPHS:
             yield f"capabilities.{name} follows from [agent]: its inputs say which outcomes there are"
     if found.path_prefix and not re.fullmatch(r"/[^?#\s]*[^?#\s/]", found.path_prefix):
-        yield f"path_prefix {found.path_prefix!r} is no path like /api, with a slash before and none behind"
+        yield f"path_prefix {found.path_prefix!r} is not a path like /api: a slash before it, none behind"
     if found.agent is not None and not found.agent.assistant.strip():
         yield "agent.assistant is empty; name one of the target's own assistants"
     if found.run_time_limit is not None and found.run_time_limit.seconds <= 0:

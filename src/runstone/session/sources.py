@@ -59,6 +59,13 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
         return isinstance(self.kind, inspect.CustomType) and self.kind.cls is Path
 
     @property
+    def metavar(self) -> str:
+        """What stands for its value in a help text."""
+        if isinstance(self.kind, inspect.LiteralType):
+            return "|".join(map(str, self.kind.values))
+        return self.option.metavar or "N"
+
+    @property
     def help(self) -> str:
         """What it means, with its default."""
         told = isinstance(self.default, str | int) and not self.switch and self.default != ""
@@ -76,10 +83,10 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
         try:
             return msgspec.convert(words, self.hint, strict=False, dec_hook=lambda kind, text: kind(text))
         except msgspec.ValidationError as error:
-            problem = str(error)
-            raise UsageError(
-                f"{place or self.option.flag} {problem[:1].lower()}{problem[1:]}: {words!r}"
-            ) from None
+            problem = f"{str(error)[:1].lower()}{str(error)[1:]}"
+            if isinstance(self.kind, inspect.LiteralType):
+                problem = f"expected {' or '.join(map(str, self.kind.values))}"
+            raise UsageError(f"{place or self.option.flag} {words!r}: {problem}") from None
 
 
 def _entries() -> dict[str, Entry]:
