@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,7 @@ def report(
     """The report in which each requirement has one case with this verdict; all pass by default."""
     cases = {name: [Case(case="", verdict=each)] for name, each in (verdicts or PASSED).items()}
     measure = Measure(
-        settings=msgspec.structs.replace(SETTINGS, **settings),
+        settings=replace(SETTINGS, **settings),
         catalogue=CATALOGUE,
         basis=BASIS,
         changes=changes,

@@ -15,14 +15,14 @@ from runstone.errors import UsageError
 from runstone.locations import CHECKOUT, locate
 from runstone.scenario.api import Api
 from runstone.session import configuration
-from runstone.session.configuration import BadConfiguration, Configuration
-from runstone.session.opening import Asked, open_session
+from runstone.session.configuration import BadConfiguration
+from runstone.session.opening import open_session
+from runstone.session.options import NOTHING, Said, said
 from runstone.session.session import Settings
+from runstone.session.sources import TABLE
 from runstone.target import recipes
-from runstone.target.control import ServerCommands
 from runstone.target.target import Target
 from runstone.wire.limits import Limits
-from runstone.wire.network import Network
 from runstone.wire.recorder import Recorder
 from runstone.wire.recording import Story
 from tests.command_line import judged, one_line_of_error, runstone
@@ -44,18 +44,18 @@ def _without_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
     monkeypatch.chdir(tmp_path)
 
 
-def loaded(text: str, **environment: str) -> Configuration:
-    """The configuration that a runstone.toml of the current folder holds."""
+def loaded(text: str, **environment: str) -> Said:
+    """What a runstone.toml of the current folder says."""
     Path("runstone.toml").write_text(text, "utf-8")
     return configuration.load(Path("runstone.toml"), environment)
 
 
-def settings(asked: Asked | None = None) -> Settings:
+def settings(asked: Said = NOTHING) -> Settings:
     """What a session would be opened with."""
-    return open_session(asked or Asked(default_target="embedded"), lambda *_: None).settings
+    return open_session(asked, lambda *_: None, defaults=said(target_name="embedded")).settings
 
 
-def target(asked: Asked | None = None) -> Target:
+def target(asked: Said = NOTHING) -> Target:
     """The target that a session would observe."""
     found = settings(asked).target
     assert found is not None
@@ -67,24 +67,17 @@ def target(asked: Asked | None = None) -> Target:
 
 def test_the_example_shows_every_key() -> None:
     example = configuration.load(EXAMPLE, TOKENS)
-    default = Configuration()
-    left_out = {
-        name for name in default.__struct_fields__ if getattr(example, name) == getattr(default, name)
+    left_out = {name for name, each in TABLE.items() if each.option.key} - set(example)
+    shown = [line for line in EXAMPLE.read_text("utf-8").splitlines() if line.startswith("# ")]
+    keys = {name: TABLE[name].option.key.rpartition(".")[2] for name in left_out}
+    as_comments = {
+        name for name, key in keys.items() if any(line.startswith(f"# {key} = ") for line in shown)
     }
-    assert left_out == {"waivers"}  # it names a file, so that it stands there as a comment
-    assert "# waivers = " in EXAMPLE.read_text("utf-8")
-    assert example.headers == {"Authorization": "Bearer token-of-the-first"}
-    assert example.identity("second_identity") == {"Authorization": "Bearer token-of-the-second"}
-    assert example.agent is not None
-    assert example.agent.interrupt is not None
-    assert (example.agent.assistant, example.agent.interrupt.resume) == ("my-agent", "yes")
-
-
-def test_every_key_is_documented() -> None:
-    page = (CHECKOUT / "docs" / "configuration.md").read_text("utf-8")
-    tables = [Configuration, configuration.LimitsTable, ServerCommands, Network]
-    keys = {name for table in tables for name in table.__struct_fields__}
-    assert {name for name in keys if f"`{name}`" not in page and f"[{name}]" not in page} == set()
+    assert left_out == as_comments  # what would narrow the check, or names a file
+    assert example["headers"] == {"Authorization": "Bearer token-of-the-first"}
+    assert example["second_headers"] == {"Authorization": "Bearer token-of-the-second"}
+    agent = example["agent"]
+    assert (agent.assistant, agent.interrupt.resume) == ("my-agent", "yes")
 
 
 def test_without_a_file_nothing_is_configured() -> None:
@@ -139,12 +132,12 @@ def test_flag_before_environment_before_file(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("RUNSTONE_HEADERS", "X-Tenant: environment\nX-Env: environment")
     by_environment = settings()
     assert (target().url, by_environment.profile.name) == ("http://127.0.0.1:2", "langgraph")
-    asked = Asked(
-        target="http://127.0.0.1:3",
-        profile="wait-state",
+    asked = said(
+        target_name="http://127.0.0.1:3",
+        profile_name="wait-state",
         fail_on="must",
         concurrency=5,
-        headers=["x-tenant: flag"],
+        headers={"x-tenant": "flag"},
     )
     by_flag = settings(asked)
     assert (target(asked).url, by_flag.profile.name) == ("http://127.0.0.1:3", "wait-state")
@@ -158,7 +151,7 @@ def test_a_recipe_asked_for_is_not_the_server_of_the_file() -> None:
         'assistants = {echo = "parrot"}\nlimits = {concurrency = 2}\n',
         "utf-8",
     )
-    asked = Asked(target="embedded")
+    asked = said(target_name="embedded")
     assert (target(asked).headers, target(asked).assistants) == ({}, {})
     assert settings(asked).concurrency == 2
 
@@ -166,7 +159,7 @@ def test_a_recipe_asked_for_is_not_the_server_of_the_file() -> None:
 def test_another_url_is_not_controlled_by_the_commands_of_the_file() -> None:
     Path("runstone.toml").write_text('target = "http://127.0.0.1:1"\nserver.restart = ["true"]\n', "utf-8")
     assert "restart" in target().declared
-    assert "restart" not in target(Asked(target="http://127.0.0.1:2")).declared
+    assert "restart" not in target(said(target_name="http://127.0.0.1:2")).declared
 
 
 def test_a_recipe_of_the_users_own(tmp_path: Path) -> None:
@@ -175,7 +168,7 @@ def test_a_recipe_of_the_users_own(tmp_path: Path) -> None:
         "{name: mine, description: ours, command: [x], headers: {A: b}, second_headers: {A: c}}", "utf-8"
     )
     (tmp_path / "mine" / "runstone.toml").write_text('target = "mine.yaml"\nheaders = {B = "d"}\n', "utf-8")
-    found = target(Asked(config=tmp_path / "mine" / "runstone.toml"))
+    found = target(said(config=tmp_path / "mine" / "runstone.toml"))
     assert (found.name, found.headers, found.second_headers) == ("mine", {"A": "b", "B": "d"}, {"A": "c"})
 
 
@@ -184,16 +177,13 @@ def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
     file = tmp_path / "sub" / "runstone.toml"
     file.write_text('out = "results"\nwaivers = "known.yaml"\n', "utf-8")
     found = configuration.load(file)
-    assert (found.out, found.waivers) == (
-        str(tmp_path / "sub" / "results"),
-        str(tmp_path / "sub" / "known.yaml"),
-    )
+    assert (found["out"], found["waivers"]) == (tmp_path / "sub" / "results", tmp_path / "sub" / "known.yaml")
 
 
 def test_variables_in_headers() -> None:
     text = 'headers = {A = "Bearer ${KEY}", B = "${USER}:${KEY}", C = "$KEY"}'
     found = loaded(text, KEY="t-1", USER="u")
-    assert found.headers == {"A": "Bearer t-1", "B": "u:t-1", "C": "$KEY"}
+    assert found["headers"] == {"A": "Bearer t-1", "B": "u:t-1", "C": "$KEY"}
 
 
 # what it cannot mean
@@ -202,8 +192,8 @@ def test_variables_in_headers() -> None:
 @pytest.mark.parametrize(
     "text, said",
     [
-        ("target = ", "is no TOML: Invalid value"),
-        ("a = 1\na = 2", "is no TOML"),
+        ("target = ", "is not valid TOML: Invalid value"),
+        ("a = 1\na = 2", "is not valid TOML"),
         ('targt = "x"', "unknown key 'targt'; did you mean target"),
         ("limits = {concurency = 3}", "unknown key 'concurency' at limits; did you mean concurrency"),
         ('second_identity = {header = {A = "b"}}', "at second_identity; did you mean headers"),
@@ -229,8 +219,8 @@ def test_variables_in_headers() -> None:
         ('server = {restart = [""]}', "server.restart names no program"),
         ('server = {restart = ["x"], timeout_s = 0}', "server.timeout_s is 0"),
         ('run_time_limit = {assistant = "x", seconds = 0}', "run_time_limit.seconds is 0"),
-        ('path_prefix = "api"', "path_prefix 'api' is no path"),
-        ('path_prefix = "/api/"', "path_prefix '/api/' is no path"),
+        ('path_prefix = "api"', "path_prefix 'api' is not a path"),
+        ('path_prefix = "/api/"', "path_prefix '/api/' is not a path"),
         ('headers = {"A B" = "x"}', r"headers\.A B: "),
         ('headers = {A = "geheim\\u0001"}', r"headers\.A: .*no header can carry"),
     ],
@@ -251,7 +241,7 @@ def test_a_variable_that_is_not_set_is_named() -> None:
 
 def test_a_file_that_is_not_there_is_named() -> None:
     with pytest.raises(BadConfiguration, match=r"cannot read nowhere\.toml: No such file"):
-        settings(Asked(config=Path("nowhere.toml"), default_target="embedded"))
+        settings(said(config=Path("nowhere.toml")))
 
 
 @pytest.mark.parametrize("text", ["targt = 1", "= 1", 'assistants = {echo = ""}'])

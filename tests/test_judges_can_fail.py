@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ import pytest
 
 from runstone.judge.suites import judge
 from runstone.session import evidence
-from runstone.session.opening import Asked, open_session
+from runstone.session.opening import open_session
+from runstone.session.options import said
 from runstone.wire.trace import Event, Exchange, Trace
 from tests.command_line import in_own_process, judged, runstone
 
@@ -183,9 +185,9 @@ def spoilt(recorded: Path, spoil: Spoil, out: Path, only: Collection[str] = ()) 
 
 
 def _judge_spoilt(recorded: Path, spoil: Spoil, out: Path, only: Collection[str]) -> None:
-    session = open_session(Asked(evidence=recorded, out=out, select=sorted(only)), lambda *_: None)
+    session = open_session(said(evidence=recorded, out=out, select=tuple(sorted(only))), lambda *_: None)
     session.traces = {name: _spoilt_trace(trace, spoil) for name, trace in session.traces.items()}
-    session.settings = msgspec.structs.replace(session.settings, bare_report=True)
+    session.settings = replace(session.settings, bare_report=True)
     raise SystemExit(judge(session).exit_code)
 
 

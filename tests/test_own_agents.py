@@ -25,7 +25,7 @@ from tests.test_judges_can_fail import SPOILS, Spoil, never_failing, spoilt
 from tests.test_lying_servers import unchecked
 
 FOLDER = locate("fixtures/agents/python")
-AGENT = load(FOLDER / "runstone.toml").agent
+AGENT = load(FOLDER / "runstone.toml")["agent"]
 FULL = Agent(
     assistant="mine",
     success=Turn(input={"say": "yes"}),

@@ -22,7 +22,7 @@ from tests.honest import Honest, uvicorn_serving
 
 SUITE = """
 import pytest
-from runstone.suite import Api, Trace, needs, none_broken, requirement, scenario, some
+from runstone.suite import Api, Schedule, Trace, needs, none_broken, requirement, scenario, some
 
 
 @scenario
@@ -396,6 +396,15 @@ def test_quick_leaves_out_what_must_wait(bench: Bench) -> None:
     assert (found["quick"], found["complete"]) == (True, True)
 
 
+def test_what_runstone_toml_turns_on_the_command_line_turns_off(bench: Bench) -> None:
+    (bench.folder / "runstone.toml").write_text('quick = true\nselect = ["RUN-WAIT-004"]\n', "utf-8")
+    bench.run()
+    assert "patient must wait 6 s" in bench.cases("RUN-WAIT-004")[0]["reason"]
+    bench.run("--no-quick")
+    found = {name: verdict for name, verdict in bench.verdicts().items() if verdict != "not-run"}
+    assert found == {"RUN-WAIT-004": "pass"}
+
+
 def test_a_requirement_of_which_a_case_was_left_out_is_not_kept(bench: Bench) -> None:
     done = bench.run("-k", "test_ok or test_entry_points and wait")
     assert done.returncode == 0, done.stdout
@@ -509,6 +518,8 @@ def test_without_allure_nothing_is_written_for_it(bench: Bench) -> None:
         (["--area", "nonsense"], "nonsense"),
         (["--select", "NOTHING-*"], "NOTHING-*"),
         (["--waivers", "nowhere.yaml"], "cannot read nowhere.yaml"),
+        (["--concurrency", "0"], "--concurrency '0': expected `int` >= 1"),
+        (["--fail-on", "may"], "--fail-on 'may': expected must or should"),
         (["--evidence", "nowhere"], "is no evidence folder"),
     ],
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,52 +10,29 @@ from runstone.contracts import Profile
 from runstone.errors import RunstoneError
 from runstone.judge.hooks import JUDGING, Judging
 from runstone.locations import locate
-from runstone.scenario.scenario import PATIENT_S, QUICK_S
-from runstone.session.opening import Asked, open_session
+from runstone.session.opening import open_session
+from runstone.session.options import Said, said
 from runstone.session.session import Session
-from runstone.wire.network import Network
+from runstone.session.sources import Entry, merged, of_command_line, taken_by
 from runstone.wire.trace import Trace
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("runstone", "conformance of a server that speaks the LangGraph run API")
-    group.addoption("--target", metavar="URL", help="the server to observe, or a recipe that starts it")
-    group.addoption("--evidence", metavar="DIR", type=Path, help="judge this evidence instead of a server")
-    group.addoption("--config", metavar="FILE", type=Path, help="default: runstone.toml, if there is one")
-    group.addoption("--profile", help="the contract's profile (default: langgraph)")
-    group.addoption("--header", action="append", default=[], metavar="'NAME: VALUE'", help="send this header")
-    group.addoption(
-        "--second-header", action="append", default=[], metavar="'NAME: VALUE'", help="of a second user"
-    )
-    group.addoption("--ca-file", metavar="FILE", help="trust who is certified by these authorities (PEM)")
-    group.addoption("--client-cert", metavar="FILE", help="the certificate that is shown to the target (PEM)")
-    group.addoption("--client-key", metavar="FILE", help="its key, if that is in a file of its own")
-    group.addoption("--insecure", action="store_true", help="check no certificate; every report says so")
-    group.addoption(
-        "--proxy", metavar="URL|env", help="reach the target by this proxy, or as HTTP_PROXY says"
-    )
-    group.addoption("--out", metavar="DIR", type=Path, help="where reports and evidence go")
-    group.addoption(
-        "--concurrency",
-        type=int,
-        help="scenarios at once, beside as many that sleep (default: 16, quick: 24)",
-    )
-    group.addoption("--budget", type=float, metavar="SECONDS", help="end the observation then")
-    group.addoption(
-        "--quick", action="store_true", help=f"leave out scenarios that wait more than {QUICK_S:g} s"
-    )
-    group.addoption(
-        "--patient", action="store_true", help=f"hold also those that wait more than {PATIENT_S:g} s"
-    )
-    group.addoption("--fail-on", choices=("must", "should"), help="what makes a target fail (default: must)")
-    group.addoption("--waivers", metavar="FILE", type=Path, help="known failures")
-    group.addoption("--area", action="append", default=[], help="only this area")
-    group.addoption(
-        "--select", action="append", default=[], metavar="ID-GLOB", help="only these requirements"
-    )
-    group.addoption(
-        "--no-self-check", action="store_true", help="judge even a target without fit conformance graphs"
-    )
+    for each in taken_by("pytest"):
+        words: dict[str, Any] = {"dest": _dest(each), "default": None, "help": each.help.replace("%", "%%")}
+        if each.switch:
+            group.addoption(each.option.flag, action="store_const", const=not each.default, **words)
+        else:
+            action = "append" if each.repeated else "store"
+            group.addoption(each.option.flag, action=action, metavar=each.metavar, **words)
+        if each.no_flag:
+            words["help"] = f"not {each.option.flag}, whatever runstone.toml says"
+            group.addoption(each.no_flag, action="store_const", const=each.default, **words)
+
+
+def _dest(option: Entry) -> str:
+    return f"runstone_{option.name}"  # other plugins have an `out` or a `seed` of their own
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -84,28 +61,9 @@ def _quiet(_name: str, _done: int, _total: int) -> None:
     """Plain pytest shows its own progress."""
 
 
-def _asked(config: pytest.Config) -> Asked:
-    option = config.option
-    return Asked(
-        target=option.target,
-        evidence=option.evidence,
-        config=option.config,
-        profile=option.profile,
-        headers=option.header,
-        second_headers=option.second_header,
-        network=Network(**{name: getattr(option, name) for name in Network.__struct_fields__}),
-        out=option.out,
-        concurrency=option.concurrency,
-        budget_s=option.budget,
-        quick=option.quick,
-        patient=option.patient,
-        fail_on=option.fail_on,
-        areas=option.area,
-        select=option.select,
-        waivers=option.waivers,
-        insist_on_fitness=not option.no_self_check,
-        idle=option.collectonly,
-    )
+def _asked(config: pytest.Config) -> Said:
+    values = {each.parameter: getattr(config.option, _dest(each)) for each in taken_by("pytest")}
+    return merged(of_command_line(values, "pytest"), said(idle=config.option.collectonly))
 
 
 @pytest.fixture(scope="session")

@@ -10,12 +10,12 @@ import click
 from runstone.errors import UsageError
 
 
-@click.group()
-def keys() -> None:
+@click.group("keys")
+def command() -> None:
     """Keys that sign acceptances."""
 
 
-@keys.command()
+@command.command()
 @click.argument("path", metavar="FILE", type=click.Path(path_type=Path))
 @click.option("--kind", type=click.Choice(["ed25519", "ecdsa"]), default="ed25519", show_default=True)
 @click.option(
@@ -34,7 +34,7 @@ def new(path: Path, kind: str, password_file: Path | None, no_password: bool) ->
     click.echo(_entry(path.stem, signing_keys.openssh(public)))
 
 
-@keys.command()
+@command.command()
 @click.argument("path", metavar="FILE", type=click.Path(path_type=Path))
 @click.option("--password-file", type=click.Path(path_type=Path), help="Of a private key.")
 def show(path: Path, password_file: Path | None) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from runstone.signoff.signing import Draft, Signer
 
 
-@click.command()
+@click.command("signoff")
 @click.argument("evidence", type=click.Path(path_type=Path))
 @click.option("--by", metavar="NAME", help="Who signs, as it shall stand in the acceptance.")
 @click.option("--key", type=click.Path(path_type=Path), help="Sign with this key: PKCS#8 or OpenSSH.")
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 @click.option("--add-signature", is_flag=True, help="Sign the acceptance that is there, as one more signer.")
 @click.option("--out", type=click.Path(path_type=Path), help="Default: signoff, beside the evidence.")
 @click.option("--yes", is_flag=True, help="Sign without asking.")
-def signoff(
+def command(
     evidence: Path,
     by: str | None,
     key: Path | None,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _COLOURS: Final = {"yes": "green", "no": "red", "not asked": "yellow"}
 
 
-@click.command()
+@click.command("verify")
 @click.argument("acceptance", type=click.Path(path_type=Path))
 @click.option("--evidence", type=click.Path(path_type=Path), help="Judge this again, and compare.")
 @click.option("--signers", type=click.Path(path_type=Path), help="A public key, or signers.yaml.")
@@ -30,7 +30,7 @@ _COLOURS: Final = {"yes": "green", "no": "red", "not asked": "yellow"}
 @click.option("--baseline", type=click.Path(path_type=Path), help="The acceptance that it must supersede.")
 @click.option("--html", type=click.Path(path_type=Path), help="Write the report here, sealed if all is yes.")
 @click.option("--json", "as_json", is_flag=True, help="Answer as JSON.")
-def verify(
+def command(
     acceptance: Path,
     evidence: Path | None,
     signers: Path | None,

@@ -24,8 +24,10 @@ from runstone.errors import ExitCode, TargetError
 from runstone.judge.suites import judge
 from runstone.locations import locate
 from runstone.session import evidence
-from runstone.session.opening import Asked, open_session
+from runstone.session.opening import open_session
+from runstone.session.options import Said, said
 from runstone.session.session import Progress, Session
+from runstone.session.sources import merged
 from runstone.target import recipes
 from runstone.verdict.model import Report
 from runstone.wire.trace import Trace
@@ -48,7 +50,7 @@ class _Folder(msgspec.Struct, frozen=True, kw_only=True):
     report: Report | None = None
 
 
-def open_sides(names: Sequence[str], asked: Asked, progress_of: Callable[[str], Progress]) -> list[Side]:
+def open_sides(names: Sequence[str], asked: Said, progress_of: Callable[[str], Progress]) -> list[Side]:
     """All sides, in the order in which they were named.
 
     `asked`: how targets are checked; its `out` takes a folder for each. `progress_of` a target tells how its
@@ -58,11 +60,11 @@ def open_sides(names: Sequence[str], asked: Asked, progress_of: Callable[[str], 
     if len(names) < 2:
         raise NotComparable("one target alone cannot be compared; name two or more targets or folders")
     folders = [_read(Path(name)) if _is_folder(name) else None for name in names]
-    _demand_alike([each for each in folders if each is not None], asked.profile)
+    _demand_alike([each for each in folders if each is not None], asked.get("profile_name"))
     titles = _unique(each.target if each else _plain(name) for each, name in zip(folders, names, strict=True))
-    outs = [(asked.out or Path()) / safe_name(each) for each in titles]
+    outs = [asked.get("out", Path()) / safe_name(each) for each in titles]
     wanted = {
-        out: msgspec.structs.replace(asked, target=name, out=out)
+        out: merged(said(target_name=name, out=out), asked)
         for name, out, folder in zip(names, outs, folders, strict=True)
         if folder is None
     }
@@ -195,4 +197,5 @@ def _judged(folders: Mapping[Path, _Folder]) -> dict[Path, Report]:
 
 def judged_again(folder: Path, out: Path) -> Report:
     """Judge an evidence folder offline; its reports go to `out`."""
-    return judge(open_session(Asked(evidence=folder, out=out), lambda *_: None))
+    asked = said(evidence=folder, out=out, areas=(), select=())
+    return judge(open_session(asked, lambda *_: None))

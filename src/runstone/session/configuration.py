@@ -1,7 +1,7 @@
 """runstone.toml: where the server is and what it can do, written down once.
 
-Every key is optional and none is ignored: an unknown one is an error that suggests the nearest known one.
-What the command line or the environment says takes precedence (see `opening`).
+Its keys are those of the table of options. Each is optional and none is ignored: an unknown one is an error
+that suggests the nearest known one. What the command line or the environment says wins (see `opening`).
 """
 
 from __future__ import annotations
@@ -9,20 +9,22 @@ from __future__ import annotations
 import os
 import re
 import tomllib
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Any, Final
 
 import msgspec
+from msgspec import inspect
 
 from runstone.contracts import load_capabilities
 from runstone.contracts.reading import WrongShape, convert
 from runstone.errors import UsageError, suggestion
-from runstone.target.agents import GRAPHS, OUTCOMES, Agent, conformance_graphs
+from runstone.session.options import Options, Said
+from runstone.session.sources import TABLE, Entry
+from runstone.target.agents import GRAPHS, OUTCOMES, conformance_graphs
 from runstone.target.control import ServerCommands
-from runstone.target.target import RunTimeLimit, parsed_headers
-from runstone.verdict.model import FailOn
-from runstone.wire.network import Network
+from runstone.target.target import parsed_headers
 
 FILE: Final = "runstone.toml"
 _VARIABLE: Final = re.compile(r"\$\{([^}]*)\}")
@@ -37,74 +39,11 @@ _DECLARED_BY: Final = {
 }
 _BY_GRAPHS: Final = (GRAPHS, *OUTCOMES.values())
 
-Positive = Annotated[float, msgspec.Meta(gt=0)]
-Count = Annotated[int, msgspec.Meta(ge=1)]
+_HEADERS: Final = ("headers", "second_headers", "restricted_headers")
 
 
 class BadConfiguration(UsageError):  # noqa: N818 - named as what it reports
     """The file cannot be read, or says what cannot be meant; the message names the file and the key."""
-
-
-class IdentityTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A further user of the server."""
-
-    headers: dict[str, str]
-
-
-class LimitsTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the observation may take; what is not given is measured or has its default.
-
-    `concurrency`: scenarios at once. `budget_s`: the whole observation. The others are fields of
-    `runstone.wire.limits.Limits`, in seconds and bytes.
-    """
-
-    concurrency: Annotated[int, msgspec.Meta(ge=1, le=256)] | None = None
-    budget_s: Positive | None = None
-    connect_s: Positive | None = None
-    request_s: Positive | None = None
-    settle_s: Positive | None = None
-    scenario_s: Positive | None = None
-    poll_s: Positive | None = None
-    pause_s: Positive | None = None
-    body_bytes: Count | None = None
-    session_bytes: Count | None = None
-    events: Count | None = None
-
-    def given(self) -> dict[str, float]:
-        """The fields of Limits that are set."""
-        members = msgspec.structs.asdict(self)
-        own = ("concurrency", "budget_s")
-        return {name: value for name, value in members.items() if value is not None and name not in own}
-
-
-class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A runstone.toml. `folder` is where it lies: its paths are relative to it, its commands run in it.
-
-    `target`: a URL, a recipe's name or a recipe's file. `assistants`: the target's own ids by those of the
-    conformance graphs. `${NAME}` in the value of a header stands for an environment variable.
-    """
-
-    target: str | None = None
-    profile: str | None = None
-    headers: dict[str, str] = {}
-    second_identity: IdentityTable | None = None
-    restricted_identity: IdentityTable | None = None
-    path_prefix: str = ""
-    assistants: dict[str, str] = {}
-    agent: Agent | None = None
-    capabilities: dict[str, bool] = {}
-    run_time_limit: RunTimeLimit | None = None
-    server: ServerCommands | None = None
-    limits: LimitsTable = LimitsTable()
-    network: Network = Network()
-    waivers: str | None = None
-    fail_on: FailOn | None = None
-    out: str | None = None
-
-    def identity(self, name: str) -> dict[str, str]:
-        """The headers of `second_identity` or `restricted_identity`."""
-        table: IdentityTable | None = getattr(self, name)
-        return {} if table is None else table.headers
 
 
 def find(wanted: Path | None) -> Path | None:
@@ -114,25 +53,61 @@ def find(wanted: Path | None) -> Path | None:
     return wanted
 
 
-def load(path: Path, environment: Mapping[str, str] = os.environ) -> Configuration:
-    """Read and check the file. Raises BadConfiguration."""
+def load(path: Path, environment: Mapping[str, str] = os.environ) -> Said:
+    """What the file says. Its paths are relative to it; `${NAME}` in a header is an environment variable.
+
+    Raises BadConfiguration.
+    """
     try:
         document = tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
         raise BadConfiguration(f"cannot read {path}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadConfiguration(f"{path} is no TOML: {' '.join(str(error).split())}") from None
+        raise BadConfiguration(f"{path} is not valid TOML: {' '.join(str(error).split())}") from None
     try:
-        found = convert(document, Configuration)
+        found = convert(document, _shape())
     except WrongShape as error:
         raise BadConfiguration(f"{path}: {error}") from None
-    problem = next(_problems(found), None)
+    told = {name: value for name in TABLE if (value := _value(found, TABLE[name].option.key)) is not None}
+    problem = next(_problems(Options(**told)), None)
     if problem is not None:
         raise BadConfiguration(f"{path}: {problem}")
-    return _resolved(found, path, environment)
+    return {name: _resolved(TABLE[name], value, path, environment) for name, value in told.items()}
 
 
-def _problems(found: Configuration) -> Iterator[str]:
+def _shape() -> type[msgspec.Struct]:
+    """A whole runstone.toml, of the keys that the table of options names; what is not given is None."""
+    shapes: dict[str, Any] = {}
+    tables: defaultdict[str, dict[str, Any]] = defaultdict(dict)
+    for entry in (each for each in TABLE.values() if each.option.key):
+        table, _, key = entry.option.key.rpartition(".")
+        (tables[table] if table else shapes)[key] = _shape_of(entry)
+    for name, keys in tables.items():
+        shapes[name] = _struct(name, keys, shapes.get(name, msgspec.Struct))
+    return _struct("runstone", shapes, msgspec.Struct)
+
+
+def _shape_of(entry: Entry) -> Any:
+    if isinstance(entry.kind, inspect.StructType):
+        return entry.kind.cls
+    return str if entry.is_path else entry.hint
+
+
+def _struct(name: str, keys: Mapping[str, Any], base: type[msgspec.Struct]) -> type[msgspec.Struct]:
+    fields = [(key, shape, None) for key, shape in keys.items()]
+    return msgspec.defstruct(
+        name, fields, bases=(base,), frozen=True, kw_only=True, forbid_unknown_fields=True
+    )
+
+
+def _value(found: Any, key: str) -> Any:
+    """What stands there; None for nothing, and for what has no key."""
+    for step in filter(None, key.split(".")):
+        found = getattr(found, step, None)
+    return found if key else None
+
+
+def _problems(found: Options) -> Iterator[str]:
     """What is wrong with it beyond its shape."""
     yield from _unknown("assistants", found.assistants, conformance_graphs())
     yield from _unknown("capabilities", found.capabilities, load_capabilities())
@@ -146,12 +121,12 @@ def _problems(found: Configuration) -> Iterator[str]:
         if name in _BY_GRAPHS:
             yield f"capabilities.{name} follows from [agent]: its inputs say which outcomes there are"
     if found.path_prefix and not re.fullmatch(r"/[^?#\s]*[^?#\s/]", found.path_prefix):
-        yield f"path_prefix {found.path_prefix!r} is no path like /api, with a slash before and none behind"
+        yield f"path_prefix {found.path_prefix!r} is not a path like /api: a slash before it, none behind"
     if found.agent is not None and not found.agent.assistant.strip():
         yield "agent.assistant is empty; name one of the target's own assistants"
     if found.run_time_limit is not None and found.run_time_limit.seconds <= 0:
         yield f"run_time_limit.seconds is {found.run_time_limit.seconds:g}; give more than 0"
-    yield from _problems_of_commands(found.server)
+    yield from _problems_of_commands(found.server_commands)
 
 
 def _unknown(table: str, given: Iterable[str], known: Iterable[str]) -> Iterator[str]:
@@ -175,32 +150,15 @@ def _problems_of_commands(server: ServerCommands | None) -> Iterator[str]:
             yield f"server.{name} names no program"
 
 
-def _resolved(found: Configuration, path: Path, environment: Mapping[str, str]) -> Configuration:
-    """The configuration with its variables replaced and its paths made absolute."""
-
-    def beside(name: str | None) -> str | None:
-        return None if name is None else str(path.parent / name)
-
-    def headers(table: str, given: Mapping[str, str]) -> dict[str, str]:
-        return _headers(f"{path}: {table}", given, environment)
-
-    def identity(name: str, given: IdentityTable | None) -> IdentityTable | None:
-        return None if given is None else IdentityTable(headers=headers(f"{name}.headers", given.headers))
-
-    network = {
-        name: beside(getattr(found.network, name)) for name in ("ca_file", "client_cert", "client_key")
-    }
-    recipe_file = found.target is not None and "://" not in found.target and found.target.endswith(".yaml")
-    return msgspec.structs.replace(
-        found,
-        target=beside(found.target) if recipe_file else found.target,
-        headers=headers("headers", found.headers),
-        second_identity=identity("second_identity", found.second_identity),
-        restricted_identity=identity("restricted_identity", found.restricted_identity),
-        network=msgspec.structs.replace(found.network, **network),
-        waivers=beside(found.waivers),
-        out=beside(found.out),
-    )
+def _resolved(entry: Entry, value: Any, path: Path, environment: Mapping[str, str]) -> Any:
+    """The value with its variables replaced, and relative to the file if it is a path."""
+    if entry.is_path:
+        return path.parent / value
+    if entry.name == "target_name" and "://" not in value and value.endswith(".yaml"):  # a recipe's file
+        return str(path.parent / value)
+    if entry.name in _HEADERS:
+        return _headers(f"{path}: {entry.option.key}", value, environment)
+    return value
 
 
 def _headers(place: str, given: Mapping[str, str], environment: Mapping[str, str]) -> dict[str, str]:

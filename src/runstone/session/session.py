@@ -7,12 +7,11 @@ import datetime as dt
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final, Literal, Self
 
-import msgspec
 from filelock import FileLock
 
 import runstone
@@ -29,45 +28,39 @@ from runstone.scenario.scenario import PATIENT_S, QUICK_S, Scenario, scenarios_d
 from runstone.scenario.self_check import Fitness, Unfit
 from runstone.session import evidence
 from runstone.session.left_over import Journal, journal_of
+from runstone.session.options import Options
 from runstone.target import agents
 from runstone.target.capabilities import Capability
 from runstone.target.control import Control
 from runstone.target.target import Target
 from runstone.verdict import waivers
-from runstone.verdict.model import FailOn
 from runstone.wire.trace import Trace
 
 Progress = Callable[[str, int, int], None]
 SECOND: Final = "@2"  # what the name of a scenario ends with that was observed again
 _CONFIRMING_S: Final = 30.0
-Keep = Literal["none", "all"]  # of what a check made on its target
 Reach = Callable[[Target], AbstractContextManager[Target]]
 # What evidence of the conformance graphs need not say.
 _UNTOLD = agents.capabilities(None)
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """What to observe or to judge again, and by which measure. One of `target` and `evidence` is given."""
+@dataclass(frozen=True, kw_only=True)
+class Settings(Options):
+    """What to observe or to judge again, and by which measure: the options, and what follows from them.
+
+    `target`: None where evidence is judged again. `explored`: whether that evidence holds an exploration.
+    """
 
     profile: Profile
     target: Target | None = None
-    evidence: Path | None = None
     out: Path
     concurrency: int = 16
-    budget_s: float | None = None
-    quick: bool = False
-    patient: bool = False
-    fail_on: FailOn = "must"
-    areas: tuple[str, ...] = ()
-    select: tuple[str, ...] = ()
-    waivers: Path | None = None
-    insist_on_fitness: bool = True
-    limits: dict[str, float] = {}  # fields of Limits that the user has set
-    seed: int = 0
-    keep: Keep = "none"
-    confirm: bool = True
-    bare_report: bool = False  # report.json alone, of which a program reads what it needs
-    explored: bool = False  # whether evidence that is judged again holds an exploration
+    explored: bool = False
+
+    @property
+    def limits(self) -> dict[str, float]:
+        """Fields of Limits that the user has set."""
+        return self.own_limits.given()
 
     @property
     def exploration(self) -> Exploration | None:
@@ -294,6 +287,7 @@ class Session:
             exploration=settings.exploration,
             on_trace=self._keep,
             on_progress=self.progress,
+            capacity=settings.capacity,
             limits={"concurrent_runs": settings.profile.defaults.concurrent_runs, **settings.limits},
             control=None if self._control is None else self._control(target),
             made=None if journal is None else Made(journal.add),
@@ -330,7 +324,7 @@ class Session:
     def confirms(self) -> bool:
         """Whether what seems broken can be seen twice: the target is at hand, or was observed twice."""
         at_hand = self._observer is not None and self.stopped is None
-        return self.settings.confirm and (at_hand or any(name.endswith(SECOND) for name in self.traces))
+        return self.settings.confirm > 0 and (at_hand or any(name.endswith(SECOND) for name in self.traces))
 
     def observe_again(
         self, wanted: Sequence[tuple[Collection[str], str]], known: Mapping[str, Scenario]
@@ -415,7 +409,7 @@ class ScenarioCrashed(Exception):  # noqa: N818 - a diagnosis: the scenario's ow
 
 
 @contextmanager
-def _journal(target: Target, keep: Keep) -> Iterator[Journal | None]:
+def _journal(target: Target, keep: Literal["none", "all"]) -> Iterator[Journal | None]:
     """What is written down of what is made; None where all of it shall stay."""
     if keep == "all":
         yield None

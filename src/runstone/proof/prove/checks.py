@@ -17,7 +17,8 @@ from runstone.proof.prove.null_servers import BOASTFUL, NullServer
 from runstone.proof.prove.processes import reference_server, write_to
 from runstone.report import from_json
 from runstone.session import configuration
-from runstone.session.opening import Asked, open_session
+from runstone.session.opening import open_session
+from runstone.session.options import said
 from runstone.target import recipes
 from runstone.target.target import Target
 from runstone.verdict.model import Report
@@ -67,8 +68,8 @@ class Check:
                 self._judge(self.recipe, lambda target: nullcontext(msgspec.structs.replace(target, url=url)))
 
     def _judge(self, target: str, reach: Callable[[Target], AbstractContextManager[Target]] | None) -> None:
-        asked = Asked(
-            target=target,
+        asked = said(
+            target_name=target,
             areas=self.areas,
             quick=self.quick,
             patient=self.patient,
@@ -76,6 +77,7 @@ class Check:
             concurrency=self.concurrency,
             budget_s=self.budget_s,
             out=self.out,
+            confirm=0,  # a fault that is caught once is caught
             bare_report=True,  # of hundreds; `runstone judge` makes the others of the evidence beside it
         )
         judge(open_session(asked, _quiet, reach=reach))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import re
+import runpy
 import signal
 import sys
 import tempfile
@@ -42,15 +43,14 @@ def reference_server(recipe: Recipe) -> Iterator[str]:
     """
     with tempfile.TemporaryDirectory(prefix="runstone-prove-") as folder:
         words = [word.format(python="", port=0, workdir=folder) for word in recipe.command]
-        options = words[words.index("serve") + 1 :]
-        with forked(lambda: _serve(options), Path(folder) / "server.log") as url:
+        with forked(lambda: _run(words[words.index("-m") + 1 :]), Path(folder) / "server.log") as url:
             yield url
 
 
-def _serve(options: list[str]) -> None:
-    from runstone.cli.serving import serve
-
-    serve.main(options, standalone_mode=False)
+def _run(words: list[str]) -> None:
+    """A module as `python -m` runs it, in this process, which has imported most of it."""
+    sys.argv = words
+    runpy.run_module(words[0], run_name="__main__")
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,34 +10,30 @@ import click
 import httpx
 
 from runstone import retrieval
-from runstone.cli.networking import network_options
-from runstone.target.target import checked_url, parsed_headers
-from runstone.wire.network import Network
+from runstone.cli.options import options_of
+from runstone.session.options import Options, Said
+from runstone.session.sources import TABLE, merged, of_environment
+from runstone.target.target import checked_url
 
 
-@click.command()
-@network_options
+@click.command("result")
 @click.argument("thread")
 @click.argument("run")
-@click.option("--url", envvar="RUNSTONE_TARGET", default="http://127.0.0.1:2024", show_default=True)
-@click.option("--header", multiple=True, metavar="'NAME: VALUE'", help="Sent with every request.")
+@click.option(
+    "--url", envvar=TABLE["target_name"].option.variable, default="http://127.0.0.1:2024", show_default=True
+)
+@options_of("result")
 @click.option("--order", help="The paths to try; default: stream,state,join_stream,join.")
 @click.option("--deadline", type=click.FloatRange(min=0.1), default=60.0, show_default=True, help="Seconds.")
-def result(
-    network: Network,
-    thread: str,
-    run: str,
-    url: str,
-    header: tuple[str, ...],
-    order: str | None,
-    deadline: float,
-) -> int:
+def command(asked: Said, thread: str, run: str, url: str, order: str | None, deadline: float) -> int:
     """Fetch the result of RUN on THREAD by whichever path works, and say which did."""
     chosen = [name.strip() for name in order.split(",")] if order else (*retrieval.DEFAULT_ORDER, "join")
+    options = Options(**merged(asked, of_environment()))
+    network = options.network
     network.check(url)
     client = httpx.AsyncClient(
         base_url=checked_url(url),
-        headers=_headers(header),
+        headers=options.headers,
         trust_env=False,
         verify=network.trust(url),
         proxy=network.proxy_for(url),
@@ -54,7 +49,3 @@ async def _retrieve(
     async with client:
         poller = retrieval.StatusPoller(client, deadline=deadline)
         return await retrieval.ResultRetriever(client, order=order, poller=poller).result(thread, run)
-
-
-def _headers(lines: Sequence[str]) -> dict[str, str]:
-    return parsed_headers([*os.environ.get("RUNSTONE_HEADERS", "").splitlines(), *lines])

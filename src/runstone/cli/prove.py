@@ -7,33 +7,25 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from runstone.cli.embedded import reference_runtime
+from runstone.cli.options import out_option
 from runstone.errors import ExitCode, UsageError
 
 
-@click.command()
+@click.command("prove")
 @click.option("--fault", multiple=True, metavar="GLOB", help="Only these faults; may be repeated.")
 @click.option("--variant", multiple=True, metavar="GLOB", help="Only these variants; may be repeated.")
 @click.option("--jobs", type=click.IntRange(1, 64), help="Checks at once; default: three for each core.")
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    default=Path("reports/out/prove"),
-    show_default=True,
-    help="Where the matrix, the reports and the evidence go.",
-)
+@out_option("reports/out/prove", "the matrix, the reports and the evidence")
 @click.option(
     "--publish", type=click.Path(path_type=Path), help="Where the matrix goes too, if nothing was left out."
 )
-def prove(
+def command(
     fault: tuple[str, ...], variant: tuple[str, ...], jobs: int | None, out: Path, publish: Path | None
 ) -> int:
     """Check the reference runtime with each fault and variant, and the null servers: the kill matrix."""
-    try:
+    with reference_runtime():
         from runstone.proof.prove import proving, published
-    except ModuleNotFoundError as error:
-        raise UsageError(
-            f"the reference runtime needs {error.name}; install it with: pip install 'runstone[embedded]'"
-        ) from None
     if publish is not None and (fault or variant):
         raise UsageError("--publish takes a whole proof; leave out --fault and --variant, or --publish")
     selection = proving.Selection(out=out, faults=fault, variants=variant, jobs=jobs)

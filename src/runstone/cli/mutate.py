@@ -7,13 +7,14 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from runstone.cli.options import out_option
 from runstone.errors import ExitCode
-from runstone.session.opening import Asked, open_session
+from runstone.session.options import said
 
 _PERCENT = click.FloatRange(0, 100)
 
 
-@click.command()
+@click.command("mutate")
 @click.argument("evidence", type=click.Path(path_type=Path))
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the draw.")
 @click.option(
@@ -29,14 +30,8 @@ _PERCENT = click.FloatRange(0, 100)
 @click.option("--at-least", type=_PERCENT, default=0, help="Fail below this percentage of killed mutants.")
 @click.option("--area-at-least", type=_PERCENT, default=0, help="The same of every area.")
 @click.option("--jobs", type=click.IntRange(1, 64), help="Processes; default: one for each core.")
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    default=Path("reports/out/mutation"),
-    show_default=True,
-    help="Where mutation.json and mutation.md go.",
-)
-def mutate(
+@out_option("reports/out/mutation", "mutation.json and mutation.md")
+def command(
     evidence: Path,
     seed: int,
     limit: int,
@@ -48,8 +43,10 @@ def mutate(
 ) -> int:
     """Make mutants of recorded EVIDENCE, judge each offline, and report which ones nobody noticed."""
     from runstone.proof.mutate import published, score
+    from runstone.session.opening import open_session
 
-    session = open_session(Asked(evidence=evidence, out=out), lambda *_: None)
+    # All of it, whatever runstone.toml selects.
+    session = open_session(said(evidence=evidence, out=out, areas=(), select=()), lambda *_: None)
     wanted = score.Wanted(
         seed=seed,
         limit=limit,

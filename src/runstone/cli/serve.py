@@ -1,34 +1,19 @@
-"""`runstone up` and `runstone serve`: start a known server, or the reference runtime."""
+"""`runstone serve`: the embedded reference runtime, until Ctrl-C."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 import click
 
+from runstone.cli.embedded import reference_runtime
 from runstone.errors import UsageError
 from runstone.locations import locate
 
 
-@click.command()
-@click.argument("name")
-@click.option("--port", type=click.IntRange(1, 65535), help="Default: a free one.")
-def up(name: str, port: int | None) -> None:
-    """Start a known server and leave it running until Ctrl-C."""
-    from runstone.target import (
-        recipes,  # not above: `serve`, which each scenario of a restart starts, needs none
-    )
-
-    recipe = recipes.load(name)
-    recipes.stay_up(
-        recipe, port, lambda server: click.echo(f"{recipe.name} is up: {server.url} (Ctrl-C stops it)")
-    )
-
-
-@click.command()
+@click.command("serve")
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", type=click.IntRange(0, 65535), default=2024, show_default=True)
 @click.option("--db", type=click.Path(path_type=Path), help="Default: a temporary folder, gone at the end.")
@@ -58,7 +43,7 @@ def up(name: str, port: int | None) -> None:
     metavar="NAME",
     help="Do this as another correct server may.",
 )
-def serve(
+def command(
     host: str,
     port: int,
     db: Path | None,
@@ -70,7 +55,7 @@ def serve(
     variant: tuple[str, ...],
 ) -> None:
     """Run the embedded reference runtime until Ctrl-C."""
-    with _reference_runtime():
+    with reference_runtime():
         from runstone import reference
         from runstone.proof import faults
     changes = faults.selected(fault, variant)
@@ -86,29 +71,6 @@ def serve(
             auth_secret=auth_secret,
             run_time_limits=_time_limits(run_time_limit),
         )
-
-
-@click.command(name="faults")
-def list_faults() -> None:
-    """The faults and the legal variants of the reference runtime (`runstone serve --fault NAME`)."""
-    from rich.console import Console
-
-    from runstone import report
-
-    with _reference_runtime():
-        from runstone.proof import faults
-    report.print_changes([*faults.load_faults().values(), *faults.load_variants().values()], Console())
-
-
-@contextmanager
-def _reference_runtime() -> Iterator[None]:
-    """Import what it needs in this block: what is missing is said with the command that installs it."""
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        raise UsageError(
-            f"the reference runtime needs {error.name}; install it with: pip install 'runstone[embedded]'"
-        ) from None
 
 
 def _time_limits(words: Sequence[str]) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""`runstone list` and `runstone explain`: what is promised."""
+"""`runstone list`: every promise."""
 
 from __future__ import annotations
 
@@ -9,16 +9,9 @@ from runstone import report
 from runstone.contracts import load_catalogue
 
 
-@click.command(name="list")
+@click.command("list")
 @click.option("--area", help="Only this area.")
-def list_requirements(area: str | None) -> None:
+def command(area: str | None) -> None:
     """The catalogue: every requirement with its level."""
     catalogue = load_catalogue()
     report.print_catalogue(catalogue.select(area=area) if area else catalogue.values(), Console())
-
-
-@click.command()
-@click.argument("requirement")
-def explain(requirement: str) -> None:
-    """Everything known about one REQUIREMENT, like RUN-WAIT-004."""
-    report.print_requirement(load_catalogue()[requirement], Console())

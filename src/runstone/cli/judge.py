@@ -1,0 +1,20 @@
+"""`runstone judge`: judge what was recorded again, offline."""
+
+from __future__ import annotations
+
+import click
+
+from runstone.cli.options import options_of
+from runstone.session.options import Said
+
+
+@click.command("judge")
+@options_of("judge")
+def command(asked: Said) -> int:
+    """Judge recorded EVIDENCE again, offline."""
+    from runstone.cli.checking import show  # they bring in all that --help does not need
+    from runstone.judge.suites import judge
+    from runstone.session.opening import open_session
+
+    session = open_session(asked, lambda *_: None)
+    return show(judge(session), session.settings.out)

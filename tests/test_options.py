@@ -1,0 +1,173 @@
+"""The table of options: each thing is said once, and means the same wherever it is said."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import fields
+from importlib import import_module
+from pathlib import Path
+from typing import get_args
+
+import click
+import pytest
+from msgspec import inspect
+
+from runstone.cli import cli
+from runstone.errors import UsageError
+from runstone.session import configuration
+from runstone.session.opening import open_session
+from runstone.session.options import Options, Said, Taker, said
+from runstone.session.session import Settings
+from runstone.session.sources import TABLE, Entry, merged, of_command_line, of_environment, taken_by
+from tests.option_tables import PAGE, renewed
+
+EVERYWHERE = [each for each in TABLE.values() if each.option.flag and each.option.key]
+COMMANDS = [taker for taker in get_args(Taker) if taker != "pytest"]
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def command(name: str) -> click.Command:
+    """A command, as the command line finds it."""
+    found = cli.get_command(click.Context(cli), name)
+    assert found is not None
+    return found
+
+
+def settings(asked: Said) -> Settings:
+    """What a session would be opened with."""
+    return open_session(asked, lambda *_: None, defaults=said(target_name="embedded")).settings
+
+
+def words_of(entry: Entry) -> tuple[list[str], str, object]:
+    """A value of the option: the words of a command line, the same in TOML, and what both mean."""
+    flag = entry.option.flag
+    match entry.kind:
+        case inspect.BoolType():
+            return [flag], str(not entry.default).lower(), not entry.default
+        case inspect.IntType() | inspect.FloatType():
+            return [flag, "7"], "7", 7
+        case inspect.LiteralType():
+            return [flag, "should"], '"should"', "should"
+        case inspect.DictType():
+            return [flag, "A: b", flag, "C: d"], '{A = "b", C = "d"}', {"A": "b", "C": "d"}
+        case inspect.VarTupleType():
+            return [flag, "a", flag, "b"], '["a", "b"]', ("a", "b")
+        case inspect.CustomType():
+            return [flag, "x/y"], '"x/y"', Path("x/y")
+        case _:
+            return ([] if entry.option.argument else [flag]) + ["word"], '"word"', "word"
+
+
+# the table
+
+
+@pytest.mark.parametrize("of", ["flag", "key", "variable"])
+def test_nothing_has_two_meanings(of: str) -> None:
+    names = Counter(getattr(each.option, of) for each in TABLE.values())
+    del names[""]
+    assert max(names.values()) == 1
+
+
+def test_what_a_command_line_takes_has_a_flag() -> None:
+    assert [name for name, each in TABLE.items() if each.option.takers and not each.option.flag] == []
+    assert [name for name, each in TABLE.items() if each.option.flag and not each.option.takers] == []
+
+
+def test_the_page_shows_the_table() -> None:
+    page = PAGE.read_text("utf-8")
+    assert page == renewed(page), "write it anew: python -m tests.option_tables"
+
+
+# each source says the same
+
+
+@pytest.mark.parametrize("entry", EVERYWHERE, ids=lambda entry: entry.name)
+def test_the_file_means_what_the_command_line_means(entry: Entry) -> None:
+    words, text, meant = words_of(entry)
+    Path("runstone.toml").write_text(f"{entry.option.key} = {text}\n", "utf-8")
+    assert configuration.load(Path("runstone.toml"))[entry.name] == meant
+    for name in COMMANDS:
+        if name in entry.option.takers:
+            found = command(name)
+            required = [each for each in found.params if each.required and each.name != entry.parameter]
+            given = found.make_context(name, [*("x" for _ in required), *words]).params
+            asked = of_command_line(given, name)
+            assert asked[entry.name] == meant
+
+
+@pytest.mark.parametrize(
+    "entry", [each for each in TABLE.values() if each.option.variable], ids=lambda e: e.name
+)
+def test_the_environment_means_what_the_command_line_means(entry: Entry) -> None:
+    _, _, meant = words_of(entry)
+    text = "A: b\nC: d" if isinstance(meant, dict) else str(meant)
+    assert of_environment({entry.option.variable: text}) == {entry.name: meant}
+    assert of_environment({entry.option.variable: "", "UNRELATED": "x"}) == {}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_has_the_options_of_the_table_and_their_help(name: Taker) -> None:
+    params = {each.name: each for each in command(name).params}
+    for entry in taken_by(name):
+        found = params[entry.parameter]
+        assert isinstance(found, click.Argument if entry.option.argument else click.Option)
+        assert isinstance(found, click.Argument) or found.help == entry.help
+
+
+@pytest.mark.parametrize("name", cli.list_commands(click.Context(cli)))
+def test_each_command_is_in_the_module_of_its_name(name: str) -> None:
+    assert command(name).name == name
+    module = "listing" if name == "list" else name
+    assert import_module(f"runstone.cli.{module}").command is command(name)
+
+
+def test_what_cannot_be_meant_names_its_place() -> None:
+    with pytest.raises(UsageError, match=r"--concurrency '0': expected `int` >= 1"):
+        of_command_line({"concurrency": "0"}, "pytest")
+    with pytest.raises(UsageError, match=r"PLACE 'soon': expected `float`"):
+        TABLE["budget_s"].read("soon", "PLACE")
+
+
+# merging
+
+
+def test_the_first_that_says_something_wins() -> None:
+    holds = merged(said(quick=False, areas=()), said(quick=True, seed=3), said(seed=4, areas=("turn",)))
+    assert holds == {"quick": False, "areas": (), "seed": 3}
+
+
+def test_mappings_are_merged_by_name() -> None:
+    holds = merged(said(headers={"x-a": "1"}), said(headers={"X-A": "2", "X-B": "2"}))
+    assert holds == {"headers": {"x-a": "1", "X-B": "2"}}
+
+
+def test_settings_have_every_option() -> None:
+    assert {each.name for each in fields(Options)} <= {each.name for each in fields(Settings)}
+
+
+def test_the_file_may_narrow_a_check_and_the_command_line_widen_it() -> None:
+    Path("runstone.toml").write_text(
+        'quick = true\npatient = true\nareas = ["turn"]\nselect = ["TURN-*"]\nseed = 4\n', "utf-8"
+    )
+    found = settings(said())
+    assert (found.quick, found.patient, found.areas, found.select) == (True, True, ("turn",), ("TURN-*",))
+    assert (found.seed, found.concurrency) == (4, 24)
+    whole = settings(said(quick=False, patient=False, areas=(), select=(), seed=0))
+    assert (whole.quick, whole.patient, whole.areas, whole.select) == (False, False, (), ())
+    assert (whole.seed, whole.concurrency) == (0, 16)
+
+
+def test_a_recipe_that_the_file_does_not_name_is_checked_as_the_file_says() -> None:
+    Path("runstone.toml").write_text(
+        'target = "http://127.0.0.1:1"\nquick = true\npath_prefix = "/api"\nserver.restart = ["true"]\n'
+        "capabilities = {crons = false}\n",
+        "utf-8",
+    )
+    found = settings(said(target_name="embedded"))
+    assert (found.quick, found.path_prefix, found.server_commands) == (True, "", None)
+    assert found.target is not None
+    assert found.target.declared["crons"]
