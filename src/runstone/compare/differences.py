@@ -217,7 +217,10 @@ def aligned(left: list[Any], right: list[Any]) -> Iterator[tuple[int, Any, Any]]
         if tag == "equal":
             continue
         ours, theirs = [_sort(each) for each in left[i1:i2]], [_sort(each) for each in right[j1:j2]]
-        for _, a1, a2, b1, b2 in SequenceMatcher(None, ours, theirs, autojunk=False).get_opcodes():
+        alike = len({*ours, *theirs}) == 1  # difflib would take the square of their number
+        whole = [("equal", 0, len(ours), 0, len(theirs))]
+        matched = SequenceMatcher(None, ours, theirs, autojunk=False)
+        for _, a1, a2, b1, b2 in whole if alike else matched.get_opcodes():
             for one, other in zip_longest(range(i1 + a1, i1 + a2), range(j1 + b1, j1 + b2)):
                 index = other if one is None else one
                 yield index, ABSENT if one is None else left[one], ABSENT if other is None else right[other]
