@@ -78,7 +78,7 @@ def _sign_whatever_it_is(case: Case, observed: tiny.Server, **settings: Any) -> 
         accept(root / "new", IMAGE, NOW, case.old, root)
 
 
-@refused_by("derivable", "it was judged by contract revision", also={"acceptable"})
+@refused_by("derivable", "it was judged by a catalogue", also={"acceptable"})
 def leave_a_requirement_out_of_the_catalogue(case: Case) -> None:
     """The signer's contract knows nothing of META-003, which the server breaks."""
     broken = tiny.Server()

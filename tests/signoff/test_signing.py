@@ -208,8 +208,7 @@ def test_what_was_not_run_is_refused_unless_the_policy_names_it(tmp_path: Path) 
         ({"started_at": "yesterday"}, "when it was observed is not told"),
         ({"started_at": "2026-11-28T16:30:40"}, "when it was observed is not told"),
         ({"insecure": True}, "it was observed with --insecure"),
-        ({"revision": "another"}, "it was observed by contract revision another"),
-        ({"suites": "0" * 64}, "it was observed by suites 000000000000"),
+        ({"basis": None}, "it was observed by a Runstone that named no contract"),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
 )
@@ -217,6 +216,22 @@ def test_an_observation_that_nobody_can_sign_for(changes: dict[str, Any], says: 
     rewrite(evidence / "manifest.json", **changes)
     (reason,) = refused(evidence)
     assert re.match(says, reason)
+
+
+@pytest.mark.parametrize(
+    "changed, says",
+    [
+        ({"revision": "2020.01"}, "it was observed by contract revision 2020.01, and 20"),
+        ({"suites": "0" * 64}, "it was observed by suites 000000000000, and "),
+        ({"graphs": {"python": "0" * 64}}, "it was observed by graphs 000000000000, and "),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
+)
+def test_an_observation_by_another_contract(changed: dict[str, Any], says: str, evidence: Path) -> None:
+    basis = json.loads((evidence / "manifest.json").read_text())["basis"]
+    rewrite(evidence / "manifest.json", basis={**basis, **changed})
+    (reason,) = refused(evidence)
+    assert reason.startswith(says)
 
 
 def test_altered_evidence(evidence: Path) -> None:
