@@ -125,7 +125,7 @@ async def cancelled_before_the_start(api: Api) -> None:
 
 async def _cancel_pending(part: Api, thread: str, run: str) -> None:
     await part.run(thread, run, label="before")
-    await part.cancel(thread, run, wait="false", action="interrupt")
+    await part.cancel(thread, run, wait=False, action="interrupt")
 
 
 async def _read_what_is_left(part: Api, thread: str, run: str) -> None:
@@ -141,7 +141,7 @@ async def cancelled_and_left_alone(api: Api) -> None:
     sleep = api.with_slack(SHORT_SLEEP_S)
     run = await api.create_run(thread, "slow", {"sleep": sleep})
     await api.until_logged(thread, "a")
-    await api.cancel(thread, run, wait="true", action="interrupt")
+    await api.cancel(thread, run, wait=True, action="interrupt")
     await asyncio.sleep(sleep + 0.3)  # 0.3 s for the nodes behind it
     await api.run(thread, run)
     await api.state(thread)
@@ -153,13 +153,13 @@ async def nothing_to_cancel(api: Api) -> None:
     thread = await api.create_thread()
     run = await api.create_run(thread, "slow", {"sleep": NEVER_SLEPT_S})
     await api.until_running(thread, run)
-    await api.cancel(thread, run, wait="true", action="interrupt", label="cancel_running")
+    await api.cancel(thread, run, wait=True, action="interrupt", label="cancel_running")
     await api.poll_run(thread, run, label="cancelled")
     ended = await api.create_run(thread, "steps", {}, label="create_other")
     await api.poll_run(thread, ended)
-    await api.cancel(thread, ended, wait="false", action="interrupt", label="cancel_ended")
+    await api.cancel(thread, ended, wait=False, action="interrupt", label="cancel_ended")
     await api.run(thread, ended, label="ended_after")
-    await api.cancel(thread, new_id(), wait="false", action="interrupt", label="cancel_unknown")
+    await api.cancel(thread, new_id(), wait=False, action="interrupt", label="cancel_unknown")
 
 
 @scenario(Schedule(steady=True))

@@ -6,8 +6,14 @@ from typing import Any
 
 import pytest
 
-from runstone.contracts.profile import resolve
-from runstone.suite import Api, Exchange, Trace, requirement, scenario
+from runstone.suite import (
+    Api,
+    Exchange,
+    Trace,
+    requirement,
+    resolve,
+    scenario,
+)
 
 STEPS = ["s1", "s2", "s3"]
 QUESTION = "open the valve?"

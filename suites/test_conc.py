@@ -77,7 +77,7 @@ async def stream_that_nobody_reads(api: Api) -> None:
     )
     try:
         run = (await opened).found_run_id
-        await api.server_ok()
+        await api.alive(label="ok")
         await api.wait(others, "steps", {"note": "meanwhile"})
         await api.stream(others, "steps", {"note": "meanwhile"})
         if run is not None:
@@ -160,7 +160,7 @@ def _told(answer: Exchange, profile: Profile) -> Any:
     if answer.is_stream:
         return resolve(answer.named("values")[-1].json, "/note")
     if answer.label == "ok":
-        return answer.object.get("ok")
+        return answer.ok.complete
     return resolve(profile.wait.some_values_in(answer.object), "/note")
 
 

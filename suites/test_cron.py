@@ -20,6 +20,7 @@ from runstone.suite import (
     conforms,
     lifecycle,
     new_id,
+    raw,
     requirement,
     resolve,
     scenario,
@@ -227,7 +228,7 @@ def test_cron_of_a_thread(crons_made_and_changed: Trace) -> None:
     trace = crons_made_and_changed
     assert trace.on_thread.status == 200
     assert trace.on_thread.object.get("thread_id") == trace.note("thread")
-    assert trace.create.object.get("thread_id") is None
+    assert raw(trace.create.object.get("thread_id")) is None
     assert trace.unknown_thread.status == 404
 
 
@@ -288,12 +289,12 @@ def test_cron_is_changed(change: str, crons_made_and_changed: Trace) -> None:
     assert changed.status == 200
     assert changed.object.get("cron_id") == cron
     assert changed.object.get("schedule") == "15 12 * * *"
-    assert changed.object.get("enabled") is False
+    assert raw(changed.object.get("enabled")) is False
     if change == "patch":
         assert _time(changed, "end_time") == datetime.fromisoformat(FAR)
     else:
         assert _time(trace.patch, "end_time") == datetime.fromisoformat(FAR)
-        assert changed.object.get("end_time") is None
+        assert raw(changed.object.get("end_time")) is None
 
 
 @requirement("CRON-008")

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from runstone.contracts.profile import resolve
 from runstone.suite import (
     GRAPHS,
     THREADED_ENTRY_POINTS,
@@ -20,6 +19,7 @@ from runstone.suite import (
     has,
     needs,
     requirement,
+    resolve,
     scenario,
     shown,
     some,

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from runstone.contracts.profile import resolve
 from runstone.suite import (
     THREADED_ENTRY_POINTS,
     Api,
@@ -14,6 +13,7 @@ from runstone.suite import (
     Trace,
     by_threaded_entry_point,
     requirement,
+    resolve,
     scenario,
 )
 

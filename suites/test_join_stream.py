@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from runstone.contracts.profile import resolve
 from runstone.suite import (
     OMIT,
     Api,
@@ -17,6 +16,7 @@ from runstone.suite import (
     assert_ran,
     new_id,
     requirement,
+    resolve,
     scenario,
     some,
 )

@@ -16,6 +16,7 @@ from runstone.suite import (
     Trace,
     lifecycle,
     new_id,
+    raw,
     requirement,
     resolve,
     scenario,
@@ -171,7 +172,7 @@ def test_enqueued_runs_follow_each_other(eight_enqueued_runs: Trace) -> None:
     assert ended == ["success"] * ENQUEUED
     assert resolve(trace.state.object, "/values/log") == STEPS * ENQUEUED
     notes = [resolve(each, "/values/note") for each in reversed(some(trace.history.array, "checkpoint"))]
-    told = [note for note in notes if note is not None]
+    told = [note for note in notes if raw(note) is not None]
     in_order = [note for place, note in enumerate(told) if place == 0 or told[place - 1] != note]
     assert in_order == trace.note("notes")
 

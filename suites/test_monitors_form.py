@@ -176,7 +176,9 @@ def _ungrammatical(exchange: Exchange) -> Iterator[Finding]:
             yield exchange, f"sends an event {event.event!r}, which no mode of {', '.join(modes)} has"
     yield from ((exchange, reason) for reason in _ungrown(events) if has(GRAPHS))
     ids = [event.id for event in events if event.id is not None]
-    if ids and len(ids) < len(events):
+    # The event that only closes a stream is none of the run's, and need not be resumed from.
+    of_the_run = [event for event in events if event.event != "end"]
+    if ids and len(ids) < len(of_the_run):
         yield exchange, "gives an id to some of its events only"
     if len(set(ids)) < len(ids):
         yield exchange, "gives one id to two of its events"

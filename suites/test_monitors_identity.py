@@ -10,7 +10,17 @@ from itertools import pairwise
 from typing import Any
 
 from runstone.judge.monitoring import Finding
-from runstone.suite import UUID, Exchange, Missing, Trace, none_broken, operation_for, requirement, some
+from runstone.suite import (
+    UUID,
+    Exchange,
+    Missing,
+    Trace,
+    none_broken,
+    operation_for,
+    raw,
+    requirement,
+    some,
+)
 
 _THREAD = re.compile(rf"/threads/({UUID.pattern})(?=[/?]|$)")
 _RUN = re.compile(rf"/runs/({UUID.pattern})(?=[/?]|$)")
@@ -166,7 +176,7 @@ def _changed_in(exchange: Exchange, first: dict[tuple[str, str], tuple[Any, Exch
         id_name, *others = _CONSTANT.get(schema, ("",))
         id_ = document.get(id_name)
         for name in others if isinstance(id_, str) else ():
-            if document.get(name) is None:
+            if raw(document.get(name)) is None:
                 continue
             before, seen = first.setdefault((str(id_).lower(), name), (document[name], exchange))
             if _comparable(before) != _comparable(document[name]):
@@ -183,7 +193,9 @@ def _unheard_of(trace: Trace) -> Iterator[Finding]:
             and exchange.status < 300
             and "if_not_exists" not in (exchange.request_body or "")
         )
+        # An empty list of a thread that nobody knows is RUN-LIST-005's, which is a SHOULD.
         read = operation is not None and operation.schema in {"thread", "run", "thread-state"}
+        read = read and _body(exchange) != []
         begun = exchange.method == "POST" and exchange.path.endswith(("/runs/wait", "/runs/stream"))
         if served and (begun or (read and exchange.method in {"GET", "POST"})):
             for asked in (each.lower() for kind in (_THREAD, _RUN) for each in kind.findall(exchange.path)):

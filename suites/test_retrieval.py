@@ -10,7 +10,6 @@ import pytest
 from runstone.contracts import lifecycle
 from runstone.suite import (
     GRAPHS,
-    OMIT,
     Api,
     Blocked,
     Exchange,
@@ -55,11 +54,11 @@ async def _fetch_by_every_path(part: Api, way: str) -> None:
         if run is None:
             raise Blocked(f"{live.where} names no run")
     else:
-        delay = DELAY_S if way == "joined_early" else OMIT
-        run = await part.create_run(
-            thread, "slow", given, stream_mode="values", stream_resumable=True, after_seconds=delay
-        )
-        if way == "background":
+        fields: dict[str, Any] = {"stream_mode": "values", "stream_resumable": True}
+        if way == "joined_early":
+            run = await part.create_run_later(thread, "slow", given, DELAY_S, **fields)
+        else:
+            run = await part.create_run(thread, "slow", given, **fields)
             await part.until_running(thread, run)
         await part.join_stream(thread, run, label="live stream", patience=DELAY_S + sleep)
     await part.poll_run(thread, run)
@@ -72,13 +71,13 @@ async def _fetch_by_every_path(part: Api, way: str) -> None:
 
 @scenario(agent=True)
 async def retrievals_timed(api: Api) -> None:
-    """The result of a finished run is fetched five times by each path, in turn with GET /ok."""
+    """The result of a finished run is fetched five times by each path, in turn with the plainest GET."""
     thread = await api.create_thread()
     run = await api.create_run(thread, "steps", {"note": "timed"})
     await api.poll_run(thread, run)
     await api.settle(thread)
     for _ in range(TIMED):
-        await api.server_ok()
+        await api.alive(label="ok")
         await api.state(thread)
         await api.join(thread, run)
 

@@ -190,7 +190,7 @@ def _without(part: Trace, label: str) -> None:
 @needs(GRAPHS)
 def test_run_is_answered_before_its_end(run_created: Trace) -> None:
     created = run_created.create_run
-    assert created.status == 200
+    assert 200 <= created.status < 300, f"wanted a 2xx, got {created.status}"
     conforms(created.object, "run", created)
     at_once = run_created.at_once
     over = at_once.object.get("status") not in {"pending", "running"}

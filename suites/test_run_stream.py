@@ -9,7 +9,6 @@ from typing import Any
 import httpx
 import pytest
 
-from runstone.contracts.profile import resolve
 from runstone.suite import (
     GRAPHS,
     OMIT,
@@ -24,7 +23,9 @@ from runstone.suite import (
     has,
     lifecycle,
     new_id,
+    raw,
     requirement,
+    resolve,
     scenario,
     some,
 )
@@ -116,7 +117,7 @@ def test_first_event_names_the_run(streamed_run: Trace) -> None:
 @requirement("RUN-STREAM-003")
 def test_metadata_counts_attempts(streamed_run: Trace) -> None:
     attempt = resolve(streamed_run.stream.named("metadata")[0].json, "/attempt")
-    assert type(attempt) is int, f"wanted an integer attempt, got {attempt!r}"
+    assert type(raw(attempt)) is int, f"wanted an integer attempt, got {attempt!r}"
     assert attempt == 1
 
 

@@ -7,7 +7,6 @@ from itertools import pairwise
 
 import pytest
 
-from runstone.contracts.profile import resolve
 from runstone.suite import (
     GRAPHS,
     Api,
@@ -19,6 +18,7 @@ from runstone.suite import (
     has,
     needs,
     requirement,
+    resolve,
     scenario,
     some,
 )

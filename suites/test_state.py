@@ -21,6 +21,7 @@ from runstone.suite import (
     has,
     new_id,
     ran,
+    raw,
     requirement,
     resolve,
     scenario,
@@ -121,7 +122,7 @@ def test_state_before_a_run_is_empty(state_read: Trace) -> None:
     assert state.status == 200
     assert state.object.get("values") in (None, {}, []), f"wanted no values, got {shown(state.object)}"
     assert state.object.get("next") == []
-    assert resolve(state.object, "/checkpoint/checkpoint_id") is None
+    assert raw(resolve(state.object, "/checkpoint/checkpoint_id")) is None
 
 
 @requirement("STATE-004")
@@ -178,7 +179,7 @@ def test_subgraph_state_is_in_its_task(state_of_a_paused_subgraph: Trace) -> Non
     assert resolve(state, "/values/log") == ["c1"]
     assert state.get("next") == ["c2"]
     plain = _child(state_of_a_paused_subgraph.state)
-    assert resolve(plain, "/state") is None
+    assert raw(resolve(plain, "/state")) is None
     namespace = resolve(plain, "/checkpoint/checkpoint_ns")
     named = isinstance(namespace, str) and namespace.startswith("child")
     assert named, f"wanted the checkpoint of the subgraph in the task, got {shown(plain)}"

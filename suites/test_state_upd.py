@@ -16,6 +16,7 @@ from runstone.suite import (
     Schedule,
     Trace,
     conforms,
+    raw,
     requirement,
     resolve,
     scenario,
@@ -182,7 +183,7 @@ def test_busy_thread_is_not_updated(run_is: str, busy_thread_updated: Trace) -> 
     assert part.last("poll").object.get("status") == "success"
     values = resolve(part.state_at_the_end.object, "/values")
     assert resolve(values, "/log") == ["a", "b", "c"]
-    assert resolve(values, "/note") is None
+    assert raw(resolve(values, "/note")) is None
 
 
 @requirement("STATE-UPD-006")

@@ -34,7 +34,7 @@ async def thread_during_a_run(api: Api) -> None:
 
     async def pending(part: Api) -> None:
         thread = await part.create_thread()
-        run = await part.create_run(thread, "slow", {"sleep": 0.5}, after_seconds=part.with_slack(1.0))
+        run = await part.create_run_later(thread, "slow", {"sleep": 0.5}, part.with_slack(1.0))
         await asyncio.sleep(0.3)  # run and thread are not written at once everywhere
         await _thread_within_run(part, thread, run)
 

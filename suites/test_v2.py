@@ -272,7 +272,7 @@ def _assert_error(answer: Exchange, number: int, error: str) -> None:
     assert answer.object["message"].strip(), "wanted a message, got an empty one"
 
 
-def _numbers(stream: tuple[Event, ...]) -> list[int]:
+def _numbers(stream: list[Event]) -> list[int]:
     numbers = some((resolve(event.json, "/seq") for event in stream), "event")
     if not all(isinstance(number, int) for number in numbers):
         raise Missing(f"events carry no numbers: {shown(numbers)}")

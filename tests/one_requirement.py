@@ -11,7 +11,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -38,7 +38,7 @@ def main(requirement: str) -> int:
     print(f"{promise.id} ({promise.level}): {promise.statement}")  # noqa: T201 - it is a command
     _tell("promise", str(_catalogue_file(promise)))
     faults = [each for each in load_faults().values() if promise.id in each.breaks]
-    looks = {
+    looks: dict[str, Callable[[], str]] = {
         "judge": lambda: _judge(promise),
         "style": lambda: _style(promise, faults),
         "contracts": _contracts,

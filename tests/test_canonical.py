@@ -6,7 +6,17 @@ from typing import Any
 
 import pytest
 
-from runstone.wire.canonical import ABSENT, VOLATILE, Difference, canonical, first_difference, shown
+from runstone.wire.canonical import (
+    ABSENT,
+    VOLATILE,
+    Difference,
+    anonymous,
+    canonical,
+    differences,
+    first_difference,
+    kind,
+    shown,
+)
 
 A = "018f0000-0000-7000-8000-00000000000a"
 B = "018f0000-0000-7000-8000-00000000000b"
@@ -31,9 +41,14 @@ def test_order_of_members_does_not_count_but_that_of_items_does() -> None:
     assert canonical([1, 2]) != canonical([2, 1])
 
 
-@pytest.mark.parametrize("text", [f"run-{A}", f"lc_run--{A}", f"lc_{A}", A, HEX])
+@pytest.mark.parametrize("text", [f"run-{A}", f"lc_run--{A}", f"lc_{A}", A, HEX, HEX.upper()])
 def test_every_form_of_an_id_is_renamed_whole(text: str) -> None:
     assert canonical(text) == "<id 1>"
+    assert anonymous(text) == "<id>"
+
+
+def test_ids_may_be_set_aside_without_telling_them_apart() -> None:
+    assert anonymous(f"{A} since 2026-11-21T07:44:00Z, {B}") == "<id> since <time>, <id>"
 
 
 def test_ids_inside_texts_and_keys_are_renamed() -> None:
@@ -116,3 +131,18 @@ def test_values_are_shown_short() -> None:
     assert shown(ABSENT) == "nothing"
     assert shown({1, 2} - {2}) == "{1}"
     assert shown("a\nb") == '"a\\nb"'
+
+
+def test_every_difference_is_found_and_items_may_be_paired_in_another_way() -> None:
+    left, right = {"a": [1, 2, 3], "b": 1}, {"a": [2, 3], "c": 1}
+    assert [each.path for each in differences(left, right)] == ["/a/0", "/a/1", "/a/2", "/b", "/c"]
+    turned = differences(left, right, paired=lambda one, other: zip(range(2), one[1:], other, strict=True))
+    assert list(turned) == [Difference("/b", 1, ABSENT), Difference("/c", ABSENT, 1)]
+
+
+@pytest.mark.parametrize(
+    "value, name",
+    [({}, "object"), ([], "array"), ("", "text"), (1.5, "number"), (True, "boolean"), (None, "null")],
+)
+def test_kinds_of_values(value: Any, name: str) -> None:
+    assert kind(value) == name

@@ -268,11 +268,11 @@ _WITH_OTHER_SUITES = """
 import sys
 from pathlib import Path
 
-from runstone import suite_run
+from runstone.judge import suites
 from runstone.cli import main
 
 own = Path(sys.argv.pop(1))
-suite_run.locate = lambda _part: own
+suites.locate = lambda _part: own
 main()
 """
 

@@ -8,23 +8,23 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, Request, expect
 
-from runstone.compare import compare, to_html
-from runstone.wire.trace import Trace
-from tests.test_compare import exchange, side
+from runstone.compare import compare, texts_of
+from tests.test_compare import observed, side
 from tests.test_report_page import OWNED
 
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> str:
     traces = [
-        {"turn": Trace(scenario="turn", exchanges=(exchange(body=body),))} for body in (OWNED, {"n": 1})
+        observed(turn=[{"said": OWNED, "mine": 1, "own": 2}], other=[{}]),
+        observed(turn=[{"said": 1}], other=[{}]),
     ]
     sides = [
         side("one", {"M-1": "pass", "M-2": "pass", "S-1": "pass"}, traces[0]),
         side("other", {"M-1": "fail", "M-2": "pass", "S-1": "not-applicable"}, traces[1]),
     ]
     path: Path = tmp_path_factory.mktemp("page") / "compare.html"
-    path.write_text(to_html(compare(sides), sides), "utf-8")
+    path.write_text(texts_of(compare(sides), sides)["compare.html"], "utf-8")
     return path.as_uri()
 
 
@@ -62,7 +62,7 @@ def test_only_differences_are_shown_until_all_are_asked_for(page: Page) -> None:
 
 
 def test_a_cell_unfolds_all_sides_by_keyboard_too(page: Page) -> None:
-    cell = page.get_by_role("button", name="M-1, other: broken")
+    cell = page.get_by_role("button", name="M-1, other: fail")
     cell.focus()
     page.keyboard.press("Enter")
     detail = page.locator("#M-1 .detail")
@@ -75,10 +75,27 @@ def test_a_cell_unfolds_all_sides_by_keyboard_too(page: Page) -> None:
     expect(detail).to_be_hidden()
 
 
-def test_a_scenario_unfolds_both_sides_of_its_difference(page: Page) -> None:
-    unlike = page.locator("details.unlike")
-    expect(unlike).to_contain_text("turn")
-    expect(unlike.locator(".where")).to_contain_text("exchange 1 GET /threads/<id>/state, /body")
-    unlike.locator("summary").first.click()
-    expect(unlike.locator(".both section")).to_have_count(2)
-    expect(unlike.locator(".both section").nth(1)).to_contain_text('{"n": 1}')
+def test_the_page_begins_with_what_differs_in_short(page: Page) -> None:
+    promises, answers = page.locator(".short .findings").all()
+    expect(promises.locator("li")).to_have_count(1)
+    expect(promises).to_contain_text("M-1 MUST fail other")
+    expect(answers.locator("li")).to_have_count(1)
+    expect(answers).to_contain_text("GET /threads/<id>/state")
+    expect(answers).to_contain_text("in 1 scenario")
+    expect(answers).to_contain_text("only one has mine, own; other type of said")
+    promises.get_by_role("link", name="M-1").click()
+    expect(page.locator("#M-1")).to_be_in_viewport()
+
+
+def test_a_difference_unfolds_the_exchanges_of_its_example(page: Page) -> None:
+    alone, other = page.locator("details.unlike").all()
+    # What the same scenarios show is told in one line, with the requirements once.
+    expect(alone.locator(".where")).to_have_text(["/body/mine M-1", "/body/own"])
+    expect(other.locator(".where")).to_have_text("/body/said M-1")
+    other.locator("summary").first.click()
+    expect(other.locator(".both > section")).to_have_count(2)
+    expect(other.locator(".both > section pre").first).to_contain_text("document.title")
+    expect(other.locator(".both > section").nth(1)).to_contain_text('"said": 1')
+    expect(other.locator(".detail")).to_contain_text("At /body/said. Shown by turn.")
+    other.get_by_role("link", name="M-1").click()
+    expect(page.locator("#M-1")).to_be_in_viewport()

@@ -37,12 +37,12 @@ from runstone.contracts import (
     violations,
 )
 from runstone.contracts.catalogue import SOURCES, read_catalogue
-from runstone.contracts.profile import read_profile, resolve
+from runstone.contracts.profile import read_profile
 from runstone.contracts.schemas import BASE
 from runstone.locations import locate
 from runstone.report.document import to_json
-from runstone.report.model import Phases, Report, TargetSummary, grid_from
-from runstone.wire.trace import Missing
+from runstone.verdict.model import Phases, Report, TargetSummary, grid_from
+from runstone.wire.documents import Missing, resolve
 
 CONTRACTS = locate("contracts")
 SCHEMAS = CONTRACTS / "schemas"

@@ -189,7 +189,7 @@ def test_a_command_that_hangs_is_ended_with_what_it_started(tmp_path: Path) -> N
 
 def test_a_server_that_does_not_answer_after_its_command_is_named(tmp_path: Path) -> None:
     said = failing(tmp_path, restart=(sys.executable, "-c", ""))
-    assert said == "http://127.0.0.1:9 was not up 1 s after the restart command: nothing answers"
+    assert said == "http://127.0.0.1:9 was not up 1 s after the restart command: nothing answered"
 
 
 def test_no_shell_reads_a_command(tmp_path: Path) -> None:

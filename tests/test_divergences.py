@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from runstone.contracts import load_catalogue
-from runstone.report.waivers import Waiver, load
 from runstone.target import recipes
+from runstone.verdict.waivers import Waiver, load
 
 PAGE = Path(__file__).parent.parent / "docs" / "divergences.md"
 CHAPTERS = {

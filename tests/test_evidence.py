@@ -101,12 +101,12 @@ def test_evidence_of_format_1_is_read_and_names_no_contract(folder: Path) -> Non
         del document[name]
     (folder / "manifest.json").write_text(json.dumps({**document, "format": 1}), "utf-8")
     found, traces = read(folder)
-    assert (found.basis, found.filtered, len(traces)) == (None, "", 2)
+    assert (found.basis, found.of_a_part, len(traces)) == (None, "", 2)
 
 
 def test_a_manifest_tells_by_what_it_was_filtered() -> None:
     asked = manifest(areas=("run-wait", "sse"), select=("RUN-*",))
-    assert asked.filtered == "--area run-wait --area sse --select RUN-*"
+    assert asked.of_a_part == " (only --area run-wait --area sse --select RUN-* was observed)"
 
 
 # --- what is refused ---------------------------------------------------------------------------------------

@@ -75,6 +75,7 @@ def test_a_story_is_evidence_that_can_be_judged_again(unbroken: tuple[Path, Trac
     assert "1 kept" in done.stdout
 
 
+@pytest.mark.slow
 def test_the_same_seed_makes_up_the_same_stories(unbroken: tuple[Path, Trace], tmp_path: Path) -> None:
     _, first = unbroken
     _, second = explored(tmp_path, "--budget", "4", "--seed", "3")
@@ -95,7 +96,9 @@ def _requests(story: Story) -> list[str]:
     return asked
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize(
+    "fault", [FAULTS[0], *(pytest.param(each, marks=pytest.mark.slow) for each in FAULTS[1:])]
+)
 def test_a_fault_is_found_and_told_in_few_requests(fault: str, tmp_path: Path) -> None:
     done, trace = explored(tmp_path, "--budget", "60", fault=fault)
     assert done.returncode == 1, done.stdout + done.stderr
@@ -108,6 +111,7 @@ def test_a_fault_is_found_and_told_in_few_requests(fault: str, tmp_path: Path) -
     assert len(re.findall(r"^ANSWER\d+=", told, re.MULTILINE)) <= 8
 
 
+@pytest.mark.slow
 def test_the_script_shows_the_fault_on_another_server(tmp_path: Path) -> None:
     fault = "failed-run-answers-an-empty-object"
     explored(tmp_path, "--budget", "30", fault=fault)

@@ -136,6 +136,7 @@ def test_it_is_judged_again_offline(fuzzed: tuple[Path, Trace], tmp_path: Path) 
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_a_crash_is_found_and_its_curl_line_repeats_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,9 +10,11 @@ from typing import Any
 import msgspec
 import pytest
 
+from runstone.judge.suites import judge
 from runstone.session import evidence
-from runstone.wire.trace import Event, Exchange
-from tests.command_line import judged, runstone
+from runstone.session.opening import Asked, open_session
+from runstone.wire.trace import Event, Exchange, Trace
+from tests.command_line import in_own_process, judged, runstone
 
 Spoil = Callable[[Exchange], Exchange]
 _OTHER_STATUS = {
@@ -174,15 +176,21 @@ SPOILS: tuple[Spoil, ...] = (
 
 
 def spoilt(recorded: Path, spoil: Spoil, out: Path) -> dict[str, str]:
-    """The verdicts, by requirement, on a spoilt copy of the recording."""
-    manifest, traces = evidence.read(recorded / "evidence")
-    writer = evidence.EvidenceWriter(out / "evidence", manifest)
-    for trace in traces.values():
-        writer.add(msgspec.structs.replace(trace, exchanges=tuple(map(spoil, trace.exchanges))))
-    writer.save()
-    done = runstone("judge", str(out / "evidence"), "--out", str(out))
+    """The verdicts, by requirement, on a spoilt copy of the recording, which is not written."""
+    done = in_own_process(_judge_spoilt, recorded / "evidence", spoil, out)
     assert done.returncode in {0, 1, 4}, f"{spoil.__name__}: {done.stdout}{done.stderr}"
     return dict(judged(out / "report.json"))
+
+
+def _judge_spoilt(recorded: Path, spoil: Spoil, out: Path) -> None:
+    session = open_session(Asked(evidence=recorded, out=out), lambda *_: None)
+    session.traces = {name: _spoilt_trace(trace, spoil) for name, trace in session.traces.items()}
+    session.settings = msgspec.structs.replace(session.settings, bare_report=True)
+    raise SystemExit(judge(session).exit_code)
+
+
+def _spoilt_trace(trace: Trace, spoil: Spoil) -> Trace:
+    return msgspec.structs.replace(trace, exchanges=tuple(map(spoil, trace.exchanges)))
 
 
 def test_every_judge_can_fail(recorded: Path, tmp_path: Path) -> None:
@@ -194,6 +202,20 @@ def test_every_judge_can_fail(recorded: Path, tmp_path: Path) -> None:
         crashed |= {id: spoil.__name__ for id, verdict in verdicts.items() if verdict == "harness-error"}  # noqa: A001
     assert sorted(kept) == []
     assert crashed == {}
+
+
+@pytest.mark.parametrize("spoil", [_malformed, _texts_and_numbers_changed], ids=lambda spoil: spoil.__name__)
+def test_spoilt_evidence_has_all_its_reports(recorded: Path, spoil: Spoil, tmp_path: Path) -> None:
+    manifest, traces = evidence.read(recorded / "evidence")
+    writer = evidence.EvidenceWriter(tmp_path / "evidence", manifest)
+    for trace in traces.values():
+        writer.add(_spoilt_trace(trace, spoil))
+    writer.save()
+    done = runstone("judge", str(tmp_path / "evidence"), "--out", str(tmp_path))
+    assert done.returncode == 1, done.stdout + done.stderr
+    in_short = spoilt(recorded, spoil, tmp_path / "in short")
+    assert dict(judged(tmp_path / "report.json")) == in_short
+    assert {"report.html", "summary.md", "junit.xml"} <= {path.name for path in tmp_path.iterdir()}
 
 
 def _given_up(exchange: Exchange) -> Exchange:

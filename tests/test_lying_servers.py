@@ -30,7 +30,29 @@ from runstone.session.opening import Asked, open_session
 from runstone.target import recipes
 from tests.command_line import in_own_process, judged, one_line_of_error, runstone
 
-by_server = pytest.mark.parametrize("server", NULL_SERVERS, ids=lambda server: server.name)
+# What `make test` leaves out: servers that are given up after a long while, and those that differ from others
+# only in what they always say. `make test-all` judges each of them, and so does `make prove`.
+LONG = {"heartbeats", "newlines"}
+ALIKE = {
+    "empty array",
+    "null",
+    "no content",
+    "html",
+    "404",
+    "422",
+    "empty stream",
+    "redirect loop",
+    "huge body",
+}
+
+
+def by_server(*slow: str) -> pytest.MarkDecorator:
+    """Each null server; these are slow."""
+    marked = [
+        pytest.param(each, id=each.name, marks=pytest.mark.slow if each.name in slow else ())
+        for each in NULL_SERVERS
+    ]
+    return pytest.mark.parametrize("server", marked)
 
 
 @contextmanager
@@ -52,25 +74,25 @@ def test_every_null_server_is_here() -> None:
     assert {each.name for each in NULL_SERVERS} == {CLOSED, TRUNCATING, *LIARS, *HANGING, *HUGE}
 
 
-def unchecked(url: str, out: Path, config: Path, budget: str) -> subprocess.CompletedProcess[str]:
+def unchecked(url: str, out: Path, config: Path, budget_s: float) -> subprocess.CompletedProcess[str]:
     """All suites over a server, whether it is fit for them or not."""
-    return in_own_process(_judge_unchecked, url, str(out), str(config), budget)
+    return in_own_process(_judge_unchecked, url, out, config, budget_s)
 
 
-def _judge_unchecked(url: str, out: str, config: str, budget: str) -> None:
+def _judge_unchecked(url: str, out: Path, config: Path, budget_s: float) -> None:
     asked = Asked(
         target=url,
-        config=Path(config),
-        out=Path(out),
+        config=config,
+        out=out,
         quick=True,
         concurrency=64,
-        budget_s=float(budget),
+        budget_s=budget_s,
         insist_on_fitness=False,
     )
     raise SystemExit(judge(open_session(asked, lambda *_: None)).exit_code)
 
 
-@by_server
+@by_server(*LONG)
 def test_check_refuses_a_null_server(server: NullServer, tmp_path: Path) -> None:
     with up(server) as url:
         done = runstone("check", url, "--out", str(tmp_path))
@@ -84,14 +106,14 @@ def test_check_refuses_a_null_server(server: NullServer, tmp_path: Path) -> None
     assert traces["self_check"].exchanges
 
 
-@by_server
+@by_server(*LONG, *ALIKE, TRUNCATING)
 def test_no_judge_passes_a_null_server(server: NullServer, tmp_path: Path) -> None:
     """Without the self-check, and although the server claims to have every capability."""
     (tmp_path / "boastful.toml").write_text(BOASTFUL, "utf-8")
     # Those that hang are given up after a while: what they did not answer cannot pass later either.
-    budget = "60" if server.prompt else "15"
+    budget_s = 60.0 if server.prompt else 15.0
     with up(server) as url:
-        done = unchecked(url, tmp_path, tmp_path / "boastful.toml", budget)
+        done = unchecked(url, tmp_path, tmp_path / "boastful.toml", budget_s)
     verdicts = judged(tmp_path / "report.json")
     assert [id for id, verdict in verdicts if verdict == "pass"] == []  # noqa: A001
     assert done.returncode in {1, 3}, done.stdout[-2000:]

@@ -17,8 +17,9 @@ from runstone.scenario.requests import Blocked
 from runstone.scenario.scenario import SCENARIO_ATTRIBUTE, Scenario, Schedule, scenario
 from runstone.scenario.self_check import assess
 from runstone.target.target import Target
+from runstone.wire.documents import Missing
 from runstone.wire.limits import Limits
-from runstone.wire.trace import Event, Exchange, Missing, Trace
+from runstone.wire.trace import Event, Exchange, Trace
 from tests.honest import Honest, uvicorn_serving
 from tests.servers import HANGING, LIARS, Heard, Writer, heard_by, reply, serving
 

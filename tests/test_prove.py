@@ -27,7 +27,7 @@ from runstone.proof.prove.checks import Check
 from runstone.proof.prove.matrix import Baseline, Fault, Hit, Matrix, Missed, Null
 from runstone.proof.prove.null_servers import BOASTFUL, LIARS, NULL_SERVERS
 from runstone.proof.prove.pool import Done, run_all
-from runstone.report.model import Case, Outcome, Report, Verdict
+from runstone.verdict.model import Case, Outcome, Report, Verdict
 from tests.command_line import runstone
 
 EXAMPLES = Path(__file__).parents[1] / "contracts/schemas/examples"

@@ -16,7 +16,7 @@ from runstone.proof.prove import matrix, proving, published
 from runstone.proof.prove.checks import Check
 from runstone.proof.prove.matrix import Matrix
 from runstone.proof.prove.pool import Done
-from runstone.report.model import Case, Outcome, Report, Verdict
+from runstone.verdict.model import Case, Outcome, Report, Verdict
 from tests.test_prove import EXAMPLE, fault, report
 
 FLAKY_FAULT = "faults/the-runs-of-every-thread-are-listed"

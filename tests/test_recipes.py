@@ -281,7 +281,7 @@ def test_a_child_that_ignores_sigterm_is_killed(
 
 STAY = """
 import sys
-from runstone import recipes
+from runstone.target import recipes
 recipes.stay_up(recipes.load(sys.argv[1]), None, lambda server: print(server.pid, server.url, flush=True))
 print("ended well")
 """
@@ -307,7 +307,7 @@ def test_sigterm_in_the_block_ends_the_server_too(write: Write, tmp_path: Path) 
     write()
     code = """
 import sys, time
-from runstone import recipes
+from runstone.target import recipes
 with recipes.running(recipes.load(sys.argv[1])) as server:
     print(server.pid, flush=True)
     time.sleep(600)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 import signal
 import sqlite3
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -21,6 +19,7 @@ import pytest
 
 from runstone import __version__
 from runstone.locations import locate
+from tests.command_line import Started, command, runstone, started
 
 GRAPHS = locate("fixtures") / "graphs" / "python" / "langgraph.json"
 SECRET = "a secret of more than thirty-two bytes, as HS256 asks for"  # noqa: S105 - signs this file's tokens
@@ -30,7 +29,7 @@ SECRET = "a secret of more than thirty-two bytes, as HS256 asks for"  # noqa: S1
 class Server:
     """A reference runtime in a process of its own."""
 
-    process: subprocess.Popen[str]
+    process: Started
     url: str
     client: httpx.Client
 
@@ -70,29 +69,24 @@ class Server:
 
 
 def arguments(*options: str, graphs: Path = GRAPHS) -> list[str]:
-    """The command line of a server on a free port."""
-    return [sys.executable, "-m", "runstone", "serve", "--port", "0", "--graphs", str(graphs), *options]
+    """The words of a server on a free port."""
+    return ["serve", "--port", "0", "--graphs", str(graphs), *options]
 
 
 @contextmanager
 def launched(*options: str) -> Iterator[Server]:
     """Start a server, wait for the line that says where it listens, and end it."""
-    with subprocess.Popen(arguments(*options), stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            ready = re.fullmatch(r"runstone-reference (\S+) on (http://\S+)\n", process.stdout.readline())
-            assert ready is not None
-            assert ready[1] == __version__
-            with httpx.Client(base_url=ready[2], timeout=30) as client:
-                yield Server(process, ready[2], client)
-        finally:
-            if process.poll() is None:
-                process.kill()
+    with started(command, *arguments(*options)) as process:
+        ready = re.fullmatch(r"runstone-reference (\S+) on (http://\S+)", process.first_line())
+        assert ready is not None, process.complained
+        assert ready[1] == __version__
+        with httpx.Client(base_url=ready[2], timeout=30) as client:
+            yield Server(process, ready[2], client)
 
 
 def said_by(*options: str, graphs: Path = GRAPHS) -> tuple[int, str]:
     """Exit code and error output of a server that cannot start."""
-    ended = subprocess.run(arguments(*options, graphs=graphs), capture_output=True, text=True, timeout=60)
+    ended = runstone(*arguments(*options, graphs=graphs), timeout=60)
     return ended.returncode, ended.stderr
 
 

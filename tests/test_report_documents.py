@@ -18,7 +18,7 @@ from runstone import report as reports
 from runstone.contracts import Level
 from runstone.errors import RunstoneError
 from runstone.report import digest
-from runstone.report.model import SEVERITY, Case, Cell, Outcome, Report, Verdict
+from runstone.verdict.model import SEVERITY, Case, Cell, Outcome, Report, Verdict
 
 SCHEMAS = Path(__file__).parents[1] / "contracts" / "schemas"
 EXAMPLES = SCHEMAS / "examples" / "report"

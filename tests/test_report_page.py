@@ -13,9 +13,9 @@ from playwright.sync_api import Browser, Page, Request, expect
 
 from runstone import report as reports
 from runstone.report.html import cell_target, consequence
-from runstone.report.model import Case, Report, Verdict, totals_by_area, totals_by_level
 from runstone.report.proof import BODY, gather
 from runstone.target.capabilities import Capability
+from runstone.verdict.model import Case, Report, Verdict, totals_by_area, totals_by_level
 from runstone.wire.trace import Comment, Event, Exchange, Trace
 
 EXAMPLE = Path(__file__).parents[1] / "contracts/schemas/examples/report/conforms/every-verdict.json"

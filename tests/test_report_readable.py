@@ -14,8 +14,8 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from runstone import report as reports
-from runstone.report.model import SEVERITY, Case, Report
 from runstone.report.text import moment, prose
+from runstone.verdict.model import SEVERITY, Case, Report
 
 EXAMPLES = Path(__file__).parents[1] / "contracts/schemas/examples/report/conforms"
 

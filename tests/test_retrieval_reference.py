@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import sys
 from collections.abc import Awaitable, Callable, Iterator
-from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
@@ -25,6 +22,7 @@ from runstone.retrieval import (
     Strategy,
     extra_latency,
 )
+from tests.command_line import command, started
 
 ALL: tuple[Strategy, ...] = ("stream", "state", "join_stream", "join")
 STEPS = {"log": ["s1", "s2", "s3"]}
@@ -36,26 +34,11 @@ def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     """A reference runtime of its own, by profile; it says its URL when it is ready."""
     graphs = locate("fixtures") / "graphs" / "python" / "langgraph.json"
     folder = tmp_path_factory.mktemp("reference")
-    words = ["--port", "0", "--db", folder, "--graphs", graphs, "--profile", request.param]
-    with (folder / "log").open("w") as log:
-        command = [
-            sys.executable,
-            "-m",
-            "runstone",
-            "serve",
-            *map(str, words),
-            "--run-time-limit",
-            "limited=1",
-        ]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
-        with process:
-            try:
-                assert process.stdout is not None
-                ready = process.stdout.readline()
-                assert " on http://" in ready, Path(log.name).read_text()
-                yield ready.split()[-1]
-            finally:
-                process.terminate()
+    words = ["--port", "0", "--db", str(folder), "--graphs", str(graphs), "--profile", request.param]
+    with started(command, "serve", *words, "--run-time-limit", "limited=1") as process:
+        ready = process.first_line()
+        assert " on http://" in ready, process.complained
+        yield ready.split()[-1]
 
 
 class Session:

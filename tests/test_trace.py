@@ -11,12 +11,13 @@ from typing import Any
 import msgspec
 import pytest
 
+from runstone.wire import curl
+from runstone.wire.documents import Missing
 from runstone.wire.trace import (
     AmbiguousLabel,
     Comment,
     Event,
     Exchange,
-    Missing,
     Trace,
     excerpt,
     reading,
@@ -248,8 +249,8 @@ def test_a_body_that_names_no_run(content: str) -> None:
 
 def test_the_request_is_decoded() -> None:
     assert exchange(request_body='{"a": 1}').request_json == {"a": 1}
-    assert exchange(request_body="{").request_json is None
-    assert exchange().request_json is None
+    assert exchange(request_body="{").request_json == None  # noqa: E711
+    assert exchange().request_json == None  # noqa: E711
 
 
 def test_curl_says_what_matters_and_hides_what_is_secret() -> None:
@@ -273,7 +274,8 @@ def test_curl_says_what_matters_and_hides_what_is_secret() -> None:
 @pytest.mark.parametrize(
     "body", ['{"text": "it\'s $HOME & `id` \\"q\\" äß漢"}', "NUL \0001, 100 % \\n, it's"]
 )
-def test_a_curl_line_repeats_its_request_when_pasted(body: str) -> None:
+@pytest.mark.parametrize("head", [True, False])
+def test_a_curl_line_repeats_its_request_when_pasted(body: str, head: bool) -> None:
     with heard_by() as (url, heard):
         sent = exchange(
             method="POST",
@@ -281,8 +283,10 @@ def test_a_curl_line_repeats_its_request_when_pasted(body: str) -> None:
             request_body=body,
             request_headers=(("content-type", "application/json"),),
         )
-        done = subprocess.run(["/bin/sh", "-c", sent.curl()], capture_output=True, timeout=30, check=False)
+        pasted = ["/bin/sh", "-c", curl.line(sent, head=head)]
+        done = subprocess.run(pasted, capture_output=True, timeout=30, check=False)
     assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(b"HTTP/1.1 200" if head else b"{}")
     assert (heard[0].method, heard[0].target) == ("POST", "/threads?a=%20b&c=1")
     assert heard[0].body.decode() == body
     assert heard[0].headers["content-type"] == "application/json"

@@ -8,7 +8,8 @@ from typing import Any, get_args
 import pytest
 
 from runstone.contracts import Level
-from runstone.report.model import (
+from runstone.target.capabilities import Capability
+from runstone.verdict.model import (
     GRID_COLUMNS,
     GRID_ROWS,
     SEVERITY,
@@ -24,7 +25,6 @@ from runstone.report.model import (
     totals_by_area,
     totals_by_level,
 )
-from runstone.target.capabilities import Capability
 
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from runstone.report.model import Case, Outcome, Verdict, most_severe
-from runstone.report.waivers import Waiver, WaiverError, apply, load
+from runstone.verdict.model import Case, Outcome, Verdict, most_severe
+from runstone.verdict.waivers import Waiver, WaiverError, apply, load
 
 TODAY = dt.date(2026, 11, 21)
 KNOWN = ["RUN-WAIT-001", "RUN-WAIT-002", "META-001"]

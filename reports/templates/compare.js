@@ -1,4 +1,4 @@
-// Filters, cells that unfold all sides of a requirement, and differences that unfold both exchanges.
+// Filters, cells that unfold all sides of a requirement, and differences that unfold an example.
 // Whatever came from a target is set as text; nothing here writes HTML.
 "use strict";
 (() => {
@@ -10,9 +10,7 @@
   const only = byId("only");
   const search = byId("search");
   const chips = all(".chip");
-  const VERDICTS = { kept: "pass", broken: "fail", warned: "warn" };
-  const badge = (standing) =>
-    make("span", { class: `badge v-${VERDICTS[standing] || standing}`, text: standing.replace("-", " ") });
+  const badge = (verdict) => make("span", { class: `badge v-${verdict}`, text: proof.words[verdict] });
 
   // --- what a side shows ------------------------------------------------------------------------------
 
@@ -28,23 +26,20 @@
 
   function drawnCase(side, told) {
     const place = make("div", { class: "case" });
-    if (told.case) place.append(make("h4", {}, badge(standingOf(told.verdict)), make("span", { text: told.case })));
+    if (told.case) place.append(make("h4", {}, badge(told.verdict), make("span", { text: told.case })));
     if (told.reason) place.append(make("p", { class: "reason", text: told.reason }));
-    place.append(...(told.curl || []).map(curl), ...(told.exchanges || []).map((key) => exchange(side, key)));
+    place.append(...told.curl.map(curl), ...told.exchanges.map((key) => exchange(side, key)));
     return place;
   }
 
-  const standingOf = (verdict) => ({ pass: "kept", fail: "broken", warn: "warned" })[verdict] || verdict;
-
   function drawnSide(side, stand, looked) {
     const name = make("span", { text: proof.targets[side] });
-    const place = make("section", looked ? { class: "looked" } : {}, make("h4", {}, name, badge(stand.standing)));
-    const cases = stand.cases || [];
-    place.append(...cases.map((told) => drawnCase(side, told)));
+    const place = make("section", looked ? { class: "looked" } : {}, make("h4", {}, name, badge(stand.verdict)));
+    place.append(...stand.cases.map((told) => drawnCase(side, told)));
     if (stand.further_cases) {
       place.append(make("p", { class: "hint", text: `and ${stand.further_cases} more cases in its report.json` }));
     }
-    if (!cases.length) place.append(make("p", { class: "hint", text: "No case was judged." }));
+    if (!stand.cases.length) place.append(make("p", { class: "hint", text: "No case was judged." }));
     return place;
   }
 
@@ -60,51 +55,39 @@
     detail.append(make("div", { class: "both" }, ...stands));
   }
 
-  // --- differences of traces --------------------------------------------------------------------------
+  // --- the example of a difference --------------------------------------------------------------------
 
-  function oneSide(pair, number, difference) {
-    const side = pair.sides[number];
-    const place = make("section", {}, make("h4", { text: proof.targets[side] }));
-    const value = number ? difference.right : difference.left;
-    const shown = value === null || value === undefined ? "nothing" : value;
-    place.append(make("pre", { tabindex: "0" }, make("code", { text: shown })));
-    const key = difference.exchanges[number];
-    place.append(key ? exchange(side, key) : make("p", { class: "hint", text: "There is no such exchange." }));
-    return place;
+  const NAMED = 12; // scenarios
+
+  function sideOfExample(side, key) {
+    const shown = key ? exchange(side, key) : make("p", { class: "hint", text: "It was not asked this." });
+    shown.open = true;
+    return make("section", {}, make("h4", { text: proof.targets[side] }), shown);
   }
 
-  function place(difference) {
-    const numbers = (difference.events || []).filter((number) => number !== null && number !== undefined);
-    const event = difference.event ? `, event ${[...new Set(numbers)].join("/")} (${difference.event})` : "";
-    return `${difference.what}${event}${difference.path ? `, ${difference.path}` : ""}`;
-  }
-
-  function drawDifference(pair, title, difference) {
-    const sides = [0, 1].map((number) => oneSide(pair, number, difference));
-    const words = make("p", { class: "hint", text: `${title}: ${place(difference)}` });
-    return make("div", {}, words, make("div", { class: "both" }, ...sides));
+  function drawnExample(pair, { example, scenarios }) {
+    const sides = pair.sides.map((side, number) => sideOfExample(side, example.exchanges[number]));
+    const more = scenarios.length > NAMED ? ` and ${scenarios.length - NAMED} more` : "";
+    const at = example.path ? `At ${example.path}. ` : "";
+    const told = make("p", { class: "hint", text: `${at}Shown by ${scenarios.slice(0, NAMED).join(", ")}${more}.` });
+    return [make("div", { class: "both" }, ...sides), told];
   }
 
   for (const section of all(".pairing")) {
     const pair = proof.pairs[Number(section.dataset.pair)];
-    for (const item of all(".unlike", section)) {
+    all(".unlike", section).forEach((item, number) => {
       const detail = item.querySelector(".detail");
       item.addEventListener("toggle", () => {
-        if (!item.open || detail.hasChildNodes()) return;
-        const told = pair.scenarios[item.id.slice(item.id.indexOf("-") + 1)];
-        detail.append(drawDifference(pair, "The first difference", told.first));
-        if (JSON.stringify(told.first) !== JSON.stringify(told.telling)) {
-          detail.append(drawDifference(pair, "The first one that few other scenarios share", told.telling));
-        }
+        if (item.open && !detail.hasChildNodes()) detail.append(...drawnExample(pair, pair.lines[number]));
       });
-    }
+    });
   }
 
   // --- filters ----------------------------------------------------------------------------------------
 
   const haystacks = new Map(
     lines.map((line) => {
-      const reasons = proof.rows[line.id].flatMap((stand) => (stand.cases || []).map((told) => told.reason));
+      const reasons = proof.rows[line.id].flatMap((stand) => stand.cases.map((told) => told.reason));
       return [line, [line.textContent, ...reasons].join(" ").toLowerCase()];
     }),
   );
@@ -141,7 +124,6 @@
     const found = byId(decodeURIComponent(location.hash.slice(1)));
     if (!found) return;
     if (found.hidden) showAll();
-    if (found.matches("details")) found.open = true;
     found.scrollIntoView({ block: "start" });
   }
 

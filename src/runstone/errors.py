@@ -1,28 +1,40 @@
-"""The errors that reach a user: one line each, and the exit code of the command that they end."""
+"""The errors that reach a user: one line each, and the exit codes that commands end with."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from enum import IntEnum
 from typing import ClassVar
+
+
+class ExitCode(IntEnum):
+    """What a command ends with."""
+
+    CONFORMING = 0
+    NOT_CONFORMING = 1
+    USAGE = 2
+    UNREACHABLE = 3  # or it serves no fit conformance graphs
+    HARNESS_ERROR = 4
+    INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 
 class RunstoneError(Exception):
     """Something ended the command; the message is one line: what was wrong, where, how to fix it."""
 
-    exit_code: ClassVar[int] = 4  # Runstone itself is broken, unless a subclass says otherwise
+    exit_code: ClassVar[ExitCode] = ExitCode.HARNESS_ERROR  # unless a subclass says otherwise
 
 
 class UsageError(RunstoneError):
     """The user asked for something that does not exist or makes no sense."""
 
-    exit_code: ClassVar[int] = 2
+    exit_code: ClassVar[ExitCode] = ExitCode.USAGE
 
 
 class TargetError(RunstoneError):
     """The target cannot be reached, cannot be started, or serves no fit conformance graphs."""
 
-    exit_code: ClassVar[int] = 3
+    exit_code: ClassVar[ExitCode] = ExitCode.UNREACHABLE
 
 
 def suggestion(wrong: str, known: Iterable[str]) -> str:

@@ -9,6 +9,7 @@ import pytest
 from runstone.contracts import Profile
 from runstone.errors import RunstoneError
 from runstone.judge.hooks import JUDGING, Judging
+from runstone.locations import locate
 from runstone.scenario.scenario import PATIENT_S, QUICK_S
 from runstone.session.opening import Asked, open_session
 from runstone.session.session import Session
@@ -61,7 +62,14 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "requirement(id): this test judges a requirement of the catalogue")
     config.addinivalue_line("markers", "needs(*capabilities): this case applies only to targets with them")
     if not any(isinstance(plugin, Judging) for plugin in config.pluginmanager.get_plugins()):
-        config.pluginmanager.register(Judging(lambda: _session_from(config)), "runstone-judging")
+        judging = Judging(lambda: _session_from(config), demanding=_names_all_suites(config))
+        config.pluginmanager.register(judging, "runstone-judging")
+
+
+def _names_all_suites(config: pytest.Config) -> bool:
+    """Whether pytest was given the folder of Runstone's suites, and not only some files of it."""
+    given = [(config.invocation_params.dir / word).resolve() for word in config.args]
+    return any(locate("suites").is_relative_to(path) for path in given)
 
 
 def _session_from(config: pytest.Config) -> Session:

@@ -14,7 +14,6 @@ from typing import Any, TypeVar
 import pytest
 
 from runstone.contracts import Profile, lifecycle, operation_for, stream_grammar, violations
-from runstone.contracts.profile import resolve
 from runstone.scenario.api import Api
 from runstone.scenario.own_server import own_server
 from runstone.scenario.requests import (
@@ -30,7 +29,8 @@ from runstone.scenario.requests import (
 from runstone.scenario.scenario import Schedule, scenario
 from runstone.target.agents import GRAPHS
 from runstone.wire.canonical import ABSENT, canonical, difference_in_shape, first_difference, shown
-from runstone.wire.trace import UUID, Event, Exchange, Inapplicable, Missing, Trace, strict_json
+from runstone.wire.documents import Missing, raw, resolve
+from runstone.wire.trace import UUID, Event, Exchange, Inapplicable, Trace, strict_json
 
 __all__ = [
     "ABSENT",
@@ -68,6 +68,7 @@ __all__ = [
     "operation_for",
     "own_server",
     "ran",
+    "raw",
     "requirement",
     "resolve",
     "scenario",

@@ -13,12 +13,12 @@ import pytest
 from starlette.responses import JSONResponse, Response
 
 from runstone.contracts import violations
-from runstone.report.model import Case, Outcome, Verdict
-from runstone.report.waivers import WaiverError
 from runstone.session.evidence import read_manifest
 from runstone.signoff import acceptance, keys, lines, signing
 from runstone.signoff.signing import Draft, Refused, Wanted
 from runstone.signoff.statement import MANIFEST, SERVER, sha256
+from runstone.verdict.model import Case, Outcome, Verdict
+from runstone.verdict.waivers import WaiverError
 from tests.signoff import tiny
 from tests.signoff.case import rewrite
 

@@ -11,8 +11,7 @@ import click
 
 import runstone
 from runstone.cli.saying import say_error
-from runstone.errors import RunstoneError
-from runstone.report.model import HARNESS_ERROR, INTERRUPTED
+from runstone.errors import ExitCode, RunstoneError
 
 
 def main() -> NoReturn:
@@ -27,11 +26,11 @@ def main() -> NoReturn:
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort):
         say_error("interrupted; what was observed is kept")
-        sys.exit(INTERRUPTED)
+        sys.exit(ExitCode.INTERRUPTED)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(HARNESS_ERROR)
-    sys.exit(code if isinstance(code, int) else 0)
+        sys.exit(ExitCode.HARNESS_ERROR)
+    sys.exit(code if isinstance(code, int) else ExitCode.CONFORMING)
 
 
 # Command → where it is defined. A server that a scenario starts need not import what a check needs.

@@ -14,12 +14,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from runstone import report
 from runstone.cli.networking import network_options
 from runstone.cli.saying import say_error
+from runstone.errors import ExitCode
 from runstone.judge.suites import judge
-from runstone.report.model import FailOn, Report
 from runstone.scenario.scenario import PATIENT_S, QUICK_S
 from runstone.session import configuration
 from runstone.session.opening import Asked, open_session
-from runstone.session.session import UNREACHABLE
+from runstone.verdict.model import FailOn, Report
 from runstone.wire.network import Network
 
 _Params = ParamSpec("_Params")
@@ -138,7 +138,7 @@ def judge_again(
 
 def show(found: Report, folder: Path) -> int:
     """Print the report, or in one line why there is none; the exit code."""
-    if found.exit_code == UNREACHABLE:
+    if found.exit_code == ExitCode.UNREACHABLE:
         say_error(f"{found.stopped} (what was observed is in {folder})")
     else:
         report.print_summary(found, Console(), report_dir=folder)

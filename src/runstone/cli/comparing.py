@@ -56,23 +56,19 @@ def compare(
     code 1 when one keeps a MUST that another breaks.
     """
     from runstone import compare as comparing  # it brings in what only this command needs
+    from runstone.report import write_texts
+    from runstone.session.opening import Asked
 
     if readme is not None and publish is None:
         raise UsageError("--readme shows what is published; give --publish DIR too")
-    wanted = comparing.Wanted(
-        names=names,
-        out=out,
-        profile=profile,
-        quick=quick,
-        concurrency=concurrency,
-        areas=area,
-        config=config,
-    )
-    with progress_bar() as progress, comparing.open_sides(wanted, _told_by(progress)) as sides:
-        found = comparing.compare(sides)
-    comparing.write(found, sides, out)
+    asked = Asked(profile=profile, quick=quick, concurrency=concurrency, areas=area, out=out, config=config)
+    with progress_bar() as progress:
+        sides = comparing.open_sides(names, asked, _told_by(progress))
+    found = comparing.compare(sides)
+    texts = comparing.texts_of(found, sides)
+    write_texts(texts, out)
     if publish is not None:
-        comparing.publish(found, sides, publish)
+        comparing.publish(texts, sides, publish)
         if readme is not None:
             comparing.show_in(readme, publish)
     comparing.print_comparison(found, Console(), out)

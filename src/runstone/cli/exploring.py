@@ -10,9 +10,10 @@ import click
 
 from runstone.cli.checking import progress_bar, show
 from runstone.cli.networking import network_options
+from runstone.errors import ExitCode
 from runstone.explore import broken_stories, script, stories_of
+from runstone.files import replace_file
 from runstone.judge.suites import judge
-from runstone.report.model import NOT_CONFORMING
 from runstone.session.opening import Asked, open_session
 from runstone.session.session import Session
 from runstone.wire.network import Network
@@ -69,7 +70,7 @@ def fuzz(network: Network, **asked: Unpack[_Exploring]) -> int:
     session, code = _explored("fuzz", network, asked)
     if (trace := session.traces.get("fuzzed_contract")) is not None:
         click.echo(f"\nsent {len(trace.exchanges)} requests, seed {asked['seed']}")
-        if code == NOT_CONFORMING:
+        if code == ExitCode.NOT_CONFORMING:
             click.echo("on a fresh server, paste these before the lines above:\n")
             click.echo("\n".join(each.curl() for each in trace.find("prepare") if each.method == "POST"))
     return code
@@ -111,6 +112,6 @@ def _tell_story(session: Session, trace: Trace) -> None:
     )
     broken = broken_stories(told, session.settings.profile, trace.notes.get("settle_s", 0.0))
     if broken:
-        path = session.settings.out / "story.sh"
-        path.write_text(script(broken[0]))
-        click.echo(f"the shortest that breaks a promise, in {path}:\n\n{path.read_text()}")
+        path, told_again = session.settings.out / "story.sh", script(broken[0])
+        replace_file(path, told_again)
+        click.echo(f"the shortest that breaks a promise, in {path}:\n\n{told_again}")

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from runstone.report.model import CONFORMING, HARNESS_ERROR, NOT_CONFORMING
+from runstone.errors import ExitCode
 from runstone.session.opening import Asked, open_session
 
 _PERCENT = click.FloatRange(0, 100)
@@ -18,6 +18,13 @@ _PERCENT = click.FloatRange(0, 100)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the draw.")
 @click.option(
     "--limit", type=click.IntRange(min=1), default=5_500, show_default=True, help="Mutants that are scored."
+)
+@click.option(
+    "--per-area",
+    type=click.IntRange(min=0),
+    default=100,
+    show_default=True,
+    help="At least so many for each area, beyond the limit.",
 )
 @click.option("--at-least", type=_PERCENT, default=0, help="Fail below this percentage of killed mutants.")
 @click.option("--area-at-least", type=_PERCENT, default=0, help="The same of every area.")
@@ -30,16 +37,30 @@ _PERCENT = click.FloatRange(0, 100)
     help="Where mutation.json and mutation.md go.",
 )
 def mutate(
-    evidence: Path, seed: int, limit: int, at_least: float, area_at_least: float, jobs: int | None, out: Path
+    evidence: Path,
+    seed: int,
+    limit: int,
+    per_area: int,
+    at_least: float,
+    area_at_least: float,
+    jobs: int | None,
+    out: Path,
 ) -> int:
     """Make mutants of recorded EVIDENCE, judge each offline, and report which ones nobody noticed."""
     from runstone.proof.mutate import published, score
 
     session = open_session(Asked(evidence=evidence, out=out), lambda *_: None)
-    wanted = score.Wanted(seed=seed, limit=limit, at_least=at_least, area_at_least=area_at_least, jobs=jobs)
+    wanted = score.Wanted(
+        seed=seed,
+        limit=limit,
+        per_area=per_area,
+        at_least=at_least,
+        area_at_least=area_at_least,
+        jobs=jobs,
+    )
     found = score.mutate(session, wanted, lambda line: click.echo(line, err=True))
     published.write(found, out)
     published.print_score(found, Console(), out)
     if found.crashes:
-        return HARNESS_ERROR
-    return NOT_CONFORMING if found.shortfalls else CONFORMING
+        return ExitCode.HARNESS_ERROR
+    return ExitCode.NOT_CONFORMING if found.shortfalls else ExitCode.CONFORMING

@@ -7,8 +7,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from runstone.errors import UsageError
-from runstone.report.model import CONFORMING, HARNESS_ERROR, NOT_CONFORMING
+from runstone.errors import ExitCode, UsageError
 
 
 @click.command()
@@ -44,5 +43,5 @@ def prove(
         published.write(found, publish)
     published.print_matrix(found, Console(), publish or out)
     if found.harness_errors:
-        return HARNESS_ERROR
-    return CONFORMING if found.proved else NOT_CONFORMING
+        return ExitCode.HARNESS_ERROR
+    return ExitCode.CONFORMING if found.proved else ExitCode.NOT_CONFORMING

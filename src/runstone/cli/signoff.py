@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from runstone.errors import UsageError
-from runstone.report.model import CONFORMING, NOT_CONFORMING
+from runstone.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from runstone.signoff.signing import Draft, Signer
@@ -102,10 +101,10 @@ def _agreed_and_written(found: Draft, sign: Signer | None, folder: Path, *, yes:
     click.echo(page.to_text(found.statement))
     if not yes and not _agrees("Sign this?" if sign else "Write this, unsigned?"):
         click.echo("nothing was signed or written", err=True)
-        return NOT_CONFORMING
+        return ExitCode.NOT_CONFORMING
     path = (found if sign is None else found.signed(sign)).write(folder)
     click.echo(f"\n{'signed' if sign else 'unsigned'}: {path}")
-    return CONFORMING
+    return ExitCode.CONFORMING
 
 
 def _agrees(question: str) -> bool:

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from runstone.cli.signoff import digest_of
-from runstone.errors import UsageError
-from runstone.report.model import CONFORMING, NOT_CONFORMING
+from runstone.errors import ExitCode, UsageError
 from runstone.report.text import for_terminal
 
 if TYPE_CHECKING:
@@ -72,7 +71,7 @@ def verify(
     _show_as_json(found) if as_json else _show(found)
     if html is not None and not sealing.write_report(found, html, now):
         click.echo(f"no report was written to {html}: the evidence was not judged again", err=True)
-    return CONFORMING if found.accepted else NOT_CONFORMING
+    return ExitCode.CONFORMING if found.accepted else ExitCode.NOT_CONFORMING
 
 
 def _show(found: Findings) -> None:

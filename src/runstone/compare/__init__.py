@@ -1,29 +1,13 @@
-"""Two or more targets side by side.
+"""Two or more targets side by side; those after the first are compared with the first.
 
-`sides` reads what is to be compared, `meaning` says what of an exchange counts, `differences` aligns two
-traces, `comparison` makes the whole, and `texts` and `terminal` show it. Targets after the first are compared
-with the first.
+`sides` reads what is to be compared, `answers` says what of an exchange counts, `differences` aligns two
+traces, `comparison` makes the whole, and `texts` and `terminal` show it.
 """
 
-from runstone.compare.comparison import Comparison, Side, compare
-from runstone.compare.published import publish, results_table, show_in, with_results
-from runstone.compare.sides import Wanted, open_sides
+from runstone.compare.comparison import compare
+from runstone.compare.published import publish, show_in
+from runstone.compare.sides import open_sides
 from runstone.compare.terminal import print_comparison
-from runstone.compare.texts import to_html, to_json, to_markdown, write
+from runstone.compare.texts import texts_of
 
-__all__ = [
-    "Comparison",
-    "Side",
-    "Wanted",
-    "compare",
-    "open_sides",
-    "print_comparison",
-    "publish",
-    "results_table",
-    "show_in",
-    "to_html",
-    "to_json",
-    "to_markdown",
-    "with_results",
-    "write",
-]
+__all__ = ["compare", "open_sides", "print_comparison", "publish", "show_in", "texts_of"]

@@ -1,85 +1,59 @@
-"""Several targets side by side: by requirement, and by scenario against the first of them.
+"""Several targets side by side: by requirement, and by what they answered against the first of them.
 
-A row differs when its targets stand differently; one that was not run on a target says nothing about it.
-Targets differ in a MUST when one keeps it and another breaks it, cannot be tested for it, or has it waived: a
-promise that does not apply to a target is not broken by it.
+A row differs when its targets have different verdicts; one that was not run on a target says nothing about
+it. Targets are split on a requirement when one keeps it and another breaks it, cannot be tested for it, or
+has it waived: a promise that does not apply to a target is not broken by it.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from itertools import chain
+from typing import Final
 
 import msgspec
 
 import runstone
-from runstone.compare.differences import Difference, differences
+from runstone.compare.differences import Example, Kind, Likeness, differences
 from runstone.contracts import LEVELS, Level, Requirement, load_catalogue
-from runstone.errors import UsageError
+from runstone.errors import ExitCode, UsageError
 from runstone.report import digest
-from runstone.report.model import (
-    HARNESS_ERROR,
-    NOT_CONFORMING,
+from runstone.verdict.model import (
     Case,
     Grid,
     Outcome,
     Report,
     Verdict,
+    totals_by_level,
 )
 from runstone.wire.trace import Trace
-
-Standing = Literal[
-    "kept", "broken", "warned", "not-testable", "waived", "not-applicable", "not-run", "harness-error"
-]
-STANDINGS: Final[dict[Outcome, Standing]] = {
-    "pass": "kept",
-    "fail": "broken",
-    "flaky": "broken",
-    "warn": "warned",
-    "not-testable": "not-testable",
-    "waived": "waived",
-    "not-applicable": "not-applicable",
-    "not-run": "not-run",
-    "harness-error": "harness-error",
-}
 
 
 class NotComparable(UsageError):  # noqa: N818 - a diagnosis, named for what it says
     """What was given cannot be set side by side."""
 
 
-_BROKEN: Final = frozenset({"broken", "warned", "not-testable", "waived"})
+_BROKEN: Final = frozenset({"fail", "warn", "not-testable", "waived"})
 _CURLS = 2  # lines of one case
 _CURL = 1_500  # characters; a longer line is in the target's report
-_EXCHANGES = 6
-_CASES = 8
+_EXCHANGES = 4
+_CASES = 4
 
 
 @dataclass(frozen=True)
 class Side:
-    """One target; `judged` answers its report, perhaps only once it is ready.
-
-    `traces` are None where only its report is known; `agent` is the assistant of its own that stood in for
-    the conformance graphs, '' for none; `explored`: some scenarios made up their own requests.
-    """
+    """One target. `traces` are None where only its report is known."""
 
     name: str
-    judged: Callable[[], Report]
+    report: Report
     traces: Mapping[str, Trace] | None = None
-    agent: str = ""
-    explored: bool = False
-
-    @property
-    def report(self) -> Report:
-        """The report, once it is ready."""
-        return self.judged()
 
 
 class ComparedTarget(msgspec.Struct, frozen=True, kw_only=True):
-    """One target as a comparison names it; `totals`: level to standing to number of requirements."""
+    """One target as a comparison names it; `totals`: level to verdict to number of requirements."""
 
     name: str
     url: str
@@ -95,9 +69,9 @@ class ComparedTarget(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Stand(msgspec.Struct, frozen=True, kw_only=True):
-    """How one target stands to one requirement; `cases` are the telling ones."""
+    """How one target stands to one requirement; `cases` are the telling ones, none where all keep it."""
 
-    standing: Standing
+    verdict: Outcome
     cases: tuple[Case, ...] = ()
     further_cases: int = 0
 
@@ -115,34 +89,31 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def split(self) -> bool:
         """Whether one target keeps it and another breaks it."""
-        found = {each.standing for each in self.stands}
-        return "kept" in found and not _BROKEN.isdisjoint(found)
+        found = {each.verdict for each in self.stands}
+        return "pass" in found and not _BROKEN.isdisjoint(found)
 
 
-class ScenarioDifference(msgspec.Struct, frozen=True, kw_only=True):
-    """One scenario in which two targets differ, in `count` places.
+class Difference(msgspec.Struct, frozen=True, kw_only=True):
+    """One difference of two targets, told once.
 
-    `first`: the first of them; `telling`: of all of them the first that fewest other scenarios share.
+    `operation`, `place` and `kind`: what it is (see `Likeness`). `scenarios`: those that show it;
+    `requirements`: those that one target alone breaks, and of whose exchanges no difference is rarer.
+    `example`: its first appearance.
     """
 
-    scenario: str
-    count: int
-    first: Difference
-    telling: Difference
-
-
-class Recurring(msgspec.Struct, frozen=True, kw_only=True):
-    """A difference that several scenarios share; `difference` is its first place."""
-
-    scenarios: int
-    difference: Difference
+    operation: str
+    place: str
+    kind: Kind
+    scenarios: tuple[str, ...]
+    requirements: tuple[str, ...]
+    example: Example
 
 
 class Pair(msgspec.Struct, frozen=True, kw_only=True):
-    """The traces of one target against those of the first.
+    """What one target answered against what the first one did.
 
-    `compared`: scenarios that both held, of which `alike` show no difference; `left_only` and `right_only`
-    were held with one of them.
+    `compared`: scenarios that ran on both, of which `alike` show no difference; `left_only` and `right_only`
+    ran on one of them. `differences`: those that most scenarios show come first.
     """
 
     left: str
@@ -151,8 +122,16 @@ class Pair(msgspec.Struct, frozen=True, kw_only=True):
     alike: int
     left_only: tuple[str, ...]
     right_only: tuple[str, ...]
-    scenarios: tuple[ScenarioDifference, ...]
-    recurring: tuple[Recurring, ...]
+    differences: tuple[Difference, ...]
+
+    def by_operation(self) -> dict[str, list[list[Difference]]]:
+        """The differences of each operation, in one line what one side alone has in the same scenarios."""
+        found: dict[str, defaultdict[object, list[Difference]]] = {}
+        for number, each in enumerate(self.differences):
+            alone = each.kind in {"left-only", "right-only"} and each.place
+            line = (each.kind, each.scenarios, each.requirements) if alone else number
+            found.setdefault(each.operation, defaultdict(list))[line].append(each)
+        return {operation: list(lines.values()) for operation, lines in found.items()}
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
@@ -171,40 +150,18 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     pairs: tuple[Pair, ...]
 
     def differing(self) -> list[Row]:
-        """The rows that differ, MUST before SHOULD, else in the catalogue's order."""
+        """The rows that differ, MUST before SHOULD, those that split the targets first."""
         found = [each for each in self.requirements if each.differs]
         return sorted(found, key=lambda row: (LEVELS.index(row.level), not row.split))
 
 
 def compare(sides: Sequence[Side]) -> Comparison:
-    """Two or more targets side by side; every one after the first is compared with the first."""
-    pairs = pairs_of(sides)  # before any report is asked for: it may still be in the making
-    _demand_one_catalogue(sides)
-    return comparison(sides, pairs, dt.datetime.now(dt.UTC).isoformat(timespec="seconds"))
+    """Two or more targets side by side; every one after the first is compared with the first.
 
-
-def comparison(sides: Sequence[Side], pairs: Sequence[Pair], compared_at: str) -> Comparison:
-    """The same from pairs that were made already."""
-    rows = tuple(map(_row, _aligned([side.report for side in sides])))
-    differ_in: dict[str, int] = {
-        level: sum(row.split for row in rows if row.level == level) for level in LEVELS
-    }
-    return Comparison(
-        runstone=runstone.__version__,
-        profile=sides[0].report.profile,
-        compared_at=compared_at,
-        exit_code=_exit_code(rows, differ_in),
-        differ_in=differ_in,
-        targets=tuple(_target(each) for each in sides),
-        requirements=rows,
-        pairs=tuple(pairs),
-    )
-
-
-def _demand_one_catalogue(sides: Sequence[Side]) -> None:
-    """Raises NotComparable for reports of different profiles or suites."""
-    first = sides[0]
-    for each in sides[1:]:
+    Raises NotComparable for reports of different profiles or suites.
+    """
+    first, *others = sides
+    for each in others:
         if each.report.profile != first.report.profile:
             raise NotComparable(
                 f"{first.name} was judged by profile {first.report.profile}, {each.name} by "
@@ -214,6 +171,21 @@ def _demand_one_catalogue(sides: Sequence[Side]) -> None:
             raise NotComparable(
                 f"the reports of {first.name} and {each.name} are of different suites; check both again"
             )
+    rows = tuple(map(_row, _aligned([side.report for side in sides])))
+    differ_in: dict[str, int] = {
+        level: sum(row.split for row in rows if row.level == level) for level in LEVELS
+    }
+    broke = any(stand.verdict == "harness-error" for row in rows for stand in row.stands)
+    return Comparison(
+        runstone=runstone.__version__,
+        profile=first.report.profile,
+        compared_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        exit_code=_exit_code(broke, differ_in),
+        differ_in=differ_in,
+        targets=tuple(_target(each) for each in sides),
+        requirements=rows,
+        pairs=tuple(_pair(first, each) for each in others if None not in (first.traces, each.traces)),
+    )
 
 
 def catalogue_of(promises: Iterable[Verdict | Requirement]) -> list[tuple[str, Level]]:
@@ -233,16 +205,10 @@ def _not_run(elsewhere: Verdict) -> Verdict:
     return msgspec.structs.replace(elsewhere, verdict="not-run", waiver=None, cases=())
 
 
-def pairs_of(sides: Sequence[Side]) -> list[Pair]:
-    """Every target after the first against the first, where the traces of both are known."""
-    first, *others = sides
-    return [_pair(first, each) for each in others if first.traces is not None and each.traces is not None]
-
-
-def _exit_code(rows: Sequence[Row], differ_in: Mapping[str, int]) -> int:
-    if any(stand.standing == "harness-error" for row in rows for stand in row.stands):
-        return HARNESS_ERROR
-    return NOT_CONFORMING if differ_in["MUST"] else 0
+def _exit_code(broke: bool, differ_in: Mapping[str, int]) -> ExitCode:
+    if broke:
+        return ExitCode.HARNESS_ERROR
+    return ExitCode.NOT_CONFORMING if differ_in["MUST"] else ExitCode.CONFORMING
 
 
 def _target(side: Side) -> ComparedTarget:
@@ -255,79 +221,98 @@ def _target(side: Side) -> ComparedTarget:
         quick=report.quick,
         complete=report.complete,
         conforming=report.conforming,
-        agent=side.agent,
+        agent=_agent(report),
         traces=side.traces is not None,
-        totals={level: _totals(report, level) for level in LEVELS},
+        totals=totals_by_level(report.verdicts),
         grid=report.grid,
     )
 
 
-def _totals(report: Report, level: Level) -> dict[str, int]:
-    counts = Counter(STANDINGS[each.verdict] for each in report.verdicts if each.level == level)
-    return {standing: counts[standing] for standing in STANDINGS.values() if counts[standing]}
+def _agent(report: Report) -> str:
+    return "" if report.agent is None else report.agent.assistant
 
 
 def _row(verdicts: Sequence[Verdict]) -> Row:
-    known = {STANDINGS[each.verdict] for each in verdicts} - {"not-run"}
     first = verdicts[0]
-    differs = len(known) > 1
+    differs = len({each.verdict for each in verdicts} - {"not-run"}) > 1
     return Row(
         id=first.id,
         level=first.level,
         area=first.area,
         statement=first.statement,
         differs=differs,
-        stands=tuple(_stand(each, in_full=differs or each.verdict in {"fail", "warn"}) for each in verdicts),
+        stands=tuple(_stand(each, told=differs or each.verdict in _BROKEN) for each in verdicts),
     )
 
 
-def _stand(verdict: Verdict, *, in_full: bool) -> Stand:
-    cases = digest.telling_cases(verdict)
+def _stand(verdict: Verdict, *, told: bool) -> Stand:
+    cases = digest.telling_cases(verdict) if told else []
     return Stand(
-        standing=STANDINGS[verdict.verdict],
-        cases=tuple(_shortened(each, in_full) for each in cases[:_CASES]),
+        verdict=verdict.verdict,
+        cases=tuple(map(_shortened, cases[:_CASES])),
         further_cases=max(0, len(cases) - _CASES),
     )
 
 
-def _shortened(case: Case, in_full: bool) -> Case:
-    curls = [line for line in case.curl if len(line) <= _CURL][-_CURLS:] if in_full else []
+def _shortened(case: Case) -> Case:
     # The last ones: a judge finds its way to what it judges.
+    curls = [line for line in case.curl if len(line) <= _CURL][-_CURLS:]
     return msgspec.structs.replace(case, curl=tuple(curls), exchanges=case.exchanges[-_EXCHANGES:])
 
 
 def _pair(left: Side, right: Side) -> Pair:
     ours, theirs = _whole(left), _whole(right)
-    by_shape = bool(left.agent or right.agent)
+    by_shape = any(_agent(each.report) for each in (left, right))
     shared = [name for name in ours if name in theirs]
-    found = {name: differences(ours[name], theirs[name], by_shape=by_shape) for name in shared}
-    frequency = Counter(likeness for each in found.values() for likeness in {one.likeness for one in each})
-    firsts: dict[tuple[str, ...], Difference] = {}
-    for each in (one for name in shared for one in found[name]):
-        firsts.setdefault(each.likeness, each)
+    seen: _Seen = defaultdict(dict)
+    for name in shared:
+        for likeness, example in differences(ours[name], theirs[name], by_shape=by_shape):
+            seen[likeness].setdefault(name, []).append(example)
+    concerned = _concerned(left, right, seen)
+    told = [
+        Difference(
+            operation=likeness.operation,
+            place=likeness.place,
+            kind=likeness.kind,
+            scenarios=tuple(by_scenario),
+            requirements=tuple(sorted(concerned[likeness])),
+            example=next(iter(by_scenario.values()))[0],
+        )
+        for likeness, by_scenario in seen.items()
+    ]
     return Pair(
         left=left.name,
         right=right.name,
         compared=len(shared),
-        alike=sum(not each for each in found.values()),
+        alike=len(set(shared).difference(*seen.values())),
         left_only=tuple(name for name in ours if name not in theirs),
         right_only=tuple(name for name in theirs if name not in ours),
-        scenarios=tuple(
-            ScenarioDifference(
-                scenario=name,
-                count=len(each),
-                first=each[0],
-                telling=min(each, key=lambda one: frequency[one.likeness]),
-            )
-            for name, each in found.items()
-            if each
-        ),
-        recurring=tuple(
-            Recurring(scenarios=count, difference=firsts[likeness])
-            for likeness, count in sorted(frequency.items(), key=lambda each: (-each[1], each[0]))
-            if count > 1
+        differences=tuple(
+            sorted(told, key=lambda each: (-len(each.scenarios), -len(each.requirements), each.operation))
         ),
     )
+
+
+_Seen = defaultdict[Likeness, dict[str, list[Example]]]  # the appearances of each difference, by scenario
+
+
+def _concerned(left: Side, right: Side, seen: _Seen) -> defaultdict[Likeness, set[str]]:
+    """The requirements that one target alone breaks, each by the rarest differences that it was judged on."""
+    shown: defaultdict[tuple[int, str | None], set[Likeness]] = defaultdict(set)
+    for likeness, by_scenario in seen.items():
+        for example in chain(*by_scenario.values()):
+            for place in enumerate(example.exchanges):
+                shown[place].add(likeness)
+    found: defaultdict[Likeness, set[str]] = defaultdict(set)
+    for verdicts in _aligned([left.report, right.report]):
+        for side, verdict in enumerate(verdicts if _row(verdicts).split else ()):
+            for case in (each for each in verdict.cases if each.verdict in _BROKEN):
+                judged_on = set().union(*(shown[side, key] for key in case.exchanges))
+                rarest = min((len(seen[each]) for each in judged_on), default=0)
+                for each in judged_on:
+                    if len(seen[each]) == rarest:
+                        found[each].add(verdict.id)
+    return found
 
 
 def _whole(side: Side) -> dict[str, Trace]:
@@ -335,7 +320,7 @@ def _whole(side: Side) -> dict[str, Trace]:
     exploring = load_catalogue().of_kind("exploring")
     explored = {
         key.rpartition("#")[0]
-        for verdict in (side.report.verdicts if side.explored else ())
+        for verdict in side.report.verdicts
         if verdict.area in exploring
         for case in verdict.cases
         for key in case.exchanges

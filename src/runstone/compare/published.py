@@ -8,19 +8,18 @@ The table stands between two markers, is written by `runstone compare --readme`,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from runstone import report
-from runstone.compare.comparison import Comparison, Side
+from runstone.compare.comparison import Side
 from runstone.compare.sides import safe_name
-from runstone.compare.texts import STEM, texts_of
+from runstone.compare.texts import STEM
 from runstone.errors import UsageError
 from runstone.report import digest
-from runstone.report.model import Report
 from runstone.report.summary import inline
 
 BEGIN: Final = "<!-- results -->"
@@ -31,9 +30,9 @@ class NoPlaceForResults(UsageError):  # noqa: N818 - a diagnosis, named for what
     """The file that shall show the results has no markers, or the folder holds no results."""
 
 
-def publish(found: Comparison, sides: Sequence[Side], folder: Path) -> None:
-    """Write the comparison and each target's report.json. Raises UnwritableReport."""
-    report.write_texts(texts_of(found, sides), folder)
+def publish(texts: Mapping[str, str], sides: Sequence[Side], folder: Path) -> None:
+    """Write the texts of a comparison and each target's report.json. Raises UnwritableReport."""
+    report.write_texts(texts, folder)
     for side in sides:
         report.write_texts({"report.json": report.to_json(side.report)}, folder / safe_name(side.name))
 
@@ -52,40 +51,30 @@ def results_table(folder: Path) -> str:
 
     Raises NoPlaceForResults where there are none.
     """
-    reports = _reports(folder)
-    lines = [
-        "| Server | Version | MUST kept | SHOULD kept | MAY kept | Waived | Observed |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for name, each in reports:
-        kept = [share.words.replace(" kept", "") for share in digest.shares(each)]
-        waived = len(digest.having(each, "waived"))
-        cells = [name, each.target.server or "unknown", *kept, str(waived or "none"), each.started_at[:10]]
-        lines.append(f"| {' | '.join(str(inline(cell)) for cell in cells)} |")
-    first = reports[0][1]
-    return "\n".join(
-        [
-            f"Runstone {inline(first.runstone)}, profile {inline(first.profile)}; side by side: "
-            f"[{STEM}.md]({folder.parent.name}/{folder.name}/{STEM}.md).",
-            "",
-            *lines,
-        ]
-    )
-
-
-def _reports(folder: Path) -> list[tuple[str, Report]]:
     try:
-        names = _order((folder / f"{STEM}.json").read_bytes())
-        paths = [folder / safe_name(name) / "report.json" for name in names]
-        return [(name, report.from_json(path.read_bytes())) for name, path in zip(names, paths, strict=True)]
+        targets = msgspec.json.decode((folder / f"{STEM}.json").read_bytes())["targets"]
+        names = [each["name"] for each in targets]
+        reports = [
+            report.from_json((folder / safe_name(each) / "report.json").read_bytes()) for each in names
+        ]
     except OSError as error:
         raise NoPlaceForResults(
             f"{folder} holds no published results: {error.strerror}; run `make publish`"
         ) from None
-
-
-def _order(content: bytes) -> list[str]:
-    return [each["name"] for each in msgspec.json.decode(content)["targets"]]
+    lines = [
+        "| Server | Version | MUST kept | SHOULD kept | MAY kept | Waived | Observed |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, each in zip(names, reports, strict=True):
+        kept = [share.words.replace(" kept", "") for share in digest.shares(each)]
+        waived = str(len(digest.having(each, "waived")) or "none")
+        cells = [name, each.target.server or "unknown", *kept, waived, each.started_at[:10]]
+        lines.append(f"| {' | '.join(inline(cell) for cell in cells)} |")
+    told = (
+        f"Runstone {inline(reports[0].runstone)}, profile {inline(reports[0].profile)}; side by side: "
+        f"[{STEM}.md]({folder.parent.name}/{folder.name}/{STEM}.md)."
+    )
+    return "\n".join([told, "", *lines])
 
 
 def with_results(text: str, table: str) -> str:

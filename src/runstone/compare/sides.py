@@ -2,16 +2,16 @@
 
 A folder is one that `runstone check` wrote, or the evidence in it. Its report.json is taken as it is when
 this version of Runstone judged this very evidence by the same catalogue, and the suites have not changed
-since. A folder that holds nothing but a report.json can be compared by its verdicts, though not by its
-traces.
+since. A folder that holds nothing but a report.json can be compared by its verdicts, though not by what was
+answered.
 """
 
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from itertools import count
 from pathlib import Path
 
 import msgspec
@@ -20,14 +20,14 @@ import runstone
 from runstone import report
 from runstone.compare.comparison import NotComparable, Side, catalogue_of
 from runstone.contracts import load_catalogue
-from runstone.errors import TargetError
+from runstone.errors import ExitCode, TargetError
 from runstone.judge.suites import judge
 from runstone.locations import locate
-from runstone.report.model import Report
 from runstone.session import evidence
 from runstone.session.opening import Asked, open_session
-from runstone.session.session import UNREACHABLE, Progress
+from runstone.session.session import Progress, Session
 from runstone.target import recipes
+from runstone.verdict.model import Report
 from runstone.wire.trace import Trace
 
 _AT_ONCE = 2  # folders judged at the same time: two cores are what CI gives
@@ -37,67 +37,51 @@ class UnusableTarget(TargetError):  # noqa: N818
     """One of the targets could not be judged at all."""
 
 
-class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """Targets or folders, and how targets are checked; `out` takes a folder for each."""
-
-    names: tuple[str, ...]
-    out: Path
-    profile: str | None = None
-    quick: bool = False
-    concurrency: int | None = None
-    areas: tuple[str, ...] = ()
-    config: Path | None = None
-
-
 class _Folder(msgspec.Struct, frozen=True, kw_only=True):
-    """A folder that was given: where its report is and, unless it holds nothing else, its evidence."""
+    """A folder that was given: its evidence, unless it holds only a report, and the report if it is good."""
 
     path: Path
     target: str
     profile: str
     version: str
-    manifest: evidence.Manifest | None
-    traces: dict[str, Trace] | None
-    report: Report | None
+    traces: dict[str, Trace] | None = None
+    report: Report | None = None
 
 
-@contextmanager
-def open_sides(wanted: Wanted, progress_of: Callable[[str], Progress]) -> Iterator[list[Side]]:
-    """All sides, in the order in which they were named; folders are judged while the block is under way.
+def open_sides(names: Sequence[str], asked: Asked, progress_of: Callable[[str], Progress]) -> list[Side]:
+    """All sides, in the order in which they were named.
 
-    `progress_of` a target tells how its check goes. Raises NotComparable, EvidenceError and MalformedReport
-    for a folder, before any target is checked; for a target whatever `check` raises, and UnusableTarget where
-    there is nothing to judge.
+    `asked`: how targets are checked; its `out` takes a folder for each. `progress_of` a target tells how its
+    check goes. Raises NotComparable, EvidenceError and MalformedReport for a folder, before any target is
+    checked; for a target whatever `check` raises, and UnusableTarget where there is nothing to judge.
     """
-    if len(wanted.names) < 2:
+    if len(names) < 2:
         raise NotComparable("one target alone cannot be compared; name two or more targets or folders")
-    folders = {place: _read(name) for place, name in enumerate(wanted.names) if _is_folder(name)}
-    _demand_different(list(folders.values()))
-    _demand_alike(wanted, list(folders.values()))
-    plain = [
-        folders[place].target if place in folders else _named(name) for place, name in enumerate(wanted.names)
+    folders = [_read(Path(name)) if _is_folder(name) else None for name in names]
+    _demand_alike([each for each in folders if each is not None], asked.profile)
+    titles = _unique(each.target if each else _plain(name) for each, name in zip(folders, names, strict=True))
+    outs = [(asked.out or Path()) / safe_name(each) for each in titles]
+    wanted = {
+        out: msgspec.structs.replace(asked, target=name, out=out)
+        for name, out, folder in zip(names, outs, folders, strict=True)
+        if folder is None
+    }
+    for each in wanted.values():
+        open_session(each, lambda *_: None)  # what is not known is told before anything takes time
+    reports = _judged({out: each for out, each in zip(outs, folders, strict=True) if each is not None})
+    return [
+        _checked(title, open_session(wanted[out], progress_of(title)))
+        if folder is None
+        else Side(title, reports[out], folder.traces)
+        for title, out, folder in zip(titles, outs, folders, strict=True)
     ]
-    names = _unique(plain)
-    given = [(each, wanted.out / safe_name(names[place])) for place, each in folders.items()]
-    with _judged(given) as reports:
-        judged = dict(zip(folders, reports, strict=True))
-        yield [
-            _side(names[place], folders[place], judged[place])
-            if place in folders
-            else _checked(name, names[place], wanted, progress_of(names[place]))
-            for place, name in enumerate(wanted.names)
-        ]
 
 
-def _side(name: str, folder: _Folder, judged: Callable[[], Report]) -> Side:
-    manifest = folder.manifest
-    return Side(
-        name=name,
-        judged=judged,
-        traces=folder.traces,
-        agent="" if manifest is None else manifest.agent,
-        explored=manifest is not None and manifest.explored,
-    )
+def _checked(name: str, session: Session) -> Side:
+    found = judge(session)
+    if found.exit_code == ExitCode.UNREACHABLE:
+        raise UnusableTarget(f"{name}: {found.stopped}")
+    return Side(name, found, session.traces)
 
 
 def _is_folder(name: str) -> bool:
@@ -105,16 +89,14 @@ def _is_folder(name: str) -> bool:
         return False
     if Path(name).is_dir():
         return True
-    if name.endswith(".yaml") or (":" in name and "/" not in name):
-        return False
-    if "/" in name or name.startswith((".", "~")):
+    if not name.endswith(".yaml") and ("/" in name or name.startswith((".", "~"))):
         raise NotComparable(
             f"{name} is neither a folder nor a recipe; a server's address begins with http://"
         )
     return False  # it is looked up among the recipes, which says what there is
 
 
-def _named(name: str) -> str:
+def _plain(name: str) -> str:
     return name.split("://", 1)[-1].rstrip("/") if "://" in name else Path(name).stem
 
 
@@ -123,43 +105,37 @@ def safe_name(name: str) -> str:
     return name.replace("/", "-").replace(":", "-")
 
 
-def _unique(names: Sequence[str]) -> list[str]:
+def _unique(names: Iterable[str]) -> list[str]:
     """The second `embedded` becomes `embedded-2`."""
     seen: list[str] = []
     for name in names:
-        number = 1
-        while (candidate := name if number == 1 else f"{name}-{number}") in seen:
-            number += 1
-        seen.append(candidate)
+        candidates = (f"{name}-{number}" if number > 1 else name for number in count(1))
+        seen.append(next(each for each in candidates if each not in seen))
     return seen
 
 
-def _read(name: str) -> _Folder:
-    path = Path(name)
+def _read(path: Path) -> _Folder:
     recorded = path / "evidence" if (path / "evidence").is_dir() else path
-    reported = path / "report.json" if (path / "report.json").is_file() else recorded.parent / "report.json"
-    if recorded == path and not (path / "manifest.json").exists() and reported.parent == path:
+    reported = path / "report.json"
+    if recorded == path and reported.is_file() and not (path / "manifest.json").exists():
         found = report.from_json(reported.read_bytes())
         return _Folder(
             path=path,
             target=found.target.name,
             profile=found.profile,
             version=found.runstone,
-            manifest=None,
-            traces=None,
             report=found,
         )
     manifest, traces = evidence.read(recorded)
     if manifest.unusable:
-        raise UnusableTarget(f"{name} holds nothing to compare: {manifest.stopped}; check the target again")
+        raise UnusableTarget(f"{path} holds nothing to compare: {manifest.stopped}; check the target again")
     return _Folder(
         path=recorded,
         target=manifest.target,
         profile=manifest.profile,
         version=manifest.runstone,
-        manifest=manifest,
         traces=traces,
-        report=_still_good(reported, manifest),
+        report=_still_good(recorded.parent / "report.json", manifest),
     )
 
 
@@ -170,16 +146,15 @@ def _still_good(path: Path, manifest: evidence.Manifest) -> Report | None:
         found = report.from_json(path.read_bytes())
     except (OSError, report.MalformedReport):
         return None
-    same = (
-        found.runstone == manifest.runstone == runstone.__version__
-        and found.started_at == manifest.started_at
-        and found.target.url == manifest.url
-        and found.profile == manifest.profile
-        and catalogue_of(found.verdicts) == catalogue_of(load_catalogue().values())
-        and written > _last_change()
+    of_it = (found.runstone, found.started_at, found.target.url, found.profile) == (
+        manifest.runstone,
+        manifest.started_at,
+        manifest.url,
+        manifest.profile,
     )
+    of_today = catalogue_of(found.verdicts) == catalogue_of(load_catalogue().values())
     partly = any(case.reason.endswith("not selected") for each in found.verdicts for case in each.cases)
-    return found if same and not partly else None
+    return found if of_it and of_today and not partly and written > _last_change() else None
 
 
 def _last_change() -> float:
@@ -189,82 +164,33 @@ def _last_change() -> float:
     return max(path.stat().st_mtime for path in files)
 
 
-def _demand_different(folders: Sequence[_Folder]) -> None:
-    seen: dict[Path, _Folder] = {}
-    for each in folders:
-        if seen.setdefault(each.path.resolve(), each) is not each:
+def _demand_alike(folders: Sequence[_Folder], profile: str | None) -> None:
+    """Different folders of one profile and of this version of Runstone, before anything is checked."""
+    for number, each in enumerate(folders):
+        wanted = profile or folders[0].profile
+        if any(each.path.samefile(other.path) for other in folders[:number]):
             raise NotComparable(f"{each.path} was given twice; name two different folders or targets")
-
-
-def _demand_alike(wanted: Wanted, folders: Sequence[_Folder]) -> None:
-    """One profile and one version, before anything is checked."""
-    for first, each in ((folders[0], each) for each in folders[1:]):
-        if each.profile != first.profile:
-            raise NotComparable(
-                f"{first.path} is of profile {first.profile}, {each.path} of profile {each.profile}; "
-                "check both with the same --profile"
-            )
-        if each.version != first.version:
-            raise NotComparable(
-                f"{first.path} is by Runstone {first.version}, {each.path} by {each.version}: their suites "
-                "differ; check both with the same version"
-            )
-    for each in folders:
         if each.version != runstone.__version__:
             raise NotComparable(
                 f"{each.path} is by Runstone {each.version}, this is {runstone.__version__}: their suites "
                 "differ; check it again"
             )
-        if wanted.profile is not None and each.profile != wanted.profile:
+        if each.profile != wanted:
             raise NotComparable(
-                f"{each.path} is of profile {each.profile}, not {wanted.profile}; "
-                f"leave --profile out or check it with --profile {wanted.profile}"
+                f"{each.path} is of profile {each.profile}, not {wanted}; check all with the same --profile"
             )
 
 
-def _checked(name: str, side: str, wanted: Wanted, progress: Progress) -> Side:
-    asked = Asked(
-        target=name,
-        config=wanted.config,
-        profile=wanted.profile,
-        quick=wanted.quick,
-        concurrency=wanted.concurrency,
-        areas=wanted.areas,
-        out=wanted.out / safe_name(side),
-    )
-    session = open_session(asked, progress)
-    found = judge(session)
-    if found.exit_code == UNREACHABLE:
-        raise UnusableTarget(f"{side}: {found.stopped}")
-    manifest = session.manifest
-    return Side(
-        name=side,
-        judged=lambda: found,
-        traces=session.traces,
-        agent="" if manifest is None else manifest.agent,
-        explored=manifest is not None and manifest.explored,
-    )
-
-
-@contextmanager
-def _judged(folders: Sequence[tuple[_Folder, Path]]) -> Iterator[list[Callable[[], Report]]]:
-    """The report of each folder, once asked for; where there is none a process judges the folder."""
-    known = [each.report for each, _ in folders]
-    if all(each is not None for each in known):
-        yield [lambda found=each: found for each in known]  # type: ignore[misc]
-        return
-    context = multiprocessing.get_context(
-        "spawn"
-    )  # pytest judges, which two threads of one process cannot do
-    with ProcessPoolExecutor(min(_AT_ONCE, known.count(None)), mp_context=context) as pool:
-        futures: list[Future[Report] | None] = [
-            pool.submit(judged_again, each.path, out) if each.report is None else None
-            for each, out in folders
-        ]
-        yield [
-            (lambda found=found: found) if future is None else future.result  # type: ignore[misc]
-            for found, future in zip(known, futures, strict=True)
-        ]
+def _judged(folders: Mapping[Path, _Folder]) -> dict[Path, Report]:
+    """The report of each folder by where reports go; where there is none that is good it is judged again."""
+    found = {out: each.report for out, each in folders.items() if each.report is not None}
+    stale = [(each.path, out) for out, each in folders.items() if each.report is None]
+    if stale:  # pytest judges, which two threads of one process cannot do
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(min(_AT_ONCE, len(stale)), mp_context=context) as pool:
+            outs = [out for _, out in stale]
+            found |= zip(outs, pool.map(judged_again, *zip(*stale, strict=True)), strict=True)
+    return found
 
 
 def judged_again(folder: Path, out: Path) -> Report:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any, Final
 
 import msgspec
 from markupsafe import Markup
 
 from runstone import report
-from runstone.compare.comparison import Comparison, Pair, Row, Side, Stand
+from runstone.compare.comparison import Comparison, Difference, Pair, Row, Side, Stand
 from runstone.contracts import LEVELS
+from runstone.report.digest import OUTCOME_WORDS
 from runstone.report.html import page_style
 from runstone.report.proof import ShownExchange, brief_exchange, inert_json, shown_exchange
 from runstone.report.summary import inline
@@ -20,56 +22,49 @@ from runstone.report.text import counted, for_terminal, shortened, well_formed_t
 
 STEM: Final = "compare"
 _REASON = 400
-_WHOLE_BUDGET = 900_000  # bytes of exchanges in the page: with all that is around them it stays below 2.5 MB
-
-
-def write(found: Comparison, sides: Sequence[Side], folder: Path) -> None:
-    """Write the three files; each appears whole or not at all. Raises UnwritableReport."""
-    report.write_texts(texts_of(found, sides), folder)
+_FIRST = 80  # exchanges of examples that are shown whole, whatever else is
+_IN_SHORT = 3  # lines of an operation
+_WHOLE_BUDGET = 900_000  # bytes of exchanges in the page
+_BRIEF_BUDGET = 300_000  # bytes of first lines, past the whole ones; then the evidence folder has the rest
 
 
 def texts_of(found: Comparison, sides: Sequence[Side]) -> dict[str, str]:
-    """The three files by their names."""
+    """The three files by their names; compare.json as contracts/schemas/compare.json has it."""
     return {
-        f"{STEM}.json": to_json(found),
+        f"{STEM}.json": report.to_json(found, indent=1),
         f"{STEM}.md": to_markdown(found),
         f"{STEM}.html": to_html(found, sides),
     }
 
 
-def to_json(found: Comparison) -> str:
-    """The comparison as indented JSON (contracts/schemas/compare.json)."""
-    return msgspec.json.format(msgspec.json.encode(_encodable(found)), indent=1).decode() + "\n"
-
-
-def _encodable(value: Any) -> Any:
-    """The value; without half of a surrogate pair, where a reason quotes one as a target may send it."""
-    try:
-        msgspec.json.encode(value)
-    except UnicodeEncodeError:
-        return well_formed_tree(msgspec.to_builtins(value))
-    return value
-
-
 def to_markdown(found: Comparison) -> str:
-    """Totals, the rows that differ, parity, and per scenario the first difference."""
+    """Totals, the rows that differ, what was answered differently, and the parity grids."""
     template = environment(autoescape=False, finalize=inline).get_template(f"{STEM}.md.j2")
-    return template.render(**_told(found))
+    return template.render(**_words_for(found))
 
 
 def to_html(found: Comparison, sides: Sequence[Side]) -> str:
-    """One page that loads nothing: each requirement and each scenario, with both sides of what differs."""
+    """One page that loads nothing: each requirement and each difference, with both sides of it."""
     template = environment(autoescape=True, finalize=_shown).get_template(f"{STEM}.html.j2")
+    names = [each.name for each in found.targets]
     data = {
-        "targets": [each.name for each in found.targets],
+        "targets": names,
+        "words": OUTCOME_WORDS,
         "rows": {row.id: row.stands for row in found.requirements},
-        "pairs": [_places(pair, found) for pair in found.pairs],
+        "pairs": [
+            {
+                "sides": [names.index(pair.left), names.index(pair.right)],
+                "lines": [line[0] for lines in pair.by_operation().values() for line in lines],
+            }
+            for pair in found.pairs
+        ],
         "exchanges": _exchanges(found, sides),
     }
+    proof = inert_json(well_formed_tree(msgspec.to_builtins(data))).decode()
     return template.render(
-        **_told(found),
+        **_words_for(found),
         **page_style(["report.css", f"{STEM}.css"], "page.js", "exchanges.js", f"{STEM}.js"),
-        data=Markup(inert_json(_encodable(data)).decode()),  # noqa: S704 - made inert
+        data=Markup(proof),  # noqa: S704 - made inert
     )
 
 
@@ -77,14 +72,22 @@ def headline(found: Comparison) -> str:
     """`embedded and langgraph-py differ in 2 MUST, 12 SHOULD`, or that they do not."""
     names = [each.name for each in found.targets]
     who = f"{', '.join(names[:-1])} and {names[-1]}"
-    if any(stand.standing == "harness-error" for row in found.requirements for stand in row.stands):
+    if any(stand.verdict == "harness-error" for row in found.requirements for stand in row.stands):
         return f"Runstone broke while it judged {who}"
     said = [f"{found.differ_in[level]} {level}" for level in LEVELS if found.differ_in[level]]
     return f"{who} differ in {', '.join(said)}" if said else f"{who} keep the same promises"
 
 
-def stands_in_words(counts: Mapping[str, int]) -> str:
-    """`201 kept, 2 waived`: what applies and was judged."""
+def extent(pair: Pair) -> str:
+    """`186 differences in 156 of 162 scenarios`, or that there is none."""
+    if not pair.differences:
+        return f"no difference in {counted(pair.compared, 'scenario')}"
+    differing = pair.compared - pair.alike
+    return f"{counted(len(pair.differences), 'difference')} in {differing} of {pair.compared} scenarios"
+
+
+def totals_in_words(counts: Mapping[str, int]) -> str:
+    """`201 pass, 2 waived`: what applies and was judged."""
     left_out = {"not-applicable", "not-run"}
     said = [f"{count} {name.replace('-', ' ')}" for name, count in counts.items() if name not in left_out]
     return ", ".join(said) or "none"
@@ -96,46 +99,55 @@ def reason_of(stand: Stand) -> str:
     return shortened("; ".join(reasons), _REASON)
 
 
-def _told(found: Comparison) -> dict[str, Any]:
+def phrase(lines: Sequence[Sequence[Difference]], pair: Pair) -> str:
+    """`only a has interrupts; only b has config, state_updated_at; and 3 more differences`."""
+    said: defaultdict[str, list[str]] = defaultdict(list)
+    for each in chain(*lines[:_IN_SHORT]):
+        head, name = _in_words(each, pair)
+        said[head].append(name)
+    words = [f"{head} {', '.join(filter(None, names))}".strip() for head, names in said.items()]
+    if len(lines) > _IN_SHORT:
+        words.append(f"and {counted(sum(map(len, lines[_IN_SHORT:])), 'more difference')}")
+    return "; ".join(words)
+
+
+def _in_words(told: Difference, pair: Pair) -> tuple[str, str]:
+    owner = {"left-only": pair.left, "right-only": pair.right}.get(told.kind)
+    name = told.place.removeprefix("/").removeprefix("body/")
+    if not name:
+        return f"only {owner} was asked", ""
+    if owner is not None:
+        return f"only {owner} has", name
+    if name == "status":
+        return "status", f"{told.example.left} against {told.example.right}"
+    return "other" if told.kind == "value" else "other type of", name
+
+
+def _words_for(found: Comparison) -> dict[str, Any]:
+    areas: defaultdict[str, list[Row]] = defaultdict(list)
+    for row in found.requirements:
+        areas[row.area].append(row)
     return {
         "found": found,
         "headline": headline(found),
         "differing": found.differing(),
-        "areas": _by_area(found.requirements),
+        "areas": list(areas.items()),
         "levels": LEVELS,
-        "words": stands_in_words,
+        "outcomes": OUTCOME_WORDS,
+        "extent": extent,
+        "totals": totals_in_words,
         "reason": reason_of,
+        "phrase": phrase,
         "counted": counted,
         "shortened": shortened,
         "cells": _cells,
-        "grid_differs": _grid_differs,
     }
-
-
-def _by_area(rows: Iterable[Row]) -> list[tuple[str, list[Row]]]:
-    grouped: dict[str, list[Row]] = {}
-    for row in rows:
-        grouped.setdefault(row.area, []).append(row)
-    return list(grouped.items())
 
 
 def _cells(found: Comparison, row: str, column: str) -> list[tuple[str, str, str]]:
     """One cell of the parity grids: sameness, reason and requirement for each target."""
     cells = [each.grid.cells.get(row, {}).get(column) for each in found.targets]
     return [(each.verdict, each.reason, each.requirement) if each else ("not-run", "", "") for each in cells]
-
-
-def _grid_differs(cells: Sequence[tuple[str, str, str]]) -> bool:
-    return len({verdict for verdict, _, _ in cells} - {"not-run"}) > 1
-
-
-def _places(pair: Pair, found: Comparison) -> dict[str, Any]:
-    """Which two sides a pair is of, and what it says of each scenario."""
-    names = [each.name for each in found.targets]
-    return {
-        "sides": [names.index(pair.left), names.index(pair.right)],
-        "scenarios": {each.scenario: each for each in pair.scenarios},
-    }
 
 
 def _exchanges(found: Comparison, sides: Sequence[Side]) -> list[dict[str, ShownExchange]]:
@@ -147,34 +159,35 @@ def _exchanges(found: Comparison, sides: Sequence[Side]) -> list[dict[str, Shown
     shown: list[dict[str, ShownExchange]] = [{} for _ in sides]
     spent = 0
     for side, key in _keys_by_urgency(found):
-        if key in shown[side]:
-            continue
-        entry = (shown_exchange if spent < _WHOLE_BUDGET else brief_exchange)(known[side], key)
-        spent += len(inert_json(entry))
-        shown[side][key] = entry
+        if key not in shown[side]:
+            entry = (shown_exchange if spent < _WHOLE_BUDGET else brief_exchange)(known[side], key)
+            spent += len(inert_json(entry))
+            if spent > _WHOLE_BUDGET + _BRIEF_BUDGET:
+                break
+            shown[side][key] = entry
     return shown
 
 
 def _keys_by_urgency(found: Comparison) -> Iterator[tuple[int, str]]:
+    """The side and key of each exchange: of the first differences, of rows that differ, and of all else."""
     names = [each.name for each in found.targets]
-    rows = sorted(found.requirements, key=lambda row: (not row.split, not row.differs))
-    for row in (row for row in rows if row.differs):
-        yield from _keys_of(row)
-    for pair in found.pairs:
-        sides = names.index(pair.left), names.index(pair.right)
-        for each in pair.scenarios:
-            for difference in (each.telling, each.first):
-                yield from (
-                    (side, key)
-                    for side, key in zip(sides, difference.exchanges, strict=True)
-                    if key is not None
-                )
-    for row in (row for row in rows if not row.differs):
-        yield from _keys_of(row)
+    examples = [
+        [
+            (names.index(name), key)
+            for each in pair.differences
+            for name, key in zip((pair.left, pair.right), each.example.exchanges, strict=True)
+            if key is not None
+        ]
+        for pair in found.pairs
+    ]
+    yield from chain(*(some[:_FIRST] for some in examples))
+    yield from _keys_of(found.differing())
+    yield from chain(*examples)
+    yield from _keys_of(found.requirements)
 
 
-def _keys_of(row: Row) -> Iterator[tuple[int, str]]:
-    for side, stand in enumerate(row.stands):
+def _keys_of(rows: Sequence[Row]) -> Iterator[tuple[int, str]]:
+    for side, stand in (each for row in rows for each in enumerate(row.stands)):
         yield from ((side, key) for case in stand.cases for key in case.exchanges)
 
 

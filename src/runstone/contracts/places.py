@@ -9,7 +9,8 @@ from typing import Any, Final
 
 import msgspec
 
-from runstone.wire.trace import Exchange, Missing
+from runstone.wire.documents import Missing, raw
+from runstone.wire.trace import Exchange
 
 # https://spec.openapis.org/oas/v3.1.0#runtime-expressions; `$request.query` as a whole and `*` are ours.
 _EXPRESSION: Final = re.compile(
@@ -48,7 +49,7 @@ def in_bodies(place: Place, exchange: Exchange) -> list[Any]:
     if place.source == "request.body":
         return _at(exchange.request_json, place.steps)
     try:
-        return _at(exchange.json, place.steps)
+        return _at(raw(exchange.json), place.steps)
     except Missing:
         return []
 

@@ -13,7 +13,8 @@ from runstone.contracts.catalogue import Requirement
 from runstone.contracts.reading import MalformedContract, read_yaml, shown_path
 from runstone.errors import UsageError, suggestion
 from runstone.locations import locate
-from runstone.wire.trace import Missing, excerpt
+from runstone.wire.documents import Missing, is_null, resolve, without
+from runstone.wire.trace import excerpt
 
 
 class UnknownProfile(UsageError):  # noqa: N818 - named as what it reports
@@ -33,11 +34,9 @@ class WaitBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def values_in(self, body: Any) -> Any:
         """The final values that the body carries, without reserved members. Raises Missing if it has none."""
         values = resolve(body, self.values)
-        if values is None:
+        if is_null(values):
             raise Missing(f"the body has no values at {self.values or 'its root'}: {excerpt(repr(body))}")
-        if isinstance(values, dict):
-            return {key: value for key, value in values.items() if key not in self.reserved}
-        return values
+        return without(values, self.reserved) if isinstance(values, dict) else values
 
     def some_values_in(self, body: Any) -> Any:
         """The final values, as proof of what a run did. Raises Missing for none at all, as in `{}`.
@@ -51,11 +50,11 @@ class WaitBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return values
 
     def error_in(self, body: Any) -> Any:
-        """The error object that the body carries; None if it has none."""
+        """The error object that the body carries; null if it has none."""
         return resolve(body, self.error)
 
     def interrupts_in(self, body: Any) -> Any:
-        """The list of interrupts that the body carries; None if it has none."""
+        """The list of interrupts that the body carries; null if it has none."""
         return resolve(body, self.interrupts)
 
 
@@ -85,19 +84,6 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         if not any(fnmatchcase(requirement.id, glob) for glob in self.includes):
             return f"profile {self.name} does not include it"
         return None
-
-
-def resolve(document: Any, pointer: str) -> Any:
-    """The part of a document that a JSON pointer (RFC 6901) names; None if there is none, or it is null."""
-    for token in pointer.split("/")[1:]:
-        step = token.replace("~1", "/").replace("~0", "~")
-        if isinstance(document, dict):
-            document = document.get(step)
-        elif isinstance(document, list) and step.isdecimal() and int(step) < len(document):
-            document = document[int(step)]
-        else:
-            return None
-    return document
 
 
 def profile_names() -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from runstone.contracts.basis import Changes
 from runstone.contracts.catalogue import Requirement, load_catalogue
 from runstone.contracts.reading import MalformedContract, read_yaml, shown_path
 from runstone.errors import UsageError
+from runstone.files import replace_file
 from runstone.locations import locate
 
 _NAME: Final = re.compile(r"\d{4}\.\d{2}(\.\d+)?")
@@ -81,7 +82,7 @@ def write(contracts: Path, catalogue: Mapping[str, Requirement], name: str | Non
     if newer := [each.stem for each in _files(contracts) if _order(each) > _order(path)]:
         raise UsageError(f"revision {name} is older than {newer[-1]}, which is in force")
     lines = [f"{id}: {kept}\n" for id, kept in sorted(promised(catalogue).items())]  # noqa: A001
-    path.write_text(_HEAD.format(name=path.stem) + "".join(lines), "utf-8")
+    replace_file(path, _HEAD.format(name=path.stem) + "".join(lines))
     return path
 
 

@@ -17,6 +17,7 @@ from referencing import Registry, Resource
 from runstone.contracts.reading import MalformedContract, shown_path
 from runstone.errors import UsageError, suggestion
 from runstone.locations import locate
+from runstone.wire.documents import raw
 
 BASE: Final = "https://runstone.dev/schemas/"  # an identifier; nothing is ever fetched from there
 _MESSAGE = 200  # characters of a message
@@ -55,6 +56,7 @@ def violations(name: str, document: Any) -> list[Violation]:
     """
     checker = validator(name)
     try:
+        document = raw(document)
         if checker.is_valid(document):
             return []
         found = sorted(checker.iter_errors(document), key=lambda error: list(map(str, error.path)))

@@ -16,6 +16,7 @@ from runstone.explore.findings import findings, told
 from runstone.explore.model import Finding, Model, first_broken
 from runstone.explore.story import BrokenStory, broken_stories, script, stories_of
 from runstone.scenario.api import Api
+from runstone.wire.documents import raw
 
 __all__ = [
     "BrokenStory",
@@ -52,4 +53,4 @@ async def fuzz_own_document(api: Api) -> None:
     from runstone.explore.fuzzing import fuzz_document
 
     served = await api.request("GET", "/openapi.json", label="document")
-    await fuzz_document(api, served.object)
+    await fuzz_document(api, raw(served.object))

@@ -16,7 +16,8 @@ from runstone.contracts import Operation, Profile, lifecycle, operation_for
 from runstone.explore.expected import after_resume, after_run, merged, plain
 from runstone.explore.threads import Ending, RunModel, ThreadModel
 from runstone.wire.canonical import shown
-from runstone.wire.trace import Exchange, Missing
+from runstone.wire.documents import Missing
+from runstone.wire.trace import Exchange
 
 GRAPHS = ("steps", "echo", "fail", "interrupt", "slow")
 _MISSING = 404

@@ -11,7 +11,9 @@ from typing import Any
 
 from runstone.contracts import Profile
 from runstone.explore.model import Finding, first_broken
-from runstone.wire.trace import UUID, Exchange, Missing, Trace
+from runstone.wire import curl
+from runstone.wire.documents import Missing
+from runstone.wire.trace import UUID, Exchange, Trace
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,8 @@ def script(story: BrokenStory) -> str:
             if unknown not in names:  # made up by the story itself, so that two tellings do not meet
                 names[unknown] = f"OWN{len(names) + 1}"
                 lines.append(f"{names[unknown]}=$(python3 -c 'import uuid; print(uuid.uuid4())')")
-        lines.append(f"ANSWER{number}=$({_command(exchange, names)})")
+        request = curl.line(exchange, head=False, quote=lambda word: _quoted(word, names))
+        lines.append(f"ANSWER{number}=$({request})")
         lines.append(f'printf \'%s\\n\' "{number}. {exchange.method}" "$ANSWER{number}"')
         for found, path in new.items():
             names[found] = f"ID{len(names) + 1}"
@@ -77,20 +80,6 @@ def script(story: BrokenStory) -> str:
                 f"python3 -c 'import json,sys; print(json.load(sys.stdin){path})')"
             )
     return "\n".join([*lines, f"# wanted otherwise: {story.finding.exchange.where}"]) + "\n"
-
-
-def _command(exchange: Exchange, names: dict[str, str]) -> str:
-    """The curl line with shell variables for the ids that an earlier answer gave."""
-    words = ["curl", "-sS"]
-    if exchange.method != "GET":
-        words += ["-X", exchange.method]
-    words.append(exchange.url)
-    for name, value in exchange.request_headers:
-        if name == "content-type" or "redacted" in value:
-            words += ["-H", f"{name}: {value}"]
-    if exchange.request_body is not None:
-        words += ["--data-binary", exchange.request_body]
-    return " ".join(_quoted(word, names) for word in words)
 
 
 def _quoted(word: str, names: dict[str, str]) -> str:

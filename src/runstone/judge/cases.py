@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Literal
 
 from runstone import report as reports
 from runstone.contracts import Level, Requirement
-from runstone.report.model import Case, Outcome, broken_outcome
 from runstone.session.session import NotObserved, ScenarioCrashed
+from runstone.verdict.model import Case, Outcome, broken_outcome
 from runstone.wire.canonical import first_difference, shown
-from runstone.wire.trace import Exchange, Inapplicable, Missing, excerpt
+from runstone.wire.documents import Missing, raw
+from runstone.wire.trace import Exchange, Inapplicable, excerpt
 
 _REASON = 600  # characters of a reason; the exchanges hold the rest
 _EXCHANGES = 40  # that a case names; a monitor reads thousands
 _CURL_LINES = 6  # more than a single judge reads on purpose; a report shows every exchange anyway
 _SEVERITY: dict[Level, str] = {"MUST": "critical", "SHOULD": "normal", "MAY": "minor"}  # as Allure names it
-# What Python raises where target data is not of the shape that a judge reads. Each line of each judge runs on
-# servers that conform, so that a slip of the judge's own would show there.
-_SHAPE_ERRORS = (KeyError, IndexError, TypeError, AttributeError)
 _FAILING: frozenset[Outcome] = frozenset({"fail", "harness-error"})
 
 
@@ -63,17 +59,9 @@ def _outcome(promise: Requirement, error: BaseException | None, unseen: str | No
     if isinstance(error, AssertionError):
         return broken_outcome(promise.level), _assertion_text(error)
     kind = type(error).__name__
-    if isinstance(error, _SHAPE_ERRORS) and _raised_in_suites(error):
-        return "not-testable", f"the answer lacks the shape that is judged: {kind}: {error}"
     who = "scenario" if isinstance(error, ScenarioCrashed) else "judge"
     last = str(error).strip().splitlines()[-1:] or [""]
     return "harness-error", f"the {who} itself failed: {kind}: {excerpt(last[0], _REASON)}"
-
-
-def _raised_in_suites(error: BaseException) -> bool:
-    """Whether a judge's own line raised this, and not the engine below it."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return bool(frames) and Path(frames[-1].filename).name.startswith("test_")
 
 
 def _assertion_text(error: AssertionError) -> str:
@@ -87,6 +75,7 @@ def _assertion_text(error: AssertionError) -> str:
 
 def compared(op: str, left: object, right: object) -> str | None:
     """`wanted …, got …` for a comparison that failed, and for documents the place where they first differ."""
+    left, right = raw(left), raw(right)
     if op == "==" and isinstance(left, (dict, list)) and isinstance(right, type(left)):
         difference = first_difference(left, right)
         return None if difference is None else str(difference)

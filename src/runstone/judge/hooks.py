@@ -6,11 +6,12 @@ reports whether or not `pytest -n` spread the tests over workers.
 
 from __future__ import annotations
 
+import re
 import time
 from collections import defaultdict
 from collections.abc import Callable, Generator, Sequence
-from fnmatch import fnmatchcase
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -19,14 +20,17 @@ from rich.console import Console
 
 from runstone import report as reports
 from runstone.contracts import Requirement
-from runstone.errors import RunstoneError
+from runstone.errors import ExitCode, RunstoneError
 from runstone.judge.cases import case_of, compared, failure_text, pytest_outcome, tell_allure
-from runstone.report.model import HARNESS_ERROR, INTERRUPTED, Case, Report
+from runstone.locations import locate
+from runstone.report.assembly import Judged, report_of
 from runstone.scenario.scenario import SCENARIO_ATTRIBUTE, Scenario
 from runstone.session.session import Session
 from runstone.suite import Broken, judging_by
-from runstone.wire.trace import Exchange, Inapplicable, reading
+from runstone.verdict.model import Case, Report
+from runstone.wire.trace import Exchange, Inapplicable, Names, knowing, reading
 
+_MARK = re.compile(r'^@requirement\("([^"]+)"\)', re.MULTILINE)
 _READ = pytest.StashKey[list[Exchange]]()
 _LETTERS: dict[str, tuple[str, str]] = {
     "pass": (".", "PASS"),
@@ -44,10 +48,15 @@ JUDGING = pytest.StashKey["Judging"]()
 
 
 class Judging:
-    """The hooks of one session. `open_session` is called when the first requirement was collected."""
+    """The hooks of one session. `open_session` is called when the first requirement was collected.
 
-    def __init__(self, open_session: Callable[[], Session]) -> None:
+    `demanding`: whatever the user asked for must have a judge, as all suites that could have one are given
+    to pytest. Where users name some of the files themselves, what the others judge is not asked for.
+    """
+
+    def __init__(self, open_session: Callable[[], Session], *, demanding: bool) -> None:
         self._open_session = open_session
+        self._demanding = demanding
         self._session: Session | None = None
         self._began = time.monotonic()
         self._worker = False
@@ -112,22 +121,18 @@ class Judging:
         self.items = [item for item in session.items if item.get_closest_marker("requirement")]
         self._selected = {_requirement_id(item) for item in session.items} - {""}
         if self._worker:
-            told = {"selected": sorted(self._selected), "set_aside": dict(self._set_aside)}
+            told = {
+                "selected": sorted(self._selected),
+                "set_aside": dict(self._set_aside),
+                "collected": sorted(self._collected_ids),
+            }
             session.config.workeroutput["runstone"] = told  # type: ignore[attr-defined]
 
     def _reason_to_leave_out(self, item: pytest.Item) -> str | None:
         settings = self.session.settings
-        promise = self._requirement(item)
-        excluded = settings.profile.excludes_requirement(promise)
-        if excluded:
-            return excluded
-        catalogue = self.session.catalogue
-        if settings.areas and promise.area not in catalogue.selected(settings.areas):
-            return "its area was not selected"
-        if settings.select and not any(fnmatchcase(promise.id, glob) for glob in settings.select):
-            return "it was not selected"
         reasons = (settings.too_long(each) for each in self._scenarios_of(item))
-        return next((reason for reason in reasons if reason is not None), None)
+        too_long = next((reason for reason in reasons if reason is not None), None)
+        return self.session.not_asked_for(self._requirement(item)) or too_long
 
     def _requirement(self, item: pytest.Item) -> Requirement:
         wanted = _requirement_id(item)
@@ -153,8 +158,12 @@ class Judging:
         opened = self._session
         if opened is None:  # there is no requirement among the tests
             return (yield)
-        with judging_by(lambda capability: opened.absent([capability]) is None):
+        with judging_by(lambda capability: opened.absent([capability]) is None), knowing(self._names_of):
             return (yield)
+
+    def _names_of(self, scenario: str) -> Names | None:
+        known = self._collected.get(scenario)
+        return None if known is None else known.names
 
     def _observe_for(self, session: pytest.Session) -> None:
         judges = [item for item in session.items if item.get_closest_marker("requirement")]
@@ -298,6 +307,7 @@ class Judging:
             return
         self._follow(node)
         self._selected |= set(told.get("selected", ()))
+        self._collected_ids |= set(told.get("collected", ()))
         for requirement, left in told.get("set_aside", {}).items():
             self._set_aside[requirement] |= left
 
@@ -324,16 +334,37 @@ class Judging:
             session.exitstatus = self.error.exit_code
             return
         if self.uncollected:
-            session.exitstatus = HARNESS_ERROR
+            session.exitstatus = ExitCode.HARNESS_ERROR
             return
         if self._session.token:
             self._session.adopt()
         self._count_what_was_left_out()
         reasons = {name: next(iter(left.values())) for name, left in self._set_aside.items()}
-        self.report = self._session.report(self._cases, self._cells, self._selected, reasons)
+        judged = Judged(
+            cases=self._cases,
+            cells=self._cells,
+            selected=self._selected,
+            set_aside=reasons,
+            without_judge=self._without_judge(),
+        )
+        self.report = report_of(self._session, judged)
         traces, settings = list(self._session.traces.values()), self._session.settings
         reports.write_all(self.report, traces, settings.out, bare=settings.bare_report)
-        session.exitstatus = INTERRUPTED if self.interrupted else self.report.exit_code
+        session.exitstatus = ExitCode.INTERRUPTED if self.interrupted else self.report.exit_code
+
+    def _without_judge(self) -> list[str]:
+        """The requirements that were asked for and of which no judge was found."""
+        catalogue = self.session.catalogue
+        missing = [
+            each
+            for each in catalogue.values()
+            if each.id not in self._collected_ids and not self.session.not_asked_for(each)
+        ]
+        if not self._demanding:  # whatever stands in a suite that was not named is not missing
+            judged_in_part = {catalogue[each].area for each in self._collected_ids if each in catalogue}
+            elsewhere = {each for ids in marked_requirements(locate("suites")).values() for each in ids}
+            missing = [each for each in missing if each.area in judged_in_part and each.id not in elsewhere]
+        return [each.id for each in missing]
 
     def _count_what_was_left_out(self) -> None:
         """A requirement of which only some cases were judged is not kept: the others are not-run."""
@@ -357,6 +388,12 @@ class Judging:
 def reads_all(session: Session) -> bool:
     """Whether monitors read the traces of all suites: no area is selected, or none but their own."""
     return session.catalogue.selected(session.settings.areas) <= session.catalogue.of_kind("monitor")
+
+
+def marked_requirements(folder: Path) -> dict[Path, set[str]]:
+    """The ids that each suite of a folder has a judge of, read without importing it."""
+    suites = sorted(folder.glob("test_*.py"))
+    return {path: set(_MARK.findall(path.read_text("utf-8"))) for path in suites}
 
 
 def _requirement_id(item: pytest.Item) -> str:

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from runstone.contracts import operation_for
-from runstone.wire.trace import UUID, Exchange, Missing
+from runstone.wire.documents import Missing
+from runstone.wire.trace import UUID, Exchange
 
 Finding = tuple[Exchange, str]  # an exchange and what is wrong with it, for `none_broken`
 

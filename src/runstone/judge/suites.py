@@ -12,10 +12,10 @@ import pytest
 from platformdirs import user_cache_path
 
 from runstone.errors import RunstoneError
-from runstone.judge.hooks import Judging, reads_all
+from runstone.judge.hooks import Judging, marked_requirements, reads_all
 from runstone.locations import locate
-from runstone.report.model import Report
 from runstone.session.session import Session
+from runstone.verdict.model import Report
 from runstone.wire.trace import excerpt
 
 
@@ -87,7 +87,7 @@ def _collected(session: Session) -> Judging:
 
 def _run_suites(session: Session, *options: str) -> tuple[Judging, str, int]:
     """pytest over all suites, in this process: what it printed, and its exit code. Raises as `judge` does."""
-    judging = Judging(lambda: session)
+    judging = Judging(lambda: session, demanding=True)
     suites = str(locate("suites"))
     # Judges open nothing that could be left open; looking for it collects all garbage five times.
     without = [
@@ -111,11 +111,17 @@ def _suite_files(session: Session) -> list[str]:
     """The suites that judge something of the selected areas, as collecting all of them takes half a second.
 
     All of them where no area is selected, and for monitors by themselves, which read the traces of all.
+    Never none, as pytest would then run whatever tests lie in the user's own folder: raises SuitesBroken.
     """
     folder = locate("suites")
     if reads_all(session):
         return [str(folder)]
-    areas = session.catalogue.selected(session.settings.areas)
-    marks = [f'requirement("{each.id}")' for each in session.catalogue.values() if each.area in areas]
-    files = {path: path.read_text("utf-8") for path in sorted(folder.glob("test_*.py"))}
-    return [str(path) for path, text in files.items() if any(mark in text for mark in marks)]
+    marked, catalogue = marked_requirements(folder), session.catalogue
+    areas = catalogue.selected(session.settings.areas)
+    judged = {
+        path: {catalogue[each].area for each in ids if each in catalogue} for path, ids in marked.items()
+    }
+    for area in sorted(areas):
+        if not any(area in of for of in judged.values()):
+            raise SuitesBroken(f"no suite in {folder} judges the area {area}: the installation is incomplete")
+    return [str(path) for path, of in judged.items() if of & areas]

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from runstone.errors import UsageError
+from runstone.files import replace_file
 from runstone.report.document import MalformedReport, from_json, to_json
 from runstone.report.html import to_html
 from runstone.report.junit import to_junit
-from runstone.report.model import Report
 from runstone.report.summary import to_markdown
 from runstone.report.terminal import print_catalogue, print_changes, print_requirement, print_summary
 from runstone.report.transcript import to_text
+from runstone.verdict.model import Report
 from runstone.wire.trace import Trace
 
 __all__ = [
@@ -59,20 +58,7 @@ def write_texts(texts: Mapping[str, str], folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in texts.items():
-            _replace(folder / name, text)
+            replace_file(folder / name, text)
     except OSError as error:
         reason = error.strerror or error
         raise UnwritableReport(f"cannot write the report to {folder}: {reason}; use --out DIR") from error
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write beside the file and rename: a reader never sees half a report."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as beside:
-            beside.write(text)
-        Path(name).chmod(0o644)  # mkstemp makes a file that only its owner reads; CI publishes reports
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

@@ -13,8 +13,8 @@ import msgspec
 
 from runstone.contracts import LEVELS
 from runstone.contracts.basis import Changes
-from runstone.report.model import JUDGED, Case, FailOn, Outcome, Report, Verdict, fails_target
 from runstone.report.text import counted
+from runstone.verdict.model import JUDGED, Case, FailOn, Outcome, Report, Verdict, fails_target
 
 _BASIS = {
     "catalogue": "the catalogue",

@@ -15,11 +15,11 @@ import msgspec
 from markupsafe import Markup
 
 from runstone.report import digest
-from runstone.report.model import Case, Report, Verdict
 from runstone.report.proof import gather, inert_json
 from runstone.report.templates import environment, folder
 from runstone.report.text import counted, for_terminal, shortened
 from runstone.target.capabilities import Capability
+from runstone.verdict.model import Case, Report, Verdict
 from runstone.wire.trace import Trace
 
 _CURLS = 3  # lines of one case

@@ -6,8 +6,8 @@ import msgspec
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
 from runstone.report.digest import judged, revision
-from runstone.report.model import Case, Report, Verdict, fails_target
 from runstone.report.text import for_xml, shortened
+from runstone.verdict.model import Case, Report, Verdict, fails_target
 
 _MESSAGE = 300  # characters: CI systems show the message in a list, the text on a page
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import msgspec
 
-from runstone.report.model import SEVERITY, Report, Verdict
 from runstone.report.text import well_formed
+from runstone.verdict.model import SEVERITY, Report, Verdict
 from runstone.wire.trace import Event, Exchange, Trace
 
 BODY = 4_096  # characters of a body

@@ -7,9 +7,9 @@ import re
 from typing import Any
 
 from runstone.report import digest
-from runstone.report.model import Report
 from runstone.report.templates import environment
 from runstone.report.text import counted, for_terminal, shortened
+from runstone.verdict.model import Report
 
 # A step summary holds 1 MiB at most; a dead server breaks some 200 promises.
 _FAILURES_IN_FULL = 60

@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.text import Text
 
 from runstone.report import digest
-from runstone.report.model import Case, Outcome, Report, Verdict
 from runstone.report.text import counted, for_terminal, shortened
+from runstone.verdict.model import Case, Outcome, Report, Verdict
 
 _FAILURES_IN_FULL = 25  # a dead server breaks 200 promises; beyond these, one line each
 _CASES = 4
@@ -22,7 +22,7 @@ _CURL = 1_500  # characters; a longer line is in report.json
 _REASON = 600
 _WIDEST = 100  # columns: longer lines are tiring to read
 
-_STYLES: dict[Outcome, str] = {
+STYLES: dict[Outcome, str] = {
     "pass": "green",
     "fail": "bold red",
     "flaky": "red",
@@ -57,7 +57,7 @@ class RequirementLike(Protocol):
 
 def print_summary(report: Report, console: Console, *, report_dir: Path | str) -> None:
     """Areas, parity grid, each failure with its proof, warnings in short; the last line is the verdict."""
-    out = _Page(console)
+    out = Page(console)
     _print_head(report, out)
     _print_areas(report, out)
     _print_grid(report, out)
@@ -70,7 +70,7 @@ def print_summary(report: Report, console: Console, *, report_dir: Path | str) -
 
 def print_catalogue(requirements: Iterable[RequirementLike], console: Console) -> None:
     """The catalogue: a heading per area, then id, level and statement."""
-    out = _Page(console)
+    out = Page(console)
     chosen = list(requirements)
     for number, area in enumerate(dict.fromkeys(requirement.area for requirement in chosen)):
         if number:
@@ -97,7 +97,7 @@ class ChangeLike(Protocol):
 
 def print_changes(changes: Iterable[ChangeLike], console: Console) -> None:
     """Faults with the promises that they break, then variants: a name, and what the changed server does."""
-    out = _Page(console)
+    out = Page(console)
     chosen = list(changes)
     for kind in dict.fromkeys(change.kind for change in chosen):
         of_kind = [change for change in chosen if change.kind == kind]
@@ -111,7 +111,7 @@ def print_requirement(
     requirement: RequirementLike, console: Console, *, verdict: Verdict | None = None
 ) -> None:
     """One requirement in full, and how the last run judged it where `verdict` is given."""
-    out = _Page(console)
+    out = Page(console)
     out.line(f"{requirement.id}  {requirement.level}  {requirement.area}", "bold")
     out.line()
     out.entry("", requirement.statement)
@@ -124,12 +124,12 @@ def print_requirement(
         out.entry("note:    ", requirement.note)
     if verdict is not None:
         out.line()
-        out.line(f"Last verdict: {digest.OUTCOME_WORDS[verdict.verdict]}", _STYLES[verdict.verdict])
+        out.line(f"Last verdict: {digest.OUTCOME_WORDS[verdict.verdict]}", STYLES[verdict.verdict])
         for case in verdict.cases:
             _print_case(case, out)
 
 
-class _Page:
+class Page:
     """Writes plain lines, wrapped to the width; styles show on a terminal only. Nothing is read as markup."""
 
     def __init__(self, console: Console) -> None:
@@ -158,7 +158,7 @@ class _Page:
         return for_terminal(text).encode(self._encoding, "backslashreplace").decode(self._encoding)
 
 
-def _print_head(report: Report, out: _Page) -> None:
+def _print_head(report: Report, out: Page) -> None:
     target = report.target
     out.entry("target   ", f"{target.name} at {target.url} ({target.server or 'server unknown'})")
     mode = ", quick" if report.quick else ""
@@ -171,7 +171,7 @@ def _print_head(report: Report, out: _Page) -> None:
     out.line()
 
 
-def _print_areas(report: Report, out: _Page) -> None:
+def _print_areas(report: Report, out: Page) -> None:
     rows = digest.area_rows(report)
     if not rows:
         return
@@ -185,7 +185,7 @@ def _print_areas(report: Report, out: _Page) -> None:
     out.line()
 
 
-def _print_row(row: digest.AreaRow, width: int, out: _Page) -> None:
+def _print_row(row: digest.AreaRow, width: int, out: Page) -> None:
     counts = (
         (row.kept, "green"),
         (row.broken, "bold red"),
@@ -196,7 +196,7 @@ def _print_row(row: digest.AreaRow, width: int, out: _Page) -> None:
     out.spans((f"{row.area:<{width}}", ""), *cells)
 
 
-def _print_grid(report: Report, out: _Page) -> None:
+def _print_grid(report: Report, out: Page) -> None:
     grid = report.grid
     if not any(cell.verdict != "not-run" for row in grid.cells.values() for cell in row.values()):
         out.line("parity: not run\n")
@@ -221,18 +221,18 @@ def _print_grid(report: Report, out: _Page) -> None:
 _SHORT = {"not-applicable": "n/a", "not-run": "not run", "not-testable": "untestable"}
 
 
-def _print_harness_errors(report: Report, out: _Page) -> None:
+def _print_harness_errors(report: Report, out: Page) -> None:
     errors = digest.having(report, "harness-error")
     if errors:
-        out.line("Runstone itself broke here; nothing is said about the target:", _STYLES["harness-error"])
+        out.line("Runstone itself broke here; nothing is said about the target:", STYLES["harness-error"])
         _print_list(errors, out)
 
 
-def _print_failures(report: Report, out: _Page) -> None:
+def _print_failures(report: Report, out: Page) -> None:
     failures = digest.failing(report)
     for verdict in failures[:_FAILURES_IN_FULL]:
         out.spans(
-            ("BROKEN ", _STYLES["fail"]),
+            ("BROKEN ", STYLES["fail"]),
             (f"{verdict.id}", "bold"),
             (f"  {verdict.level}, {verdict.area}", "dim"),
         )
@@ -245,15 +245,15 @@ def _print_failures(report: Report, out: _Page) -> None:
         out.line()
     further = failures[_FAILURES_IN_FULL:]
     if further:
-        out.line(f"and {counted(len(further), 'further promise')} broken:", _STYLES["fail"])
+        out.line(f"and {counted(len(further), 'further promise')} broken:", STYLES["fail"])
         _print_list(further, out)
 
 
-def _print_case(case: Case, out: _Page) -> None:
+def _print_case(case: Case, out: Page) -> None:
     if case.case:
         out.entry("  case     ", f"{case.case} ({digest.OUTCOME_WORDS[case.verdict]})")
     if case.reason:
-        out.entry("  seen     ", shortened(case.reason, _REASON), _STYLES[case.verdict])
+        out.entry("  seen     ", shortened(case.reason, _REASON), STYLES[case.verdict])
     if case.exchanges:
         before = len(case.exchanges) - _EXCHANGES
         shown = ", ".join(case.exchanges[-_EXCHANGES:])
@@ -267,13 +267,13 @@ def _print_case(case: Case, out: _Page) -> None:
         out.line(f"  ({counted(left, 'further curl line')} in report.json)")
 
 
-def _print_short(title: str, verdicts: list[Verdict], out: _Page) -> None:
+def _print_short(title: str, verdicts: list[Verdict], out: Page) -> None:
     if verdicts:
         out.line(title, "bold")
         _print_list(verdicts, out)
 
 
-def _print_list(verdicts: list[Verdict], out: _Page) -> None:
+def _print_list(verdicts: list[Verdict], out: Page) -> None:
     width = max(len(verdict.id) for verdict in verdicts)
     for verdict in verdicts:
         reason = shortened(digest.reasons(verdict) or "no reason given", 300)
@@ -283,7 +283,7 @@ def _print_list(verdicts: list[Verdict], out: _Page) -> None:
     out.line()
 
 
-def _print_exclusions(report: Report, out: _Page) -> None:
+def _print_exclusions(report: Report, out: Page) -> None:
     """Why requirements do not apply: what the target does not have, or what the profile leaves out."""
     groups = [group for group in digest.unjudged(report) if group.verdict == "not-applicable"]
     for group in groups[:_EXCLUSIONS]:
@@ -292,11 +292,11 @@ def _print_exclusions(report: Report, out: _Page) -> None:
         out.line(f"  and {counted(len(groups) - _EXCLUSIONS, 'further reason')} in report.json")
 
 
-def _print_last_line(report: Report, out: _Page, report_dir: Path | str) -> None:
+def _print_last_line(report: Report, out: Page, report_dir: Path | str) -> None:
     for message in report.waiver_errors:
-        out.entry("waiver in error: ", message, _STYLES["fail"])
+        out.entry("waiver in error: ", message, STYLES["fail"])
     if report.stopped:
-        out.entry("incomplete: ", report.stopped, _STYLES["fail"])
+        out.entry("incomplete: ", report.stopped, STYLES["fail"])
     others = [v.verdict for v in report.verdicts if digest.standing(v, report.fail_on) == "other"]
     counts = [(others.count(outcome), word) for outcome, word in digest.OUTCOME_WORDS.items()]
     if others:

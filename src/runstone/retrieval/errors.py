@@ -4,13 +4,13 @@
 
 from __future__ import annotations
 
-from runstone.errors import RunstoneError
+from runstone.errors import ExitCode, RunstoneError
 
 
 class RetrievalError(RunstoneError):
     """A run's status or result could not be had."""
 
-    exit_code = 1
+    exit_code = ExitCode.NOT_CONFORMING  # the result was not got
 
 
 class RunNotFound(RetrievalError):
@@ -28,7 +28,7 @@ class DeadlinePassed(RetrievalError):
 class StatusUnavailable(RetrievalError):
     """The status could not be read: refused, a server error, no JSON, no status that the API defines."""
 
-    exit_code = 3
+    exit_code = ExitCode.UNREACHABLE
 
 
 class Unreachable(StatusUnavailable):

@@ -11,7 +11,7 @@ from typing import Any, get_args
 
 import httpx
 
-from runstone.errors import UsageError
+from runstone.errors import ExitCode, UsageError
 from runstone.retrieval.answers import NOTHING, Failure, Finding, accept
 from runstone.retrieval.errors import StrategyFailed
 from runstone.retrieval.poller import Status, StatusPoller
@@ -57,9 +57,9 @@ class RunResult:
         return self.status == "success" and self.strategy is not None and not self.interrupts
 
     @property
-    def exit_code(self) -> int:
+    def exit_code(self) -> ExitCode:
         """0 for a complete result, 1 for a run that failed or paused and for a result that was not got."""
-        return 0 if self.complete else 1
+        return ExitCode.CONFORMING if self.complete else ExitCode.NOT_CONFORMING
 
 
 class ResultRetriever:

@@ -7,10 +7,11 @@ when the target gave none, which ends the scenario there: what follows is not-te
 from __future__ import annotations
 
 import asyncio
-import json as jsonlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Unpack
+
+import msgspec
 
 from runstone.contracts import lifecycle
 from runstone.scenario.clients import Client, serving_client
@@ -34,11 +35,12 @@ from runstone.scenario.waiting import Until, id_in
 from runstone.target import agents
 from runstone.target.control import Control
 from runstone.target.target import Target
+from runstone.wire.documents import Missing, encoded
 from runstone.wire.identity import Identity
 from runstone.wire.limits import Limits
 from runstone.wire.recorder import Recorder, Request
 from runstone.wire.recording import Story
-from runstone.wire.trace import UUID, Exchange, Inapplicable, Missing
+from runstone.wire.trace import UUID, Exchange, Inapplicable
 from runstone.wire.webhooks import Sink, listening
 
 _REQUESTS_MEANWHILE = 4  # a status, what is watched for, and what is then done
@@ -163,6 +165,12 @@ class Api:
             exploration=self._exploration,
         )
 
+    def plainly(self) -> Api:
+        """The same operations without what official clients send along with every run."""
+        api = self._derived()
+        api.target = msgspec.structs.replace(self.target, plain=True)
+        return api
+
     @property
     def second(self) -> Api:
         """The same operations by the second identity, with its headers and not with the first one's."""
@@ -213,9 +221,7 @@ class Api:
         headers = {name: well_formed(value) for name, value in options.get("headers", {}).items()}
         if json is not OMIT:
             json = self._with_own_assistants(json)
-            content = jsonlib.dumps(json, ensure_ascii=False, separators=(",", ":")).encode(
-                "utf-8", "surrogatepass"
-            )
+            content = encoded(json, separators=(",", ":")).encode("utf-8", "surrogatepass")
             headers.setdefault("content-type", "application/json")
         pairs = params.items() if isinstance(params, Mapping) else params
         path = well_formed(self._with_own_assistant(path))
@@ -287,9 +293,10 @@ class Api:
         return await self.request("POST", f"/threads/{thread}/state", json=given(body), label=label)
 
     async def history(self, thread: str, *, limit: int = 100, **options: Unpack[Options]) -> Exchange:
-        """GET /threads/{thread}/history, newest first; the limit is always sent, as servers differ in it."""
+        """POST /threads/{thread}/history, as the official clients read it: the newest first."""
         path = f"/threads/{thread}/history"
-        return await self.request("GET", path, params={"limit": limit}, **labelled("history", options))
+        # The limit is always sent, as servers differ in it.
+        return await self.request("POST", path, json={"limit": limit}, **labelled("history", options))
 
     async def settle(self, thread: str, *, label: str = "settle", patience: float = 0.0) -> Exchange:
         """Read the thread until it is no longer busy or the limit has passed; the last reading."""
@@ -320,6 +327,20 @@ class Api:
         exchange = await self.send_run(thread, assistant, input, label=label, **body)
         return id_in(exchange, "run_id")
 
+    async def create_run_later(
+        self,
+        thread: str,
+        assistant: str,
+        input: Any,  # noqa: A002
+        seconds: float,
+        **body: Any,
+    ) -> str:
+        """A run that waits for its time; one that does not, where the server refuses `after_seconds`."""
+        delayed = await self.send_run(thread, assistant, input, after_seconds=seconds, **body)
+        if delayed.code is not None and 400 <= delayed.code < 500:
+            return await self.create_run(thread, assistant, input, label="create_at_once", **body)
+        return id_in(delayed, "run_id")
+
     async def send_run(
         self,
         thread: str | None,
@@ -331,7 +352,10 @@ class Api:
     ) -> Exchange:
         """POST …/runs, to see the answer itself."""
         return await self.request(
-            "POST", runs_path(thread), json=run_body(assistant, input, body), label=label
+            "POST",
+            runs_path(thread),
+            json=run_body(assistant, input, body, plain=self.target.plain),
+            label=label,
         )
 
     async def wait(
@@ -346,10 +370,13 @@ class Api:
         **body: Any,
     ) -> Exchange:
         """POST …/runs/wait. Further keywords are fields of the body; `options` says how to send it."""
-        body.setdefault("on_disconnect", "continue")
+        if not self.target.plain:
+            body.setdefault("on_disconnect", "continue")
         chosen: Options = {"label": label, "patience": patience, **(options or {})}
         path = runs_path(thread) + "/wait"
-        return await self.request("POST", path, json=run_body(assistant, input, body), **chosen)
+        return await self.request(
+            "POST", path, json=run_body(assistant, input, body, plain=self.target.plain), **chosen
+        )
 
     async def stream(
         self,
@@ -364,11 +391,14 @@ class Api:
         **body: Any,
     ) -> Exchange:
         """POST …/runs/stream. Further keywords are fields of the body; `options` says how to send it."""
-        body.setdefault("on_disconnect", "continue")
+        if not self.target.plain:
+            body.setdefault("on_disconnect", "continue")
         body["stream_mode"] = stream_mode
         chosen: Options = {"label": label, "patience": patience, **(options or {})}
         path = runs_path(thread) + "/stream"
-        return await self.request("POST", path, json=run_body(assistant, input, body), **chosen)
+        return await self.request(
+            "POST", path, json=run_body(assistant, input, body, plain=self.target.plain), **chosen
+        )
 
     async def turn(
         self,
@@ -419,9 +449,9 @@ class Api:
     async def read_what_is_left(self, thread: str | None, result: Exchange, *, patience: float = 0.0) -> None:
         """Read run, thread, state and history after a turn. Raises Blocked when the answer names no run."""
         thread = thread or result.found_thread_id
-        run = result.found_run_id
         if thread is None:
             raise Blocked(f"{result.where} names no thread to read")
+        run = result.found_run_id or await self._newest_run(thread)
         if run is not None:
             await self.poll_run(thread, run, patience=patience)
         await self.settle(thread)
@@ -429,6 +459,14 @@ class Api:
         await self.history(thread)
         if run is None:
             raise Blocked(f"{result.where} names no run: no Content-Location, no metadata event")
+
+    async def _newest_run(self, thread: str) -> str | None:
+        """The run of a thread that has one, by the list of its runs, for an answer that does not name it."""
+        runs = await self.runs(thread, label="run_by_list", limit=1)
+        try:
+            return str(runs.array[0]["run_id"])
+        except (Missing, LookupError, TypeError):
+            return None
 
     async def run(self, thread: str, run: str, **options: Unpack[Options]) -> Exchange:
         """GET /threads/{thread}/runs/{run}."""
@@ -478,8 +516,8 @@ class Api:
         action: str | Omitted = OMIT,
         **options: Unpack[Options],
     ) -> Exchange:
-        """POST /threads/{thread}/runs/{run}/cancel."""
-        params = {"wait": wait, "action": action}
+        """POST /threads/{thread}/runs/{run}/cancel; `wait` is sent as 0 or 1, as the official clients do."""
+        params = {"wait": int(wait) if isinstance(wait, bool) else wait, "action": action}
         path = f"{runs_path(thread)}/{run}/cancel"
         return await self.request("POST", path, params=params, **labelled("cancel", options))
 
@@ -516,6 +554,10 @@ class Api:
     async def server_ok(self, **options: Unpack[Options]) -> Exchange:
         """GET /ok."""
         return await self.request("GET", "/ok", **labelled("ok", options))
+
+    async def alive(self, **options: Unpack[Options]) -> Exchange:
+        """GET what the self-check saw answered: GET /ok, where the server has it."""
+        return await self.request("GET", self._recorder.alive_path, **labelled("alive", options))
 
     async def info(self, **options: Unpack[Options]) -> Exchange:
         """GET /info."""

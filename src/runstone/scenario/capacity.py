@@ -13,7 +13,8 @@ from typing import Final
 from runstone.contracts import lifecycle
 from runstone.scenario.api import Api
 from runstone.scenario.requests import Blocked
-from runstone.wire.trace import Exchange, Missing
+from runstone.wire.documents import Missing
+from runstone.wire.trace import Exchange
 
 WAVES: Final = (
     2,

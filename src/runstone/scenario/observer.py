@@ -27,12 +27,17 @@ from runstone.scenario.self_check import AGENT_PATIENCE_S, SELF_CHECK_PATHS, Fit
 from runstone.scenario.slots import MANY, Lease, Slots
 from runstone.target.control import Control
 from runstone.target.target import Target
+from runstone.wire.documents import Missing
 from runstone.wire.identity import FURTHER_IDENTITIES
 from runstone.wire.limits import Limits
 from runstone.wire.recorder import Recorder
 from runstone.wire.recording import Story
-from runstone.wire.trace import Inapplicable, Missing, Trace
+from runstone.wire.trace import Inapplicable, Trace
 
+ASKS_PLAINLY: Final = (
+    "runs are refused with the fields that official clients send along (multitask_strategy, on_disconnect): "
+    "they were left out"
+)
 EXECUTES_NO_RUNS: Final = (
     "runs that had a worker to themselves were not executed: the target has lost its workers"
 )
@@ -124,6 +129,9 @@ class Observer:
                 cause = self._crashed[checked.scenario].splitlines()[-1]
                 raise SelfCheckBroken(f"the self-check itself failed: {cause}")
             fitness = assess(checked, self.target.agent)
+            recorder.alive_path = fitness.answered_path
+            if fitness.plain:
+                self.target = msgspec.structs.replace(self.target, plain=True)
             if insist_on_fitness:
                 fitness.insist(self.target)
             recorder.limits = msgspec.structs.replace(Limits.calibrated(fitness.turn_s), **self._limits)
@@ -187,7 +195,8 @@ class Observer:
                 )
             )
             stopped = await self._observe_all(scenarios, recorder, preparing_s, pulse)
-        return stopped, [EXECUTES_NO_RUNS] if pulse.executes_no_runs else []
+        noticed = {ASKS_PLAINLY: fitness.plain, EXECUTES_NO_RUNS: pulse.executes_no_runs}
+        return stopped, [finding for finding, seen in noticed.items() if seen]
 
     def _within_capacity(self, scenarios: list[Scenario]) -> list[Scenario]:
         """Those that the target can execute; of every other one a trace that says why it does not apply."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from runstone.contracts import lifecycle, operation_for
-from runstone.wire.trace import Exchange, Missing
+from runstone.wire.documents import Missing, raw
+from runstone.wire.trace import Exchange
 
 Run = tuple[str, str]  # the ids of thread and run
 
@@ -39,7 +40,7 @@ def unfinished(exchanges: Iterable[Exchange]) -> list[Run]:
 def _seen_over(exchange: Exchange) -> Iterator[str]:
     """The runs whose status this answer tells as terminal."""
     try:
-        body = exchange.json
+        body = raw(exchange.json)
     except Missing:
         return
     for each in body if isinstance(body, list) else [body]:

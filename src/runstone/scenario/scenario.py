@@ -11,6 +11,7 @@ from typing import Any, Final, overload
 import pytest
 
 from runstone.scenario.api import Api
+from runstone.scenario.vocabulary import Vocabulary, vocabulary
 from runstone.target.agents import GRAPHS
 from runstone.wire.trace import Trace
 
@@ -79,6 +80,11 @@ class Scenario:
     def demands(self) -> tuple[str, ...]:
         """All capabilities without which it cannot run."""
         return self.needs if self.agent else (*self.needs, GRAPHS)
+
+    @property
+    def names(self) -> Vocabulary:
+        """The labels, parts and notes that it can have."""
+        return vocabulary(self.drive)
 
     @property
     def controls(self) -> bool:

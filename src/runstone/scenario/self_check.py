@@ -20,7 +20,8 @@ from runstone.scenario.requests import ask
 from runstone.target.agents import Agent
 from runstone.target.target import Target
 from runstone.wire.causes import PROXY, PUT_OFF, fix
-from runstone.wire.trace import Exchange, Missing, Trace, excerpt
+from runstone.wire.documents import Missing, raw
+from runstone.wire.trace import Exchange, Trace, excerpt
 
 _TEXT = "runstone self-check: äß漢"
 _STEPS = ["s1", "s2", "s3"]
@@ -55,7 +56,28 @@ async def self_check(api: Api) -> None:
     for entry_point in SELF_CHECK_PATHS:
         await api.each([f"{graph}.{entry_point}" for graph in sorted(missing)], turn)
         if not threads:
-            return  # without threads no entry point is any better, and each may cost a whole deadline
+            break  # without threads no entry point is any better, and each may cost a whole deadline
+    if missing:
+        await _bare_check(api, missing)
+
+
+async def _bare_check(api: Api, missing: set[str]) -> None:
+    """Ask once more with nothing but assistant and input, on a thread and without one: servers refuse more.
+
+    Where that works, the note `plain` says how the whole observation has to ask.
+    """
+
+    async def turn(part: Api, name: str) -> None:
+        graph, _, how = name.partition(".")
+        thread = await part.create_thread() if how == "bare" else None
+        result = await part.wait(thread, graph, _INPUTS[graph], label="result")
+        if _shows(result, graph):
+            missing.discard(graph)
+
+    for how in ("bare", "stateless"):
+        await api.plainly().each([f"{graph}.{how}" for graph in sorted(missing)], turn)
+    if not missing:
+        api.note(plain=True)
 
 
 async def _agent_check(api: Api) -> None:
@@ -118,6 +140,7 @@ class Fitness:
     turn_s: float
     agent: str = ""  # the assistant that stands in for the conformance graphs
     answered_path: str = "/ok"  # of a GET that was answered, by whatever
+    plain: bool = False  # whether runs are accepted only with nothing but assistant and input
 
     def insist(self, target: Target) -> None:
         """Raise TargetError when nothing answers, Unfit when nothing that runs here can be seen to work."""
@@ -158,6 +181,7 @@ def assess(trace: Trace, agent: Agent | None = None) -> Fitness:
         turn_s=min(working, default=1.0),
         agent="" if agent is None else agent.assistant,
         answered_path=_answered_path(trace),
+        plain=bool(trace.notes.get("plain")),
     )
 
 
@@ -239,7 +263,7 @@ def _objects(document: Any) -> Iterator[dict[str, Any]]:
 
 def _info(trace: Trace) -> dict[str, Any]:
     try:
-        return trace.only("info").object
+        return dict(raw(trace.only("info").object))
     except Missing:
         return {}
 

@@ -7,9 +7,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from runstone.scenario.requests import Blocked
+from runstone.wire.documents import Missing
 from runstone.wire.limits import Limits
 from runstone.wire.patience import Grows, Patience, grown, step
-from runstone.wire.trace import UUID, Exchange, Missing, excerpt
+from runstone.wire.trace import Exchange, excerpt
 
 Read = Callable[[], Awaitable[Exchange]]
 
@@ -59,14 +60,14 @@ def id_in(exchange: Exchange, key: str) -> str:
     """The id that the answer gives under this key. Raises Blocked where it gives none."""
     body = object_in(exchange)
     found = body.get(key) if body else None
-    if not isinstance(found, str) or not UUID.fullmatch(found):
+    if not isinstance(found, str) or not found:
         shown = (
             f"{exchange.code}: {excerpt(exchange.content)}"
             if exchange.code
             else f"nothing: {exchange.failure}"
         )
         raise Blocked(f"{exchange.where} gave no {key}, but {shown}")
-    return found
+    return str(found)
 
 
 def object_in(exchange: Exchange) -> dict[str, Any] | None:

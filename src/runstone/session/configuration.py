@@ -18,10 +18,10 @@ import msgspec
 from runstone.contracts import load_capabilities
 from runstone.contracts.reading import WrongShape, convert
 from runstone.errors import UsageError, suggestion
-from runstone.report.model import FailOn
 from runstone.target.agents import GRAPHS, OUTCOMES, Agent, conformance_graphs
 from runstone.target.control import ServerCommands
 from runstone.target.target import RunTimeLimit, parsed_headers
+from runstone.verdict.model import FailOn
 from runstone.wire.network import Network
 
 FILE: Final = "runstone.toml"

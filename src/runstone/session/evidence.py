@@ -17,6 +17,7 @@ import msgspec
 
 from runstone.contracts.basis import Basis
 from runstone.errors import UsageError
+from runstone.files import replace_file
 from runstone.target.capabilities import Capability
 from runstone.target.target import RunTimeLimit
 from runstone.wire.trace import Trace
@@ -68,10 +69,10 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     confirmations: int = 0  # scenarios that were observed again, because something seemed broken
 
     @property
-    def filtered(self) -> str:
-        """The options by which only a part was observed; '' where all was."""
+    def of_a_part(self) -> str:
+        """A remark on what the evidence lacks: the options that left it out; '' where all was asked for."""
         asked = [f"--area {each}" for each in self.areas] + [f"--select {each}" for each in self.select]
-        return " ".join(asked)
+        return f" (only {' '.join(asked)} was observed)" if asked else ""
 
 
 class EvidenceWriter:
@@ -96,7 +97,7 @@ class EvidenceWriter:
         """Write one trace, and the manifest that vouches for it."""
         name = f"{_TRACES}/{trace.scenario}.json"
         content = msgspec.json.format(msgspec.json.encode(trace), indent=1)
-        _replace(self.folder / name, content)
+        replace_file(self.folder / name, content)
         self._files[name] = hashlib.sha256(content).hexdigest()
         self.save()
 
@@ -106,15 +107,8 @@ class EvidenceWriter:
             self.manifest, files=dict(sorted(self._files.items())), **changes
         )
         content = msgspec.json.format(msgspec.json.encode(self.manifest), indent=2)
-        _replace(self.folder / _MANIFEST, content)
+        replace_file(self.folder / _MANIFEST, content)
         return self.manifest
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write beside the file and rename: a reader never sees half of it."""
-    fresh = path.with_suffix(".tmp")
-    fresh.write_bytes(content)
-    fresh.replace(path)
 
 
 def read_manifest(folder: Path) -> Manifest:

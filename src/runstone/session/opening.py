@@ -11,13 +11,13 @@ import msgspec
 
 from runstone.contracts import Profile, load_profile
 from runstone.errors import UsageError
-from runstone.report.model import FailOn
 from runstone.session import configuration, evidence
 from runstone.session.configuration import Configuration
 from runstone.session.session import Progress, Reach, Session, Settings
 from runstone.target import recipes
 from runstone.target.control import CommandControl, Control, RecipeControl, ServerCommands
 from runstone.target.target import Target, checked_url, parsed_headers
+from runstone.verdict.model import FailOn
 from runstone.wire.network import Network
 
 _CONCURRENCY = 16

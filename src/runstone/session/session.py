@@ -1,11 +1,11 @@
-"""One session: observe a target (or read evidence), hold the traces, and turn judged cases into a report."""
+"""One session: observe a target, or read evidence, and keep the traces."""
 
 from __future__ import annotations
 
 import asyncio
 import datetime as dt
 import time
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -15,26 +15,10 @@ from filelock import FileLock
 
 import runstone
 from runstone.contracts import Catalogue, Profile, Requirement, load_capabilities, load_catalogue
-from runstone.contracts.basis import Basis, Changes, basis_of
-from runstone.contracts.revision import changes_since, current_revision
+from runstone.contracts.basis import basis_of
+from runstone.contracts.revision import current_revision
 from runstone.errors import TargetError, UsageError
 from runstone.locations import locate
-from runstone.report import waivers
-from runstone.report.model import (
-    AgentShare,
-    Case,
-    FailOn,
-    Phases,
-    Report,
-    TargetSummary,
-    Verdict,
-    agent_share,
-    exit_code,
-    grid_from,
-    most_severe,
-    totals_by_area,
-    totals_by_level,
-)
 from runstone.scenario import clients
 from runstone.scenario.exploration import DEFAULT_S, Exploration, insist_on_packages
 from runstone.scenario.observer import Observation, Observer
@@ -45,12 +29,12 @@ from runstone.target import agents
 from runstone.target.capabilities import Capability
 from runstone.target.control import Control
 from runstone.target.target import Target
-from runstone.wire.pace import put_off
+from runstone.verdict import waivers
+from runstone.verdict.model import FailOn
 from runstone.wire.trace import Trace
 
 Progress = Callable[[str, int, int], None]
 Reach = Callable[[Target], AbstractContextManager[Target]]
-UNREACHABLE = 3
 # What evidence of the conformance graphs need not say.
 _UNTOLD = agents.capabilities(None)
 
@@ -83,6 +67,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         if catalogue.of_kind("exploring").isdisjoint(catalogue.selected(self.areas)):
             return None
         return Exploration(self.profile, self.seed, self.budget_s or DEFAULT_S)
+
+    def not_asked_for(self, each: Requirement, catalogue: Catalogue) -> str | None:
+        """Why a requirement is none of what the user wants judged; None for one that must have a judge."""
+        excluded = self.profile.excludes_requirement(each)
+        if excluded:
+            return excluded
+        if self.areas and each.area not in catalogue.selected(self.areas):
+            return "its area was not selected"
+        if self.select and not any(fnmatchcase(each.id, glob) for glob in self.select):
+            return "it was not selected"
+        if each.area in catalogue.of_kind("exploring") and not (self.explored or self.exploration):
+            return "run only where its area is selected: it takes the time that it is given"
+        return None
 
     def too_long(self, scenario: Scenario) -> str | None:
         """Why a scenario is left out for the time that it takes; None when it is held."""
@@ -122,7 +119,7 @@ class Session:
         self.manifest: evidence.Manifest | None = None
         self.began = time.monotonic()
         self.token = ""  # what the workers of `pytest -n` share; only one of them observes
-        self._waivers = self._load_waivers()
+        self.waivers = self._load_waivers()
         self._check_selection()
         if settings.evidence is not None:
             self.manifest, self.traces = evidence.read(settings.evidence)
@@ -134,10 +131,10 @@ class Session:
     def _check_waivers(self, scenarios: Iterable[Scenario]) -> None:
         """Raises WaiverError for a scenario that neither the suites nor the evidence know."""
         path = self.settings.waivers
-        if path is not None and any(waiver.scenarios for waiver in self._waivers):
+        if path is not None and any(waiver.scenarios for waiver in self.waivers):
             collected = {each.name for each in scenarios}  # of suites of the user's own too
             declared = scenarios_declared_in(locate("suites"))
-            waivers.insist_on_scenarios(path, self._waivers, declared | collected | self.traces.keys())
+            waivers.insist_on_scenarios(path, self.waivers, declared | collected | self.traces.keys())
 
     def _check_selection(self) -> None:
         """Raises UnknownArea or UnknownRequirement for what selects nothing: a run of nothing is no run.
@@ -170,6 +167,13 @@ class Session:
     def unusable(self) -> bool:
         """Whether the target could not be judged at all."""
         return self.manifest is None or bool(self.manifest.unusable)
+
+    @property
+    def judging_s(self) -> float:
+        """Seconds since the session began that were not spent observing."""
+        elapsed_s = time.monotonic() - self.began
+        observed_s = 0.0 if self.manifest is None or self.settings.evidence else self.manifest.observe_s
+        return max(0.0, elapsed_s - max(self._observing_s, observed_s))
 
     def absent(self, needs: Iterable[str]) -> str | None:
         """Why something that needs these capabilities does not apply to the target; None when it does."""
@@ -301,129 +305,15 @@ class Session:
             return Trace(scenario=scenario.name, inapplicable={"": absent})
         found = self.traces.get(scenario.name)
         if found is None or found.cut_short:
-            raise NotObserved(self.stopped or self._lacks(scenario))
+            remark = self.manifest.of_a_part if self.manifest else ""
+            raise NotObserved(self.stopped or f"the evidence has no trace of {scenario.name}{remark}")
         if self.manifest is not None and scenario.name in self.manifest.crashed:
             raise ScenarioCrashed(self.manifest.crashed[scenario.name])
         return found
 
-    def _lacks(self, scenario: Scenario) -> str:
-        return f"the evidence has no trace of {scenario.name}{self._filtered}"
-
-    def _first(self, unjudged: Sequence[str]) -> str | None:
-        if not unjudged:
-            return None
-        return f"{len(unjudged)} requirements were not judged, {unjudged[0]} first{self._filtered}"
-
-    @property
-    def _filtered(self) -> str:
-        part = "" if self.manifest is None else self.manifest.filtered
-        return f" (only {part} was observed)" if part else ""
-
-    def report(
-        self,
-        cases: Mapping[str, Sequence[Case]],
-        cells: Mapping[tuple[str, str], Sequence[tuple[str, Case]]],
-        selected: Container[str],
-        set_aside: Mapping[str, str],
-    ) -> Report:
-        """Everything judged as a report. `set_aside`: requirements that were left out, with the reason."""
-        manifest = self.manifest
-        settings = self.settings
-        judged = [self._verdict(each, cases.get(each.id, ()), set_aside) for each in self.catalogue.values()]
-        applied, waiver_errors = waivers.apply(
-            judged, self._waivers, self.traces.keys(), dt.datetime.now(dt.UTC).date()
-        )
-        verdicts = [each for each in applied if not self._is_no_part(each)]
-        unjudged = [
-            each.id
-            for each in verdicts
-            if each.verdict == "not-run" and each.id in selected and each.id not in set_aside
-        ]
-        complete = not unjudged and self.stopped is None
-        code = exit_code(verdicts, fail_on=settings.fail_on, complete=complete, waiver_errors=waiver_errors)
-        if manifest is not None and manifest.unusable:
-            code = UNREACHABLE
-        observed_s = 0.0 if manifest is None else manifest.observe_s
-        elapsed_s = time.monotonic() - self.began
-        observed_by = self.basis if manifest is None else manifest.basis
-        judge_s = max(0.0, elapsed_s - max(self._observing_s, 0.0 if settings.evidence else observed_s))
-        return Report(
-            runstone=runstone.__version__,
-            profile=settings.profile.name,
-            started_at=manifest.started_at
-            if manifest
-            else dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-            duration_s=round(observed_s + judge_s, 2),
-            phases=Phases(observe_s=round(observed_s, 2), judge_s=round(judge_s, 2)),
-            complete=complete,
-            stopped=self.stopped or self._first(unjudged),
-            conforming=code == 0,
-            exit_code=code,
-            fail_on=settings.fail_on,
-            quick=settings.quick,
-            target=TargetSummary(
-                name=manifest.target if manifest else "unknown",
-                url=manifest.url if manifest else "",
-                server=manifest.server if manifest else "unknown",
-                capabilities=dict(self.capabilities),
-                insecure=bool(manifest and manifest.insecure),
-            ),
-            totals=totals_by_level(verdicts),
-            areas=totals_by_area(verdicts),
-            grid=grid_from(cells),
-            verdicts=tuple(verdicts),
-            waiver_errors=tuple(waiver_errors),
-            agent=self._agent_share(verdicts),
-            put_off=put_off(each for trace in self.traces.values() for each in trace.exchanges),
-            judged_by=self.basis,
-            observed_by=observed_by,
-            changes=_changes(observed_by, self.basis),
-        )
-
-    def _agent_share(self, verdicts: Sequence[Verdict]) -> AgentShare | None:
-        """What of the catalogue could be judged, where an agent stood in for the conformance graphs."""
-        if self.manifest is None or not self.manifest.agent:
-            return None
-        found = self.capabilities
-        return agent_share(
-            self.manifest.agent,
-            verdicts,
-            no_graphs=found[agents.GRAPHS].reason if agents.GRAPHS in found else "",
-            no_outcome={found[name].reason for name in agents.OUTCOMES.values() if name in found} - {""},
-        )
-
-    def _not_asked_for(self, each: Requirement) -> str | None:
-        """Why a requirement was not collected; None when its area was selected, as all are by default."""
-        areas = self.settings.areas
-        asked = not areas or each.area in self.catalogue.selected(areas)
-        return None if asked else "its area was not selected"
-
-    def _is_no_part(self, each: Verdict) -> bool:
-        """Whether it is left out of the report: it explores, and nobody asked for that or had it observed."""
-        if each.verdict != "not-run" or each.area not in self.catalogue.of_kind("exploring"):
-            return False
-        named = any(fnmatchcase(each.id, glob) for glob in self.settings.select)
-        return not named and each.area not in self.catalogue.selected(self.settings.areas)
-
-    def _verdict(self, each: Requirement, cases: Sequence[Case], set_aside: Mapping[str, str]) -> Verdict:
-        outcome = most_severe(case.verdict for case in cases)
-        shown = tuple(cases)
-        excluded = self.settings.profile.excludes_requirement(each)
-        if not cases and excluded:
-            outcome, shown = "not-applicable", (Case(case="", verdict="not-applicable", reason=excluded),)
-        elif not cases:
-            reason = set_aside.get(each.id) or self._not_asked_for(each) or self.stopped
-            reason = reason or "its suite was not collected"
-            shown = (Case(case="", verdict="not-run", reason=reason),)
-        return Verdict(
-            id=each.id,
-            level=each.level,
-            area=each.area,
-            statement=each.statement,
-            source=tuple(each.source),
-            verdict=outcome,
-            cases=shown,
-        )
+    def not_asked_for(self, each: Requirement) -> str | None:
+        """Why a requirement is none of what the user wants judged; None for one that must have a judge."""
+        return self.settings.not_asked_for(each, self.catalogue)
 
 
 class NotObserved(Exception):  # noqa: N818 - a finding about the session, not an error
@@ -453,10 +343,3 @@ def _clients_here(wanted: Iterable[str]) -> dict[str, Capability]:
     """The wanted clients as capabilities: of this machine, so that nothing a target declares counts."""
     found = clients.missing(wanted).items()
     return {name: Capability(probed=reason is None, reason=reason or "") for name, reason in found}
-
-
-def _changes(observed_by: Basis | None, judged_by: Basis) -> Changes | None:
-    """What is promised otherwise now; None where that cannot be told, or the revision is the same."""
-    if observed_by is None or observed_by.revision == judged_by.revision:
-        return None
-    return changes_since(observed_by.revision)

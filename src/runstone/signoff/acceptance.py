@@ -11,9 +11,7 @@ from msgspec.structs import asdict
 
 from runstone.contracts import UnknownArea, load_catalogue
 from runstone.report import digest
-from runstone.report.model import JUDGED, Verdict
 from runstone.report.text import well_formed
-from runstone.report.waivers import Waiver
 from runstone.session.evidence import Manifest
 from runstone.signoff.measure import differences as of_another_contract
 from runstone.signoff.statement import (
@@ -30,6 +28,8 @@ from runstone.signoff.statement import (
     counted,
     wording,
 )
+from runstone.verdict.model import JUDGED, Verdict
+from runstone.verdict.waivers import Waiver
 
 _NEVER = dt.datetime.min.replace(tzinfo=dt.UTC)
 _REASON = 300  # characters of why something was not judged

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping
 
-from runstone.report.model import Outcome
 from runstone.signoff.lines import AcceptanceFile
 from runstone.signoff.statement import Acceptance, Judged, Regression, Supersedes, Terms, sha256
+from runstone.verdict.model import Outcome
 
 # What is accepted of a promise that was kept before: by a waiver; the policy names what may go unjudged.
 _ACCEPTED: frozenset[Outcome] = frozenset({"pass", "waived"})

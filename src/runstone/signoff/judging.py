@@ -11,12 +11,12 @@ import msgspec
 
 from runstone.contracts import load_profile
 from runstone.judge.suites import judge
-from runstone.report import waivers
-from runstone.report.model import Report, Verdict
-from runstone.report.waivers import Waiver
 from runstone.session.evidence import EvidenceError
 from runstone.session.session import Session, Settings
 from runstone.signoff.intact import Recording
+from runstone.verdict import waivers
+from runstone.verdict.model import Report, Verdict
+from runstone.verdict.waivers import Waiver
 from runstone.wire.trace import Trace
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from runstone.errors import RunstoneError, UsageError
+from runstone.errors import ExitCode, RunstoneError, UsageError
 from runstone.signoff.lines import PAYLOAD_TYPE, Line
 from runstone.signoff.policy import Identity
 
@@ -30,7 +30,7 @@ class NoKeyless(UsageError):  # noqa: N818 - named as what it reports
 class KeylessRefused(RunstoneError):  # noqa: N818
     """Sigstore signed nothing; the message says why."""
 
-    exit_code = 1
+    exit_code = ExitCode.NOT_CONFORMING
 
 
 class Root(NamedTuple):

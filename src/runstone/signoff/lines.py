@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from runstone.errors import RunstoneError
+from runstone.errors import ExitCode, RunstoneError
 from runstone.signoff.statement import (
     ACCEPTANCE,
     STATEMENT,
@@ -36,7 +36,7 @@ T = TypeVar("T")
 class Unreadable(RunstoneError):  # noqa: N818 - named as what it reports
     """A file that should be an acceptance is none; the message says where."""
 
-    exit_code = 3
+    exit_code = ExitCode.UNREACHABLE
 
 
 class Signature(msgspec.Struct, frozen=True):

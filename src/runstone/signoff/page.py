@@ -6,12 +6,12 @@ import datetime as dt
 from typing import Final
 
 from runstone.report.digest import OUTCOME_WORDS
-from runstone.report.model import Outcome
 from runstone.report.summary import fence, inline
 from runstone.report.templates import environment
 from runstone.report.text import counted, for_terminal
 from runstone.signoff.lines import NAME as FILE
 from runstone.signoff.statement import MANIFEST, SERVER, WARNED, Acceptance, Statement, Supersedes
+from runstone.verdict.model import Outcome
 
 NAME: Final = "acceptance.md"
 

@@ -31,9 +31,9 @@ import msgspec
 from runstone.contracts import LEVELS, Catalogue, Level, load_capabilities, load_catalogue, profile_names
 from runstone.contracts.reading import read_yaml
 from runstone.errors import UsageError, suggestion
-from runstone.report.model import JUDGED
 from runstone.signoff.credentials import KINDS
 from runstone.signoff.statement import Acceptance
+from runstone.verdict.model import JUDGED
 
 # Clocks of two machines may differ by as much; further ahead, an acceptance is of the future.
 SKEW: Final = dt.timedelta(minutes=5)

@@ -9,12 +9,12 @@ import msgspec
 
 from runstone.report import write_texts
 from runstone.report.html import Seal, to_html
-from runstone.report.model import Report, exit_code, totals_by_area, totals_by_level
 from runstone.signoff import page
 from runstone.signoff.judging import JudgedAgain
 from runstone.signoff.lines import NAME
 from runstone.signoff.statement import MANIFEST, SERVER
 from runstone.signoff.verification import Findings
+from runstone.verdict.model import Report, exit_code, totals_by_area, totals_by_level
 
 
 def write_report(found: Findings, path: Path, now: dt.datetime) -> bool:

@@ -10,10 +10,8 @@ from typing import Final
 import msgspec
 
 from runstone.contracts import load_catalogue
-from runstone.errors import RunstoneError
-from runstone.report import waivers as waiver_files
+from runstone.errors import ExitCode, RunstoneError
 from runstone.report import write_texts
-from runstone.report.waivers import Waiver
 from runstone.session.evidence import EvidenceError, Manifest
 from runstone.signoff import acceptance, baseline, credentials, keyless, lines, page
 from runstone.signoff import policy as policies
@@ -35,6 +33,8 @@ from runstone.signoff.statement import (
     subjects,
 )
 from runstone.signoff.verification import Questions, verify
+from runstone.verdict import waivers as waiver_files
+from runstone.verdict.waivers import Waiver
 
 _TOLD: Final = 25  # reasons to refuse; a dead server has hundreds
 
@@ -45,7 +45,7 @@ Signer = Callable[[Sequence[Sequence[Line]]], list[tuple[Line, ...]]]
 class Refused(RunstoneError):  # noqa: N818 - named as what it reports
     """Nobody may sign for this; `reasons` has a line for each reason."""
 
-    exit_code = 1
+    exit_code = ExitCode.NOT_CONFORMING
 
     def __init__(self, reasons: Sequence[str]) -> None:
         more = len(reasons) - _TOLD

@@ -16,7 +16,7 @@ import msgspec
 
 from runstone.contracts import LEVELS, Level
 from runstone.contracts.basis import Basis
-from runstone.report.model import SEVERITY, Outcome
+from runstone.verdict.model import SEVERITY, Outcome
 
 STATEMENT: Final = "https://in-toto.io/Statement/v1"
 ACCEPTANCE: Final = "https://runstone.dev/acceptance/v1"

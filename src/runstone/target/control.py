@@ -10,21 +10,19 @@ import asyncio
 import os
 import signal
 import tempfile
-import time
+import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 import httpx
 import msgspec
 
 from runstone.errors import TargetError
 from runstone.target import recipes
+from runstone.target.readiness import ANSWER_S, NotReady, await_answer
 from runstone.wire.network import Network
-
-_POLL_S: Final = 0.1
-_ANSWER_S: Final = 2.0  # one life sign; a server that takes longer is asked again
 
 
 class ControlFailed(TargetError):  # noqa: N818 - named as what it reports
@@ -207,25 +205,31 @@ class _Commanded:
 
     async def _await_up(self, name: str) -> None:
         """Until the server answers anything at all below 500. Raises ControlFailed after the time limit."""
-        deadline = time.monotonic() + self._commands.timeout_s
-        seen = "nothing answers"
+        given_up = threading.Event()
+
+        def watch() -> None:
+            if given_up.is_set():
+                raise ControlFailed(f"the waiting for {self.url} was given up")
+
         trusted, proxy = self._network.trust(self.url), self._network.proxy_for(self.url)
-        async with httpx.AsyncClient(
-            trust_env=False, timeout=_ANSWER_S, verify=trusted, proxy=proxy
-        ) as client:
-            while time.monotonic() < deadline:
-                try:
-                    code = (await client.get(self.url + "/ok")).status_code
-                except httpx.TransportError:
-                    await asyncio.sleep(_POLL_S)
-                    continue
-                if code < 500:
-                    return
-                seen = f"GET /ok answers {code}"
-                await asyncio.sleep(_POLL_S)
-        raise ControlFailed(
-            f"{self.url} was not up {self._commands.timeout_s:g} s after the {name} command: {seen}"
-        )
+
+        def await_up() -> None:
+            with httpx.Client(trust_env=False, timeout=ANSWER_S, verify=trusted, proxy=proxy) as client:
+                seconds = self._commands.timeout_s
+                await_answer(client, self.url + "/ok", seconds=seconds, unfit=_no_life_sign, watch=watch)
+
+        try:
+            await asyncio.to_thread(await_up)
+        except NotReady as seen:
+            raise ControlFailed(
+                f"{self.url} was not up {self._commands.timeout_s:g} s after the {name} command: {seen}"
+            ) from None
+        finally:
+            given_up.set()
+
+
+def _no_life_sign(status: int) -> str | None:
+    return None if status < 500 else f"GET /ok answers {status}"
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

@@ -30,7 +30,8 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
 
     `headers`, `second_headers`, `restricted_headers`: the credentials of a user, of another one, and of one
     who may only read. `assistants`: the target's own ids by those of the conformance graphs. `agent`: what
-    stands in for them all. `network`: the way there.
+    stands in for them all. `network`: the way there. `plain`: runs are accepted only with nothing but
+    assistant and input.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     declared: dict[str, bool] = {}
     run_time_limit: RunTimeLimit | None = None
     network: Network = Network()
+    plain: bool = False
 
     def headers_of(self, identity: Identity) -> dict[str, str]:
         """The headers of who makes a request."""

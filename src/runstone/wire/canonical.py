@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
+from runstone.wire.documents import raw
 from runstone.wire.trace import UUID, excerpt
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:?\d\d)?")
-_HEX_ID = re.compile(r"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])")
-_RUN_LIKE = re.compile(r"(?P<prefix>run-|lc_run-+|lc_)?" + f"(?:{UUID.pattern})")
+_HEX_ID = re.compile(r"(?<![0-9a-fA-F])[0-9a-fA-F]{32}(?![0-9a-fA-F])")
+_RUN_LIKE = re.compile(rf"(?:run-|lc_run-+|lc_)?{UUID.pattern}")
+_SHORTEST = 19  # characters of the shortest time; ids are longer
 
 # Members that name this very run, thread or moment and may differ between any two runs.
 VOLATILE = frozenset({"created_at", "updated_at", "run_id", "thread_id", "checkpoint_id", "checkpoint_ns"})
@@ -24,7 +27,7 @@ VOLATILE = frozenset({"created_at", "updated_at", "run_id", "thread_id", "checkp
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """The first place where two documents differ: a JSON pointer and what stands there on both sides."""
+    """A place where two documents differ: a JSON pointer and what stands there on both sides."""
 
     path: str
     left: Any
@@ -48,6 +51,7 @@ def shown(value: Any, limit: int = 120) -> str:
     """The value as short JSON for a reason."""
     if isinstance(value, Absent):
         return repr(value)
+    value = raw(value)
     try:
         return excerpt(json.dumps(value, ensure_ascii=False), limit)
     except (TypeError, ValueError):
@@ -56,7 +60,7 @@ def shown(value: Any, limit: int = 120) -> str:
 
 def canonical(document: Any, *, drop: Collection[str] = ()) -> Any:
     """The document with ids and times replaced by `<id 1>` … and `<time>`, without the members `drop`."""
-    return _Renamer(frozenset(drop)).rename(document)
+    return _Renamer(frozenset(drop)).rename(raw(document))
 
 
 class _Renamer:
@@ -76,19 +80,26 @@ class _Renamer:
         return self._text(value) if isinstance(value, str) else value
 
     def _text(self, text: str) -> str:
-        if len(text) < 19:  # the shortest time; ids are longer
-            return text
-        text = _TIME.sub("<time>", text)
-        text = _RUN_LIKE.sub(self._known, text)
-        return _HEX_ID.sub(self._known, text)
+        return _renamed(text, self._known)
 
     def _known(self, found: re.Match[str]) -> str:
         return self._ids.setdefault(found.group().lower(), f"<id {len(self._ids) + 1}>")
 
 
+def anonymous(text: str) -> str:
+    """The text with every id as `<id>` and every time as `<time>`: which of them is which is lost."""
+    return _renamed(text, lambda _: "<id>")
+
+
+def _renamed(text: str, name: Callable[[re.Match[str]], str]) -> str:
+    if len(text) < _SHORTEST:
+        return text
+    return _HEX_ID.sub(name, _RUN_LIKE.sub(name, _TIME.sub("<time>", text)))
+
+
 def first_difference(left: Any, right: Any, path: str = "") -> Difference | None:
     """The first difference in document order; None for none. `1` equals `1.0`, but not true."""
-    return next(_differences(left, right, path), None)
+    return next(differences(raw(left), raw(right), path), None)
 
 
 def difference_in_shape(left: Any, right: Any) -> Difference | None:
@@ -98,35 +109,53 @@ def difference_in_shape(left: Any, right: Any) -> Difference | None:
     objects have in common is of one kind too. Deeper than that two good answers may differ in anything; null
     is of no kind.
     """
-    if _kind(left) != _kind(right) or (isinstance(left, (dict, list, str)) and bool(left) != bool(right)):
+    left, right = raw(left), raw(right)
+    if kind(left) != kind(right) or (isinstance(left, (dict, list, str)) and bool(left) != bool(right)):
         return Difference("", left, right)
     if not isinstance(left, dict):
         return None
     for key in (key for key in left if key in right):
         one, other = left[key], right[key]
-        if one is not None and other is not None and _kind(one) != _kind(other):
+        if one is not None and other is not None and kind(one) != kind(other):
             return Difference(f"/{_escaped(key)}", one, other)
     return None
 
 
-def _kind(value: Any) -> str:
-    kinds: dict[type, str] = {int: "number", float: "number"}
-    return kinds.get(type(value), type(value).__name__)
+_KINDS = (
+    (bool, "boolean"),  # before the numbers, of which Python takes it for one
+    ((int, float), "number"),
+    (str, "text"),
+    (dict, "object"),
+    (list, "array"),
+)
+
+
+def kind(value: Any) -> str:
+    """What a JSON value is: `object`, `array`, `text`, `number`, `boolean` or `null`."""
+    return next((name for types, name in _KINDS if isinstance(value, types)), "null")
 
 
 def _escaped(key: Any) -> str:
     return str(key).replace("~", "~0").replace("/", "~1")
 
 
-def _differences(left: Any, right: Any, path: str) -> Iterator[Difference]:
+Pairing = Callable[[list[Any], list[Any]], Iterable[tuple[int, Any, Any]]]
+
+
+def by_index(left: list[Any], right: list[Any]) -> Iterator[tuple[int, Any, Any]]:
+    """The items of two arrays side by side, with their index; ABSENT where one array is over."""
+    for index, (here, there) in enumerate(zip_longest(left, right, fillvalue=ABSENT)):
+        yield index, here, there
+
+
+def differences(left: Any, right: Any, path: str = "", *, paired: Pairing = by_index) -> Iterator[Difference]:
+    """Every place where two documents differ, in document order; `paired` says which items of arrays meet."""
     if isinstance(left, dict) and isinstance(right, dict):
         for key in [*left, *(key for key in right if key not in left)]:
             step = f"{path}/{_escaped(key)}"
-            yield from _differences(left.get(key, ABSENT), right.get(key, ABSENT), step)
+            yield from differences(left.get(key, ABSENT), right.get(key, ABSENT), step, paired=paired)
     elif isinstance(left, list) and isinstance(right, list):
-        for index in range(max(len(left), len(right))):
-            here = left[index] if index < len(left) else ABSENT
-            there = right[index] if index < len(right) else ABSENT
-            yield from _differences(here, there, f"{path}/{index}")
+        for index, here, there in paired(left, right):
+            yield from differences(here, there, f"{path}/{index}", paired=paired)
     elif isinstance(left, bool) is not isinstance(right, bool) or left != right:
         yield Difference(path, left, right)

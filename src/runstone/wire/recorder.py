@@ -116,6 +116,7 @@ class Recorder:
         self._redactor = Redactor(headers, others)
         self._began = time.monotonic()
         self.grows: Grows | None = None  # asked when a deadline has passed
+        self.alive_path = "/ok"  # of a GET that is answered while the target lives
         self.heard: Heard | None = None  # told of every exchange, and of who made it
         self._kept_bytes = 0
         self._latest_s: deque[float] = deque([0.0], maxlen=_LATEST)

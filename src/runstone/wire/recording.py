@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from runstone.wire.documents import encoded
 from runstone.wire.trace import Exchange
 
 
@@ -23,7 +24,7 @@ class Story:
     def note(self, facts: Mapping[str, Any]) -> None:
         """Keep what the wire does not say. Raises TypeError for what is no JSON."""
         # As evidence will hold them: plain JSON, copied, and well-formed whatever a target put into an id.
-        text = json.dumps(facts, ensure_ascii=False).encode("utf-8", "replace")
+        text = encoded(dict(facts)).encode("utf-8", "replace")
         self.notes.update(json.loads(text))
 
     def next_number(self) -> int:

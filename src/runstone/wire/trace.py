@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cached_property
 from itertools import pairwise
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 import msgspec
+
+from runstone.wire import curl
+from runstone.wire.documents import Array, Headers, Missing, Object, Several, told
 
 UUID = re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}")
 _RUN_PATH = re.compile(rf"(?:/threads/(?P<thread>{UUID.pattern}))?/runs/(?P<run>{UUID.pattern})")
@@ -26,16 +28,42 @@ _EXCERPT = 160  # characters of a body that a reason quotes; a report shows the 
 _journal: ContextVar[dict[tuple[str, int], Exchange] | None] = ContextVar("journal", default=None)
 
 
-class Missing(Exception):  # noqa: N818 - it is a finding about the target, not an error of the harness
-    """The trace lacks what a judge needs, because the target did not deliver it."""
-
-
 class Inapplicable(Exception):  # noqa: N818 - a finding, not an error
     """The case does not apply to this target: it lacks what the scenario needs, and need not have it."""
 
 
 class AmbiguousLabel(LookupError):  # noqa: N818 - a diagnosis, named for what it says
     """A judge asked for *the* exchange of a label that the scenario gave to several."""
+
+
+class UnknownName(LookupError):  # noqa: N818
+    """A judge asked for what the scenario can never have: the name is mistyped."""
+
+
+class Names(Protocol):
+    """The labels, parts and notes that a scenario can give a name to."""
+
+    def knows(self, name: str) -> bool:
+        """Whether it could give this name."""
+
+    def hint(self, name: str) -> str:
+        """`; did you mean …?` with the nearest name, or nothing."""
+
+
+_names: ContextVar[Callable[[str], Names | None]] = ContextVar("names", default=lambda _scenario: None)
+
+
+@contextmanager
+def knowing(names: Callable[[str], Names | None]) -> Iterator[None]:
+    """Tell names that a scenario never gives from those that are missing; `names`: of a scenario, by its own.
+
+    Outside of such a block, and for a scenario that is not known, every name could have been given.
+    """
+    token = _names.set(names)
+    try:
+        yield
+    finally:
+        _names.reset(token)
 
 
 @contextmanager
@@ -75,9 +103,9 @@ class Event(msgspec.Struct, frozen=True, dict=True, kw_only=True, omit_defaults=
 
     @cached_property
     def json(self) -> Any:
-        """The data, decoded. Raises Missing when it is no JSON."""
+        """The data, decoded, as judges read it. Raises Missing when it is no JSON."""
         try:
-            return strict_json(self.data)
+            return told(strict_json(self.data), f"the data of event {self.event!r}")
         except ValueError as error:
             reason = f"the data of event {self.event!r} is no JSON ({error}): {excerpt(self.data)}"
             raise Missing(reason) from None
@@ -198,16 +226,16 @@ class Exchange(msgspec.Struct, frozen=True, dict=True, kw_only=True, omit_defaul
         return self
 
     @property
-    def headers(self) -> Mapping[str, str]:
+    def headers(self) -> Headers:
         """Response headers by lower-case name; repeated ones joined by a comma."""
         return self._read()._merged_headers
 
     @cached_property
-    def _merged_headers(self) -> Mapping[str, str]:
+    def _merged_headers(self) -> Headers:
         merged: dict[str, str] = {}
         for name, value in self.response_headers:
             merged[name] = f"{merged[name]}, {value}" if name in merged else value
-        return merged
+        return Headers(merged, self.where)
 
     @property
     def text(self) -> str:
@@ -218,11 +246,11 @@ class Exchange(msgspec.Struct, frozen=True, dict=True, kw_only=True, omit_defaul
     def _decoded(self) -> Any:
         if not self.utf8:
             raise ValueError("it is not UTF-8")
-        return strict_json(self.content)
+        return told(strict_json(self.content), self.where)
 
     @property
     def json(self) -> Any:
-        """The whole body, decoded. Raises Missing when it is unfinished or no JSON."""
+        """The whole body, decoded, as judges read it. Raises Missing when it is unfinished or no JSON."""
         try:
             return self.whole._decoded
         except ValueError as error:
@@ -231,18 +259,18 @@ class Exchange(msgspec.Struct, frozen=True, dict=True, kw_only=True, omit_defaul
             ) from None
 
     @property
-    def object(self) -> dict[str, Any]:
+    def object(self) -> Object:
         """The JSON body of a 2xx answer that is an object. Raises Missing when it is anything else."""
         body = self.ok.json
-        if not isinstance(body, dict):
+        if not isinstance(body, Object):
             raise Missing(f"{self.where} answered no JSON object: {excerpt(self.content)}")
         return body
 
     @property
-    def array(self) -> list[Any]:
+    def array(self) -> Array:
         """The JSON body of a 2xx answer that is an array. Raises Missing when it is anything else."""
         body = self.ok.json
-        if not isinstance(body, list):
+        if not isinstance(body, Array):
             raise Missing(f"{self.where} answered no JSON array: {excerpt(self.content)}")
         return body
 
@@ -252,27 +280,27 @@ class Exchange(msgspec.Struct, frozen=True, dict=True, kw_only=True, omit_defaul
         return self.headers.get("content-type", "").partition(";")[0].strip().lower() == "text/event-stream"
 
     @property
-    def stream(self) -> tuple[Event, ...]:
+    def stream(self) -> Several[Event]:
         """The events of a 2xx event stream, at least one. Raises Missing when there is none."""
         if not self.ok.is_stream:
             kind = self.headers.get("content-type", "no content type")
             raise Missing(f"{self.where} answered no event stream, but {kind}")
         if not self.events:
             raise Missing(f"{self.where} streamed no event")
-        return self.events
+        return Several(self.events, f"events of {self.where}")
 
-    def named(self, name: str) -> list[Event]:
+    def named(self, name: str) -> Several[Event]:
         """The events of the stream with this name, at least one. Raises Missing when there is none."""
         found = [event for event in self.stream if event.event == name]
         if not found:
             names = ", ".join(dict.fromkeys(event.event for event in self.stream))
             raise Missing(f"{self.where} streamed no event {name!r}, only: {names}")
-        return found
+        return Several(found, f"events {name!r} of {self.where}")
 
     @property
-    def names(self) -> list[str]:
+    def names(self) -> Several[str]:
         """The names of the stream's events, in order."""
-        return [event.event for event in self.stream]
+        return Several((event.event for event in self.stream), f"events of {self.where}")
 
     @property
     def longest_silence(self) -> float:
@@ -288,11 +316,8 @@ class Exchange(msgspec.Struct, frozen=True, dict=True, kw_only=True, omit_defaul
 
     @cached_property
     def request_json(self) -> Any:
-        """The request's body, decoded; None where there was none or it was no JSON."""
-        try:
-            return strict_json(self.request_body) if self.request_body else None
-        except ValueError:
-            return None
+        """The request's body, decoded, as judges read it; null where there was none or it was no JSON."""
+        return told(_lenient(self.request_body or ""), f"the request of {self.where}")
 
     @cached_property
     def _named_run(self) -> tuple[str | None, str | None]:
@@ -343,23 +368,8 @@ class Exchange(msgspec.Struct, frozen=True, dict=True, kw_only=True, omit_defaul
 
     def curl(self) -> str:
         """The line that repeats this request in a shell; a redacted secret stays a placeholder."""
-        words = ["curl", "-sS", "-i"]
-        if self.is_stream:
-            words.append("-N")
-        if self.method != "GET":
-            words += ["-X", self.method]
-        words.append(self.url)
-        for name, value in self.request_headers:
-            if name in {"content-type", "last-event-id", "prefer", "origin"} or "redacted" in value:
-                words += ["-H", f"{name}: {value}"]
-        if self.request_truncated:
-            return shlex.join([*words, "--data-binary", "@body"]) + "  # only the body's beginning is kept"
-        if self.request_body is not None and "\0" in self.request_body:  # no argument can hold it
-            body = self.request_body.replace("\\", r"\\").replace("%", "%%").replace("\0", r"\000")
-            return f"printf {shlex.quote(body)} | {shlex.join([*words, '--data-binary', '@-'])}"
-        if self.request_body is not None:
-            words += ["--data-binary", self.request_body]
-        return shlex.join(words)
+        line = curl.line(self)
+        return f"{line}  # only the body's beginning is kept" if self.request_truncated else line
 
 
 class Trace(msgspec.Struct, frozen=True, dict=True, kw_only=True, omit_defaults=True):
@@ -383,11 +393,14 @@ class Trace(msgspec.Struct, frozen=True, dict=True, kw_only=True, omit_defaults=
             raise AttributeError(label)
         return self.only(label)
 
-    def find(self, label: str) -> list[Exchange]:
-        """The exchanges with this label, in the order of sending; perhaps none."""
-        return [exchange for exchange in self.exchanges if exchange.label == label]
+    def find(self, label: str) -> Several[Exchange]:
+        """The exchanges with this label, in the order of sending; perhaps none. Raises UnknownName."""
+        found = [exchange for exchange in self.exchanges if exchange.label == label]
+        if not found:
+            self._demand_a_known_name(label)
+        return Several(found, f"exchanges labelled {label!r} in {self.scenario}")
 
-    def all(self, label: str) -> list[Exchange]:
+    def all(self, label: str) -> Several[Exchange]:
         """The exchanges with this label, at least one. Raises Missing when there is none."""
         found = self.find(label)
         if not found:
@@ -412,14 +425,17 @@ class Trace(msgspec.Struct, frozen=True, dict=True, kw_only=True, omit_defaults=
     def note(self, key: str) -> Any:
         """What the scenario noted under this key. Raises Missing when it did not get that far."""
         if key not in self.notes:
+            self._demand_a_known_name(key)
             raise self._absence(key)
-        return self.notes[key]
+        return told(self.notes[key], f"the note {key!r} of {self.scenario}")
 
     def part(self, name: str) -> Trace:
         """What one part of the scenario saw (`Api.each`). Raises Missing when that part never began."""
         own = tuple(exchange for exchange in self.exchanges if exchange.part == name)
         blocked = _of_part(self.blocked, name)
         inapplicable = _of_part(self.inapplicable, name)
+        if not own:
+            self._demand_a_known_name(name)
         if not own and inapplicable and not blocked:
             raise Inapplicable(next(iter(inapplicable.values())))
         if not own:
@@ -433,6 +449,11 @@ class Trace(msgspec.Struct, frozen=True, dict=True, kw_only=True, omit_defaults=
     def disturbed(self) -> tuple[str, ...]:
         """Why this observation may show the network rather than the target; empty where nothing says so."""
         return tuple(f"{each.where}: {each.disturbed}" for each in self.exchanges if each.disturbed)
+
+    def _demand_a_known_name(self, name: str) -> None:
+        names = _names.get()(self.scenario)
+        if names is not None and not names.knows(name):
+            raise UnknownName(f"{self.scenario} never gives anything the name {name!r}{names.hint(name)}")
 
     def _absence(self, label: str) -> Missing | Inapplicable:
         # Where the target broke as well, that is what must be told.

@@ -171,7 +171,7 @@ def a_worker_claims_the_whole_queue(seams: Seams) -> None:
         return job
 
 
-@fault("RUN-STATUS-011", "RUN-WAIT-005", "BAD-001")
+@fault("RUN-STATUS-011", "RUN-WAIT-005", "BAD-005")
 def errors_do_not_name_their_class(seams: Seams) -> None:
     """The error of a failed run has the text of the exception, and is called Error."""
 

@@ -14,7 +14,7 @@ from runstone.wire.trace import Event, Exchange, Trace, strict_json
 from runstone.wire.webhooks import DELIVERY
 
 Step = str | int
-_INDEX: Final = re.compile(r"/\d+(?=/|$)")
+_NUMBER: Final = re.compile(r"(?<=[/#])\d+(?=/|$)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +35,8 @@ class Change:
 
     @property
     def kind(self) -> str:
-        """`where` without numbers: of a hundred items of a list, one is as good as another."""
-        return _INDEX.sub("/*", self.where)
+        """`where` without numbers: of a hundred items or answers one is as good as another."""
+        return _NUMBER.sub("*", self.where)
 
 
 Operator = Callable[[Exchange, Trace], Iterator[Change]]

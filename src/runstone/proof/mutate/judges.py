@@ -11,11 +11,11 @@ import pytest
 from runstone.contracts import Requirement
 from runstone.judge.cases import case_of
 from runstone.judge.suites import collect_judges
-from runstone.report.model import Case
 from runstone.scenario.scenario import SCENARIO_ATTRIBUTE, Scenario
 from runstone.session.session import Session
 from runstone.suite import judging_by
-from runstone.wire.trace import Inapplicable, Trace, reading
+from runstone.verdict.model import Case
+from runstone.wire.trace import Inapplicable, Names, Trace, knowing, reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,7 @@ class Bench:
 
     def __init__(self, session: Session) -> None:
         self.session = session
+        self.scenarios: dict[str, Scenario] = {}
         self.judges = [self._judge(item) for item in collect_judges(session)]
         self.by_scenario: dict[str, list[Judge]] = {name: [] for name in session.traces}
         for judge in self.judges:
@@ -55,11 +56,12 @@ class Bench:
         marker = item.get_closest_marker("requirement")
         assert marker is not None  # `collect_judges` answers no other items
         known = _definitions(item)
-        scenarios = {name for name in known if _scenario(known[name]) is not None}
+        found = {name: each for name in known if (each := _scenario(known[name])) is not None}
+        self.scenarios |= found
         return Judge(
             item=item,
             promise=self.session.catalogue[str(marker.args[0])],
-            scenarios=frozenset(scenarios),
+            scenarios=frozenset(found),
             reads_all="traces" in known,
         )
 
@@ -78,7 +80,7 @@ class Bench:
         kept, self.session.traces = self.session.traces, traces
         error: BaseException | None = None
         try:
-            with reading() as journal, judging_by(self._has):
+            with reading() as journal, judging_by(self._has), knowing(self._names_of):
                 try:
                     self._call(judge, every)
                 except KeyboardInterrupt:
@@ -113,6 +115,10 @@ class Bench:
 
     def _passes(self, monitor: Judge, names: Collection[str]) -> bool:
         return self.verdict(monitor, among=names).verdict == "pass"
+
+    def _names_of(self, scenario: str) -> Names | None:
+        known = self.scenarios.get(scenario)
+        return None if known is None else known.names
 
     def _has(self, capability: str) -> bool:
         return self.session.absent([capability]) is None

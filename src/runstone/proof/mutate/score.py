@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -24,10 +25,14 @@ _LOOKED: Final = 12  # judges that a survivor names
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """What is asked for. `limit`: mutants that are scored; the two thresholds are percentages."""
+    """What is asked for. `limit`: mutants that are scored; the two thresholds are percentages.
+
+    `per_area`: an area that these give fewer gets so many, where there are as many: of 40 one is 2.5 %.
+    """
 
     seed: int = 0
     limit: int = 5_500
+    per_area: int = 0
     at_least: float = 0.0
     area_at_least: float = 0.0
     jobs: int | None = None
@@ -87,6 +92,7 @@ class Score(msgspec.Struct, frozen=True, kw_only=True):
     excluded: tuple[Excluded, ...]
     survivors: tuple[Survivor, ...]
     crashes: tuple[str, ...]
+    per_area: int = 0
 
     @property
     def shortfalls(self) -> list[str]:
@@ -115,20 +121,34 @@ def mutate(session: Session, wanted: Wanted, say: Callable[[str], None]) -> Scor
         raise UsageError(
             f"no judge passes on {session.folder}: there is nothing to mutate; check a server first"
         )
+    scored, left_out = _drawn(bar, wanted)
+    say(f"{len(scored)} mutants, and {len(left_out)} that no promise covers")
+    trials = try_all(bar, [*scored, *(mutant for mutant, _ in left_out)], wanted.jobs)
+    return _score(bar, wanted, scored, left_out, trials, time.monotonic() - began)
+
+
+def _drawn(bar: Bar, wanted: Wanted) -> tuple[list[Mutant], list[tuple[Mutant, Rule]]]:
+    """The mutants that are scored, and those that a rule leaves out; above the limit what areas lack."""
+    traces = bar.bench.session.traces
+    readers = {name: {each.promise.id for each in judges} for name, judges in bar.passing.items()}
+    areas = {name: areas_of(bar, name) for name in traces}
+    counts = Counter(dict.fromkeys(frozenset().union(*areas.values()), 0))
     scored: list[Mutant] = []
     left_out: list[tuple[Mutant, Rule]] = []
-    readers = {name: {each.promise.id for each in judges} for name, judges in bar.passing.items()}
-    for mutant in draw(session.traces, wanted.seed):
-        rule = excluding(mutant, session.traces[mutant.scenario], readers[mutant.scenario])
+    for mutant in draw(traces, wanted.seed):
+        own = areas[mutant.scenario]
+        if len(scored) >= wanted.limit:
+            if min(counts.values()) >= wanted.per_area:
+                break
+            if min(counts[area] for area in own) >= wanted.per_area:
+                continue
+        rule = excluding(mutant, traces[mutant.scenario], readers[mutant.scenario])
         if rule is not None:
             left_out.append((mutant, rule))
         else:
             scored.append(mutant)
-        if len(scored) == wanted.limit:
-            break
-    say(f"{len(scored)} mutants, and {len(left_out)} that no promise covers")
-    trials = try_all(bar, [*scored, *(mutant for mutant, _ in left_out)], wanted.jobs)
-    return _score(bar, wanted, scored, left_out, trials, time.monotonic() - began)
+            counts.update(own)
+    return scored, left_out
 
 
 def _score(
@@ -151,6 +171,7 @@ def _score(
         profile=session.settings.profile.name,
         seed=wanted.seed,
         limit=wanted.limit,
+        per_area=wanted.per_area,
         at_least=wanted.at_least,
         area_at_least=wanted.area_at_least,
         seconds=round(seconds, 1),

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from runstone.proof.mutate.change import Mutant
 from runstone.proof.mutate.judges import Bench, Judge
-from runstone.report.model import Case, Outcome
+from runstone.verdict.model import Case, Outcome
 
 # What a mutant makes of a case that passed, the plainest finding first.
 NOTICED: tuple[Outcome, ...] = ("fail", "warn", "not-testable")

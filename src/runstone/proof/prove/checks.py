@@ -16,11 +16,11 @@ from runstone.proof.faults import Change
 from runstone.proof.prove.null_servers import BOASTFUL, NullServer
 from runstone.proof.prove.processes import reference_server, write_to
 from runstone.report import from_json
-from runstone.report.model import Report
 from runstone.session import configuration
 from runstone.session.opening import Asked, open_session
 from runstone.target import recipes
 from runstone.target.target import Target
+from runstone.verdict.model import Report
 
 LOG: Final = "check.log"
 _VARIABLES: Final = {"fault": "RUNSTONE_FAULT", "variant": "RUNSTONE_VARIANT"}

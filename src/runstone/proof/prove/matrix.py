@@ -13,7 +13,7 @@ from typing import Final, Literal, get_args
 import msgspec
 
 from runstone.contracts import LEVELS, Catalogue, Level
-from runstone.report.model import Case, Report, Verdict
+from runstone.verdict.model import Case, Report, Verdict
 
 Effect = Literal["fail", "warn", "not-testable", "harness-error"]
 

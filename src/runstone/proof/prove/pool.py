@@ -16,7 +16,7 @@ from typing import Final, NoReturn
 
 from runstone.proof.prove.checks import Check
 from runstone.proof.prove.processes import FORK
-from runstone.report.model import Report
+from runstone.verdict.model import Report
 
 # Beyond its own budget: the server's start and stop, the judging, and what a second server takes.
 BEYOND_BUDGET_S: Final = 45.0

@@ -15,7 +15,7 @@ import msgspec
 
 import runstone
 from runstone.contracts import load_catalogue
-from runstone.errors import UsageError, suggestion
+from runstone.errors import ExitCode, UsageError, suggestion
 from runstone.judge.suites import collect
 from runstone.locations import locate
 from runstone.proof.faults import Change, load_faults, load_variants
@@ -25,9 +25,8 @@ from runstone.proof.prove.matrix import Baseline, Fault, Matrix, Null, Variant
 from runstone.proof.prove.null_servers import NULL_SERVERS
 from runstone.proof.prove.planning import Plan, areas_of, longest_first
 from runstone.proof.prove.pool import Done, run_all
-from runstone.report.model import Report
 from runstone.session.opening import Asked, open_session
-from runstone.session.session import UNREACHABLE
+from runstone.verdict.model import Report
 
 Tell = Callable[[str], None]
 
@@ -90,7 +89,7 @@ def prove(selection: Selection, tell: Tell) -> Matrix:
     found_faults = {f"faults/{each.name}": _fault(each, done, keeps) for each in faults}
     found_variants = {f"variants/{each.name}": _variant(each, done, held) for each in variants}
     troubled = {check.name: why for check in checks if (why := _null_trouble(done[check.name]))}
-    short = _short(found_faults | found_variants) | troubled
+    short = _short({**found_faults, **found_variants}) | troubled
     done |= _again(short, checks, plan, tell)
     for each in faults:
         name = f"faults/{each.name}"
@@ -203,7 +202,7 @@ def _trouble(done: Done, *, whole: bool) -> str:
     """
     if done.trouble or done.report is None:
         return done.trouble
-    unjudged = done.report.exit_code == UNREACHABLE or (whole and not done.report.complete)
+    unjudged = done.report.exit_code == ExitCode.UNREACHABLE or (whole and not done.report.complete)
     return done.report.stopped or "" if unjudged else ""
 
 

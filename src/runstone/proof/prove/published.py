@@ -11,7 +11,7 @@ from markupsafe import Markup
 from rich.console import Console
 
 from runstone import report
-from runstone.proof.prove.matrix import BROKEN, COARSE, Fault, Hit, Judged, Matrix
+from runstone.proof.prove.matrix import BROKEN, COARSE, Fault, Hit, Judged, Matrix, Null, Variant
 from runstone.report.html import page_style
 from runstone.report.proof import inert_json
 from runstone.report.summary import inline
@@ -124,7 +124,8 @@ def remarks(found: Matrix) -> list[Group]:
 
 def second_tries(found: Matrix) -> Group:
     """What was checked once more, alone, and why: it may depend on time."""
-    tried = [(each.name, each.first_try) for each in (*found.faults, *found.variants, *found.null_servers)]
+    checked: list[Fault | Variant | Null] = [*found.faults, *found.variants, *found.null_servers]
+    tried = [(each.name, each.first_try) for each in checked]
     tried += [(f"unbroken {each.server}", each.first_try) for each in found.baselines]
     return Group("Second try", [(name, f"at first: {why}") for name, why in tried if why])
 

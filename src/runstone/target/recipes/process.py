@@ -17,6 +17,7 @@ from typing import Final
 
 import httpx
 
+from runstone.target.readiness import ANSWER_S, NotReady, await_answer
 from runstone.target.recipes import supervisor
 from runstone.target.recipes.recipe import Ready, StartFailed, StopFailed
 
@@ -63,33 +64,30 @@ class Process:
         return _group_lives(self.pid)
 
     def await_ready(self, url: str, ready: Ready, says: str, given_up: Callable[[], bool]) -> None:
-        """Poll until the server is ready. Raises StartFailed when it dies, is silent, or runs elsewhere."""
-        deadline = time.monotonic() + ready.timeout_s
+        """Wait until the server is ready. Raises StartFailed when it dies, is silent, or runs elsewhere."""
         # Not followed by a digit: port 2024 is not meant by a line about port 20245.
         announced = re.compile(re.escape(says) + r"(?!\d)")
-        seen = "nothing answered"
-        with httpx.Client(trust_env=False, timeout=2.0) as client:  # no proxy between us and loopback
-            while time.monotonic() < deadline:
-                if given_up():
-                    raise StartFailed(f"the start of the server {self.name!r} was given up")
-                if self._popen.poll() is not None:
-                    code = self._popen.returncode
-                    raise StartFailed(f"the server {self.name!r} died with code {code}{self.last_words()}")
-                try:
-                    status = client.get(url + ready.path).status_code
-                except httpx.TransportError:
-                    time.sleep(_POLL_S)
-                    continue
-                if status == httpx.codes.OK and announced.search(self._said()):
-                    return
-                seen = (
-                    f"{status}; its output does not say {says!r}" if status == httpx.codes.OK else str(status)
-                )
-                time.sleep(_POLL_S)
-        raise StartFailed(
-            f"the server {self.name!r} was not ready after {ready.timeout_s:g} s "
-            f"(GET {url}{ready.path}: {seen}){self.last_words()}"
-        )
+
+        def unfit(status: int) -> str | None:
+            if status != httpx.codes.OK:
+                return str(status)
+            return None if announced.search(self._said()) else f"{status}; its output does not say {says!r}"
+
+        def watch() -> None:
+            if given_up():
+                raise StartFailed(f"the start of the server {self.name!r} was given up")
+            if self._popen.poll() is not None:
+                code = self._popen.returncode
+                raise StartFailed(f"the server {self.name!r} died with code {code}{self.last_words()}")
+
+        try:
+            with httpx.Client(trust_env=False, timeout=ANSWER_S) as client:  # no proxy on the way to loopback
+                await_answer(client, url + ready.path, seconds=ready.timeout_s, unfit=unfit, watch=watch)
+        except NotReady as seen:
+            raise StartFailed(
+                f"the server {self.name!r} was not ready after {ready.timeout_s:g} s "
+                f"(GET {url}{ready.path}: {seen}){self.last_words()}"
+            ) from None
 
     def _said(self) -> str:
         with self.log.open("rb") as output:

@@ -25,7 +25,7 @@ import msgspec
 
 from runstone.contracts.reading import read_yaml
 from runstone.errors import UsageError, suggestion
-from runstone.report.model import AcceptedBy, Case, Verdict, most_severe
+from runstone.verdict.model import AcceptedBy, Case, Verdict, most_severe
 
 _BROKEN = frozenset({"fail", "warn", "not-testable"})
 _JUDGED = frozenset({"pass", "waived", "flaky"}) | _BROKEN

@@ -14,6 +14,7 @@ import msgspec
 
 from runstone.contracts import LEVELS, Level
 from runstone.contracts.basis import Basis, Changes
+from runstone.errors import ExitCode
 from runstone.target.capabilities import Capability
 
 FailOn = Literal["must", "should"]
@@ -37,11 +38,6 @@ SEVERITY: tuple[Outcome, ...] = (
 JUDGED: frozenset[Outcome] = frozenset({"pass", "waived", "warn", "fail", "flaky", "not-testable"})
 GRID_ROWS = ("success", "error", "interrupt", "cancel", "timeout")
 GRID_COLUMNS = ("wait", "stream", "background", "stateless_wait", "stateless_stream")
-
-CONFORMING = 0
-NOT_CONFORMING = 1
-HARNESS_ERROR = 4
-INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 
 class Case(msgspec.Struct, frozen=True, kw_only=True):
@@ -225,15 +221,27 @@ def _counted(outcomes: Iterable[Outcome]) -> dict[str, int]:
 
 
 def exit_code(
-    verdicts: Sequence[Verdict], *, fail_on: FailOn, complete: bool, waiver_errors: Sequence[str]
-) -> int:
-    """0 conforming, 1 not conforming, 4 harness error. Nothing judged, or an unfinished run, is never 0."""
+    verdicts: Sequence[Verdict],
+    *,
+    fail_on: FailOn,
+    complete: bool,
+    waiver_errors: Sequence[str],
+    unusable: bool = False,
+) -> ExitCode:
+    """What a run ends with. Nothing judged, or an unfinished run, is never conforming.
+
+    `unusable`: the target could not be judged at all.
+    """
     outcomes = {verdict.verdict for verdict in verdicts}
+    if unusable:
+        return ExitCode.UNREACHABLE
     if "harness-error" in outcomes:
-        return HARNESS_ERROR
+        return ExitCode.HARNESS_ERROR
     broken = any(fails_target(verdict, fail_on) for verdict in verdicts)
     judged = bool(outcomes & JUDGED)
-    return NOT_CONFORMING if broken or waiver_errors or not complete or not judged else CONFORMING
+    if broken or waiver_errors or not complete or not judged:
+        return ExitCode.NOT_CONFORMING
+    return ExitCode.CONFORMING
 
 
 def grid_from(cells: Mapping[tuple[str, str], Iterable[tuple[str, Case]]]) -> Grid:

@@ -1,0 +1,213 @@
+"""The report of a session: what the judges said, by the measure that the user chose."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Collection, Container, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+import runstone
+from runstone.contracts import Catalogue, Requirement
+from runstone.contracts.basis import Basis, Changes
+from runstone.contracts.revision import changes_since
+from runstone.errors import ExitCode
+from runstone.session.evidence import Manifest
+from runstone.session.session import Session, Settings
+from runstone.target import agents
+from runstone.verdict import waivers
+from runstone.verdict.model import (
+    AgentShare,
+    Case,
+    Phases,
+    Report,
+    TargetSummary,
+    Verdict,
+    agent_share,
+    exit_code,
+    grid_from,
+    most_severe,
+    totals_by_area,
+    totals_by_level,
+)
+from runstone.verdict.waivers import Waiver
+from runstone.wire.pace import put_off
+from runstone.wire.trace import Trace
+
+_NO_JUDGE = Case(case="", verdict="harness-error", reason="it has no judge: no suite that was run judges it")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measure:
+    """By what is judged. `changes`: what the catalogue promises otherwise than the evidence's revision."""
+
+    settings: Settings
+    catalogue: Catalogue
+    basis: Basis
+    changes: Changes | None = None
+    waivers: Sequence[Waiver] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observed:
+    """What is judged. `manifest` is None where nothing could be observed at all."""
+
+    manifest: Manifest | None
+    traces: Mapping[str, Trace]
+
+    @property
+    def stopped(self) -> str | None:
+        """Why it is not whole; None when it is."""
+        return self.manifest.stopped if self.manifest else "nothing was observed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """What the judges said: cases by requirement, and those of the parity grid by outcome and entry point.
+
+    `selected`: the requirements that were to be judged. `set_aside`: those left out, with the reason.
+    `without_judge`: those that were asked for and that nothing judges, which is Runstone's fault.
+    """
+
+    cases: Mapping[str, Sequence[Case]]
+    cells: Mapping[tuple[str, str], Sequence[tuple[str, Case]]]
+    selected: Container[str]
+    set_aside: Mapping[str, str]
+    without_judge: Collection[str] = ()
+
+
+def report_of(session: Session, judged: Judged) -> Report:
+    """The report of a session whose judges have ended."""
+    measure = Measure(
+        settings=session.settings,
+        catalogue=session.catalogue,
+        basis=session.basis,
+        changes=_changes(session.manifest, session.basis),
+        waivers=session.waivers,
+    )
+    observed = Observed(manifest=session.manifest, traces=session.traces)
+    return assemble(measure, observed, judged, judge_s=session.judging_s, now=dt.datetime.now(dt.UTC))
+
+
+def assemble(
+    measure: Measure, observed: Observed, judged: Judged, *, judge_s: float, now: dt.datetime
+) -> Report:
+    """Everything as a report; nothing else is read or written. `judge_s`: seconds that the judging took."""
+    manifest, settings = observed.manifest, measure.settings
+    every, waiver_errors = waivers.apply(
+        [_verdict(each, measure, observed, judged) for each in measure.catalogue.values()],
+        measure.waivers,
+        observed.traces.keys(),
+        now.date(),
+    )
+    verdicts = [each for each in every if not _is_no_part(each, measure)]
+    stopped = observed.stopped or _unjudged(verdicts, observed, judged)
+    code = exit_code(
+        verdicts,
+        fail_on=settings.fail_on,
+        complete=stopped is None,
+        waiver_errors=waiver_errors,
+        unusable=manifest is not None and bool(manifest.unusable),
+    )
+    observe_s = 0.0 if manifest is None else manifest.observe_s
+    return Report(
+        runstone=runstone.__version__,
+        profile=settings.profile.name,
+        started_at=manifest.started_at if manifest else now.isoformat(timespec="seconds"),
+        duration_s=round(observe_s + judge_s, 2),
+        phases=Phases(observe_s=round(observe_s, 2), judge_s=round(judge_s, 2)),
+        complete=stopped is None,
+        stopped=stopped,
+        conforming=code == ExitCode.CONFORMING,
+        exit_code=code,
+        fail_on=settings.fail_on,
+        quick=settings.quick,
+        target=_target(manifest),
+        totals=totals_by_level(verdicts),
+        areas=totals_by_area(verdicts),
+        grid=grid_from(judged.cells),
+        verdicts=tuple(verdicts),
+        waiver_errors=tuple(waiver_errors),
+        agent=_agent_share(manifest, verdicts),
+        judged_by=measure.basis,
+        observed_by=measure.basis if manifest is None else manifest.basis,
+        changes=measure.changes,
+        put_off=put_off(each for trace in observed.traces.values() for each in trace.exchanges),
+    )
+
+
+def _verdict(each: Requirement, measure: Measure, observed: Observed, judged: Judged) -> Verdict:
+    cases = (_NO_JUDGE,) if each.id in judged.without_judge else tuple(judged.cases.get(each.id, ()))
+    excluded = measure.settings.profile.excludes_requirement(each)
+    if not cases and excluded:
+        cases = (Case(case="", verdict="not-applicable", reason=excluded),)
+    elif not cases:
+        reason = judged.set_aside.get(each.id) or measure.settings.not_asked_for(each, measure.catalogue)
+        reason = reason or observed.stopped
+        cases = (Case(case="", verdict="not-run", reason=reason or "its suite was not collected"),)
+    return Verdict(
+        id=each.id,
+        level=each.level,
+        area=each.area,
+        statement=each.statement,
+        source=tuple(each.source),
+        verdict=most_severe(case.verdict for case in cases),
+        cases=cases,
+    )
+
+
+def _is_no_part(each: Verdict, measure: Measure) -> bool:
+    """Whether it is left out of the report: it explores, and nobody asked for that or had it observed."""
+    settings, catalogue = measure.settings, measure.catalogue
+    if each.verdict != "not-run" or each.area not in catalogue.of_kind("exploring"):
+        return False
+    named = any(fnmatchcase(each.id, glob) for glob in settings.select)
+    return not named and each.area not in catalogue.selected(settings.areas)
+
+
+def _unjudged(verdicts: Sequence[Verdict], observed: Observed, judged: Judged) -> str | None:
+    """What was to be judged and was not, without anybody's having left it out; None for nothing."""
+    if judged.without_judge:
+        return f"no suite has a judge of {', '.join(judged.without_judge)}"
+    ids = [
+        each.id
+        for each in verdicts
+        if each.verdict == "not-run" and each.id in judged.selected and each.id not in judged.set_aside
+    ]
+    if not ids:
+        return None
+    remark = observed.manifest.of_a_part if observed.manifest else ""
+    return f"{len(ids)} requirements were not judged, {ids[0]} first{remark}"
+
+
+def _target(manifest: Manifest | None) -> TargetSummary:
+    if manifest is None:
+        return TargetSummary(name="unknown", url="", server="unknown")
+    return TargetSummary(
+        name=manifest.target,
+        url=manifest.url,
+        server=manifest.server,
+        capabilities=dict(manifest.capabilities),
+        insecure=manifest.insecure,
+    )
+
+
+def _agent_share(manifest: Manifest | None, verdicts: Sequence[Verdict]) -> AgentShare | None:
+    """What of the catalogue could be judged, where an agent stood in for the conformance graphs."""
+    if manifest is None or not manifest.agent:
+        return None
+    found = manifest.capabilities
+    return agent_share(
+        manifest.agent,
+        verdicts,
+        no_graphs=found[agents.GRAPHS].reason if agents.GRAPHS in found else "",
+        no_outcome={found[name].reason for name in agents.OUTCOMES.values() if name in found} - {""},
+    )
+
+
+def _changes(manifest: Manifest | None, judged_by: Basis) -> Changes | None:
+    """What is promised otherwise now; None where that cannot be told, or the revision is the same."""
+    observed_by = None if manifest is None else manifest.basis
+    if observed_by is None or observed_by.revision == judged_by.revision:
+        return None
+    return changes_since(observed_by.revision)

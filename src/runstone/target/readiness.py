@@ -1,0 +1,44 @@
+"""Waiting until a server that was started answers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+import httpx
+
+ANSWER_S: Final = 2.0  # for one answer; a server that takes longer is asked again
+_POLL_S: Final = 0.05
+
+
+class NotReady(Exception):  # noqa: N818 - a finding about the server, which the caller makes an error of its own
+    """The time passed; the text is what was seen last."""
+
+
+def await_answer(
+    client: httpx.Client,
+    url: str,
+    *,
+    seconds: float,
+    unfit: Callable[[int], str | None],
+    watch: Callable[[], None],
+) -> None:
+    """GET the URL again and again until its status is fit. Raises NotReady after so many seconds.
+
+    `unfit`: why a status does not show that the server is up; None for one that does. `watch` is called
+    before each request and may end the waiting by an exception of its own.
+    """
+    deadline = time.monotonic() + seconds
+    seen = "nothing answered"
+    while time.monotonic() < deadline:
+        watch()
+        try:
+            reason = unfit(client.get(url).status_code)
+        except httpx.TransportError:
+            reason = seen  # what it answered before says more
+        if reason is None:
+            return
+        seen = reason
+        time.sleep(_POLL_S)
+    raise NotReady(seen)

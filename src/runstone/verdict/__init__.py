@@ -1,0 +1,1 @@
+"""Verdicts: what a case, a requirement and a whole run result in, and what is accepted for a while."""
