@@ -96,7 +96,7 @@ def weaken_a_judge(case: Case) -> None:
     """The signer's suites call everything kept; the server answers META-001 wrongly."""
     broken = tiny.Server()
     broken.answers["/ok"] = JSONResponse({"ok": False})
-    weak = tiny.SUITE.replace('assert about.ok.object["ok"] is True', "assert about.ok")
+    weak = tiny.SUITE.replace('assert raw(about.ok.object["ok"]) is True', "assert about.ok")
     _sign_elsewhere(case, broken, lambda house: house.judge_by(weak))
 
 
@@ -111,7 +111,7 @@ def _sign_elsewhere(case: Case, observed: tiny.Server, change: Callable[[tiny.Ho
 
 @refused_by("derivable", "it was judged by suites")
 def weaken_the_verifiers_judges(case: Case) -> None:
-    weak = tiny.SUITE.replace('assert about.ok.object["ok"] is True', "assert about.ok")
+    weak = tiny.SUITE.replace('assert raw(about.ok.object["ok"]) is True', "assert about.ok")
     case.house.judge_by(weak)
     tiny.forget()
 

@@ -61,7 +61,7 @@ requirements:
 """,
 }
 SUITE = """
-from runstone.suite import Api, Schedule, Trace, requirement, scenario
+from runstone.suite import Api, Schedule, Trace, raw, requirement, scenario
 
 
 @scenario
@@ -94,7 +94,7 @@ async def stories(api: Api) -> None:
 
 @requirement("META-001")
 def test_ok(about: Trace) -> None:
-    assert about.ok.object["ok"] is True
+    assert raw(about.ok.object["ok"]) is True
 
 
 @requirement("META-002")
