@@ -155,8 +155,7 @@ def test_a_broken_should_is_a_warning(tmp_path: Path) -> None:
 
 def test_areas_that_make_up_requests_belong_to_it_where_the_policy_asks(tmp_path: Path) -> None:
     asks = written(tmp_path, "policy.yaml", "judged: {areas: [explore]}")
-    everything = ("meta", "run-wait", "cron", "explore")
-    folder = observed(tmp_path, {}, areas=everything)
+    folder = observed(tmp_path, {}, areas=("*",))
     signed = draft(folder, policy=asks).statement.predicate
     assert signed.observation.made_up == ("explore",)
     assert signed.requirements[-1].id == "EXPLORE-001"
