@@ -123,5 +123,5 @@ def profile(runstone_session: Session) -> Profile:
 @pytest.fixture(scope="session")
 def traces(runstone_session: Session) -> list[Trace]:
     """Every trace of the session, for monitors; by name, so that evidence judged again reads alike."""
-    seen = sorted(runstone_session.traces.items())
+    seen = sorted(runstone_session.seen().items())
     return [trace for _, trace in seen if not trace.cut_short]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import time
 from collections import defaultdict
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Sequence
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -52,11 +52,22 @@ class Judging:
 
     `demanding`: whatever the user asked for must have a judge, as all suites that could have one are given
     to pytest. Where users name some of the files themselves, what the others judge is not asked for.
+    `reports`: the report is made and written at the end. `again`: only these cases, by id and name, are
+    judged.
     """
 
-    def __init__(self, open_session: Callable[[], Session], *, demanding: bool) -> None:
+    def __init__(
+        self,
+        open_session: Callable[[], Session],
+        *,
+        demanding: bool,
+        reports: bool = True,
+        again: Collection[tuple[str, str]] | None = None,
+    ) -> None:
         self._open_session = open_session
         self._demanding = demanding
+        self._reports = reports
+        self._again = again
         self._session: Session | None = None
         self._began = time.monotonic()
         self._worker = False
@@ -66,6 +77,9 @@ class Judging:
         self._selected: set[str] = set()
         self._collected_ids: set[str] = set()
         self._set_aside: defaultdict[str, dict[str, str]] = defaultdict(dict)  # id → case → why
+        self.judged: Judged | None = None
+        self.scenarios: dict[str, Scenario] = self._collected
+        self.needs: dict[tuple[str, str], list[str]] = {}  # id and case → the scenarios it is judged on
         self.report: Report | None = None
         self.error: RunstoneError | None = None
         self.interrupted = False
@@ -98,6 +112,7 @@ class Judging:
         for item in judges:
             scenarios = self._scenarios_of(item)
             self._collected |= {each.name: each for each in scenarios}
+            self.needs[_requirement_id(item), _case_name(item)] = [each.name for each in scenarios]
             waits = [self.waits.get(_requirement_id(item), 0.0), *(each.schedule.waits for each in scenarios)]
             self.waits[_requirement_id(item)] = max(waits)
             reason = self._reason_to_leave_out(item)
@@ -130,6 +145,8 @@ class Judging:
 
     def _reason_to_leave_out(self, item: pytest.Item) -> str | None:
         settings = self.session.settings
+        if self._again is not None and (_requirement_id(item), _case_name(item)) not in self._again:
+            return "it is in no doubt"
         reasons = (settings.too_long(each) for each in self._scenarios_of(item))
         too_long = next((reason for reason in reasons if reason is not None), None)
         return self.session.not_asked_for(self._requirement(item)) or too_long
@@ -168,7 +185,7 @@ class Judging:
     def _observe_for(self, session: pytest.Session) -> None:
         judges = [item for item in session.items if item.get_closest_marker("requirement")]
         spoilt = session.testsfailed and not session.config.option.continue_on_collection_errors
-        if session.config.option.collectonly or spoilt or not judges:
+        if session.config.option.collectonly or spoilt or not judges or self._again is not None:
             return
         wanted = {each.name: each for item in judges for each in self._scenarios_of(item)}
         if any("traces" in _fixtures(item) for item in judges) and reads_all(self.session):
@@ -237,7 +254,7 @@ class Judging:
         read = list(error.exchanges) if isinstance(error, Broken) else item.stash.get(_READ, [])
         monitor = "traces" in _fixtures(item)
         unseen = self.session.stopped if monitor else None
-        narrowed = monitor and self._reads_a_part()
+        narrowed = monitor and (self._again is not None or self._reads_a_part())
         case = case_of(_case_name(item), promise, error, read, unseen, narrowed=narrowed)
         if item.config.pluginmanager.hasplugin("allure_listener"):
             tell_allure(promise, case, read)
@@ -340,14 +357,16 @@ class Judging:
             self._session.adopt()
         self._count_what_was_left_out()
         reasons = {name: next(iter(left.values())) for name, left in self._set_aside.items()}
-        judged = Judged(
+        self.judged = Judged(
             cases=self._cases,
             cells=self._cells,
             selected=self._selected,
             set_aside=reasons,
             without_judge=self._without_judge(),
         )
-        self.report = report_of(self._session, judged)
+        if not self._reports:
+            return
+        self.report = report_of(self._session, self.judged)
         traces, settings = list(self._session.traces.values()), self._session.settings
         reports.write_all(self.report, traces, settings.out, bare=settings.bare_report)
         session.exitstatus = ExitCode.INTERRUPTED if self.interrupted else self.report.exit_code

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, redirect_stdout
+from dataclasses import replace
 from io import StringIO
 
 import pytest
 from platformdirs import user_cache_path
 
 from runstone.errors import RunstoneError
+from runstone.judge.confirmation import confirmed, doubts
 from runstone.judge.hooks import Judging, marked_requirements, reads_all
 from runstone.locations import locate
+from runstone.report import write_all
+from runstone.report.assembly import Judged, report_of
 from runstone.session.session import Session
-from runstone.verdict.model import Report
+from runstone.verdict.model import Case, Report
 from runstone.wire.trace import excerpt
 
 
@@ -55,10 +60,52 @@ def judge(session: Session) -> Report:
     Raises KeyboardInterrupt after Ctrl-C, once everything observed is written; RunstoneError for a diagnosis
     of the session; SuitesBroken when pytest itself could not run them.
     """
-    judging, said, _ = _run_suites(session)
-    if judging.report is None:
-        raise SuitesBroken(f"the suites in {locate('suites')} cannot be run: {excerpt(said, 600)}")
-    return judging.report
+    with session:
+        judging, said, _ = _run_suites(session, reports=False)
+        if judging.judged is None:
+            raise SuitesBroken(f"the suites in {locate('suites')} cannot be run: {excerpt(said, 600)}")
+        judged = judging.judged if judging.interrupted else _confirmed(session, judging, judging.judged)
+    report = report_of(session, judged)
+    write_all(report, list(session.traces.values()), session.settings.out, bare=session.settings.bare_report)
+    if judging.interrupted:
+        raise KeyboardInterrupt
+    return report
+
+
+def _confirmed(session: Session, judging: Judging, judged: Judged) -> Judged:
+    """What was judged, with what seemed broken judged once more on a second observation."""
+    today = dt.datetime.now(dt.UTC).date()
+    needs = {case: names for case, names in judging.needs.items() if names}
+    doubted = doubts(judged.cases, needs, session.waivers, today) if session.confirms else []
+    reached = session.observe_again(
+        [(each.scenarios, each.requirement) for each in doubted], judging.scenarios
+    )
+    wanted = [each for each in doubted if reached.issuperset(each.scenarios)]
+    again: dict[tuple[str, str], Case] = {}
+    if wanted:
+        with session.second_observation():
+            second, _, _ = _run_suites(
+                session, reports=False, again={(each.requirement, each.case.case) for each in wanted}
+            )
+        cases = second.judged.cases if second.judged is not None else {}
+        again = {(name, case.case): case for name, several in cases.items() for case in several}
+    settled = {
+        (each.requirement, each.case.case): confirmed(
+            each.case,
+            again.get((each.requirement, each.case.case)),
+            disturbed=session.disturbed(each.scenarios),
+        )
+        for each in doubted
+    }
+    cases = {
+        name: [settled.get((name, case.case), case) for case in several]
+        for name, several in judged.cases.items()
+    }
+    cells = {
+        cell: [(name, settled.get((name, case.case), case)) for name, case in several]
+        for cell, several in judged.cells.items()
+    }
+    return replace(judged, cases=cases, cells=cells)
 
 
 def collect(session: Session) -> dict[str, float]:
@@ -85,9 +132,14 @@ def _collected(session: Session) -> Judging:
     return judging
 
 
-def _run_suites(session: Session, *options: str) -> tuple[Judging, str, int]:
+def _run_suites(
+    session: Session,
+    *options: str,
+    reports: bool = True,
+    again: Collection[tuple[str, str]] | None = None,
+) -> tuple[Judging, str, int]:
     """pytest over all suites, in this process: what it printed, and its exit code. Raises as `judge` does."""
-    judging = Judging(lambda: session, demanding=True)
+    judging = Judging(lambda: session, demanding=again is None, reports=reports, again=again)
     suites = str(locate("suites"))
     # Judges open nothing that could be left open; looking for it collects all garbage five times.
     without = [
@@ -100,8 +152,6 @@ def _run_suites(session: Session, *options: str) -> tuple[Judging, str, int]:
         code = pytest.main([*quiet, *loaded, *options, *_suite_files(session)], plugins=[judging])
     if judging.error is not None:
         raise judging.error
-    if judging.interrupted:
-        raise KeyboardInterrupt
     if judging.uncollected:
         raise SuitesBroken(f"the suites in {suites} cannot be run: {judging.uncollected[0]}")
     return judging, output.getvalue(), code

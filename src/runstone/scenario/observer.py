@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -108,6 +108,7 @@ class Observer:
         self._left_over = left_over
         self._slots = Slots(MANY)
         self._crashed: dict[str, str] = {}
+        self._fitness: Fitness | None = None
         self.left: tuple[str, ...] = ()  # what could not be deleted
         self.cleaning_s = 0.0
 
@@ -129,6 +130,7 @@ class Observer:
                 cause = self._crashed[checked.scenario].splitlines()[-1]
                 raise SelfCheckBroken(f"the self-check itself failed: {cause}")
             fitness = assess(checked, self.target.agent)
+            self._fitness = fitness
             recorder.alive_path = fitness.answered_path
             if fitness.plain:
                 self.target = msgspec.structs.replace(self.target, plain=True)
@@ -148,6 +150,33 @@ class Observer:
                 capacity=self._capacity,
                 findings=tuple(findings),
             )
+
+    async def observe_again(self, scenarios: Sequence[Scenario], budget_s: float) -> None:
+        """Record these once more, one after the other, as long as the budget lasts, under their own names.
+
+        For a target that was observed before.
+        """
+        others = {who: self.target.headers_of(who) for who in FURTHER_IDENTITIES}
+        target, fitness = self.target, self._fitness
+        if fitness is None:
+            return
+        limits = msgspec.structs.replace(Limits.calibrated(fitness.turn_s), **self._limits)
+        recorder = Recorder(target.url, target.headers, limits, others, target.network, may_last)
+        async with recorder, self._leaving_nothing(recorder):
+            recorder.alive_path = fitness.answered_path
+            recorder.limits = msgspec.structs.replace(limits, capacity=self._capacity or 1)
+            self._slots = Slots(self._capacity or 1)
+            pulse = self._pulse(recorder, fitness)
+            with suppress(TimeoutError):
+                async with pulse.beating(), asyncio.timeout(budget_s):
+                    recorder.grows = pulse.grows
+                    for each in scenarios:
+                        await self._record(each, recorder)
+
+    def _pulse(self, recorder: Recorder, fitness: Fitness) -> Pulse:
+        canaries = Canaries(recorder, self.target, self._slots, fitness)
+        runs = canaries.run if fitness.fit and self.target.agent is None else None
+        return Pulse(canaries.request, runs, canaries.run_s, recorder.pace.clear)
 
     @asynccontextmanager
     async def _leaving_nothing(self, recorder: Recorder) -> AsyncIterator[None]:
@@ -175,9 +204,7 @@ class Observer:
         """Why the observation ended early, and what was noticed beside the scenarios."""
         if not fitness.answers:
             return await self._observe_all(scenarios, recorder, preparing_s), []
-        canaries = Canaries(recorder, self.target, self._slots, fitness)
-        runs = canaries.run if fitness.fit and self.target.agent is None else None
-        pulse = Pulse(canaries.request, runs, canaries.run_s, recorder.pace.clear)
+        pulse = self._pulse(recorder, fitness)
         async with pulse.beating():
             recorder.grows = pulse.grows
             if fitness.fit:

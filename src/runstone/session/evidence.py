@@ -66,7 +66,11 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     agent: str = ""  # the assistant that stood in for the conformance graphs; '' where they ran themselves
     crashed: dict[str, str] = {}
     files: dict[str, str] = {}
-    confirmations: int = 0  # scenarios that were observed again, because something seemed broken
+    left: tuple[str, ...] = ()  # what was made on the target and could not be deleted
+    clean_s: float = 0.0  # what deleting took
+    again: dict[str, str] = {}  # what was observed again, by its name, and the requirement that seemed broken
+    confirmations: int = 0
+    confirm_s: float = 0.0
 
     @property
     def of_a_part(self) -> str:

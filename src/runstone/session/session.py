@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Final, Literal, Self
 
 import msgspec
 from filelock import FileLock
@@ -20,11 +22,13 @@ from runstone.contracts.revision import current_revision
 from runstone.errors import TargetError, UsageError
 from runstone.locations import locate
 from runstone.scenario import clients
+from runstone.scenario.clean_up import Made
 from runstone.scenario.exploration import DEFAULT_S, Exploration, insist_on_packages
 from runstone.scenario.observer import Observation, Observer
 from runstone.scenario.scenario import PATIENT_S, QUICK_S, Scenario, scenarios_declared_in
 from runstone.scenario.self_check import Fitness, Unfit
 from runstone.session import evidence
+from runstone.session.left_over import Journal, journal_of
 from runstone.target import agents
 from runstone.target.capabilities import Capability
 from runstone.target.control import Control
@@ -34,6 +38,9 @@ from runstone.verdict.model import FailOn
 from runstone.wire.trace import Trace
 
 Progress = Callable[[str, int, int], None]
+SECOND: Final = "@2"  # what the name of a scenario ends with that was observed again
+_CONFIRMING_S: Final = 30.0
+Keep = Literal["none", "all"]  # of what a check made on its target
 Reach = Callable[[Target], AbstractContextManager[Target]]
 # What evidence of the conformance graphs need not say.
 _UNTOLD = agents.capabilities(None)
@@ -57,6 +64,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     insist_on_fitness: bool = True
     limits: dict[str, float] = {}  # fields of Limits that the user has set
     seed: int = 0
+    keep: Keep = "none"
+    confirm: bool = True
     bare_report: bool = False  # report.json alone, of which a program reads what it needs
     explored: bool = False  # whether evidence that is judged again holds an exploration
 
@@ -118,6 +127,11 @@ class Session:
         self.traces: dict[str, Trace] = {}
         self.manifest: evidence.Manifest | None = None
         self.began = time.monotonic()
+        self._entered = False
+        self._opened = ExitStack()
+        self._writer: evidence.EvidenceWriter | None = None
+        self._observer: Observer | None = None
+        self._second = False
         self.token = ""  # what the workers of `pytest -n` share; only one of them observes
         self.waivers = self._load_waivers()
         self._check_selection()
@@ -227,12 +241,16 @@ class Session:
     def _reach_and_observe(self, scenarios: Sequence[Scenario]) -> None:
         if self.settings.target is None:
             raise UsageError("no target: give --target URL, or set RUNSTONE_TARGET")
-        with self._reach(self.settings.target) as target:
-            self._observe_target(target, scenarios)
+        with ExitStack() as opened:
+            target = opened.enter_context(self._reach(self.settings.target))
+            journal = opened.enter_context(_journal(target, self.settings.keep))
+            self._observe_target(target, scenarios, journal)
+            if self._entered:  # who entered the session may want to observe more
+                self._opened = opened.pop_all()
 
-    def _observe_target(self, target: Target, scenarios: Sequence[Scenario]) -> None:
+    def _observe_target(self, target: Target, scenarios: Sequence[Scenario], journal: Journal | None) -> None:
         settings = self.settings
-        writer = evidence.EvidenceWriter(
+        writer = self._writer = evidence.EvidenceWriter(
             self.folder,
             evidence.Manifest(
                 format=evidence.FORMAT,
@@ -256,10 +274,6 @@ class Session:
         )
         self.manifest = writer.manifest
 
-        def keep(trace: Trace) -> None:
-            self.traces[trace.scenario] = trace
-            writer.add(trace)
-
         def choose(fitness: Fitness) -> list[Scenario]:
             wanted = {name for each in scenarios for name in each.needs}
             self.manifest = writer.save(
@@ -272,16 +286,18 @@ class Session:
             )
             return [each for each in scenarios if self.absent(each.demands) is None]
 
-        observer = Observer(
+        observer = self._observer = Observer(
             target,
             concurrency=settings.concurrency,
             # Exploring scenarios keep to the budget by themselves: it is no end that comes too early.
             budget_s=None if settings.exploration else settings.budget_s,
             exploration=settings.exploration,
-            on_trace=keep,
+            on_trace=self._keep,
             on_progress=self.progress,
             limits={"concurrent_runs": settings.profile.defaults.concurrent_runs, **settings.limits},
             control=None if self._control is None else self._control(target),
+            made=None if journal is None else Made(journal.add),
+            left_over=() if journal is None else journal.left_over,
         )
         began = time.monotonic()
         try:
@@ -294,6 +310,80 @@ class Session:
             raise KeyboardInterrupt from None  # pytest takes a SystemExit for a fault of its own
         else:
             self.manifest = writer.save(**_outcome(seen))
+        finally:
+            self.manifest = writer.save(left=observer.left, clean_s=round(observer.cleaning_s, 3))
+
+    def _keep(self, trace: Trace) -> None:
+        self.traces[trace.scenario] = trace
+        if self._writer is not None:
+            self._writer.add(trace)
+
+    def __enter__(self) -> Self:
+        self._entered = True
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._entered = False
+        self._opened.close()
+
+    @property
+    def confirms(self) -> bool:
+        """Whether what seems broken can be seen twice: the target is at hand, or was observed twice."""
+        at_hand = self._observer is not None and self.stopped is None
+        return self.settings.confirm and (at_hand or any(name.endswith(SECOND) for name in self.traces))
+
+    def observe_again(
+        self, wanted: Sequence[tuple[Collection[str], str]], known: Mapping[str, Scenario]
+    ) -> set[str]:
+        """Observe scenarios once more, for the requirement that each is named with; those that were seen.
+
+        At most as long as the first observation took, or half a minute. A scenario goes by its name and `@2`
+        then. Of evidence, those that it holds.
+        """
+        if self._observer is None or self._writer is None or self.stopped is not None:
+            return {name.removesuffix(SECOND) for name in self.traces if name.endswith(SECOND)}
+        agent = self.settings.target is not None and self.settings.target.agent is not None
+        why = {name: requirement for names, requirement in reversed(wanted) for name in names}
+        chosen = [known[name] for names, _ in wanted for name in names if name in known]
+        chosen = list({each.name: each for each in chosen if not each.explores}.values())
+        chosen = chosen[: 1 if agent else None]  # a run of an agent may cost money
+        if not chosen:
+            return set()
+        began = time.monotonic()
+        budget_s = max(_CONFIRMING_S, self.manifest.observe_s if self.manifest else 0.0)
+        again = [replace(each, name=each.name + SECOND) for each in chosen]
+        with suppress(TargetError):  # what is kept from being seen again stays as it was seen
+            asyncio.run(self._observer.observe_again(again, budget_s))
+        self._observing_s += time.monotonic() - began
+        seen = {each.name for each in chosen if self._whole(each.name + SECOND)}
+        self.manifest = self._writer.save(
+            again={name + SECOND: why[name] for name in sorted(seen)},
+            confirmations=len(seen),
+            confirm_s=round(time.monotonic() - began, 3),
+            left=self._observer.left,
+        )
+        return seen
+
+    def _whole(self, name: str) -> bool:
+        return name in self.traces and not self.traces[name].cut_short
+
+    @contextmanager
+    def second_observation(self) -> Iterator[None]:
+        """For the time of the block, judges are given what was observed again."""
+        self._second = True
+        try:
+            yield
+        finally:
+            self._second = False
+
+    def disturbed(self, scenarios: Iterable[str]) -> bool:
+        """Whether the first observation of any of these was disturbed."""
+        return any(self.traces[name].disturbed for name in scenarios if name in self.traces)
+
+    def seen(self) -> dict[str, Trace]:
+        """The traces that are judged now, by scenario: of the first observation, or of the second one."""
+        chosen = {name: each for name, each in self.traces.items() if name.endswith(SECOND) == self._second}
+        return {name.removesuffix(SECOND): each for name, each in chosen.items()}
 
     def trace(self, scenario: Scenario) -> Trace:
         """What the scenario saw; an empty trace where the target lacks a capability that it needs.
@@ -303,7 +393,7 @@ class Session:
         absent = self.absent(scenario.demands)
         if absent is not None:
             return Trace(scenario=scenario.name, inapplicable={"": absent})
-        found = self.traces.get(scenario.name)
+        found = self.seen().get(scenario.name)
         if found is None or found.cut_short:
             remark = self.manifest.of_a_part if self.manifest else ""
             raise NotObserved(self.stopped or f"the evidence has no trace of {scenario.name}{remark}")
@@ -322,6 +412,16 @@ class NotObserved(Exception):  # noqa: N818 - a finding about the session, not a
 
 class ScenarioCrashed(Exception):  # noqa: N818 - a diagnosis: the scenario's own code failed
     """A scenario raised something that is not the target's doing; the text is its traceback."""
+
+
+@contextmanager
+def _journal(target: Target, keep: Keep) -> Iterator[Journal | None]:
+    """What is written down of what is made; None where all of it shall stay."""
+    if keep == "all":
+        yield None
+        return
+    with journal_of(target.url) as journal:
+        yield journal
 
 
 def _as_it_is(target: Target) -> AbstractContextManager[Target]:

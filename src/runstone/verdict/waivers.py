@@ -77,7 +77,7 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def _scenarios_of(case: Case) -> frozenset[str]:
-    return frozenset(exchange.partition("#")[0] for exchange in case.exchanges)
+    return frozenset(exchange.partition("#")[0].partition("@")[0] for exchange in case.exchanges)
 
 
 def load(path: Path, requirements: Collection[str]) -> list[Waiver]:
