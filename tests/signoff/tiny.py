@@ -192,14 +192,14 @@ class Server:
 
 
 def observe(out: Path, server: Server, **settings: Any) -> Path:
-    """Observe the server with --patient, or as `settings` says; the folder of the evidence."""
+    """Observe the server with --patient and once, or as `settings` says; the folder of the evidence."""
     with uvicorn_serving(server) as url:
         session = Session(
             Settings(
                 profile=load_profile("langgraph"),
                 target=Target(name="tiny", url=url),
                 out=out,
-                **{"patient": True, **settings},
+                **{"patient": True, "confirm": False, **settings},
             ),
             lambda *_: None,
         )
