@@ -78,7 +78,7 @@ def _sign_whatever_it_is(case: Case, observed: tiny.Server, **settings: Any) -> 
         accept(root / "new", IMAGE, NOW, case.old, root)
 
 
-@refused_by("derivable", "it was judged by contract revision", also={"acceptable"})
+@refused_by("derivable", "it was judged by a catalogue", also={"acceptable"})
 def leave_a_requirement_out_of_the_catalogue(case: Case) -> None:
     """The signer's contract knows nothing of META-003, which the server breaks."""
     broken = tiny.Server()
@@ -96,7 +96,7 @@ def weaken_a_judge(case: Case) -> None:
     """The signer's suites call everything kept; the server answers META-001 wrongly."""
     broken = tiny.Server()
     broken.answers["/ok"] = JSONResponse({"ok": False})
-    weak = tiny.SUITE.replace('assert about.ok.object["ok"] is True', "assert about.ok")
+    weak = tiny.SUITE.replace('assert raw(about.ok.object["ok"]) is True', "assert about.ok")
     _sign_elsewhere(case, broken, lambda house: house.judge_by(weak))
 
 
@@ -111,7 +111,7 @@ def _sign_elsewhere(case: Case, observed: tiny.Server, change: Callable[[tiny.Ho
 
 @refused_by("derivable", "it was judged by suites")
 def weaken_the_verifiers_judges(case: Case) -> None:
-    weak = tiny.SUITE.replace('assert about.ok.object["ok"] is True', "assert about.ok")
+    weak = tiny.SUITE.replace('assert raw(about.ok.object["ok"]) is True', "assert about.ok")
     case.house.judge_by(weak)
     tiny.forget()
 

@@ -200,7 +200,7 @@ def test_a_public_key_alone_is_a_signer(folder: Path) -> None:
         (["name: Ada, key: ssh-ed25519 AAAA"], "the key of Ada is no public key"),
         (["name: Ada"], "key"),
         (["name: '', key: ada.pub"], "signers"),
-        (["name: Ada, key: ada.pub, untill: 2027-01-01"], "did you mean until"),
+        (["name: Ada, key: ada.pub, til: 2027-01-01"], "did you mean until"),
         (["name: Ada, key: ada.pub, until: 2027-02-31"], "not a date"),
         ([], "array"),
     ],

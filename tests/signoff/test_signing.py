@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 from starlette.responses import JSONResponse, Response
+from starlette.types import Receive, Scope, Send
 
 from runstone.contracts import violations
 from runstone.session.evidence import read_manifest
 from runstone.signoff import acceptance, keys, lines, signing
 from runstone.signoff.signing import Draft, Refused, Wanted
 from runstone.signoff.statement import MANIFEST, SERVER, sha256
-from runstone.verdict.model import Case, Outcome, Verdict
+from runstone.verdict.model import Case, Verdict
 from runstone.verdict.waivers import WaiverError
 from tests.signoff import tiny
 from tests.signoff.case import rewrite
@@ -155,8 +156,7 @@ def test_a_broken_should_is_a_warning(tmp_path: Path) -> None:
 
 def test_areas_that_make_up_requests_belong_to_it_where_the_policy_asks(tmp_path: Path) -> None:
     asks = written(tmp_path, "policy.yaml", "judged: {areas: [explore]}")
-    everything = ("meta", "run-wait", "cron", "explore")
-    folder = observed(tmp_path, {}, areas=everything)
+    folder = observed(tmp_path, {}, areas=("*",))
     signed = draft(folder, policy=asks).statement.predicate
     assert signed.observation.made_up == ("explore",)
     assert signed.requirements[-1].id == "EXPLORE-001"
@@ -208,8 +208,7 @@ def test_what_was_not_run_is_refused_unless_the_policy_names_it(tmp_path: Path) 
         ({"started_at": "yesterday"}, "when it was observed is not told"),
         ({"started_at": "2026-11-28T16:30:40"}, "when it was observed is not told"),
         ({"insecure": True}, "it was observed with --insecure"),
-        ({"revision": "another"}, "it was observed by contract revision another"),
-        ({"suites": "0" * 64}, "it was observed by suites 000000000000"),
+        ({"basis": None}, "it was observed by a Runstone that named no contract"),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
 )
@@ -217,6 +216,22 @@ def test_an_observation_that_nobody_can_sign_for(changes: dict[str, Any], says: 
     rewrite(evidence / "manifest.json", **changes)
     (reason,) = refused(evidence)
     assert re.match(says, reason)
+
+
+@pytest.mark.parametrize(
+    "changed, says",
+    [
+        ({"revision": "2020.01"}, "it was observed by contract revision 2020.01, and 20"),
+        ({"suites": "0" * 64}, "it was observed by suites 000000000000, and "),
+        ({"graphs": {"python": "0" * 64}}, "it was observed by graphs 000000000000, and "),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
+)
+def test_an_observation_by_another_contract(changed: dict[str, Any], says: str, evidence: Path) -> None:
+    basis = json.loads((evidence / "manifest.json").read_text())["basis"]
+    rewrite(evidence / "manifest.json", basis={**basis, **changed})
+    (reason,) = refused(evidence)
+    assert reason.startswith(says)
 
 
 def test_altered_evidence(evidence: Path) -> None:
@@ -254,16 +269,42 @@ def test_whatever_is_broken_is_told_with_its_reason(tmp_path: Path) -> None:
     assert [reason.partition(":")[0] for reason in reasons] == ["META-002 (SHOULD) could not be tested"]
 
 
-@pytest.mark.parametrize(
-    "outcome, said", [("flaky", "is flaky, and not waived"), ("harness-error", "could not")]
-)
-def test_other_verdicts_that_no_acceptance_holds(outcome: Outcome, said: str) -> None:
-    case = Case(case="", verdict=outcome, reason="seen")
+class BrokenOnce(JSONResponse):
+    """Answers 500 the first time, and 200 from then on."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await super().__call__(scope, receive, send)
+        self.status_code = 200
+
+
+def test_what_is_flaky_needs_a_waiver_that_says_so(tmp_path: Path) -> None:
+    folder = observed(tmp_path, {"/slow": BrokenOnce({}, 500)}, confirm=True)
+    assert read_manifest(folder).confirmations == 1
+    (reason,) = refused(folder)
+    assert reason.startswith("META-003 (SHOULD) is flaky, and not waived")
+    reasons = refused(folder, waivers=waivers(tmp_path, "META-003", TOMORROW))
+    assert "the waiver of META-003 does not say `flaky: true`, and it is flaky here" in reasons
+    signed = draft(
+        folder, waivers=waivers(tmp_path, "META-003", TOMORROW, ", flaky: true")
+    ).statement.predicate
+    assert (signed.result, signed.observation.confirmations) == ("WARNED", 1)
+    assert [each.id for each in signed.having("waived")] == ["META-003"]
+    assert signed.waivers[0].flaky
+
+
+def test_what_runstone_broke_itself_is_nothing_to_sign() -> None:
+    case = Case(case="", verdict="harness-error", reason="seen")
     verdict = Verdict(
-        id="A-001", level="MUST", area="meta", statement="s", source=(), verdict=outcome, cases=(case,)
+        id="A-001",
+        level="MUST",
+        area="meta",
+        statement="s",
+        source=(),
+        verdict="harness-error",
+        cases=(case,),
     )
-    (reason,) = acceptance.unkept([verdict], acceptance.judged_of([verdict]))[:1]
-    assert reason.startswith(f"A-001 (MUST) {said}")
+    reasons = acceptance.unkept([verdict], acceptance.judged_of([verdict]))
+    assert reasons == ["A-001 (MUST) could not be judged: seen", "nothing was judged"]
 
 
 def test_nothing_judged_is_nothing_to_sign() -> None:

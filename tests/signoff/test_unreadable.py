@@ -87,8 +87,8 @@ def test_a_manifest_that_is_a_link_is_unreadable(case: Case) -> None:
 @pytest.mark.parametrize(
     "text, said",
     [
-        ("treshold: 2", "unknown key 'treshold'; did you mean threshold"),
-        ("waivers: {untill: 2027-01-01}", "unknown key 'untill' at waivers; did you mean until"),
+        ("thresholds: 2", "unknown key 'thresholds'; did you mean threshold"),
+        ("waivers: {til: 2027-01-01}", "unknown key 'til' at waivers; did you mean until"),
         ("threshold: 1\nthreshold: 2", "the key 'threshold' is given twice"),
         ("threshold: 0", "threshold"),
         ("minimum_share: {MOST: 1}", "MOST"),

@@ -7,6 +7,7 @@ judging it again 0.1 s, and so that a contract or a judge can be changed as an a
 from __future__ import annotations
 
 import gc
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,6 +30,7 @@ CONTRACTS = Path(__file__).parents[2] / "contracts"
 REQUIREMENTS = {
     "meta": """
 area: meta
+order: 10
 title: The server about itself
 requirements:
 - {id: META-001, level: MUST, statement: GET /ok answers ok., source: ["OAS: GET /ok"]}
@@ -37,25 +39,29 @@ requirements:
 """,
     "run-wait": """
 area: run-wait
+order: 20
 title: Waiting for a run
 requirements:
 - {id: RUN-WAIT-001, level: MUST, statement: A wait answers the values., source: ["OAS: POST /runs/wait"]}
 """,
     "cron": """
 area: cron
+order: 30
 title: Schedules
 requirements:
 - {id: CRON-001, level: MUST, statement: Crons fire., source: ["OAS: POST /runs/crons"], needs: [crons]}
 """,
     "explore": """
 area: explore
+order: 40
+kind: exploring
 title: Made-up stories
 requirements:
 - {id: EXPLORE-001, level: MUST, statement: No story breaks it., source: ["GOAL: exploration"]}
 """,
 }
 SUITE = """
-from runstone.suite import Api, Trace, requirement, scenario
+from runstone.suite import Api, Schedule, Trace, raw, requirement, scenario
 
 
 @scenario
@@ -71,7 +77,7 @@ async def turn(api: Api) -> None:
     await api.state(thread)
 
 
-@scenario(waits=70)
+@scenario(Schedule(waits=70))
 async def slow(api: Api) -> None:
     await api.request("GET", "/slow", label="slow")
 
@@ -88,7 +94,7 @@ async def stories(api: Api) -> None:
 
 @requirement("META-001")
 def test_ok(about: Trace) -> None:
-    assert about.ok.object["ok"] is True
+    assert raw(about.ok.object["ok"]) is True
 
 
 @requirement("META-002")
@@ -130,6 +136,9 @@ class House:
         for path in (root / "contracts/requirements").iterdir():
             if path.name != "sources.yaml":
                 path.unlink()
+        operations = root / "contracts/operations.yaml"
+        promised = re.sub(r"\bpromise: [A-Z0-9-]+", "promise: META-001", operations.read_text("utf-8"))
+        operations.write_text(promised, "utf-8")
         (root / "suites").mkdir()
         for area, text in REQUIREMENTS.items():
             self.promise(area, text)
@@ -183,14 +192,14 @@ class Server:
 
 
 def observe(out: Path, server: Server, **settings: Any) -> Path:
-    """Observe the server with --patient, or as `settings` says; the folder of the evidence."""
+    """Observe the server with --patient and once, or as `settings` says; the folder of the evidence."""
     with uvicorn_serving(server) as url:
         session = Session(
             Settings(
                 profile=load_profile("langgraph"),
                 target=Target(name="tiny", url=url),
                 out=out,
-                **{"patient": True, **settings},
+                **{"patient": True, "confirm": False, **settings},
             ),
             lambda *_: None,
         )

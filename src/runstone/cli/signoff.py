@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 import click
 
 from runstone.errors import ExitCode, UsageError
+from runstone.report.text import for_terminal
 
 if TYPE_CHECKING:
-    from runstone.signoff.signing import Draft, Signer
+    from runstone.signoff.signing import Signer
 
 
 @click.command("signoff")
@@ -50,7 +51,7 @@ def command(
     yes: bool,
 ) -> int:
     """Judge recorded EVIDENCE again and sign that its server keeps its promises."""
-    from runstone.signoff import signing  # it brings in what only this command needs
+    from runstone.signoff import page, signing  # they bring in what only this command needs
 
     if [key is not None, keyless, unsigned].count(True) != 1:
         raise UsageError("say how to sign: one of --key FILE, --keyless and --unsigned")
@@ -78,9 +79,15 @@ def command(
             found = signing.draft(wanted, now)
     except signing.Refused as error:
         for reason in error.reasons:
-            click.echo(f"refused: {reason}", err=True)
+            click.echo(for_terminal(f"refused: {reason}"), err=True)
         return error.exit_code
-    return _agreed_and_written(found, sign, folder, yes=yes)
+    click.echo(page.to_text(found.statement))
+    if not yes and not _agrees(_question(key, keyless)):
+        click.echo("nothing was signed or written", err=True)
+        return ExitCode.NOT_CONFORMING
+    path = (found if sign is None else found.signed(sign)).write(folder)
+    click.echo(f"\n{'signed' if sign else 'unsigned'}: {path}")
+    return ExitCode.CONFORMING
 
 
 def _signer(key: Path | None, password_file: Path | None, keyless: bool) -> Signer | None:
@@ -94,17 +101,10 @@ def _signer(key: Path | None, password_file: Path | None, keyless: bool) -> Sign
     return signing.by_key(keys.load_private(key, keys.password_of(password_file), ask_password))
 
 
-def _agreed_and_written(found: Draft, sign: Signer | None, folder: Path, *, yes: bool) -> int:
-    """Show what will be signed and ask; then sign and write it."""
-    from runstone.signoff import page
-
-    click.echo(page.to_text(found.statement))
-    if not yes and not _agrees("Sign this?" if sign else "Write this, unsigned?"):
-        click.echo("nothing was signed or written", err=True)
-        return ExitCode.NOT_CONFORMING
-    path = (found if sign is None else found.signed(sign)).write(folder)
-    click.echo(f"\n{'signed' if sign else 'unsigned'}: {path}")
-    return ExitCode.CONFORMING
+def _question(key: Path | None, keyless: bool) -> str:
+    if keyless:
+        return "Sign this? Sigstore publishes who signs, from which repository and when, for ever"
+    return "Write this, unsigned?" if key is None else "Sign this?"
 
 
 def _agrees(question: str) -> bool:

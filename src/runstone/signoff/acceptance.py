@@ -13,12 +13,13 @@ from runstone.contracts import UnknownArea, load_catalogue
 from runstone.report import digest
 from runstone.report.text import well_formed
 from runstone.session.evidence import Manifest
-from runstone.signoff.measure import Measure
+from runstone.signoff.measure import differences as of_another_contract
 from runstone.signoff.statement import (
     FAILED,
     WARNED,
     Acceptance,
     Judged,
+    Measure,
     Observation,
     PolicyUsed,
     Server,
@@ -70,7 +71,7 @@ def unfit(manifest: Manifest, measure: Measure) -> list[str]:
         found.append("when it was observed is not told")
     if manifest.insecure:
         found.append("it was observed with --insecure: nobody knows which server answered")
-    return [*found, *measure.differences(manifest)]
+    return [*found, *of_another_contract("observed", manifest.basis, measure.basis)]
 
 
 def _left_out(areas: Sequence[str]) -> set[str]:
@@ -140,7 +141,7 @@ def build(
             version_from="digest" if signing.server_digest else "self-reported",
         ),
         profile=manifest.profile,
-        measure=measure.of(manifest),
+        measure=measure,
         observation=Observation(
             started_at=started(manifest),
             seconds=manifest.observe_s,

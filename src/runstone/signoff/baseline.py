@@ -31,7 +31,7 @@ def compare(
     return Supersedes(
         sha256=sha256(earlier.payload),
         started_at=predicate.observation.started_at,
-        revision=predicate.measure.revision,
+        revision=predicate.measure.basis.revision,
         regressions=tuple(
             Regression(id=name, now=now[name].verdict if name in now else "not-run")
             for name in kept

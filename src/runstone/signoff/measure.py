@@ -3,85 +3,47 @@
 from __future__ import annotations
 
 from functools import cache
-
-import msgspec
+from typing import Final
 
 import runstone
+from runstone.contracts import load_profile
 from runstone.contracts.basis import Basis, basis_of
 from runstone.contracts.revision import current_revision
 from runstone.locations import locate
-from runstone.session.evidence import Manifest
-from runstone.signoff.statement import Measure as Signed
-from runstone.signoff.statement import sha256
+from runstone.signoff.statement import Measure, sha256
 
-_KILL_MATRIX = "reports/published/kill-matrix.json"
-_WORDS = {
+_KILL_MATRIX: Final = "reports/published/kill-matrix.json"
+_WORDS: Final = {
     "revision": "contract revision",
     "catalogue": "a catalogue",
     "suites": "suites",
-    "judging": "a judging configuration",
+    "graphs": "graphs",
+    "judging": "a profile and schemas",
 }
-
-
-class Measure(msgspec.Struct, frozen=True):
-    """What judges here: the contract and the judges, and the proof that these notice what breaks."""
-
-    basis: Basis
-    kill_matrix: str
-
-    def of(self, manifest: Manifest) -> Signed:
-        """The measure as it is signed, with the graphs that the target was asked to serve."""
-        observed = manifest.basis or self.basis
-        return Signed(
-            runstone=runstone.__version__,
-            revision=self.basis.revision,
-            catalogue=self.basis.catalogue,
-            suites=self.basis.suites,
-            graphs=_of_both(observed.graphs),
-            configuration=self.basis.judging,
-            kill_matrix=self.kill_matrix,
-        )
-
-    def differences(self, manifest: Manifest) -> list[str]:
-        """In what the observation was by another measure, a line each."""
-        if manifest.basis is None:
-            return ["it names no contract revision by which it was observed; observe it again"]
-        return _told("it was observed by", _named(manifest.basis), _named(self.basis))
-
-    def differences_of(self, signed: Signed) -> list[str]:
-        """In what an acceptance was judged by another measure, a line each."""
-        theirs = {
-            "revision": signed.revision,
-            "catalogue": signed.catalogue,
-            "suites": signed.suites,
-            "judging": signed.configuration,
-        }
-        found = _told("it was judged by", theirs, _named(self.basis))
-        version = f"; install Runstone {signed.runstone}" if signed.runstone != runstone.__version__ else ""
-        return [f"{each}{version}" for each in found]
-
-
-def _named(basis: Basis) -> dict[str, str]:
-    return {name: getattr(basis, name) for name in _WORDS}
-
-
-def _told(how: str, theirs: dict[str, str], ours: dict[str, str]) -> list[str]:
-    return [
-        f"{how} {_WORDS[name]} {theirs[name][:12] or 'unknown'}, and {ours[name][:12]} is installed here"
-        for name in theirs
-        if theirs[name] != ours[name]
-    ]
-
-
-def _of_both(graphs: dict[str, str]) -> str:
-    """One digest of the graphs in all languages."""
-    return sha256("".join(f"{digest}  {language}\n" for language, digest in sorted(graphs.items())).encode())
 
 
 @cache
 def installed(profile: str) -> Measure:
-    """The measure of this installation, for one profile."""
+    """The measure of this installation, for one profile. Raises UnknownProfile."""
     return Measure(
-        basis=basis_of(profile, current_revision()),
+        runstone=runstone.__version__,
+        basis=basis_of(load_profile(profile).name, current_revision()),
         kill_matrix=sha256(locate(_KILL_MATRIX).read_bytes()),
     )
+
+
+def differences(how: str, theirs: Basis | None, here: Basis) -> list[str]:
+    """In what something was observed or judged (`how`) by another contract than the one here, a line each."""
+    if theirs is None:
+        return [f"it was {how} by a Runstone that named no contract"]
+    return [
+        f"it was {how} by {words} {_shown(theirs, name)}, and {_shown(here, name)} is installed here"
+        for name, words in _WORDS.items()
+        if getattr(theirs, name) != getattr(here, name)
+    ]
+
+
+def _shown(basis: Basis, name: str) -> str:
+    """A revision as it is called, a digest by its beginning, of graphs in each language."""
+    value = getattr(basis, name)
+    return " and ".join(each[:12] for each in value.values()) if isinstance(value, dict) else str(value)[:12]

@@ -68,7 +68,7 @@ def to_text(statement: Statement[Acceptance]) -> str:
         "server": f"{signed.server.version} at {signed.server.url}; {', '.join(digests) or 'self-reported'}",
         "observed": f"{at(signed.observation.started_at)}, {signed.observation.traces} traces",
         "evidence": f"manifest {statement.digests_of(MANIFEST)['sha256']}",
-        "contract": f"revision {signed.measure.revision}, Runstone {signed.measure.runstone}",
+        "contract": f"revision {signed.measure.basis.revision}, Runstone {signed.measure.runstone}",
         "policy": "" if signed.policy is None else f"{signed.policy.name}, {signed.policy.sha256}",
         "by": signed.by,
         "valid": "without an end" if signed.valid_until is None else f"until {at(signed.valid_until)}",

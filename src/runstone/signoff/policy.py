@@ -139,7 +139,7 @@ def impossible(acceptance: Acceptance, now: dt.datetime) -> list[str]:
         found.append(f"it was signed at {_at(signed)}, which is in the future")
     elif signed + SKEW < observed:
         found.append(f"it was signed at {_at(signed)}, before it was observed")
-    if before is not None and observed <= before.started_at:
+    if before is not None and observed < before.started_at:
         found.append(
             f"it was observed at {_at(observed)}, before the acceptance that it supersedes "
             f"({_at(before.started_at)})"

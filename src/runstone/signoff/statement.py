@@ -15,6 +15,7 @@ from typing import Annotated, Any, Final, Generic, Literal, TypeVar
 import msgspec
 
 from runstone.contracts import LEVELS, Level
+from runstone.contracts.basis import Basis
 from runstone.verdict.model import SEVERITY, Outcome
 
 STATEMENT: Final = "https://in-toto.io/Statement/v1"
@@ -52,17 +53,10 @@ class Server(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Measure(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What was judged by: digests of the contract, the suites, the graphs and the proof that they measure.
-
-    `configuration`: of what the observation was told that changes judging; '' where nothing was.
-    """
+    """What was judged by: the contract with its suites and graphs, and the proof that these measure."""
 
     runstone: str
-    revision: str
-    catalogue: Sha256
-    suites: Sha256
-    graphs: str
-    configuration: str
+    basis: Basis
     kill_matrix: Sha256
 
 
@@ -218,14 +212,14 @@ def suite_result(acceptance: Acceptance) -> SuiteResult:
 
 def _configuration(acceptance: Acceptance) -> Iterable[Descriptor]:
     """What the run was configured with; in-toto wants a digest or a URI of each."""
-    measure = acceptance.measure
-    yield Descriptor(name="runstone", uri=f"pkg:pypi/runstone@{measure.runstone}")
+    basis = acceptance.measure.basis
+    yield Descriptor(name="runstone", uri=f"pkg:pypi/runstone@{acceptance.measure.runstone}")
     digests = {
-        f"contract {measure.revision}, profile {acceptance.profile}": measure.catalogue,
-        "suites": measure.suites,
-        "graphs": measure.graphs,
-        "configuration": measure.configuration,
-        "kill matrix": measure.kill_matrix,
+        f"contract {basis.revision}": basis.catalogue,
+        f"profile {acceptance.profile}": basis.judging,
+        "suites": basis.suites,
+        **{f"graphs, {language}": digest for language, digest in sorted(basis.graphs.items())},
+        "kill matrix": acceptance.measure.kill_matrix,
         "waivers": sha256(msgspec.json.encode(acceptance.waivers)) if acceptance.waivers else "",
         "policy": "" if acceptance.policy is None else acceptance.policy.sha256,
     }

@@ -18,20 +18,24 @@ from typing import Final, Literal
 
 import msgspec
 
-from runstone.contracts import UnknownProfile, load_catalogue
+from runstone.contracts import load_catalogue
 from runstone.report.text import counted
-from runstone.session.evidence import EvidenceError
-from runstone.signoff import acceptance as acceptances
 from runstone.signoff import baseline, keyless
 from runstone.signoff import policy as policies
+from runstone.signoff.derivation import derive
 from runstone.signoff.intact import Recording, inspect
-from runstone.signoff.judging import JudgedAgain, judge_again
+from runstone.signoff.judging import JudgedAgain
 from runstone.signoff.keyless import Root
 from runstone.signoff.lines import AcceptanceFile, Line
-from runstone.signoff.measure import installed
 from runstone.signoff.policy import Identity, Policy
 from runstone.signoff.signers import Signer, who_signed
-from runstone.signoff.statement import MANIFEST, SERVER, Acceptance, sha256, suite_result
+from runstone.signoff.statement import (
+    MANIFEST,
+    SERVER,
+    Acceptance,
+    sha256,
+    suite_result,
+)
 
 Name = Literal["authentic", "bound", "intact", "derivable", "acceptable"]
 NAMES: Final[tuple[Name, ...]] = ("authentic", "bound", "intact", "derivable", "acceptable")
@@ -217,39 +221,11 @@ def _derivable(
         return _NOT_GIVEN, None
     if "no" in {bound.answer, intact.answer}:
         return Answer("no", "not judged again, as this is not the evidence that was signed"), None
-    signed = file.acceptance.predicate
-    measure = installed(recording.manifest.profile)
-    against = [*measure.differences_of(signed.measure), *acceptances.unfit(recording.manifest, measure)]
-    if against:
-        return _no(against), None
-    try:
-        judged = judge_again(recording, acceptances.waivers_of(signed.waivers), signed.signed_at.date())
-    except (EvidenceError, UnknownProfile) as error:
-        return Answer("no", str(error)), None
-    requirements = acceptances.judged_of(judged.verdicts)
-    found = acceptances.build(
-        recording.manifest,
-        requirements,
-        measure,
-        acceptances.Signing(
-            by=signed.by,
-            at=signed.signed_at,
-            waivers=signed.waivers,
-            unjudged=signed.unjudged,
-            policy=signed.policy,
-            oldest=signed.valid_until,
-            supersedes=signed.supersedes,
-            server_digest=bool(file.acceptance.digests_of(SERVER)),
-        ),
-    )
-    against = [
-        *judged.waiver_errors,
-        *acceptances.unkept(judged.verdicts, requirements),
-        *acceptances.differences(signed, found),
-    ]
-    if against:
-        return _no(against), judged
-    return Answer("yes", f"{len(requirements)} requirements judged again here, the same verdicts"), judged
+    found = derive(file.acceptance, recording)
+    if found.against:
+        return _no(found.against), found.judged
+    judged = len(file.acceptance.predicate.requirements)
+    return Answer("yes", f"{judged} requirements judged again here, the same verdicts"), found.judged
 
 
 def _no(reasons: Sequence[str]) -> Answer:
