@@ -25,7 +25,7 @@ ALL :=
 QUICK := not slow
 endif
 WORKERS ?= 2
-PYTEST := $(BIN)/python -m pytest -n $(WORKERS)
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 test: $(INSTALLED)  ## the engine's own tests without the slow ones: at most 5 minutes on 2 cores
 	@$(SAY)

@@ -162,9 +162,11 @@ def test_all_paths_agree(result_by_every_path: Trace, way: str, profile: Profile
 def test_finished_result_is_at_hand(retrievals_timed: Trace, path: str) -> None:
     for answer in retrievals_timed.all(path):
         assert ("s3" if has(GRAPHS) else ":") in answer.ok.text
-    round_trip = _fastest_s(retrievals_timed.all("ok"))
-    extra = _fastest_s(retrievals_timed.all(path)) - round_trip
-    assert extra < 0.4, f"wanted less than 400 ms beyond the round trip, got {1000 * extra:.0f} ms"
+    round_trips = sorted(answer.ok.finished_after for answer in retrievals_timed.all("ok"))
+    extra = _fastest_s(retrievals_timed.all(path)) - round_trips[0]
+    # Of a line whose round trips differ, the fastest of a few may be that much apart by chance.
+    unsteady = round_trips[len(round_trips) // 2] - round_trips[0]
+    assert extra < 0.4 + unsteady, f"wanted less than 400 ms beyond the round trip, got {1000 * extra:.0f} ms"
 
 
 @requirement("RETR-007")

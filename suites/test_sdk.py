@@ -76,7 +76,15 @@ GRAPH_TURNS: dict[str, dict[str, Any]] = {
 async def _hold(api: Api, client: str, turns: dict[str, dict[str, Any]]) -> None:
     """Every turn at once, each a part of its own."""
     async with api.client(client) as at_work:
-        await asyncio.gather(*(at_work.turn(name, **turn) for name, turn in turns.items()))
+        await asyncio.gather(*(at_work.turn(name, **_long_enough(api, turn)) for name, turn in turns.items()))
+
+
+def _long_enough(api: Api, turn: dict[str, Any]) -> dict[str, Any]:
+    """The turn with a sleep that is still going on when the client has come to join it."""
+    if turn.get("input") != SLEEPING["input"]:
+        return turn
+    sleep = api.with_slack(SLEEP_S)
+    return {**turn, "input": {"sleep": sleep, "ticks": TICKS}, "patience": turn["patience"] + sleep - SLEEP_S}
 
 
 @scenario(Schedule(waits=CLIENTS_START_S, heavy=True), needs=["python_sdk"])

@@ -76,10 +76,11 @@ async def _return(api: Api, thread: str, feed: Exchange, second_run: str | None)
     if last is None:
         raise Blocked(f"{feed.where} gives its events no ids to return with")
     api.note(starts=starts)
+    replay_s = api.with_slack(REPLAY_S)
     ids = {"resumed": last, "replayed": "-", "misformed": NO_EVENT_ID}
     await asyncio.gather(
         *(
-            _watch(api, thread, None, {"label": label, "close_after": REPLAY_S}, last_event_id)
+            _watch(api, thread, None, {"label": label, "close_after": replay_s}, last_event_id)
             for label, last_event_id in ids.items()
         )
     )

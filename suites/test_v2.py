@@ -77,7 +77,7 @@ async def runs_by_command(api: Api) -> None:
             await part.whole_turn("background", "steps", INPUTS["steps"])
             return
         thread = await part.create_thread()
-        listening_s = 2.0 + TURNS * part.limits.turn_s
+        listening_s = part.with_slack(2.0) + TURNS * part.limits.turn_s
         if graph == "interrupt":
             listening_s += ANSWER_AFTER_S + MORE_TURNS * part.limits.turn_s
         opened: list[Opened] = []
@@ -106,7 +106,7 @@ async def _listen_again(part: Api, thread: str, first: Exchange) -> None:
     if isinstance(since, int):
         part.note(since=since)
         body = {"channels": CHANNELS["steps"], "since": since}
-        await _listen(part, thread, body, {"label": "since", "close_after": REPLAY_S})
+        await _listen(part, thread, body, {"label": "since", "close_after": part.with_slack(REPLAY_S)})
 
 
 async def _command(part: Api, thread: str, number: int, method: str, params: dict[str, Any]) -> Exchange:
@@ -148,7 +148,7 @@ async def misformed_commands(api: Api) -> None:
     """Streams without a known channel and commands that are none, on a thread that there is."""
     thread = await api.create_thread()
     for label, body in REFUSED_STREAMS.items():
-        await _listen(api, thread, body, {"label": label, "close_after": REPLAY_S})
+        await _listen(api, thread, body, {"label": label, "close_after": api.with_slack(REPLAY_S)})
     await _command(api, thread, START, UNKNOWN, {})
     for label, body in NO_COMMANDS.items():
         await api.request("POST", f"/threads/{thread}/commands", json=body, label=label)

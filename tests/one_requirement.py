@@ -22,6 +22,7 @@ from runstone.proof.faults import Change, load_faults
 
 _CONTRACT_TESTS: Final = ("contracts", "suites", "faults", "faults_planted")
 _LAST_LINES: Final = 12
+_INDENT: Final = "\n" + " " * 20
 
 
 class Incomplete(Exception):  # noqa: N818 - a finding about the requirement
@@ -56,7 +57,7 @@ def main(requirement: str) -> int:
 
 
 def _tell(place: str, text: str, *, ok: bool = True) -> None:
-    print(f"  {'ok     ' if ok else 'MISSING'}  {place:<10} {text}", flush=True)  # noqa: T201
+    print(f"  {'ok   ' if ok else 'TO DO'}  {place:<10} {text}", flush=True)  # noqa: T201
 
 
 def _catalogue_file(promise: Requirement) -> Path:
@@ -134,9 +135,6 @@ def _broken(promise: Requirement, faults: Sequence[Change]) -> str:
     if done.returncode:
         raise Incomplete(f"`runstone prove {' '.join(chosen)}` does not prove it{_said(done)}")
     return f"by {', '.join(each.name for each in faults)}"
-
-
-_INDENT: Final = "\n" + " " * 22
 
 
 def _run(module: str, *words: str) -> subprocess.CompletedProcess[str]:

@@ -97,7 +97,7 @@ def test_the_same_again_is_the_same_report() -> None:
 def test_what_was_selected_and_not_judged_is_never_conforming() -> None:
     found = report({"A-001": "pass", "A-002": "pass"})
     assert (found.exit_code, found.complete) == (ExitCode.NOT_CONFORMING, False)
-    assert found.stopped == "1 requirements were not judged, B-001 first"
+    assert found.stopped == "1 requirement was not judged, B-001 first"
     assert verdicts_of(found)["B-001"] == "not-run"
 
 
@@ -117,7 +117,7 @@ def test_an_area_that_was_not_selected_says_so() -> None:
 
 def test_evidence_of_a_part_is_named_where_more_was_to_be_judged() -> None:
     found = report({"A-001": "pass", "A-002": "pass"}, manifest=changed(areas=("run-wait",)))
-    assert found.stopped == "1 requirements were not judged, B-001 first (only --area run-wait was observed)"
+    assert found.stopped == "1 requirement was not judged, B-001 first (only --area run-wait was observed)"
 
 
 def test_an_observation_that_was_broken_off_is_not_complete() -> None:

@@ -16,8 +16,9 @@ from starlette.routing import Route
 
 from runstone.contracts import may_last
 from runstone.wire.limits import Limits
-from runstone.wire.recorder import Recorder, Request
+from runstone.wire.recorder import Recorder
 from runstone.wire.redaction import Redactor
+from runstone.wire.request import Request
 from runstone.wire.trace import Exchange, Trace
 from tests.honest import uvicorn_serving
 from tests.relay import Conditions, relaying

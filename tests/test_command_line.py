@@ -38,6 +38,7 @@ def altered(evidence: Path, folder: Path) -> Path:
 @pytest.mark.parametrize(
     "words, said",
     [
+        (["chek"], "No such command 'chek'; did you mean check?"),
         (["check", "--profile", "langraph"], "langgraph"),
         (["check", "--area", "run-wiat"], "run-wait"),
         (["check", "--select", "RUN-WIAT-*"], "no requirement matches"),

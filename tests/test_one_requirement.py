@@ -19,7 +19,7 @@ def test_a_whole_one_is_found_whole(capsys: pytest.CaptureFixture[str]) -> None:
     code = one_requirement.main("RUN-LIST-001")
     said = capsys.readouterr().out
     assert code == 0, said
-    assert "MISSING" not in said
+    assert "TO DO" not in said
     assert "test_list_holds_the_runs_of_its_thread, 2 cases" in said
     assert "by the-runs-of-every-thread-are-listed" in said
 
@@ -27,7 +27,7 @@ def test_a_whole_one_is_found_whole(capsys: pytest.CaptureFixture[str]) -> None:
 def test_one_that_nobody_promised(capsys: pytest.CaptureFixture[str]) -> None:
     assert one_requirement.main("RUN-LIST-999") == 1
     said = capsys.readouterr().out
-    assert "MISSING  promise    there is no requirement 'RUN-LIST-999'" in said
+    assert "TO DO  promise    there is no requirement 'RUN-LIST-999'" in said
     assert "contracts/requirements/" in said
 
 

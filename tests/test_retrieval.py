@@ -480,7 +480,8 @@ def test_broken_path_is_a_typed_error(
     stage: Stage, strategy: Strategy, broken: Answer, error: type[StrategyFailed]
 ) -> None:
     stage.answers[strategy] = broken
-    assert isinstance(failure(only(stage, strategy, deadline=0.4, byte_limit=50_000)), error)
+    deadline = 0.4 if broken in (silent, heartbeats) else 30.0  # the others are late on a busy machine only
+    assert isinstance(failure(only(stage, strategy, deadline=deadline, byte_limit=50_000)), error)
 
 
 @pytest.mark.parametrize("strategy", ["stream", "join_stream"])
@@ -512,7 +513,8 @@ def test_broken_stream_is_never_a_result(
     stage: Stage, strategy: Strategy, broken: Answer, error: type[StrategyFailed], said: str
 ) -> None:
     stage.answers[strategy] = broken
-    found = failure(only(stage, strategy, deadline=0.4, byte_limit=50_000))
+    deadline = 0.4 if error is TooSlow else 30.0
+    found = failure(only(stage, strategy, deadline=deadline, byte_limit=50_000))
     assert isinstance(found, error)
     assert said in str(found)
 

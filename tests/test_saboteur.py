@@ -18,7 +18,8 @@ from hypothesis import HealthCheck, example, given, settings, strategies
 from runstone.retrieval import ResultRetriever, RunResult, StatusPoller
 from runstone.target import recipes
 from runstone.wire.limits import Limits
-from runstone.wire.recorder import Recorder, Request
+from runstone.wire.recorder import Recorder
+from runstone.wire.request import Request
 from runstone.wire.trace import Exchange
 from tests.saboteur import Plan, Saboteur
 

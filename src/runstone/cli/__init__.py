@@ -11,7 +11,7 @@ import click
 
 import runstone
 from runstone.cli.saying import say_error
-from runstone.errors import ExitCode, RunstoneError
+from runstone.errors import ExitCode, RunstoneError, suggestion
 
 
 def main() -> NoReturn:
@@ -53,6 +53,15 @@ class _Commands(click.Group):
             return None
         command: click.Command = import_module(f"{__name__}.{_MODULES.get(name, name)}").command
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            hint = suggestion(args[0], _COMMANDS)
+            raise click.UsageError(f"{error.message.rstrip('.')}{hint}", ctx) from None
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -177,7 +177,8 @@ def _unjudged(verdicts: Sequence[Verdict], observed: Observed, judged: Judged) -
     if not ids:
         return None
     remark = observed.manifest.of_a_part if observed.manifest else ""
-    return f"{len(ids)} requirements were not judged, {ids[0]} first{remark}"
+    were = "1 requirement was" if len(ids) == 1 else f"{len(ids)} requirements were"
+    return f"{were} not judged, {ids[0]} first{remark}"
 
 
 def _target(manifest: Manifest | None) -> TargetSummary:

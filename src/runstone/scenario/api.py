@@ -38,8 +38,9 @@ from runstone.target.target import Target
 from runstone.wire.documents import Missing, encoded
 from runstone.wire.identity import Identity
 from runstone.wire.limits import Limits
-from runstone.wire.recorder import Recorder, Request
+from runstone.wire.recorder import Recorder
 from runstone.wire.recording import Story
+from runstone.wire.request import Request
 from runstone.wire.trace import UUID, Exchange, Inapplicable
 from runstone.wire.webhooks import Sink, listening
 

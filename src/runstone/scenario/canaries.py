@@ -13,7 +13,8 @@ from runstone.scenario.self_check import Fitness
 from runstone.scenario.slots import Slots
 from runstone.scenario.waiting import id_in
 from runstone.target.target import Target
-from runstone.wire.recorder import Recorder, Request
+from runstone.wire.recorder import Recorder
+from runstone.wire.request import Request
 from runstone.wire.trace import Exchange
 
 _TURNS: Final = 10.0  # measured turns, and

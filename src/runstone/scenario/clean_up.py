@@ -15,7 +15,8 @@ import msgspec
 
 from runstone.contracts import Kind, operation_for, operation_table
 from runstone.wire.identity import Identity
-from runstone.wire.recorder import Recorder, Request
+from runstone.wire.recorder import Recorder
+from runstone.wire.request import Request
 from runstone.wire.trace import Exchange
 
 # Crons first, so that they make nothing more meanwhile.

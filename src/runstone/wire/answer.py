@@ -11,6 +11,7 @@ from runstone.wire.sse import EventReader
 from runstone.wire.trace import Refusal
 
 _HANDED_OVER: Final = "http11.send_request_body.complete"  # httpcore's name for it in its trace
+_READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _NOTICEABLE_S: Final = 0.25  # a request that had to wait so long for others came later than was meant
 _ONE_MOMENT_S: Final = 0.002  # chunks so close count as one: bodies in chunks of a byte would fill the memory
 
@@ -31,6 +32,7 @@ class Answer:
         self.sent_at = at
         self.refusal: Refusal | None = None
         self.response: httpx.Response | None = None
+        self.sent_after: float | None = None
         self.headers_after: float | None = None
         self.body = bytearray()
         self.chunks: list[tuple[float, int]] = []
@@ -61,6 +63,15 @@ class Answer:
         if self.held_s > _NOTICEABLE_S:
             return f"held back for {self.held_s:.1f} s, as the target had asked for a pause"
         return None
+
+    def may_be_asked_for_again(self, method: str, *, passed_on: bool) -> bool:
+        """Whether sending its request twice does nothing twice: it reads, or the target cannot have got it.
+
+        What was passed on cannot be taken back, and a stream that breaks off is never the same again.
+        """
+        if self.response is None:
+            return method in _READING or not self.handed_over
+        return method in _READING and not passed_on and self.reader is None
 
     def take(self, chunk: bytes, at: float) -> None:
         """Keep the next bytes of the body, which came so many seconds after sending."""

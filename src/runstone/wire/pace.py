@@ -29,6 +29,15 @@ _UNREADABLE_S: Final = 1.0  # where Retry-After is neither seconds nor a date
 class AskedToWait(TargetError):  # noqa: N818 - named as what it reports
     """The target asks for a pause that is longer than the session may wait."""
 
+    @classmethod
+    def too_long(cls, url: str, refused: Refusal, pause_s: float) -> AskedToWait:
+        """Of these seconds no request waits for more."""
+        return cls(
+            f"{url} asks for a pause of {refused.pause_s:.0f} s ({refused.code}, Retry-After: "
+            f"{excerpt(refused.retry_after, 40)}), and no request waits for more than {pause_s:g} s in all; "
+            "try again later, or allow more by pause_s under [limits] in runstone.toml"
+        )
+
 
 def refusal(response: httpx.Response, at: float) -> Refusal | None:
     """What an answer refuses and for how long; None for an answer that does not ask for a pause.

@@ -19,8 +19,9 @@ import h11
 import httpx
 
 from runstone.wire.http_server import LOOPBACK, Connection, Received, serving
-from runstone.wire.recorder import Recorder, Request
+from runstone.wire.recorder import Recorder
 from runstone.wire.recording import Story
+from runstone.wire.request import Request
 from runstone.wire.sse import EventReader
 from runstone.wire.trace import UUID
 

@@ -13,11 +13,10 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 from zlib import crc32
 
 import httpx
-import msgspec
 
 from runstone.wire.answer import Answer
 from runstone.wire.causes import cause, was_cut
@@ -27,51 +26,19 @@ from runstone.wire.network import Network
 from runstone.wire.pace import MOST_PAUSES, AskedToWait, Pace, refusal
 from runstone.wire.patience import Grows, patient
 from runstone.wire.redaction import Redactor
+from runstone.wire.request import Relay, Request
 from runstone.wire.sse import EventReader
-from runstone.wire.trace import UUID, Exchange, Refusal, excerpt
+from runstone.wire.trace import UUID, Exchange, Refusal
 
 _KEPT_OF_A_REQUEST = 64 * 1024  # characters of its body; what a scenario sends beyond that is its own filler
+_SLOW_LINE = 16 * 1024  # bytes per second, at which even a large answer is in time; life signs are far less
 _PIECE = 256 * 1024  # bytes; a longer body is sent piece by piece
-_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})  # asking twice does nothing twice
 
 Heard = Callable[[Identity, Exchange], None]
 
-
-class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """One request as a scenario asks for it. Times in seconds after sending."""
-
-    scenario: str
-    part: str
-    number: int
-    label: str
-    method: str
-    path: str
-    params: tuple[tuple[str, str], ...] = ()
-    headers: tuple[tuple[str, str], ...] = ()
-    content: bytes | None = None
-    deadline: float
-    close_after: float | None = None  # hang up then
-    close_after_events: int | None = None  # hang up when so many events have arrived
-    unread_until: asyncio.Event | None = None  # read nothing of the body before it is set
-    identity: Identity = "first"  # whose headers go with it
-    canary: bool = False  # its own deadline is what it is sent for: patience never grows for it
-
-
-class Relay(Protocol):
-    """Somebody else is given the answer while it arrives (the recording proxy).
-
-    `finished`: enough was passed on, and the exchange ends here. `gone`: whoever was given it hung up.
-    """
-
-    finished: bool
-    gone: bool
-
-    async def begin(self, response: httpx.Response) -> None:
-        """Pass on the status and the headers."""
-
-    async def pass_on(self, chunk: bytes) -> bytes:
-        """Pass on the next bytes of the body; what was passed on, which is what gets recorded."""
-
+# Servers close connections that are idle: uvicorn and Node.js after 5 s. A request that is on its way to one
+# that is being closed is lost, and on a line with 1.5 s of jitter it is on its way for long.
+_IDLE_S = 1.0
 
 # For each request httpcore looks at every connection of its pool, several times: in one pool of the 100
 # connections that 16 scenarios have open at once, that took half of the harness's time.
@@ -191,7 +158,7 @@ class Recorder:
             answer.held_s = self.clock - answer.sent_at
             answer.begin(self.clock)
             await self._converse(request, answer, opened, relay)
-            if answer.cut and _may_be_sent_again(request, answer, passed_on=relay is not None):
+            if answer.cut and answer.may_be_asked_for_again(request.method, passed_on=relay is not None):
                 answer.retried = True
                 answer.begin(self.clock)
                 await self._converse(request, answer, opened, relay)
@@ -229,7 +196,7 @@ class Recorder:
             while (refused := answer.refusal) is not None:
                 answer.refusals.append(refused)
                 if sum(each.pause_s for each in answer.refusals) > self.limits.pause_s:
-                    raise AskedToWait(_too_long(self._url, refused, self.limits.pause_s))
+                    raise AskedToWait.too_long(self._url, refused, self.limits.pause_s)
                 alone.keep()
                 if alone.given_back:
                     alone = await self.pace.alone()
@@ -297,12 +264,15 @@ class Recorder:
         response: httpx.Response,
         relay: Relay | None,
     ) -> None:
+        """Read to the end, or as far as is wanted; what arrives of a large body puts off its deadline."""
         if request.unread_until is not None:
             await request.unread_until.wait()
         async for arrived in response.aiter_raw():
             at = self.clock - answer.sent_at
             chunk = arrived if relay is None else await relay.pass_on(arrived)
             answer.take(chunk, at)
+            if request.close_after is None:
+                answer.put_off_s += len(chunk) / _SLOW_LINE
             if relay is not None and relay.finished:
                 answer.closed_by_client = True
                 return
@@ -363,6 +333,7 @@ class Recorder:
             self.pace.put_off(taken_s)
             if request.close_after is None:
                 answer.put_off_s += taken_s
+        answer.sent_after = self.clock - began
 
     def _url_of(self, request: Request) -> str:
         text = self._url + request.path
@@ -400,7 +371,8 @@ class Recorder:
             content=text(body.decode("utf-8" if utf8 else "latin-1")),
             utf8=utf8,
             truncated=answer.truncated,
-            headers_after=None if answer.headers_after is None else round(answer.headers_after, 4),
+            sent_after=_rounded(answer.sent_after),
+            headers_after=_rounded(answer.headers_after),
             first_byte_after=answer.chunks[0][0] if answer.chunks else None,
             finished_after=round(self.clock - answer.sent_at, 4),
             chunks=tuple(answer.chunks),
@@ -417,7 +389,9 @@ class Recorder:
 
 def _client(trusted: ssl.SSLContext, proxy: str | None, *, kept_alive: int) -> httpx.AsyncClient:
     return httpx.AsyncClient(
-        limits=httpx.Limits(max_connections=None, max_keepalive_connections=kept_alive, keepalive_expiry=4.0),
+        limits=httpx.Limits(
+            max_connections=None, max_keepalive_connections=kept_alive, keepalive_expiry=_IDLE_S
+        ),
         timeout=None,  # noqa: S113 - every request runs under its own wall-clock deadline
         follow_redirects=False,
         trust_env=False,
@@ -426,22 +400,8 @@ def _client(trusted: ssl.SSLContext, proxy: str | None, *, kept_alive: int) -> h
     )
 
 
-def _may_be_sent_again(request: Request, answer: Answer, *, passed_on: bool) -> bool:
-    """Whether sending it twice does nothing twice: it only reads, or the target cannot have got it.
-
-    What has been passed on cannot be taken back, and an event stream that breaks off is never the same again.
-    """
-    if answer.response is None:
-        return request.method in _SAFE or not answer.handed_over
-    return request.method in _SAFE and not passed_on and answer.reader is None
-
-
-def _too_long(url: str, refused: Refusal, pause_s: float) -> str:
-    return (
-        f"{url} asks for a pause of {refused.pause_s:.0f} s ({refused.code}, Retry-After: "
-        f"{excerpt(refused.retry_after, 40)}), and no request waits for more than {pause_s:g} s in all; "
-        "try again later, or allow more by pause_s under [limits] in runstone.toml"
-    )
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 4)
 
 
 def _is_utf8(body: bytes) -> bool:

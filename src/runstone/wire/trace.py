@@ -152,6 +152,9 @@ class Exchange(msgspec.Struct, frozen=True, dict=True, kw_only=True, omit_defaul
     content: str = ""  # the body as UTF-8, or as Latin-1 where it is none (see `utf8`)
     utf8: bool = True
     truncated: bool = False  # the body went past a cap (bytes, events) and was cut there
+    sent_after: float | None = (
+        None  # when a large request had been handed over; the time before is the line's
+    )
     headers_after: float | None = None
     first_byte_after: float | None = None
     finished_after: float = 0.0
@@ -306,7 +309,7 @@ class Exchange(msgspec.Struct, frozen=True, dict=True, kw_only=True, omit_defaul
     def longest_silence(self) -> float:
         """The longest time without a byte of the body, from the request to the end, in seconds."""
         self._read()
-        arrivals = [0.0, *(at for at, _ in self.chunks), self.finished_after]
+        arrivals = [self.sent_after or 0.0, *(at for at, _ in self.chunks), self.finished_after]
         return max(later - earlier for earlier, later in pairwise(arrivals))
 
     @property
