@@ -111,7 +111,7 @@ def _defaults() -> frozenset[str]:
         for node in ast.walk(_tree(method)):
             if isinstance(node, ast.keyword) and node.arg == "label":
                 found |= {*_constants(node.value)}
-            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "_labelled":
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "labelled":
                 found |= {*_constants(node.args[0])}
         label = inspect.signature(method).parameters.get("label")
         found |= {label.default} if label and isinstance(label.default, str) else set()
