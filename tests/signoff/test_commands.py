@@ -216,7 +216,7 @@ def test_a_wrong_call_of_keys(
 
 def test_other_commands_import_nothing_of_it() -> None:
     script = """
-import sys, runstone.cli.checking, runstone.cli.serving
+import sys, runstone.cli.check, runstone.cli.serve
 only = ("securesystemslib", "cryptography", "sigstore", "runstone.signoff")
 print([name for name in sys.modules if name.startswith(only)])
 """
