@@ -49,9 +49,11 @@ def words_of(entry: Entry) -> tuple[list[str], str, object]:
         case inspect.BoolType():
             return [flag], str(not entry.default).lower(), not entry.default
         case inspect.IntType() | inspect.FloatType():
-            return [flag, "7"], "7", 7
+            number = 7 if entry.kind.le is None or entry.kind.le >= 7 else 1 - int(entry.default)
+            return [flag, str(number)], str(number), number
         case inspect.LiteralType():
-            return [flag, "should"], '"should"', "should"
+            other = next(value for value in entry.kind.values if value != entry.default)
+            return [flag, str(other)], f'"{other}"', other
         case inspect.DictType():
             return [flag, "A: b", flag, "C: d"], '{A = "b", C = "d"}', {"A": "b", "C": "d"}
         case inspect.VarTupleType():

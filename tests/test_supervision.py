@@ -31,7 +31,7 @@ server.serve_forever()
 """
 HARNESS = """
 import os, sys, time
-from runstone import recipes
+from runstone.target import recipes
 with recipes.running(recipes.load(sys.argv[1])) as server:
     print(server.pid, flush=True)
     {then}
@@ -114,7 +114,7 @@ def test_a_check_that_is_killed_leaves_no_server_behind(tmp_path: Path) -> None:
 FORKING = """
 import sys, time
 from pathlib import Path
-from runstone.prove.processes import forked
+from runstone.proof.prove.processes import forked
 def serve():
     print("on http://127.0.0.1:1 ", flush=True)
     time.sleep(600)

@@ -23,12 +23,13 @@ from runstone.wire.webhooks import DELIVERY
 
 # What is named by the engine itself: a delivery, what a client's turn left, when a server was restarted.
 _OWN: Final = frozenset({DELIVERY, "stray_delivery", "outcome", "client", "restarted_at"})
+_NUMBER: Final = r"\d+(?:\.\d+)?"  # of what is counted, or of seconds
 _REQUEST: Final = re.compile(r"[A-Z]+ /.*")  # the label of a request that was given none
 
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """The words of one scenario, and the forms of those that it puts together; numbers need not be told."""
+    """The words of one scenario, and the forms of those that it puts together."""
 
     words: frozenset[str]
     forms: tuple[re.Pattern[str], ...] = ()
@@ -38,17 +39,18 @@ class Vocabulary:
         return self._says(name) or all(map(self._says, name.split(".")))
 
     def _says(self, word: str) -> bool:
-        return word in self.words or word.isdecimal() or any(form.fullmatch(word) for form in self.forms)
+        return word in self.words or any(form.fullmatch(word) for form in self.forms)
 
     def hint(self, name: str) -> str:
         """`; did you mean …?` with the nearest word, or nothing."""
-        return suggestion(name, (word for word in self.words if word.isprintable()))
+        return suggestion(name, self.words)
 
 
 @cache
 def vocabulary(scenario: Callable[..., Any]) -> Vocabulary:
     """The vocabulary of a scenario's function."""
-    words, forms = {*_OWN, *_defaults()}, {_REQUEST}
+    words = {*_OWN, *_defaults()}
+    made: list[ast.JoinedStr] = []
     pending: list[Any] = [scenario]
     seen: set[FunctionType] = set()
     while pending:
@@ -59,9 +61,12 @@ def vocabulary(scenario: Callable[..., Any]) -> Vocabulary:
             seen.add(each)
             tree = _tree(each)
             words |= {*_constants(tree), *_noted(tree)}
-            forms |= {_form(node) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr)}
+            made += [node for node in ast.walk(tree) if isinstance(node, ast.JoinedStr)]
             pending += [each.__globals__[name] for name in _names(tree) if name in each.__globals__]
-    return Vocabulary(frozenset(words), tuple(forms))
+    words.discard("")
+    any_word = "|".join([_NUMBER, *sorted(map(re.escape, words), key=len, reverse=True)])
+    forms = [_form(text, any_word) for text in made]
+    return Vocabulary(frozenset(words), (re.compile(_NUMBER), _REQUEST, *forms))
 
 
 def _tree(function: Callable[..., Any]) -> ast.AST:
@@ -74,8 +79,8 @@ def _names(tree: ast.AST) -> set[str]:
 
 def _constants(tree: ast.AST) -> Iterator[str]:
     for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            yield node.value
+        if isinstance(node, ast.Constant) and isinstance(node.value, str | bool):
+            yield str(node.value)
 
 
 def _noted(tree: ast.AST) -> Iterator[str]:
@@ -85,10 +90,13 @@ def _noted(tree: ast.AST) -> Iterator[str]:
             yield from (keyword.arg for keyword in node.keywords if keyword.arg)
 
 
-def _form(text: ast.JoinedStr) -> re.Pattern[str]:
-    """What an f-string can make: its own words, with anything in the place of each expression."""
-    parts = [re.escape(str(each.value)) if isinstance(each, ast.Constant) else ".+" for each in text.values]
-    return re.compile("".join(parts), re.DOTALL)
+def _form(text: ast.JoinedStr, any_word: str) -> re.Pattern[str]:
+    """What an f-string can make: its own text, with a word or a number in the place of each expression."""
+    parts = [
+        re.escape(str(each.value)) if isinstance(each, ast.Constant) else f"(?:{any_word})"
+        for each in text.values
+    ]
+    return re.compile("".join(parts))
 
 
 def _texts_in(value: Any) -> Iterator[str]:
