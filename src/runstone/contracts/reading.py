@@ -132,10 +132,10 @@ def _where(steps: list[str | int | None], document: Any) -> str:
 
 
 def _name_of(document: Any) -> str:
-    """What a reader knows an entry by: a requirement by its id, an operation by method and path."""
+    """What a reader knows an entry by: a requirement by its id, as its waiver is, an operation by method and path."""
     if not isinstance(document, dict):
         return ""
-    words = [document[key] for key in ("id", "method", "path") if isinstance(document.get(key), str)]
+    words = [document[key] for key in ("id", "requirement", "method", "path") if isinstance(document.get(key), str)]
     return " ".join(words)
 
 
