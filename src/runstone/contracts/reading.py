@@ -132,11 +132,11 @@ def _where(steps: list[str | int | None], document: Any) -> str:
 
 
 def _name_of(document: Any) -> str:
-    """What a reader knows an entry by: a requirement by its id, as its waiver is, an operation by method and path."""
+    """What a reader knows an entry by: a requirement or its waiver by the id, an operation by method and path."""
     if not isinstance(document, dict):
         return ""
-    words = [document[key] for key in ("id", "requirement", "method", "path") if isinstance(document.get(key), str)]
-    return " ".join(words)
+    given = [document.get(key) for key in ("id", "requirement", "method", "path")]
+    return " ".join(word for word in given if isinstance(word, str))
 
 
 def _member(document: Any, step: str | int | None) -> Any:
