@@ -132,7 +132,7 @@ def _where(steps: list[str | int | None], document: Any) -> str:
 
 
 def _name_of(document: Any) -> str:
-    """What a reader knows an entry by: the id of a requirement, also of its waiver; an operation by its path."""
+    """What a reader knows an entry by: a requirement (and its waiver) by id, an operation by its path."""
     if not isinstance(document, dict):
         return ""
     given = [document.get(key) for key in ("id", "requirement", "method", "path")]
