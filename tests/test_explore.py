@@ -64,7 +64,7 @@ def test_the_unbroken_runtime_keeps_every_story(unbroken: tuple[Path, Trace]) ->
         ("POST", "/threads/*/runs/*/cancel"),
         ("DELETE", "/threads/*"),
         ("POST", "/threads/*/state"),
-        ("GET", "/threads/*/history"),
+        ("POST", "/threads/*/history"),
     } <= operations
 
 
@@ -171,7 +171,7 @@ SPOILT: dict[str, tuple[str, str, Spoil]] = {
         lambda each: msgspec.structs.replace(each, events=each.events[:1]),
     ),
     "a state is empty": ("GET", "/state$", _with_body(lambda body: {**body, "values": {"note": "other"}})),
-    "a history is empty": ("GET", r"/history\?", _with_body(lambda _: [])),
+    "a history is empty": ("POST", r"/history$", _with_body(lambda _: [])),
     "a run is forgotten": ("GET", r"/runs\?", _with_body(lambda _: [])),
     "a run never ends": ("GET", "/runs/[^/]+$", _late(lambda body: {**body, "status": "running"})),
     "a thread stays busy": ("GET", "/threads/[^/]+$", _late(lambda body: {**body, "status": "busy"})),

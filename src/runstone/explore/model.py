@@ -16,7 +16,7 @@ from runstone.contracts import Operation, Profile, lifecycle, operation_for
 from runstone.explore.expected import after_resume, after_run, merged, plain
 from runstone.explore.threads import Ending, RunModel, ThreadModel
 from runstone.wire.canonical import shown
-from runstone.wire.documents import Missing
+from runstone.wire.documents import Missing, is_null
 from runstone.wire.trace import Exchange
 
 GRAPHS = ("steps", "echo", "fail", "interrupt", "slow")
@@ -325,7 +325,7 @@ class Model:
         if ending == "error":
             _expect(isinstance(error, dict), error_id, f"a run that failed was answered with {shown(body)}")
             return
-        _expect(error is None, values_id, f"the answer is an error: {shown(error)}")
+        _expect(is_null(error), values_id, f"the answer is an error: {shown(error)}")
         if ending == "paused":
             asked = self._profile.wait.interrupts_in(body)
             _expect(bool(asked), "PARITY-006", f"a run that paused was answered with {shown(body)}")
@@ -351,7 +351,7 @@ class Model:
         "DELETE /threads/{thread}": _deleted,
         "GET /threads/{thread}/state": _read_state,
         "POST /threads/{thread}/state": _updated,
-        "GET /threads/{thread}/history": _read_history,
+        "POST /threads/{thread}/history": _read_history,
         "POST /threads/{thread}/runs/wait": _waited,
         "POST /threads/{thread}/runs/stream": _streamed,
         "POST /threads/{thread}/runs": _created,
