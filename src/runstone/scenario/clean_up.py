@@ -22,6 +22,7 @@ from runstone.wire.trace import Exchange
 # Crons first, so that they make nothing more meanwhile.
 _ORDER: Final[tuple[Kind, ...]] = ("cron", "thread", "assistant", "item")
 _AT_ONCE: Final = 16
+_MOST_UNANSWERED: Final = 4  # in a row
 _TRIES: Final = 3  # a thread whose run is just ending may be refused as busy
 _PAUSE_S: Final = 0.5
 _DEADLINE_S: Final = 6.0
@@ -74,7 +75,11 @@ def _key(found: Any) -> str:
 
 
 async def clean_up(recorder: Recorder, things: Iterable[Thing]) -> list[str]:
-    """Delete them; what could not be deleted, and why, one line each. What is gone already is no trouble."""
+    """Delete them; what could not be deleted, and why, one line each. What is gone already is no trouble.
+
+    A target that has left several deletions without any answer is asked for no more.
+    """
+    unanswered = 0
     slots = asyncio.Semaphore(_AT_ONCE)
     left: list[str] = []
     by_kind: dict[Kind, list[Thing]] = {kind: [] for kind in _ORDER}
@@ -82,8 +87,13 @@ async def clean_up(recorder: Recorder, things: Iterable[Thing]) -> list[str]:
         by_kind[thing.kind].append(thing)
 
     async def delete(thing: Thing) -> None:
+        nonlocal unanswered
         async with slots:
-            trouble = await _delete(recorder, thing)
+            if unanswered >= _MOST_UNANSWERED:
+                trouble = "the target answers no DELETE any more"
+            else:
+                trouble, answered = await _delete(recorder, thing)
+                unanswered = 0 if answered else unanswered + 1
         if trouble:
             left.append(f"{thing.kind} {thing.id}: {trouble}")
 
@@ -92,19 +102,20 @@ async def clean_up(recorder: Recorder, things: Iterable[Thing]) -> list[str]:
     return left
 
 
-async def _delete(recorder: Recorder, thing: Thing) -> str:
-    """Why it is still there; '' when it is gone."""
-    trouble = ""
+async def _delete(recorder: Recorder, thing: Thing) -> tuple[str, bool]:
+    """Why it is still there, '' when it is gone; and whether there was any answer."""
+    trouble, answered = "", False
     for attempt in range(_TRIES):
         if attempt:
             await asyncio.sleep(_PAUSE_S)
         answer = await recorder.send(_request(thing), [])
         if answer.code is not None and (answer.code < 300 or answer.code in _GONE):
-            return ""
+            return "", True
+        answered = answer.code is not None
         trouble = f"DELETE answered {answer.code}" if answer.code is not None else str(answer.failure)
         if answer.code is not None and answer.code in {401, 403, 405, 501}:
             break  # it is forbidden, or there is no such operation: asking again changes nothing
-    return trouble
+    return trouble, answered
 
 
 def _request(thing: Thing) -> Request:
