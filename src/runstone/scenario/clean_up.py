@@ -77,7 +77,7 @@ def _key(found: Any) -> str:
 async def clean_up(recorder: Recorder, things: Iterable[Thing]) -> list[str]:
     """Delete them; what could not be deleted, and why, one line each. What is gone already is no trouble.
 
-    A target that has left several deletions without any answer is asked for no more.
+    A target that has left several deletions without a whole answer is asked for no more.
     """
     unanswered = 0
     slots = asyncio.Semaphore(_AT_ONCE)
@@ -103,15 +103,15 @@ async def clean_up(recorder: Recorder, things: Iterable[Thing]) -> list[str]:
 
 
 async def _delete(recorder: Recorder, thing: Thing) -> tuple[str, bool]:
-    """Why it is still there, '' when it is gone; and whether there was any answer."""
+    """Why it is still there, '' when it is gone; and whether there was a whole answer."""
     trouble, answered = "", False
     for attempt in range(_TRIES):
         if attempt:
             await asyncio.sleep(_PAUSE_S)
         answer = await recorder.send(_request(thing), [])
         if answer.code is not None and (answer.code < 300 or answer.code in _GONE):
-            return "", True
-        answered = answer.code is not None
+            return "", answer.failure is None
+        answered = answer.code is not None and answer.failure is None
         trouble = f"DELETE answered {answer.code}" if answer.code is not None else str(answer.failure)
         if answer.code is not None and answer.code in {401, 403, 405, 501}:
             break  # it is forbidden, or there is no such operation: asking again changes nothing
