@@ -140,3 +140,27 @@ def test_a_canary_gets_a_slot_only_where_nobody_wants_it() -> None:
             return [*found, third]
 
     assert asyncio.run(canaries()) == [True, False, False]
+
+
+def test_all_are_cancelled_at_once() -> None:
+    """As when a budget is used up: a slot is given back before those who were cancelled have heard of it."""
+
+    async def cancelled() -> bool:
+        slots = Slots(1)
+
+        async def holds() -> None:
+            await slots.take(2, steady=False)
+            try:
+                await asyncio.sleep(60)
+            finally:
+                slots.give_back(1, steady=False)
+
+        tasks = [asyncio.create_task(holds()) for _ in range(6)]
+        await asyncio.sleep(0.01)
+        for task in tasks:
+            task.cancel()
+        ended = await asyncio.gather(*tasks, return_exceptions=True)
+        assert {type(each) for each in ended} == {asyncio.CancelledError}
+        return slots.free
+
+    assert asyncio.run(cancelled())

@@ -53,7 +53,8 @@ class Slots:
             if waiting.granted.done() and not waiting.granted.cancelled():
                 self.give_back(count, steady=steady)
             else:
-                self._waiting[steady].remove(waiting)
+                if waiting in self._waiting[steady]:
+                    self._waiting[steady].remove(waiting)
                 self._grant()
             raise
         return count
@@ -81,8 +82,10 @@ class Slots:
     def _grant(self) -> None:
         for steady in (True, False):
             queue = self._waiting[steady]
-            while queue and self._fits(queue[0].count, steady):
+            while queue and (queue[0].granted.cancelled() or self._fits(queue[0].count, steady)):
                 waiting = queue.popleft()
+                if waiting.granted.cancelled():  # whoever asked is about to be told so
+                    continue
                 self._taken += waiting.count
                 self._steady += waiting.count if steady else 0
                 waiting.granted.set_result(None)
