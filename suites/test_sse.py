@@ -22,7 +22,7 @@ from runstone.suite import (
     scenario,
     some,
 )
-from runstone.wire.trace import strict_json
+from runstone.wire.exchange import strict_json
 
 SLEEP_S, TICKS = 2.5, 5  # a tick every 0.5 s
 SILENCE_LIMIT_S = 16.0  # the 15 s that are promised, and 1 s for a comment that is under way

@@ -23,7 +23,8 @@ from rich.table import Table
 from runstone import retrieval
 from runstone.session import evidence
 from runstone.target import recipes
-from runstone.wire.trace import UUID, Exchange, Trace
+from runstone.wire.exchange import UUID, Exchange
+from runstone.wire.trace import Trace
 
 RATIO_ALLOWED = 1.25
 MEMORY_ALLOWED_MB = 250

@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from runstone.wire.trace import UUID
+from runstone.wire.exchange import UUID
 
 Json = dict[str, Any]
 

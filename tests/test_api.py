@@ -14,10 +14,10 @@ import pytest
 from runstone.scenario.api import Api
 from runstone.scenario.requests import ENTRY_POINTS, OMIT, Blocked, ask, new_id
 from runstone.target.target import Target
+from runstone.wire.exchange import UUID, Exchange
 from runstone.wire.limits import Limits
 from runstone.wire.recorder import Recorder
 from runstone.wire.recording import Story
-from runstone.wire.trace import UUID, Exchange
 from tests.servers import Heard, heard_by, reply
 
 THREAD = "018f0000-0000-7000-8000-000000000001"

@@ -21,7 +21,7 @@ from runstone.scenario.scenario import Scenario
 from runstone.session.left_over import journal_of
 from runstone.target import recipes
 from runstone.target.target import Target
-from runstone.wire.trace import Exchange
+from runstone.wire.exchange import Exchange
 
 KINDS = ("threads", "assistants", "crons", "items")
 

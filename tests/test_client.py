@@ -15,11 +15,12 @@ from starlette.responses import StreamingResponse
 from starlette.routing import Route
 
 from runstone.contracts import may_last
+from runstone.wire.exchange import Exchange
 from runstone.wire.limits import Limits
 from runstone.wire.recorder import Recorder
 from runstone.wire.redaction import Redactor
 from runstone.wire.request import Request
-from runstone.wire.trace import Exchange, Trace
+from runstone.wire.trace import Trace
 from tests.honest import uvicorn_serving
 from tests.relay import Conditions, relaying
 from tests.servers import (

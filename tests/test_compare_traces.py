@@ -10,7 +10,8 @@ import msgspec
 import pytest
 
 from runstone.compare.differences import Example, Likeness, differences
-from runstone.wire.trace import Comment, Event, Exchange, Trace
+from runstone.wire.exchange import Comment, Event, Exchange
+from runstone.wire.trace import Trace
 
 THREAD, RUN = str(uuid4()), str(uuid4())
 

@@ -17,7 +17,8 @@ from runstone.contracts.basis import Basis
 from runstone.session.evidence import FORMAT, EvidenceError, EvidenceWriter, Manifest, read, read_manifest
 from runstone.target.capabilities import Capability
 from runstone.target.target import RunTimeLimit
-from runstone.wire.trace import Exchange, Trace
+from runstone.wire.exchange import Exchange
+from runstone.wire.trace import Trace
 
 BASIS = Basis(
     revision="2026.11", catalogue="1" * 64, suites="2" * 64, graphs={"python": "3" * 64}, judging="4" * 64

@@ -21,7 +21,8 @@ from runstone.explore import BrokenStory, Model, broken_stories, first_broken, s
 from runstone.explore.model import Finding
 from runstone.session import evidence
 from runstone.target import recipes
-from runstone.wire.trace import Exchange, Trace
+from runstone.wire.exchange import Exchange
+from runstone.wire.trace import Trace
 from tests.command_line import runstone
 
 PROFILE = load_profile("langgraph")

@@ -15,7 +15,8 @@ from runstone.contracts import openapi_document, operation_table
 from runstone.explore import findings, told
 from runstone.explore.findings import problem
 from runstone.session import evidence
-from runstone.wire.trace import Exchange, Trace
+from runstone.wire.exchange import Exchange
+from runstone.wire.trace import Trace
 from tests.command_line import runstone
 from tests.test_explore import reference
 

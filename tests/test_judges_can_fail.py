@@ -15,7 +15,8 @@ from runstone.judge.suites import judge
 from runstone.session import evidence
 from runstone.session.opening import open_session
 from runstone.session.options import said
-from runstone.wire.trace import Event, Exchange, Trace
+from runstone.wire.exchange import Event, Exchange
+from runstone.wire.trace import Trace
 from tests.command_line import in_own_process, judged, runstone
 
 Spoil = Callable[[Exchange], Exchange]

@@ -24,7 +24,8 @@ from runstone.session import evidence
 from runstone.session.opening import open_session
 from runstone.session.options import said
 from runstone.session.session import Session
-from runstone.wire.trace import Event, Exchange, Trace
+from runstone.wire.exchange import Event, Exchange
+from runstone.wire.trace import Trace
 from tests.command_line import runstone
 
 RUN = "0a0a0a0a-1b1b-4c1c-8d1d-2e2e2e2e2e2e"

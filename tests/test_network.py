@@ -16,10 +16,10 @@ import trustme
 from runstone.session import evidence
 from runstone.target import recipes
 from runstone.wire.causes import cause, fix, was_cut
+from runstone.wire.exchange import Exchange
 from runstone.wire.limits import Limits
 from runstone.wire.network import BadNetwork, Network
 from runstone.wire.recorder import Recorder
-from runstone.wire.trace import Exchange
 from tests.command_line import judged, one_line_of_error, runstone
 from tests.relay import Conditions, relaying
 from tests.servers import heard_by, reply

@@ -18,8 +18,9 @@ from runstone.scenario.scenario import SCENARIO_ATTRIBUTE, Scenario, Schedule, s
 from runstone.scenario.self_check import assess
 from runstone.target.target import Target
 from runstone.wire.documents import Missing
+from runstone.wire.exchange import Event, Exchange
 from runstone.wire.limits import Limits
-from runstone.wire.trace import Event, Exchange, Trace
+from runstone.wire.trace import Trace
 from tests.honest import Honest, uvicorn_serving
 from tests.servers import HANGING, LIARS, Heard, Writer, heard_by, reply, serving
 

@@ -14,7 +14,7 @@ from runstone.contracts import Kind, MalformedContract, operation_for, operation
 from runstone.contracts.operations import read_operations
 from runstone.locations import locate
 from runstone.reference.app import OPERATIONS as SERVED
-from runstone.wire.trace import Exchange
+from runstone.wire.exchange import Exchange
 
 TABLE = locate("contracts") / "operations.yaml"
 IF_MISSING = {"if_not_exists": "create"}

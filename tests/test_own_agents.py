@@ -18,7 +18,7 @@ from runstone.suite import Inapplicable, Missing, Trace, agree, applicable, asse
 from runstone.target import recipes
 from runstone.target.agents import GRAPHS, OUTCOMES, Agent, InterruptedTurn, Turn, capabilities, standing_in
 from runstone.wire.canonical import difference_in_shape
-from runstone.wire.trace import Exchange
+from runstone.wire.exchange import Exchange
 from tests.command_line import judged, one_line_of_error, runstone
 from tests.servers import LIARS, serving
 from tests.test_judges_can_fail import SPOILS, Spoil, never_failing, spoilt

@@ -10,10 +10,10 @@ from email.utils import formatdate
 import httpx
 import pytest
 
+from runstone.wire.exchange import Exchange
 from runstone.wire.limits import Limits
 from runstone.wire.pace import AskedToWait, Pace, put_off, refusal
 from runstone.wire.recorder import Recorder
-from runstone.wire.trace import Exchange
 from tests.servers import Heard, Writer, heard_by, reply, serving
 from tests.test_client import asked, recorded, sent
 

@@ -9,11 +9,11 @@ from typing import TypeAlias
 import httpx
 import pytest
 
+from runstone.wire.exchange import Exchange
 from runstone.wire.limits import Limits
 from runstone.wire.proxy import Proxy, proxying
 from runstone.wire.recorder import Recorder
 from runstone.wire.recording import Story
-from runstone.wire.trace import Exchange
 from tests.servers import Heard, Reader, Writer, read_request, reply
 
 Upstream: TypeAlias = Callable[[Heard, Writer], Awaitable[None]]

@@ -16,7 +16,8 @@ from runstone.report.html import cell_target, consequence
 from runstone.report.proof import BODY, gather
 from runstone.target.capabilities import Capability
 from runstone.verdict.model import Case, Report, Verdict, totals_by_area, totals_by_level
-from runstone.wire.trace import Comment, Event, Exchange, Trace
+from runstone.wire.exchange import Comment, Event, Exchange
+from runstone.wire.trace import Trace
 
 EXAMPLE = Path(__file__).parents[1] / "contracts/schemas/examples/report/conforms/every-verdict.json"
 OWNED = (

@@ -17,10 +17,10 @@ from hypothesis import HealthCheck, example, given, settings, strategies
 
 from runstone.retrieval import ResultRetriever, RunResult, StatusPoller
 from runstone.target import recipes
+from runstone.wire.exchange import Exchange
 from runstone.wire.limits import Limits
 from runstone.wire.recorder import Recorder
 from runstone.wire.request import Request
-from runstone.wire.trace import Exchange
 from tests.saboteur import Plan, Saboteur
 
 TEXT = "äß漢字🙂 and \\u2028 plain"

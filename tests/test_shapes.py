@@ -18,7 +18,8 @@ import pytest
 from runstone.proof.mutate.judges import Bench
 from runstone.session.opening import open_session
 from runstone.session.options import said
-from runstone.wire.trace import Event, Exchange, Trace
+from runstone.wire.exchange import Event, Exchange
+from runstone.wire.trace import Trace
 from tests.command_line import runstone
 
 KINDS: tuple[Any, ...] = (None, True, 7, 2.5, "x", "", [], {}, [None], [[]], {"x": None}, [{"x": [7]}])

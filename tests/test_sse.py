@@ -6,8 +6,8 @@ import random
 
 import pytest
 
+from runstone.wire.exchange import Comment, Event
 from runstone.wire.sse import EventReader
-from runstone.wire.trace import Comment, Event
 
 LINE_ENDS = [b"\n", b"\r\n", b"\r"]
 TALK = (

@@ -13,16 +13,8 @@ import pytest
 
 from runstone.wire import curl
 from runstone.wire.documents import Missing
-from runstone.wire.trace import (
-    AmbiguousLabel,
-    Comment,
-    Event,
-    Exchange,
-    Trace,
-    excerpt,
-    reading,
-    strict_json,
-)
+from runstone.wire.exchange import Comment, Event, Exchange, excerpt, reading, strict_json
+from runstone.wire.trace import AmbiguousLabel, Trace
 from tests.servers import heard_by
 
 THREAD = "018f0000-0000-7000-8000-000000000001"

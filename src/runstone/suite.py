@@ -30,7 +30,8 @@ from runstone.scenario.scenario import Schedule, scenario
 from runstone.target.agents import GRAPHS
 from runstone.wire.canonical import ABSENT, canonical, difference_in_shape, first_difference, shown
 from runstone.wire.documents import Missing, raw, resolve
-from runstone.wire.trace import UUID, Event, Exchange, Inapplicable, Trace, strict_json
+from runstone.wire.exchange import UUID, Event, Exchange, strict_json
+from runstone.wire.trace import Inapplicable, Trace
 
 __all__ = [
     "ABSENT",

@@ -9,7 +9,8 @@ import pytest
 from runstone.locations import locate
 from runstone.session.evidence import FORMAT, Manifest
 from runstone.signoff.credentials import KINDS, Finding, scan
-from runstone.wire.trace import Event, Exchange, Trace
+from runstone.wire.exchange import Event, Exchange
+from runstone.wire.trace import Trace
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
 # One of each kind, put together here so that nobody's scan of this file finds them.

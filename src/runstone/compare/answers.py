@@ -36,7 +36,7 @@ import msgspec
 from runstone.report.text import well_formed
 from runstone.wire.canonical import anonymous, kind
 from runstone.wire.documents import raw
-from runstone.wire.trace import Event, Exchange, strict_json
+from runstone.wire.exchange import Event, Exchange, strict_json
 
 _TEXTS: Final = (
     (re.compile(r"\r\n?"), "\n"),

@@ -32,7 +32,8 @@ from runstone.compare.moments import ran_out_of_time, weights
 from runstone.contracts import operation_for
 from runstone.wire import canonical
 from runstone.wire.canonical import ABSENT, Absent, shown
-from runstone.wire.trace import Exchange, Trace, excerpt
+from runstone.wire.exchange import Exchange, excerpt
+from runstone.wire.trace import Trace
 
 Kind = Literal["left-only", "right-only", "type", "value"]
 

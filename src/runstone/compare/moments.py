@@ -19,7 +19,8 @@ from math import inf
 from typing import Final, Literal
 
 from runstone.wire.documents import raw
-from runstone.wire.trace import UUID, Exchange, Trace
+from runstone.wire.exchange import UUID, Exchange
+from runstone.wire.trace import Trace
 
 Weight = Literal["whole", "moment", "nothing"]
 

@@ -16,7 +16,7 @@ from runstone.contracts.reading import MalformedContract, read_yaml, shown_path
 from runstone.contracts.schemas import schema_names
 from runstone.errors import suggestion
 from runstone.locations import locate
-from runstone.wire.trace import Exchange
+from runstone.wire.exchange import Exchange
 
 Kind = Literal["thread", "run", "checkpoint", "assistant", "cron", "item"]
 # As long as its run; the same where the request asks for it; until the client hangs up.

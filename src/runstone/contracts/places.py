@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from runstone.wire.documents import Missing, raw
-from runstone.wire.trace import Exchange
+from runstone.wire.exchange import Exchange
 
 # https://spec.openapis.org/oas/v3.1.0#runtime-expressions; `$request.query` as a whole and `*` are ours.
 _EXPRESSION: Final = re.compile(

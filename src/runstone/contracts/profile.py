@@ -14,7 +14,7 @@ from runstone.contracts.reading import MalformedContract, read_yaml, shown_path
 from runstone.errors import UsageError, suggestion
 from runstone.locations import locate
 from runstone.wire.documents import Missing, is_null, resolve, without
-from runstone.wire.trace import excerpt
+from runstone.wire.exchange import excerpt
 
 
 class UnknownProfile(UsageError):  # noqa: N818 - named as what it reports

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from runstone.wire.trace import UUID, Exchange, excerpt
+from runstone.wire.exchange import UUID, Exchange, excerpt
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from runstone.explore.bridge import Bridge
 from runstone.explore.findings import problem
 from runstone.scenario.api import Api
 from runstone.scenario.requests import ask, new_id
-from runstone.wire.trace import Exchange
+from runstone.wire.exchange import Exchange
 
 _AT_ONCE = 4  # operations that are tried at the same time
 _LEAST = 10  # requests to each operation, however short the time

@@ -17,7 +17,7 @@ from runstone.explore.expected import after_resume, after_run, merged, plain
 from runstone.explore.threads import Ending, RunModel, ThreadModel
 from runstone.wire.canonical import shown
 from runstone.wire.documents import Missing, is_null
-from runstone.wire.trace import Exchange
+from runstone.wire.exchange import Exchange
 
 GRAPHS = ("steps", "echo", "fail", "interrupt", "slow")
 _MISSING = 404

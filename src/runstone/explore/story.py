@@ -13,7 +13,8 @@ from runstone.contracts import Profile
 from runstone.explore.model import Finding, first_broken
 from runstone.wire import curl
 from runstone.wire.documents import Missing
-from runstone.wire.trace import UUID, Exchange, Trace
+from runstone.wire.exchange import UUID, Exchange
+from runstone.wire.trace import Trace
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ from runstone.session.session import NotObserved, ScenarioCrashed
 from runstone.verdict.model import Case, Outcome, broken_outcome
 from runstone.wire.canonical import first_difference, shown
 from runstone.wire.documents import Missing, raw
-from runstone.wire.trace import Exchange, Inapplicable, excerpt
+from runstone.wire.exchange import Exchange, excerpt
+from runstone.wire.trace import Inapplicable
 
 _REASON = 600  # characters of a reason; the exchanges hold the rest
 _EXCHANGES = 40  # that a case names; a monitor reads thousands

@@ -28,7 +28,8 @@ from runstone.scenario.scenario import SCENARIO_ATTRIBUTE, Scenario
 from runstone.session.session import Session
 from runstone.suite import Broken, judging_by
 from runstone.verdict.model import Case, Report
-from runstone.wire.trace import Exchange, Inapplicable, Names, knowing, reading
+from runstone.wire.exchange import Exchange, reading
+from runstone.wire.trace import Inapplicable, Names, knowing
 
 _MARK = re.compile(r'^@requirement\("([^"]+)"\)', re.MULTILINE)
 _READ = pytest.StashKey[list[Exchange]]()

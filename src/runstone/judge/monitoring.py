@@ -7,7 +7,7 @@ from typing import Any
 
 from runstone.contracts import operation_for
 from runstone.wire.documents import Missing
-from runstone.wire.trace import UUID, Exchange
+from runstone.wire.exchange import UUID, Exchange
 
 Finding = tuple[Exchange, str]  # an exchange and what is wrong with it, for `none_broken`
 

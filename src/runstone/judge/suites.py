@@ -21,7 +21,7 @@ from runstone.report import write_all
 from runstone.report.assembly import Judged, report_of
 from runstone.session.session import Session
 from runstone.verdict.model import Case, Report
-from runstone.wire.trace import excerpt
+from runstone.wire.exchange import excerpt
 
 
 class SuitesBroken(RunstoneError):  # noqa: N818 - a diagnosis, named for what it says

@@ -14,7 +14,8 @@ import msgspec
 
 from runstone.report.text import well_formed
 from runstone.verdict.model import SEVERITY, Report, Verdict
-from runstone.wire.trace import Event, Exchange, Trace
+from runstone.wire.exchange import Event, Exchange
+from runstone.wire.trace import Trace
 
 BODY = 4_096  # characters of a body
 _EVENTS = 60  # a longer stream is shown by its first and last events

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from runstone.report.text import for_terminal
-from runstone.wire.trace import Event, Exchange
+from runstone.wire.exchange import Event, Exchange
 
 _BODY = 20_000  # characters of a body, and of one event's data
 _EVENTS = 200

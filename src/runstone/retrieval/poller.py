@@ -22,7 +22,7 @@ from runstone.retrieval.errors import (
     Unreachable,
 )
 from runstone.retrieval.wire import Bounds, Request, fetch_json, kind_of, run_path
-from runstone.wire.trace import excerpt
+from runstone.wire.exchange import excerpt
 
 Status = Literal["pending", "running", "success", "error", "timeout", "interrupted"]
 

@@ -27,7 +27,7 @@ from runstone.retrieval.wire import (
     run_path,
     thread_path,
 )
-from runstone.wire.trace import Event, excerpt
+from runstone.wire.exchange import Event, excerpt
 
 Strategy = Literal["stream", "state", "join_stream", "join"]
 

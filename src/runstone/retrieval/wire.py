@@ -20,8 +20,8 @@ import httpx
 
 from runstone.errors import UsageError
 from runstone.retrieval.errors import BrokenStream, MalformedAnswer, NoAnswer, Refused, TooLarge, TooSlow
+from runstone.wire.exchange import UUID, Event, excerpt, strict_json
 from runstone.wire.sse import EventReader
-from runstone.wire.trace import UUID, Event, excerpt, strict_json
 
 # A kept-alive connection that the server has dropped fails on its next use: seen on the official Python
 # server after an unhandled 500. All requests here only read, so sending one again is safe.

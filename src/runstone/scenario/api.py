@@ -25,11 +25,12 @@ from runstone.target import agents
 from runstone.target.control import Control
 from runstone.target.target import Target
 from runstone.wire.documents import Missing, encoded
+from runstone.wire.exchange import UUID, Exchange
 from runstone.wire.identity import Identity
 from runstone.wire.recorder import Recorder
 from runstone.wire.recording import Story
 from runstone.wire.request import Request
-from runstone.wire.trace import UUID, Exchange, Inapplicable
+from runstone.wire.trace import Inapplicable
 from runstone.wire.webhooks import Sink, listening
 
 _REQUESTS_MEANWHILE = 4  # a status, what is watched for, and what is then done

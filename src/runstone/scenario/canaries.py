@@ -13,9 +13,9 @@ from runstone.scenario.self_check import Fitness
 from runstone.scenario.slots import Slots
 from runstone.scenario.waiting import id_in
 from runstone.target.target import Target
+from runstone.wire.exchange import Exchange
 from runstone.wire.recorder import Recorder
 from runstone.wire.request import Request
-from runstone.wire.trace import Exchange
 
 _TURNS: Final = 10.0  # measured turns, and
 _TURN_S: Final = 5.0  # so much more: then a run that should have executed at once did not

@@ -14,7 +14,7 @@ from runstone.contracts import lifecycle
 from runstone.scenario.api import Api
 from runstone.scenario.requests import Blocked
 from runstone.wire.documents import Missing
-from runstone.wire.trace import Exchange
+from runstone.wire.exchange import Exchange
 
 WAVES: Final = (
     2,

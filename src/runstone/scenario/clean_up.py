@@ -14,10 +14,10 @@ from typing import Any, Final
 import msgspec
 
 from runstone.contracts import Kind, operation_for, operation_table
+from runstone.wire.exchange import Exchange
 from runstone.wire.identity import Identity
 from runstone.wire.recorder import Recorder
 from runstone.wire.request import Request
-from runstone.wire.trace import Exchange
 
 # Crons first, so that they make nothing more meanwhile.
 _ORDER: Final[tuple[Kind, ...]] = ("cron", "thread", "assistant", "item")

@@ -22,11 +22,11 @@ from runstone.errors import RunstoneError
 from runstone.locations import locate
 from runstone.target import npm
 from runstone.target.target import Target
+from runstone.wire.exchange import excerpt
 from runstone.wire.proxy import Proxy, proxying
 from runstone.wire.recorder import Recorder
 from runstone.wire.recording import Story
 from runstone.wire.redaction import Redactor
-from runstone.wire.trace import excerpt
 
 _INSTALL_S: Final = 120.0
 _START_S: Final = 30.0  # importing RemoteGraph takes 1 s, on a crowded machine ten times that

@@ -25,9 +25,9 @@ from runstone.scenario.requests import (
 from runstone.scenario.waiting import Until, id_in
 from runstone.target.target import Target
 from runstone.wire.documents import Missing
+from runstone.wire.exchange import Exchange
 from runstone.wire.limits import Limits
 from runstone.wire.recorder import Recorder
-from runstone.wire.trace import Exchange
 
 
 class Operations(ABC):

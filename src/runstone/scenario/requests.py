@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final, TypedDict
 from uuid import uuid4
 
-from runstone.wire.trace import Exchange
+from runstone.wire.exchange import Exchange
 
 ENTRY_POINTS = ("wait", "stream", "background", "stateless_wait", "stateless_stream")
 THREADED_ENTRY_POINTS = ENTRY_POINTS[:3]

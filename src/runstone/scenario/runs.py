@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from runstone.contracts import lifecycle, operation_for
 from runstone.wire.documents import Missing, raw
-from runstone.wire.trace import Exchange
+from runstone.wire.exchange import Exchange
 
 Run = tuple[str, str]  # the ids of thread and run
 

@@ -21,7 +21,8 @@ from runstone.target.agents import Agent
 from runstone.target.target import Target
 from runstone.wire.causes import PROXY, PUT_OFF, fix
 from runstone.wire.documents import Missing, raw
-from runstone.wire.trace import Exchange, Trace, excerpt
+from runstone.wire.exchange import Exchange, excerpt
+from runstone.wire.trace import Trace
 
 _TEXT = "runstone self-check: äß漢"
 _STEPS = ["s1", "s2", "s3"]

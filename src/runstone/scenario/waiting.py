@@ -9,9 +9,9 @@ from typing import Any
 
 from runstone.scenario.requests import Blocked
 from runstone.wire.documents import Missing
+from runstone.wire.exchange import Exchange, excerpt
 from runstone.wire.limits import Limits
 from runstone.wire.patience import Grows, Patience, grown, step
-from runstone.wire.trace import Exchange, excerpt
 
 # Ids are UUIDs nearly everywhere; elsewhere whatever stands in a path without being taken for more.
 _ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:~-]*")

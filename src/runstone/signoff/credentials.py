@@ -13,7 +13,8 @@ from typing import Any, Final
 import msgspec
 
 from runstone.session.evidence import Manifest
-from runstone.wire.trace import Exchange, Trace
+from runstone.wire.exchange import Exchange
+from runstone.wire.trace import Trace
 
 # By name, as a policy allows them. Each is the form that its issuer publishes, or a member whose name says
 # what it holds; bare random text is no finding, as ids are random too.

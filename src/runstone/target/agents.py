@@ -14,7 +14,8 @@ import msgspec
 
 from runstone.locations import locate
 from runstone.target.capabilities import Capability
-from runstone.wire.trace import UUID, Inapplicable
+from runstone.wire.exchange import UUID
+from runstone.wire.trace import Inapplicable
 
 Outcome = Literal["success", "error", "interrupt"]
 

@@ -15,7 +15,7 @@ from typing import Final
 
 from runstone.errors import RunstoneError
 from runstone.target import cache
-from runstone.wire.trace import excerpt
+from runstone.wire.exchange import excerpt
 
 _OLDEST: Final = 18  # the first with fetch; a package.json that says `engines` may ask for a newer one
 _VERSION_S: Final = 10.0

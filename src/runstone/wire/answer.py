@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import httpx
 
+from runstone.wire.exchange import Refusal
 from runstone.wire.sse import EventReader
-from runstone.wire.trace import Refusal
 
 _HANDED_OVER: Final = "http11.send_request_body.complete"  # httpcore's name for it in its trace
 _READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})

@@ -14,7 +14,7 @@ from itertools import zip_longest
 from typing import Any
 
 from runstone.wire.documents import raw
-from runstone.wire.trace import UUID, excerpt
+from runstone.wire.exchange import UUID, excerpt
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:?\d\d)?")
 _HEX_ID = re.compile(r"(?<![0-9a-fA-F])[0-9a-fA-F]{32}(?![0-9a-fA-F])")

@@ -16,8 +16,8 @@ from typing import Final
 import httpx
 
 from runstone.errors import TargetError
+from runstone.wire.exchange import Exchange, Refusal, excerpt
 from runstone.wire.patience import Grows, patient
-from runstone.wire.trace import Exchange, Refusal, excerpt
 
 MOST_PAUSES: Final = 5  # for one request, while nobody else sends any; refused once more, that is its answer
 _CODES: Final = frozenset({429, 503})

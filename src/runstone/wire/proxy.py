@@ -18,12 +18,12 @@ from typing import Final
 import h11
 import httpx
 
+from runstone.wire.exchange import UUID
 from runstone.wire.http_server import LOOPBACK, Connection, Received, serving
 from runstone.wire.recorder import Recorder
 from runstone.wire.recording import Story
 from runstone.wire.request import Request
 from runstone.wire.sse import EventReader
-from runstone.wire.trace import UUID
 
 _HOP_BY_HOP: Final = frozenset(
     {"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"}

@@ -20,6 +20,7 @@ import httpx
 
 from runstone.wire.answer import Answer
 from runstone.wire.causes import cause, was_cut
+from runstone.wire.exchange import UUID, Exchange, Refusal
 from runstone.wire.identity import Identity
 from runstone.wire.limits import Limits
 from runstone.wire.network import Network
@@ -28,7 +29,6 @@ from runstone.wire.patience import Grows, patient
 from runstone.wire.redaction import Redactor
 from runstone.wire.request import Relay, Request
 from runstone.wire.sse import EventReader
-from runstone.wire.trace import UUID, Exchange, Refusal
 
 _KEPT_OF_A_REQUEST = 64 * 1024  # characters of its body; what a scenario sends beyond that is its own filler
 _SLOW_LINE = 16 * 1024  # bytes per second, at which even a large answer is in time; life signs are far less

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from runstone.wire.documents import encoded
-from runstone.wire.trace import Exchange
+from runstone.wire.exchange import Exchange
 
 
 class Story:

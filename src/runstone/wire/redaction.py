@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import httpx
 import msgspec
 
+from runstone.wire.exchange import Comment, Event
 from runstone.wire.identity import Identity
-from runstone.wire.trace import Comment, Event
 
 # A shorter header value is a word that bodies hold anyway; it is hidden in requests only.
 _SHORTEST_SECRET = 6

@@ -11,7 +11,7 @@ from __future__ import annotations
 import httpx
 from httpx_sse import EventSource
 
-from runstone.wire.trace import Comment, Event
+from runstone.wire.exchange import Comment, Event
 
 _FIELDS = frozenset({"event", "data", "id", "retry"})
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"

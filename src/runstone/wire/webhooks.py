@@ -15,11 +15,11 @@ from typing import Final
 
 import h11
 
+from runstone.wire.exchange import Exchange
 from runstone.wire.http_server import LOOPBACK as LOOPBACK  # suites know it from here
 from runstone.wire.http_server import Connection, Received, serving
 from runstone.wire.recorder import Recorder
 from runstone.wire.recording import Story
-from runstone.wire.trace import Exchange
 
 HOST_VARIABLE: Final = "RUNSTONE_WEBHOOK_HOST"
 DELIVERY: Final = "delivery"  # the label of every exchange that is one

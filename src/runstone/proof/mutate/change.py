@@ -10,7 +10,8 @@ from typing import Any, Final
 
 import msgspec
 
-from runstone.wire.trace import Event, Exchange, Trace, strict_json
+from runstone.wire.exchange import Event, Exchange, strict_json
+from runstone.wire.trace import Trace
 from runstone.wire.webhooks import DELIVERY
 
 Step = str | int

@@ -13,7 +13,8 @@ from typing import TypeVar
 
 from runstone.proof.mutate.change import Change, Mutant
 from runstone.proof.mutate.operators import OPERATORS
-from runstone.wire.trace import UUID, Exchange, Trace
+from runstone.wire.exchange import UUID, Exchange
+from runstone.wire.trace import Trace
 
 T = TypeVar("T")
 

@@ -14,7 +14,8 @@ from runstone.contracts.reading import read_yaml
 from runstone.locations import locate
 from runstone.proof.mutate.change import Mutant, delivered, pointer
 from runstone.proof.mutate.readings import is_legal_reading
-from runstone.wire.trace import UUID, Exchange, Trace
+from runstone.wire.exchange import UUID, Exchange
+from runstone.wire.trace import Trace
 
 _WEBHOOK = "webhook-payload"
 

@@ -12,7 +12,8 @@ import msgspec
 from runstone.contracts import lifecycle
 from runstone.proof.mutate.change import Change, Step, document_of, pointer, said, saying, streaming, written
 from runstone.proof.mutate.messages import OTHER_ID
-from runstone.wire.trace import UUID, Exchange, Trace
+from runstone.wire.exchange import UUID, Exchange
+from runstone.wire.trace import Trace
 
 Place = tuple[tuple[Step, ...], Any]
 Edit = Callable[[Any, Step], None]  # of the container that holds the place, and its last step

@@ -15,7 +15,8 @@ from runstone.scenario.scenario import SCENARIO_ATTRIBUTE, Scenario
 from runstone.session.session import Session
 from runstone.suite import judging_by
 from runstone.verdict.model import Case
-from runstone.wire.trace import Inapplicable, Names, Trace, knowing, reading
+from runstone.wire.exchange import reading
+from runstone.wire.trace import Inapplicable, Names, Trace, knowing
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ from typing import Any, Final
 import msgspec
 
 from runstone.proof.mutate.change import Change, delivered, said, saying
-from runstone.wire.trace import UUID, Exchange, Trace
+from runstone.wire.exchange import UUID, Exchange
+from runstone.wire.trace import Trace
 
 LATE_S: Final = 120.0  # past every deadline that a client sets by default
 OTHER_ID: Final = "0f0f0f0f-1a1a-4b2b-8c3c-5d5d5d5d5d5d"  # an id that nothing has

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from runstone.contracts import lifecycle, operation_for
 from runstone.proof.mutate.change import Mutant, document_of
-from runstone.wire.trace import Exchange, Trace
+from runstone.wire.exchange import Exchange
+from runstone.wire.trace import Trace
 
 
 def is_legal_reading(mutant: Mutant, trace: Trace) -> bool:

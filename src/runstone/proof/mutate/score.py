@@ -18,7 +18,7 @@ from runstone.proof.mutate.judges import Bench
 from runstone.proof.mutate.operators import OPERATORS
 from runstone.proof.mutate.trying import NOTICED, Bar, Trial, try_all
 from runstone.session.session import Session
-from runstone.wire.trace import UUID, excerpt
+from runstone.wire.exchange import UUID, excerpt
 
 _QUOTED: Final = 80  # characters of a value
 _LOOKED: Final = 12  # judges that a survivor names

@@ -10,7 +10,8 @@ import msgspec
 
 from runstone.proof.mutate.change import Change, streaming
 from runstone.proof.mutate.messages import LATE_S
-from runstone.wire.trace import Event, Exchange, Trace
+from runstone.wire.exchange import Event, Exchange
+from runstone.wire.trace import Trace
 
 
 def drop_event(exchange: Exchange, _trace: Trace) -> Iterator[Change]:
