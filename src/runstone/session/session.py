@@ -24,6 +24,7 @@ from runstone.scenario import clients
 from runstone.scenario.clean_up import Made
 from runstone.scenario.exploration import DEFAULT_S, Exploration, insist_on_packages
 from runstone.scenario.observer import Observation, Observer
+from runstone.scenario.progress import Progress
 from runstone.scenario.scenario import PATIENT_S, QUICK_S, Scenario, scenarios_declared_in
 from runstone.scenario.self_check import Fitness, Unfit
 from runstone.session import evidence
@@ -36,7 +37,6 @@ from runstone.target.target import Target
 from runstone.verdict import waivers
 from runstone.wire.trace import Trace
 
-Progress = Callable[[str, int, int], None]
 SECOND: Final = "@2"  # what the name of a scenario ends with that was observed again
 _CONFIRMING_S: Final = 30.0
 Reach = Callable[[Target], AbstractContextManager[Target]]
