@@ -31,7 +31,7 @@ def begun(capacity: int, known: Known = "measured", more: Faster | None = None, 
         known=known,
         turn_s=0.6,
         seconds=470.0,
-        runs=380,
+        creates={"runs": 380, "threads": 460},
         more=more,
         agent=agent,
     )

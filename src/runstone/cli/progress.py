@@ -46,7 +46,7 @@ def start_line(begun: Begun, title: str = "") -> str:
         said = f"executes {runs} at a time, as declared"
     else:
         said = f"is asked for {runs} at a time, as nobody says how many it executes (--capacity N)"
-    agent = f"about {counted(begun.runs, 'run')} of {begun.agent}, " if begun.agent else ""
+    agent = f"about {counted(begun.creates.get('runs', 0), 'run')} of {begun.agent}, " if begun.agent else ""
     line = f"{title or 'the target'} {said}: {agent}about {duration(begun.seconds)}"
     if begun.more is None:
         return line

@@ -20,6 +20,7 @@ from runstone.locations import locate
 from runstone.report import write_all
 from runstone.report.assembly import Judged, report_of
 from runstone.scenario.progress import Step
+from runstone.session.plan import Plan, plan_of
 from runstone.session.session import Session
 from runstone.verdict.model import Case, Report
 from runstone.wire.exchange import excerpt
@@ -126,6 +127,12 @@ def collect_judges(session: Session) -> list[pytest.Item]:
     Raises SuitesBroken.
     """
     return _collected(session).items
+
+
+def plan(session: Session) -> Plan:
+    """What a check in this session would do. Raises SuitesBroken, and what `plan_of` raises."""
+    judging = _collected(session)
+    return plan_of(session, judging.wanted(judging.items), judging.needed())
 
 
 def _collected(session: Session) -> Judging:

@@ -119,21 +119,10 @@ class Observer:
         Raises TargetError when the target does not answer or serves no fit conformance graphs,
         SelfCheckBroken when Runstone's own check failed.
         """
-        others = {who: self.target.headers_of(who) for who in FURTHER_IDENTITIES}
-        limits = msgspec.structs.replace(Limits(), **self._limits)
-        target = self.target
-        recorder = Recorder(target.url, target.headers, limits, others, target.network, may_last)
-        self._deadline = None if self._budget_s is None else _now() + self._budget_s
+        recorder = self._recorder(Limits())
         async with recorder, self._leaving_nothing(recorder):
             checked = await self._checked(recorder)
-            if checked.scenario in self._crashed:
-                cause = self._crashed[checked.scenario].splitlines()[-1]
-                raise SelfCheckBroken(f"the self-check itself failed: {cause}")
-            fitness = assess(checked, self.target.agent)
-            self._fitness = fitness
-            recorder.alive_path = fitness.answered_path
-            if fitness.plain:
-                self.target = msgspec.structs.replace(self.target, plain=True)
+            fitness = self._assessed(checked, recorder)
             if insist_on_fitness:
                 fitness.insist(self.target)
             measured = Limits.calibrated(fitness.turn_s, fitness.answer_s)
@@ -155,8 +144,34 @@ class Observer:
                 findings=(*findings, *([] if off is None else [off])),
             )
 
+    async def check(self) -> Fitness:
+        """The self-check alone; what it made is deleted again. Raises TargetError and SelfCheckBroken."""
+        recorder = self._recorder(Limits())
+        async with recorder, self._leaving_nothing(recorder):
+            fitness = self._assessed(await self._checked(recorder), recorder)
+        fitness.insist(self.target)
+        return fitness
+
+    def _recorder(self, limits: Limits) -> Recorder:
+        target = self.target
+        others = {who: target.headers_of(who) for who in FURTHER_IDENTITIES}
+        limits = msgspec.structs.replace(limits, **self._limits)
+        return Recorder(target.url, target.headers, limits, others, target.network, may_last)
+
+    def _assessed(self, checked: Trace, recorder: Recorder) -> Fitness:
+        """What the self-check found. Raises SelfCheckBroken where it is Runstone that failed."""
+        if checked.scenario in self._crashed:
+            cause = self._crashed[checked.scenario].splitlines()[-1]
+            raise SelfCheckBroken(f"the self-check itself failed: {cause}")
+        fitness = self._fitness = assess(checked, self.target.agent)
+        recorder.alive_path = fitness.answered_path
+        if fitness.plain:
+            self.target = msgspec.structs.replace(self.target, plain=True)
+        return fitness
+
     async def _checked(self, recorder: Recorder) -> Trace:
         """The trace of the self-check. Raises Unfit where the budget ends before it does."""
+        self._deadline = None if self._budget_s is None else _now() + self._budget_s
         self._on_progress(Step(doing="checking that it works"))
         try:
             async with asyncio.timeout_at(self._deadline):
@@ -172,15 +187,14 @@ class Observer:
 
         For a target that was observed before.
         """
-        others = {who: self.target.headers_of(who) for who in FURTHER_IDENTITIES}
-        target, fitness = self.target, self._fitness
+        fitness = self._fitness
         if fitness is None:
             return
-        limits = msgspec.structs.replace(Limits.calibrated(fitness.turn_s), **self._limits)
-        recorder = Recorder(target.url, target.headers, limits, others, target.network, may_last)
+        limits = Limits.calibrated(fitness.turn_s)
+        recorder = self._recorder(limits)
         async with recorder, self._leaving_nothing(recorder):
             recorder.alive_path = fitness.answered_path
-            recorder.limits = msgspec.structs.replace(limits, capacity=self._capacity or 1)
+            recorder.limits = msgspec.structs.replace(recorder.limits, capacity=self._capacity or 1)
             self._slots = Slots(self._capacity or 1)
             pulse = self._pulse(recorder, fitness)
             with suppress(TimeoutError):
@@ -254,8 +268,8 @@ class Observer:
     async def _lost_workers(self, recorder: Recorder, pulse: Pulse) -> str | None:
         """What tells that fewer runs are executed at once than at the beginning; None where nothing does.
 
-        Where there are workers in abundance it is looked into only if runs were late. A busy machine is seen to
-        execute fewer than it does, so that it takes two looks to say so.
+        Where there are workers in abundance it is looked into only if runs were late. A busy machine is seen
+        to execute fewer than it does, so that it takes two looks to say so.
         """
         before, now = self._slots.capacity, 0
         if pulse.executes_no_runs or (before > _FEW_RUNS and not pulse.late_runs):

@@ -24,9 +24,9 @@ Doing = Literal["checking that it works", "observing", "cleaning up", "confirmin
 class Begun(msgspec.Struct, frozen=True, kw_only=True):
     """What is known when the scenarios begin. `known`: whence the capacity is.
 
-    `turn_s`: what a turn takes. `seconds`: how long all of it is expected to take, with the clean-up. `runs`:
-    about how many runs will be started. `more`: another capacity, how the server gets it ('' where nobody
-    knows), and the seconds with it; None where it would not help.
+    `turn_s`: what a turn takes. `seconds`: how long all of it is expected to take, with the clean-up.
+    `creates`: about how many of each kind of thing, runs among them. `more`: another capacity, how the server
+    gets it ('' where nobody knows), and the seconds with it; None where it would not help.
     """
 
     scenarios: int
@@ -34,7 +34,7 @@ class Begun(msgspec.Struct, frozen=True, kw_only=True):
     known: Known
     turn_s: float
     seconds: float
-    runs: int
+    creates: dict[str, int]
     more: Faster | None = None
     agent: str = ""
 
@@ -78,7 +78,7 @@ def begun_of(phases: Phases, fitness: Fitness, *, capacity: int, known: Known) -
         known=known,
         turn_s=fitness.turn_s,
         seconds=expected_s,
-        runs=created.get("runs", 0),
+        creates=created,
         more=faster if capacity < many and faster.seconds < _WORTH_TELLING * expected_s else None,
         agent=fitness.agent,
     )
