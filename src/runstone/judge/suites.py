@@ -19,6 +19,8 @@ from runstone.judge.hooks import Judging, marked_requirements, reads_all
 from runstone.locations import locate
 from runstone.report import write_all
 from runstone.report.assembly import Judged, report_of
+from runstone.scenario.progress import Step
+from runstone.session.plan import Plan, plan_of
 from runstone.session.session import Session
 from runstone.verdict.model import Case, Report
 from runstone.wire.exchange import excerpt
@@ -61,6 +63,7 @@ def judge(session: Session) -> Report:
     of the session; SuitesBroken when pytest itself could not run them.
     """
     with session:
+        session.progress(Step(doing="judging"))
         judging, said, _ = _run_suites(session, reports=False)
         if judging.judged is None:
             raise SuitesBroken(f"the suites in {locate('suites')} cannot be run: {excerpt(said, 600)}")
@@ -83,6 +86,7 @@ def _confirmed(session: Session, judging: Judging, judged: Judged) -> Judged:
     wanted = [each for each in doubted if reached.issuperset(each.scenarios)]
     again: dict[tuple[str, str], Case] = {}
     if wanted:
+        session.progress(Step(doing="judging"))
         with session.second_observation():
             second, _, _ = _run_suites(
                 session, reports=False, again={(each.requirement, each.case.case) for each in wanted}
@@ -123,6 +127,12 @@ def collect_judges(session: Session) -> list[pytest.Item]:
     Raises SuitesBroken.
     """
     return _collected(session).items
+
+
+def plan(session: Session) -> Plan:
+    """What a check in this session would do. Raises SuitesBroken, and what `plan_of` raises."""
+    judging = _collected(session)
+    return plan_of(session, judging.wanted(judging.items), judging.needed())
 
 
 def _collected(session: Session) -> Judging:

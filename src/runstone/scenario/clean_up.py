@@ -21,7 +21,7 @@ from runstone.wire.request import Request
 
 # Crons first, so that they make nothing more meanwhile.
 _ORDER: Final[tuple[Kind, ...]] = ("cron", "thread", "assistant", "item")
-_AT_ONCE: Final = 16
+DELETED_AT_ONCE: Final = 16
 _MOST_UNANSWERED: Final = 4  # in a row
 _TRIES: Final = 3  # a thread whose run is just ending may be refused as busy
 _PAUSE_S: Final = 0.5
@@ -60,6 +60,10 @@ class Made:
             for kind, found in operation.deleted_by(exchange):
                 self._things.pop((kind, _key(found)), None)
 
+    def forget(self, thing: Thing) -> None:
+        """It is gone: what is deleted at the end of one observation is not deleted again after the next."""
+        self._things.pop((thing.kind, thing.id), None)
+
     def things(self) -> list[Thing]:
         """All of it, in the order in which it is to be deleted."""
         return sorted(self._things.values(), key=lambda each: _ORDER.index(each.kind))
@@ -74,13 +78,16 @@ def _key(found: Any) -> str:
     return ""
 
 
-async def clean_up(recorder: Recorder, things: Iterable[Thing]) -> list[str]:
+async def clean_up(
+    recorder: Recorder, things: Iterable[Thing], on_gone: Callable[[Thing], None] = lambda _: None
+) -> list[str]:
     """Delete them; what could not be deleted, and why, one line each. What is gone already is no trouble.
 
-    A target that has left several deletions without a whole answer is asked for no more.
+    A target that has left several deletions without a whole answer is asked for no more. `on_gone` is told of
+    each thing that is there no more.
     """
     unanswered = 0
-    slots = asyncio.Semaphore(_AT_ONCE)
+    slots = asyncio.Semaphore(DELETED_AT_ONCE)
     left: list[str] = []
     by_kind: dict[Kind, list[Thing]] = {kind: [] for kind in _ORDER}
     for thing in things:
@@ -96,6 +103,8 @@ async def clean_up(recorder: Recorder, things: Iterable[Thing]) -> list[str]:
                 unanswered = 0 if answered else unanswered + 1
         if trouble:
             left.append(f"{thing.kind} {thing.id}: {trouble}")
+        else:
+            on_gone(thing)
 
     for kind in _ORDER:
         await asyncio.gather(*(delete(each) for each in by_kind[kind]))

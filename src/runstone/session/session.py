@@ -24,6 +24,7 @@ from runstone.scenario import clients
 from runstone.scenario.clean_up import Made
 from runstone.scenario.exploration import DEFAULT_S, Exploration, insist_on_packages
 from runstone.scenario.observer import Observation, Observer
+from runstone.scenario.progress import Progress
 from runstone.scenario.scenario import PATIENT_S, QUICK_S, Scenario, scenarios_declared_in
 from runstone.scenario.self_check import Fitness, Unfit
 from runstone.session import evidence
@@ -36,7 +37,6 @@ from runstone.target.target import Target
 from runstone.verdict import waivers
 from runstone.wire.trace import Trace
 
-Progress = Callable[[str, int, int], None]
 SECOND: Final = "@2"  # what the name of a scenario ends with that was observed again
 _CONFIRMING_S: Final = 30.0
 Reach = Callable[[Target], AbstractContextManager[Target]]
@@ -111,7 +111,7 @@ class Session:
         control: Callable[[Target], Control] | None = None,
     ) -> None:
         self.settings = settings
-        self._reach = reach or _as_it_is
+        self.reach = reach or _as_it_is
         self._control = control
         self._observing_s = 0.0  # with all that it took to reach the target
         self.catalogue: Catalogue = load_catalogue()
@@ -184,14 +184,7 @@ class Session:
 
     def absent(self, needs: Iterable[str]) -> str | None:
         """Why something that needs these capabilities does not apply to the target; None when it does."""
-        for name in needs:
-            capability = self.capabilities.get(name) or _UNTOLD.get(name) or Capability()
-            if capability.reason:
-                return capability.reason
-            if not capability.present:
-                found = "not found by the probe" if capability.probed is False else "not probed"
-                return f"the target has no {name}: not declared, {found}"
-        return None
+        return absent(needs, self.capabilities)
 
     def observe(self, scenarios: Sequence[Scenario]) -> None:
         """Fill the traces: from the evidence if given, else from the target, once for all workers.
@@ -235,7 +228,7 @@ class Session:
         if self.settings.target is None:
             raise UsageError("no target: give --target URL, or set RUNSTONE_TARGET")
         with ExitStack() as opened:
-            target = opened.enter_context(self._reach(self.settings.target))
+            target = opened.enter_context(self.reach(self.settings.target))
             journal = opened.enter_context(_journal(target, self.settings.keep))
             self._observe_target(target, scenarios, journal)
             if self._entered:  # who entered the session may want to observe more
@@ -398,6 +391,18 @@ class Session:
     def not_asked_for(self, each: Requirement) -> str | None:
         """Why a requirement is none of what the user wants judged; None for one that must have a judge."""
         return self.settings.not_asked_for(each, self.catalogue)
+
+
+def absent(needs: Iterable[str], known: Mapping[str, Capability]) -> str | None:
+    """Why something that needs these capabilities does not apply to a target; None when it does."""
+    for name in needs:
+        capability = known.get(name) or _UNTOLD.get(name) or Capability()
+        if capability.reason:
+            return capability.reason
+        if not capability.present:
+            found = "not found by the probe" if capability.probed is False else "not probed"
+            return f"the target has no {name}: not declared, {found}"
+    return None
 
 
 class NotObserved(Exception):  # noqa: N818 - a finding about the session, not an error
