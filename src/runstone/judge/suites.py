@@ -14,7 +14,7 @@ import pytest
 from platformdirs import user_cache_path
 
 from runstone.errors import RunstoneError
-from runstone.judge.confirmation import confirmed, doubts
+from runstone.judge.confirmation import BROKEN, confirmed, doubts, scenarios_in
 from runstone.judge.hooks import Judging, marked_requirements, reads_all
 from runstone.locations import locate
 from runstone.report import write_all
@@ -68,11 +68,24 @@ def judge(session: Session) -> Report:
         if judging.judged is None:
             raise SuitesBroken(f"the suites in {locate('suites')} cannot be run: {excerpt(said, 600)}")
         judged = judging.judged if judging.interrupted else _confirmed(session, judging, judging.judged)
+        session.clean_up(_behind_what_is_broken(judging, judged))
     report = report_of(session, judged)
     write_all(report, list(session.traces.values()), session.settings.out, bare=session.settings.bare_report)
     if judging.interrupted:
         raise KeyboardInterrupt
     return report
+
+
+def _behind_what_is_broken(judging: Judging, judged: Judged) -> set[str]:
+    """The scenarios that cases which are not kept were judged on."""
+    broken = [
+        (name, case)
+        for name, several in judged.cases.items()
+        for case in several
+        if case.verdict in BROKEN | {"flaky"}
+    ]
+    needed = {each for name, case in broken for each in judging.needs.get((name, case.case), ())}
+    return needed | {each for _, case in broken for each in scenarios_in(case)}
 
 
 def _confirmed(session: Session, judging: Judging, judged: Judged) -> Judged:

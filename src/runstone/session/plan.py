@@ -24,7 +24,7 @@ from runstone.target.target import Target
 
 # What is done only where a capability of this name is declared, which is never probed.
 DESTRUCTIVE: Final = {
-    "exclusive": "runs are cancelled by their status, whoever made them",
+    "exclusive": "runs are cancelled by their status, whoever made them, and threads pruned",
     "restart": "the server is stopped and started again",
     "kill": "the server is killed and started again",
 }

@@ -125,6 +125,7 @@ class Session:
         self._writer: evidence.EvidenceWriter | None = None
         self._observer: Observer | None = None
         self._second = False
+        self._to_be_cleaned = False
         self.token = ""  # what the workers of `pytest -n` share; only one of them observes
         self.waivers = self._load_waivers()
         self._check_selection()
@@ -227,6 +228,8 @@ class Session:
     def _reach_and_observe(self, scenarios: Sequence[Scenario]) -> None:
         if self.settings.target is None:
             raise UsageError("no target: give --target URL, or set RUNSTONE_TARGET")
+        if self.settings.keep == "failed" and not self._entered:
+            raise UsageError("--keep failed works with `runstone check` only; give pytest --keep all or none")
         with ExitStack() as opened:
             target = opened.enter_context(self.reach(self.settings.target))
             journal = opened.enter_context(_journal(target, self.settings.keep))
@@ -285,7 +288,9 @@ class Session:
             control=None if self._control is None else self._control(target),
             made=None if journal is None else Made(journal.add),
             left_over=() if journal is None else journal.left_over,
+            keep_until_judged=settings.keep == "failed",
         )
+        self._to_be_cleaned = settings.keep == "failed"
         began = time.monotonic()
         try:
             seen = asyncio.run(observer.observe(choose, insist_on_fitness=settings.insist_on_fitness))
@@ -311,6 +316,7 @@ class Session:
 
     def __exit__(self, *_: object) -> None:
         self._entered = False
+        self.clean_up(())  # where nobody could say what is broken
         self._opened.close()
 
     @property
@@ -350,6 +356,16 @@ class Session:
             left=self._observer.left,
         )
         return seen
+
+    def clean_up(self, broken: Iterable[str]) -> None:
+        """With `keep` failed: delete now what was made, but for what these scenarios made."""
+        if not self._to_be_cleaned or self._observer is None or self._writer is None:
+            return
+        self._to_be_cleaned = False
+        kept = {name + suffix for name in broken for suffix in ("", SECOND)}
+        asyncio.run(self._observer.clean_up(kept))
+        left, clean_s = self._observer.left, round(self._observer.cleaning_s, 3)
+        self.manifest = self._writer.save(left=left, clean_s=clean_s)
 
     def _whole(self, name: str) -> bool:
         return name in self.traces and not self.traces[name].cut_short
@@ -414,7 +430,7 @@ class ScenarioCrashed(Exception):  # noqa: N818 - a diagnosis: the scenario's ow
 
 
 @contextmanager
-def _journal(target: Target, keep: Literal["none", "all"]) -> Iterator[Journal | None]:
+def _journal(target: Target, keep: Literal["none", "failed", "all"]) -> Iterator[Journal | None]:
     """What is written down of what is made; None where all of it shall stay."""
     if keep == "all":
         yield None
