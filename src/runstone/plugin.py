@@ -10,6 +10,7 @@ from runstone.errors import RunstoneError
 from runstone.judge.hooks import Judging
 from runstone.judge.items import Collecting
 from runstone.locations import locate
+from runstone.scenario.progress import Told
 from runstone.session.opening import open_session
 from runstone.session.options import Given, given
 from runstone.session.session import Session
@@ -56,7 +57,7 @@ def _session_from(config: pytest.Config) -> Session:
         pytest.exit(str(error), returncode=error.exit_code)
 
 
-def _quiet(_name: str, _done: int, _total: int) -> None:
+def _quiet(_: Told) -> None:
     """Plain pytest shows its own progress."""
 
 

@@ -118,15 +118,27 @@ class Judging:
         spoilt = session.testsfailed and not session.config.option.continue_on_collection_errors
         if session.config.option.collectonly or spoilt or not self.judges:
             return
+        try:
+            self.session.observe(self.wanted())
+        except RunstoneError as error:
+            self.error = error
+            pytest.exit(str(error), returncode=error.exit_code)
+
+    def wanted(self) -> list[Scenario]:
+        """The scenarios that must be observed for the judges that were collected."""
         wanted = {each.name: each for judge in self.judges for each in judge.scenarios}
         if any(judge.reads_all for judge in self.judges) and reads_all(self.session):
             settings = self.session.settings
             wanted |= {name: each for name, each in self.scenarios.items() if not settings.too_long(each)}
-        try:
-            self.session.observe(list(wanted.values()))
-        except RunstoneError as error:
-            self.error = error
-            pytest.exit(str(error), returncode=error.exit_code)
+        return list(wanted.values())
+
+    @property
+    def needs(self) -> dict[tuple[str, str], list[str]]:
+        """By requirement and case of what is judged, the scenarios that it is judged on."""
+        return {
+            (judge.requirement.id, judge.case): [each.name for each in judge.scenarios]
+            for judge in self.judges
+        }
 
     @cached_property
     def observed(self) -> Observed:

@@ -13,7 +13,7 @@ from io import StringIO
 import pytest
 from platformdirs import user_cache_path
 
-from runstone.judge.confirmation import confirmed, doubts
+from runstone.judge.confirmation import BROKEN, confirmed, doubts, scenarios_in
 from runstone.judge.coverage import SuitesBroken, suite_files
 from runstone.judge.hooks import Judging
 from runstone.judge.judges import Judge
@@ -22,7 +22,9 @@ from runstone.judge.running import run
 from runstone.locations import locate
 from runstone.report import write_all
 from runstone.report.assembly import Judged, report_of
+from runstone.scenario.progress import Step
 from runstone.scenario.scenario import Scenario
+from runstone.session.plan import Plan, plan_of
 from runstone.session.session import Session
 from runstone.verdict.model import Case, Report
 from runstone.wire.exchange import excerpt
@@ -61,10 +63,12 @@ def judge(session: Session) -> Report:
     of the session; SuitesBroken when pytest itself could not run them.
     """
     with session:
+        session.progress(Step(doing="judging"))
         judging, said, _ = _run_suites(session)
         if judging.judged is None:
             raise SuitesBroken(f"the suites in {locate('suites')} cannot be run: {excerpt(said, 600)}")
         judged = judging.judged if judging.interrupted else _confirmed(session, judging, judging.judged)
+        session.clean_up(_behind_what_is_broken(judging, judged))
     report = report_of(session, judged)
     write_all(report, list(session.traces.values()), session.settings.out, bare=session.settings.bare_report)
     if judging.interrupted:
@@ -72,15 +76,29 @@ def judge(session: Session) -> Report:
     return report
 
 
+def _behind_what_is_broken(judging: Judging, judged: Judged) -> set[str]:
+    """The scenarios that cases which are not kept were judged on."""
+    broken = [
+        (name, case)
+        for name, several in judged.cases.items()
+        for case in several
+        if case.verdict in BROKEN | {"flaky"}
+    ]
+    needs = judging.needs
+    needed = {each for name, case in broken for each in needs.get((name, case.case), ())}
+    return needed | {each for _, case in broken for each in scenarios_in(case)}
+
+
 def _confirmed(session: Session, judging: Judging, judged: Judged) -> Judged:
     """What was judged, with what seemed broken judged once more on a second observation."""
     today = dt.datetime.now(dt.UTC).date()
     judges = {(judge.requirement.id, judge.case): judge for judge in judging.judges}
-    needs = {case: [each.name for each in judge.scenarios] for case, judge in judges.items()}
-    doubted = doubts(judged.cases, needs, session.waivers, today) if session.confirms else []
+    doubted = doubts(judged.cases, judging.needs, session.waivers, today) if session.confirms else []
     reached = session.observe_again(
         [(each.scenarios, each.requirement) for each in doubted], judging.scenarios
     )
+    if reached:
+        session.progress(Step(doing="judging"))
     second = observed_by(session, judging.scenarios, again=True, narrowed=True)
     settled: dict[tuple[str, str], Case] = {}
     for each in doubted:
@@ -115,6 +133,12 @@ def collect_judges(session: Session) -> tuple[list[Judge], Mapping[str, Scenario
     """
     judging = _collected(session)
     return judging.judges, judging.scenarios
+
+
+def plan(session: Session) -> Plan:
+    """What a check in this session would do. Raises SuitesBroken, and what `plan_of` raises."""
+    judging = _collected(session)
+    return plan_of(session, judging.wanted(), judging.needs)
 
 
 def _collected(session: Session) -> Judging:
