@@ -18,7 +18,7 @@ from runstone.session import configuration
 from runstone.session.configuration import BadConfiguration
 from runstone.session.opening import open_session
 from runstone.session.options import NOTHING, Given, given
-from runstone.session.session import Settings
+from runstone.session.settings import Settings
 from runstone.session.sources import TABLE
 from runstone.target import recipes
 from runstone.target.target import Target

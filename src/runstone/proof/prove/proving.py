@@ -19,7 +19,7 @@ from runstone.errors import ExitCode, UsageError, suggestion
 from runstone.judge.suites import collect
 from runstone.locations import locate
 from runstone.proof.faults import Change, load_faults, load_variants
-from runstone.proof.prove import matrix
+from runstone.proof.prove import matrix, outcomes
 from runstone.proof.prove.checks import Check
 from runstone.proof.prove.matrix import Baseline, Fault, Matrix, Null, Variant
 from runstone.proof.prove.null_servers import NULL_SERVERS
@@ -95,7 +95,7 @@ def prove(selection: Selection, tell: Tell) -> Matrix:
     for each in faults:
         name = f"faults/{each.name}"
         if name in short:
-            found_faults[name] = matrix.second_try_of(found_faults[name], _fault(each, done, keeps))
+            found_faults[name] = outcomes.second_try_of(found_faults[name], _fault(each, done, keeps))
     for each in variants:
         name = f"variants/{each.name}"
         if name in short:
@@ -159,14 +159,14 @@ def _teller(tell: Tell) -> Callable[[Done, int], None]:
 
 
 def _kept(done: Done) -> frozenset[str]:
-    return frozenset() if done.report is None else matrix.kept(done.report)
+    return frozenset() if done.report is None else outcomes.kept(done.report)
 
 
 def _baseline(server: str, done: Done, first_try: str = "") -> Baseline:
     return Baseline(
         server=server,
         kept=len(_kept(done)),
-        hits=matrix.hits(done.report.verdicts) if done.report is not None else (),
+        hits=outcomes.hits(done.report.verdicts) if done.report is not None else (),
         trouble=_trouble(done, whole=True),
         first_try=first_try,
     )
@@ -174,7 +174,7 @@ def _baseline(server: str, done: Done, first_try: str = "") -> Baseline:
 
 def _fault(change: Change, done: Mapping[str, Done], keeps: Mapping[str, frozenset[str]]) -> Fault:
     own = done[f"faults/{change.name}"]
-    return matrix.fault_of(
+    return outcomes.fault_of(
         change.name,
         change.statement,
         change.server,
@@ -187,7 +187,7 @@ def _fault(change: Change, done: Mapping[str, Done], keeps: Mapping[str, frozens
 
 def _variant(change: Change, done: Mapping[str, Done], held: Mapping[str, frozenset[str]]) -> Variant:
     own = done[f"variants/{change.name}"]
-    return matrix.variant_of(
+    return outcomes.variant_of(
         change.name,
         change.statement,
         own.report,
@@ -263,7 +263,7 @@ def _matrix(
             _baseline(check.name.removeprefix("plain/"), done, first_try) for check, done, first_try in plain
         ],
         faults=ordered,
-        requirements=matrix.requirements_of(catalogue, ordered, reports, areas),
+        requirements=outcomes.requirements_of(catalogue, ordered, reports, areas),
         variants=list(variants),
         null_servers=nulls,
     )
