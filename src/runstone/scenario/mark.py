@@ -2,7 +2,7 @@
 
 It is a thread whose metadata lists what the session has made and not deleted. It is renewed again and again;
 one that is old by the server's own clock is that of a dead session. What it lists is deleted only where its
-own GET says that it came to be while that session lived.
+own GET says that it was made while that session lived.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def _metadata(made: Made) -> dict[str, str]:
 
 
 def _listed(thread: dict[str, Any]) -> list[Thing] | None:
-    """What a mark lists; None for a thread that is no mark."""
+    """What a mark lists; None for a thread that is not a mark."""
     metadata = thread.get("metadata")
     if not isinstance(metadata, dict) or metadata.get(MARK) != SESSION:
         return None
@@ -99,7 +99,7 @@ def _is_dead(mark: dict[str, Any], answer: Exchange) -> bool:
 
 
 async def _is_of(recorder: Recorder, thing: Thing, mark: dict[str, Any]) -> bool:
-    """Whether it is there, and came to be while the session of the mark lived."""
+    """Whether it is there, and was made while the session of the mark lived."""
     began, renewed = _time(mark.get("created_at")), _time(mark.get("updated_at"))
     path = _READ_AT.get(thing.kind, "").format(id=thing.id) if thing.kind != "item" else _path_of_item(thing)
     if not path or began is None or renewed is None:

@@ -90,7 +90,7 @@ class Session:
             waivers.insist_on_scenarios(path, self.waivers, declared | collected | self.traces.keys())
 
     def _check_selection(self) -> None:
-        """Raises UnknownArea or UnknownRequirement for what selects nothing: a run of nothing is no run.
+        """Raises UnknownArea or UnknownRequirement for what selects nothing: a run of nothing is not a run.
 
         Raises ExtraMissing for an area that needs packages which are not installed.
         """
@@ -243,7 +243,7 @@ class Session:
         return Observer(
             target,
             concurrency=settings.concurrency,
-            # Exploring scenarios keep to the budget by themselves: it is no end that comes too early.
+            # Exploring scenarios keep to the budget by themselves: it is not an end that comes too early.
             budget_s=None if settings.exploration else settings.budget_s,
             exploration=settings.exploration,
             on_trace=self._keep,

@@ -54,12 +54,12 @@ class Settings(Options):
         return None
 
     def too_long(self, scenario: Scenario) -> str | None:
-        """Why a scenario is left out for the time that it takes; None when it is held."""
+        """Why a scenario is left out for the time that it takes; None when it is run."""
         if scenario.explores and not (self.explored or self.exploration):
-            return f"held only where its area is selected: {scenario.name} takes the time that it is given"
+            return f"run only where its area is selected: {scenario.name} takes the time that it is given"
         waiting = f"{scenario.name} must wait {scenario.schedule.waits:g} s"
         if self.quick and scenario.schedule.waits > QUICK_S:
             return f"left out by --quick: {waiting}"
         if not self.patient and scenario.schedule.waits > PATIENT_S:
-            return f"held only with --patient: {waiting}"
+            return f"run only with --patient: {waiting}"
         return None

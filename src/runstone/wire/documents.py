@@ -74,7 +74,7 @@ def resolve(document: Any, pointer: str) -> Any:
 
 
 def encoded(value: Any, **options: Any) -> str:
-    """The value as JSON, whatever in it a target has told. Raises TypeError for what is no JSON."""
+    """The value as JSON, whatever in it a target has told. Raises TypeError for what is not JSON."""
 
     def of_told(each: Any) -> Any:
         if isinstance(each, Told):

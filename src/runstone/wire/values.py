@@ -54,7 +54,7 @@ class Told:
         """What to raise where an item of this kind was asked for, and there are none."""
         if isinstance(key, str):
             return self._lacks(f"an object with {json.dumps(key, ensure_ascii=False)}")
-        return self._lacks("an array") if isinstance(key, int | slice) else TypeError(f"{key!r} is no key")
+        return self._lacks("an array") if isinstance(key, int | slice) else TypeError(f"{key!r} is not a key")
 
     def _shown(self) -> str:
         return _excerpt(json.dumps(self.plain, ensure_ascii=False))
@@ -270,7 +270,7 @@ def is_null(value: object) -> bool:
 
 
 def raw(value: Any) -> Any:
-    """The value as Python itself has it, as what is no judge wants it: encoders, validators, scenarios."""
+    """The value as Python itself has it, as what is not a judge wants it: encoders, validators, scenarios."""
     if isinstance(value, Told):
         return value.plain
     if isinstance(value, dict):

@@ -15,7 +15,7 @@ from runstone.contracts import LEVELS, Level
 
 Effect = Literal["fail", "warn", "not-testable", "harness-error"]
 
-BROKEN: Final = frozenset({"fail", "warn"})  # a bare not-testable is no catch: the judge did not judge
+BROKEN: Final = frozenset({"fail", "warn"})  # a bare not-testable is not a catch: the judge did not judge
 HIT: Final = frozenset(get_args(Effect))
 COARSE: Final = 0.6  # a fault that hits more of what was judged breaks no one promise
 JUDGED: Final = frozenset({"pass", *HIT})
@@ -38,7 +38,7 @@ class Missed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):
-    """A fault and what it came to. `breaks`: what it names; `missed`: which of these did not fall, and why.
+    """A fault and what it broke. `breaks`: what it names; `missed`: which of these did not fall, and why.
 
     `hits`: all that fell, in the catalogue's order, of `judged` requirements. `trouble`: why there are no
     verdicts. `tries`: 2 where it was checked once more, alone; `first_try`: why.

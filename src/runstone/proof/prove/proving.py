@@ -86,9 +86,9 @@ def prove(selection: Selection, tell: Tell) -> Matrix:
     unsound = _short({check.name: _baseline(check.recipe, done[check.name]) for check in plain})
     done |= _again(unsound, checks, plan, tell)
     keeps = _kept_by(plain, done)
-    held = {check.recipe: _kept(done[check.name]) for check in plain if check.name == f"plain/{check.recipe}"}
+    kept = {check.recipe: _kept(done[check.name]) for check in plain if check.name == f"plain/{check.recipe}"}
     found_faults = {f"faults/{each.name}": _fault(each, done, keeps) for each in faults}
-    found_variants = {f"variants/{each.name}": _variant(each, done, held) for each in variants}
+    found_variants = {f"variants/{each.name}": _variant(each, done, kept) for each in variants}
     troubled = {check.name: why for check in checks if (why := _null_trouble(done[check.name]))}
     short = _short(found_faults) | _short(found_variants) | troubled
     done |= _again(short, checks, plan, tell)
@@ -99,7 +99,7 @@ def prove(selection: Selection, tell: Tell) -> Matrix:
     for each in variants:
         name = f"variants/{each.name}"
         if name in short:
-            again = _variant(each, done, held)
+            again = _variant(each, done, kept)
             found_variants[name] = msgspec.structs.replace(again, tries=2, first_try=short[name])
     return _matrix(
         selection,
@@ -185,13 +185,13 @@ def _fault(change: Change, done: Mapping[str, Done], keeps: Mapping[str, frozens
     )
 
 
-def _variant(change: Change, done: Mapping[str, Done], held: Mapping[str, frozenset[str]]) -> Variant:
+def _variant(change: Change, done: Mapping[str, Done], kept: Mapping[str, frozenset[str]]) -> Variant:
     own = done[f"variants/{change.name}"]
     return outcomes.variant_of(
         change.name,
         change.statement,
         own.report,
-        held[change.server],
+        kept[change.server],
         trouble=_trouble(own, whole=True),
     )
 
@@ -199,7 +199,7 @@ def _variant(change: Change, done: Mapping[str, Done], held: Mapping[str, frozen
 def _trouble(done: Done, *, whole: bool) -> str:
     """Why there is nothing to judge by: the check was ended, or never got to the judging.
 
-    `whole`: also why not everything was judged. Of a server with a fault that is no trouble.
+    `whole`: also why not everything was judged. Of a server with a fault that is not trouble.
     """
     if done.trouble or done.report is None:
         return done.trouble
