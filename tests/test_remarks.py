@@ -113,7 +113,7 @@ def test_every_report_for_people_and_machines_tells_them(full: Report) -> None:
     reports.print_summary(full, Console(file=page, width=1_000), report_dir="out")
     terminal = " ".join(page.getvalue().split())
     suites = JUnitXml.fromstring(reports.to_junit(full).encode())
-    junit = " ".join(f"{each.name} {each.value}" for suite in suites for each in suite.properties())
+    junit = " ".join(f"{each.name} {each.value}" for suite in suites for each in suite.properties())  # type: ignore[no-untyped-call]
     html = " ".join(reports.to_html(full, []).split())
     markdown = reports.to_markdown(full).replace("\\", "")
     for words in (

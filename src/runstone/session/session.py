@@ -24,8 +24,9 @@ from runstone.scenario import clients
 from runstone.scenario.clean_up import Made
 from runstone.scenario.exploration import DEFAULT_S, Exploration, insist_on_packages
 from runstone.scenario.observer import Observation, Observer
+from runstone.scenario.patience import PATIENT_S, QUICK_S
 from runstone.scenario.progress import Progress
-from runstone.scenario.scenario import PATIENT_S, QUICK_S, Scenario, scenarios_declared_in
+from runstone.scenario.scenario import Scenario, scenarios_declared_in
 from runstone.scenario.self_check import Fitness, Unfit
 from runstone.session import evidence
 from runstone.session.left_over import Journal, journal_of
