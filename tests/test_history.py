@@ -21,7 +21,7 @@ from tests.command_line import one_line_of_error, runstone
 from tests.nights import closed, night, on, published, report, single_faults
 from tests.test_trend import LAST, sixty
 
-(BROKEN, BROKEN_ID), (_, OTHER_ID), *_ = single_faults()
+(BROKEN, BROKEN_ID), (_, OTHER_ID) = single_faults()[:2]
 LATE = dt.timedelta(hours=36)
 
 
