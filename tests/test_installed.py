@@ -46,12 +46,8 @@ def context() -> Iterator[Path]:
     rules = (CHECKOUT / ".containerignore").read_text("utf-8").split()
     wanted = [rule[1:] for rule in rules if rule.startswith("!")]
     left_out = [rule.removeprefix("**/") for rule in rules if rule.startswith("**/")]
-    listed = subprocess.run(
-        ["git", "-C", str(CHECKOUT), "ls-files", "--cached", "--others", "--exclude-standard"],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
+    command = ["git", "-C", str(CHECKOUT), "ls-files", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, check=True, capture_output=True, text=True)
     for name in listed.stdout.splitlines():
         ignored = any(fnmatch.fnmatch(part, rule) for part in Path(name).parts for rule in left_out)
         if not ignored and any(name == each or name.startswith(f"{each}/") for each in wanted):
@@ -85,7 +81,7 @@ class Root:
 
     def environment(self, env: Mapping[str, str]) -> dict[str, str]:
         """The image's own variables; of this machine only where programs and packages are found."""
-        # What is set here says where packages are found; what is this checkout's own must not reach the image.
+        # What is set here says where packages are found; what is of this checkout must not reach the image.
         own = ("PYTHON", "RUNSTONE", "VIRTUAL_ENV", "XDG_")
         here = {name: value for name, value in os.environ.items() if not name.startswith(own)}
         return here | {name: self.inside(value) for name, value in env.items()}
