@@ -14,11 +14,13 @@ import pytest
 from platformdirs import user_cache_path
 
 from runstone.errors import RunstoneError
-from runstone.judge.confirmation import confirmed, doubts
+from runstone.judge.confirmation import BROKEN, confirmed, doubts, scenarios_in
 from runstone.judge.hooks import Judging, marked_requirements, reads_all
 from runstone.locations import locate
 from runstone.report import write_all
 from runstone.report.assembly import Judged, report_of
+from runstone.scenario.progress import Step
+from runstone.session.plan import Plan, plan_of
 from runstone.session.session import Session
 from runstone.verdict.model import Case, Report
 from runstone.wire.exchange import excerpt
@@ -61,15 +63,29 @@ def judge(session: Session) -> Report:
     of the session; SuitesBroken when pytest itself could not run them.
     """
     with session:
+        session.progress(Step(doing="judging"))
         judging, said, _ = _run_suites(session, reports=False)
         if judging.judged is None:
             raise SuitesBroken(f"the suites in {locate('suites')} cannot be run: {excerpt(said, 600)}")
         judged = judging.judged if judging.interrupted else _confirmed(session, judging, judging.judged)
+        session.clean_up(_behind_what_is_broken(judging, judged))
     report = report_of(session, judged)
     write_all(report, list(session.traces.values()), session.settings.out, bare=session.settings.bare_report)
     if judging.interrupted:
         raise KeyboardInterrupt
     return report
+
+
+def _behind_what_is_broken(judging: Judging, judged: Judged) -> set[str]:
+    """The scenarios that cases which are not kept were judged on."""
+    broken = [
+        (name, case)
+        for name, several in judged.cases.items()
+        for case in several
+        if case.verdict in BROKEN | {"flaky"}
+    ]
+    needed = {each for name, case in broken for each in judging.needs.get((name, case.case), ())}
+    return needed | {each for _, case in broken for each in scenarios_in(case)}
 
 
 def _confirmed(session: Session, judging: Judging, judged: Judged) -> Judged:
@@ -83,6 +99,7 @@ def _confirmed(session: Session, judging: Judging, judged: Judged) -> Judged:
     wanted = [each for each in doubted if reached.issuperset(each.scenarios)]
     again: dict[tuple[str, str], Case] = {}
     if wanted:
+        session.progress(Step(doing="judging"))
         with session.second_observation():
             second, _, _ = _run_suites(
                 session, reports=False, again={(each.requirement, each.case.case) for each in wanted}
@@ -123,6 +140,12 @@ def collect_judges(session: Session) -> list[pytest.Item]:
     Raises SuitesBroken.
     """
     return _collected(session).items
+
+
+def plan(session: Session) -> Plan:
+    """What a check in this session would do. Raises SuitesBroken, and what `plan_of` raises."""
+    judging = _collected(session)
+    return plan_of(session, judging.wanted(judging.items), judging.needed())
 
 
 def _collected(session: Session) -> Judging:
