@@ -21,7 +21,7 @@ import pytest
 from runstone.locations import CHECKOUT
 from runstone.target import recipes
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # packages are installed thrice
 
 # The words of the Containerfile by stage: (what, words).
 Stages = dict[str, list[tuple[str, str]]]
@@ -91,8 +91,8 @@ class Root:
 def image(tmp_path_factory: pytest.TempPathFactory) -> tuple[Root, dict[str, str]]:
     """The root folder after the steps of stage `build`, and the variables of stage `runstone`."""
     root = Root(tmp_path_factory.mktemp("root"))
-    for path in _ROOTS:
-        (root.folder / path[1:]).mkdir(parents=True)
+    for place in _ROOTS:
+        (root.folder / place[1:]).mkdir(parents=True)
     for path in context():
         to = root.folder / "source" / path.relative_to(CHECKOUT)
         to.parent.mkdir(parents=True, exist_ok=True)
@@ -184,13 +184,14 @@ def test_the_wheel_alone_checks_a_url(image: tuple[Root, dict[str, str]], tmp_pa
     with recipes.running(recipes.load("embedded")) as server:
         done = run("check", server.url, "--area", "meta", "--out", "first")
     assert done.returncode == 0, done.stdout + done.stderr
-    for words in (
+    commands: list[tuple[str, ...]] = [
         ("judge", "first/evidence", "--area", "meta", "--out", "again"),
         ("history", "add", "again", "--to", "history.jsonl"),
         ("trend", "history.jsonl", "--out", "pages"),
         ("compare", "first", "again", "--out", "both"),
-    ):
-        done = run(*words)
+    ]
+    for asked in commands:
+        done = run(*asked)
         assert done.returncode == 0, done.stdout + done.stderr
     assert (empty / "pages/index.html").exists()
     done = run("check")

@@ -104,7 +104,8 @@ def test_the_action_installs_what_it_is_told(tmp_path: Path) -> None:
     )
     install = step(ACTION["runs"]["steps"], "Install Runstone")
     for package in ("", "runstone==0.1.0", "git+https://example.org/runstone@abc"):
-        assert place.run(install, DEFAULTS | {"inputs.package": package}).returncode == 0
+        context = DEFAULTS | {"inputs.package": package, "steps.python.outputs.python-path": ""}
+        assert place.run(install, context).returncode == 0
     asked = [line.split()[-1] for line in log.read_text("utf-8").splitlines()]
     assert asked == [f"{CHECKOUT}[clients]", "runstone==0.1.0", "git+https://example.org/runstone@abc"]
 
@@ -141,22 +142,23 @@ def observe(place: Place, name: str, ended: Ended) -> subprocess.CompletedProces
         "matrix.target": "http://127.0.0.1:1",
         "matrix.shard": "",
         "inputs.args": "--quick\n--capacity=4",
+        "inputs.waivers": "my waivers.yaml",
         "secrets.headers": "",
     }
     done = place.run(step(steps_of("observe"), "Observe"), context)
-    shard = place.folder / f"shards/shard--{name}--1-of-1"
+    shard = place.folder / f"runstone-shards/shard--{name}--1-of-1"
     shard.parent.mkdir(exist_ok=True)
-    (place.folder / "observed").rename(shard)
+    (place.folder / "runstone-observed").rename(shard)
     return done
 
 
 def judge(place: Place, name: str, fail_on: str = "new") -> subprocess.CompletedProcess[str]:
     """The job that judges, and the artifact that it leaves."""
-    context = {"inputs.shards": "1", "inputs.fail-on": fail_on}
+    context = {"matrix.shards": "1", "inputs.fail-on": fail_on, "inputs.waivers": ""}
     done = place.run(step(steps_of("judge"), "Judge"), context)
     report = place.folder / f"reports/report--{name}"
     report.parent.mkdir(exist_ok=True)
-    (place.folder / "report").rename(report)
+    (place.folder / "runstone-report").rename(report)
     return done
 
 
@@ -187,22 +189,26 @@ def remote(tmp_path: Path) -> Path:
 
 def test_plan_is_a_matrix_of_targets_and_shards(tmp_path: Path) -> None:
     place = Place(tmp_path)
-    context = {
-        "inputs.targets": "langgraph-py@0.8.7 mine=http://u:p@127.0.0.1:2\nhttps://a.b/c",
-        "inputs.shards": "2",
-    }
-    done = place.run(step(steps_of("plan"), "Plan"), context)
+    targets = "langgraph-py@0.8.7 mine=http://u:p@127.0.0.1:2\nhttps://a.b/c many=http://s-{shard}:1"
+    done = place.run(step(steps_of("plan"), "Plan"), {"inputs.targets": targets, "inputs.shards": "2"})
     assert done.returncode == 0, done.stderr
     assert place.outputs.keys() == WORKFLOW["jobs"]["plan"]["outputs"].keys()
     legs = json.loads(place.outputs["observe"])["include"]
-    assert [each["artifact"] for each in legs] == [
-        f"shard--{name}--{number}-of-2"
-        for name in ("langgraph-py@0.8.7", "mine", "a.b-c")
-        for number in (1, 2)
+    assert [(each["artifact"], each["target"], each["shard"]) for each in legs] == [
+        ("shard--langgraph-py@0.8.7--1-of-2", "langgraph-py@0.8.7", "1/2"),
+        ("shard--langgraph-py@0.8.7--2-of-2", "langgraph-py@0.8.7", "2/2"),
+        # Two shards would meet on one server.
+        ("shard--mine--1-of-1", "http://u:p@127.0.0.1:2", ""),
+        ("shard--a.b-c--1-of-1", "https://a.b/c", ""),
+        ("shard--many--1-of-2", "http://s-1:1", "1/2"),
+        ("shard--many--2-of-2", "http://s-2:1", "2/2"),
     ]
-    assert (legs[2]["target"], legs[2]["shard"]) == ("http://u:p@127.0.0.1:2", "1/2")
-    assert json.loads(place.outputs["targets"]) == {
-        "include": [{"name": "langgraph-py@0.8.7"}, {"name": "mine"}, {"name": "a.b-c"}]
+    targets_of = json.loads(place.outputs["targets"])["include"]
+    assert {each["name"]: each["shards"] for each in targets_of} == {
+        "langgraph-py@0.8.7": 2,
+        "mine": 1,
+        "a.b-c": 1,
+        "many": 2,
     }
 
 
@@ -217,8 +223,9 @@ def test_nights_are_observed_judged_and_remembered(
         codes[name] = [each.returncode for each in told]
         assert (place.folder / "trend/mine.html").exists(), told[2].stderr
         assert place.summary.startswith("## Nights")
-        asked = (place.temporary / "asked").read_text("utf-8").split()
-        assert asked == ["check", "--out", "observed", "--quick", "--capacity=4", "--", "http://127.0.0.1:1"]
+        asked = (place.temporary / "asked").read_text("utf-8")
+        options = "--out runstone-observed --quick --capacity=4 --waivers my waivers.yaml"
+        assert asked == f"check {options} -- http://127.0.0.1:1\n"
         assert "secret" not in told[2].stdout + told[2].stderr
     assert codes == {"passes": [0, 0, 0], "fails": [0, 0, 1], "closed": [1, 3, 1]}
     assert [each["exit_code"] for each in remembered(remote)] == [0, 1, 3]
@@ -331,7 +338,7 @@ def test_outputs_are_lines_whatever_the_server_says(tmp_path: Path) -> None:
         ("a=http://x a=http://y", "two targets are named a"),
         ("http://a/b http://a-b", "two targets are named a-b"),
         ("://", "is not a target"),
-        (" ".join(f"http://h{number}" for number in range(65)), "more than 256 jobs"),
+        (" ".join(f"recipe{number}" for number in range(65)), "more than the 256"),
     ],
 )
 def test_a_plan_that_cannot_be_is_one_line(targets: str, said: str) -> None:

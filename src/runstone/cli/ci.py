@@ -14,6 +14,7 @@ import click
 from runstone.errors import UsageError
 
 _NAME = re.compile(r"\w[\w.@+]*(-[\w.@+]+)*")  # two hyphens part it from what follows it in artifacts
+_SHARD = "{shard}"
 _MOST_JOBS = 256  # of one matrix, on GitHub
 
 
@@ -28,26 +29,33 @@ def command() -> None:
 def plan(targets: str, shards: int) -> None:
     """Put out `observe` and `targets`: a matrix of jobs for TARGETS.
 
-    TARGETS are URLs, recipes or NAME=URL, parted by spaces or lines. `observe` has an entry for a target and
-    shard, `targets` one for each target. They go to the file that GITHUB_OUTPUT names, else they are printed.
+    TARGETS are URLs, recipes or NAME=URL, parted by spaces or lines. A URL is shared out only where it has
+    {shard} in it, the number of the shard: shards must not meet on one server. `observe` has an entry for
+    each target and shard, `targets` one for each target. They go to the file that GITHUB_OUTPUT names, else
+    they are printed.
     """
-    named = _named(targets)
-    if len(named) * shards > _MOST_JOBS:
-        raise UsageError(f"{len(named)} targets in {shards} shards are more than {_MOST_JOBS} jobs")
+    named = {
+        name: (target, shards if _can_be_shared_out(target) else 1)
+        for name, target in _named(targets).items()
+    }
     observe = [
         {
             "name": name,
-            "target": target,
-            "shard": f"{number}/{shards}" if shards > 1 else "",
-            "artifact": f"shard--{name}--{number}-of-{shards}",
+            "target": target.replace(_SHARD, str(number)),
+            "shard": f"{number}/{of}" if of > 1 else "",
+            "artifact": f"shard--{name}--{number}-of-{of}",
         }
-        for name, target in named.items()
-        for number in range(1, shards + 1)
+        for name, (target, of) in named.items()
+        for number in range(1, of + 1)
     ]
+    if len(observe) > _MOST_JOBS:
+        raise UsageError(f"{len(observe)} jobs are more than the {_MOST_JOBS} of a matrix")
     put_out(
         {
             "observe": json.dumps({"include": observe}),
-            "targets": json.dumps({"include": [{"name": name} for name in named]}),
+            "targets": json.dumps(
+                {"include": [{"name": name, "shards": of} for name, (_, of) in named.items()]}
+            ),
         }
     )
 
@@ -101,6 +109,10 @@ def _named(targets: str) -> dict[str, str]:
     if not named:
         raise UsageError("there is no target; give a URL or the name of a known server")
     return named
+
+
+def _can_be_shared_out(target: str) -> bool:
+    return "://" not in target or _SHARD in target
 
 
 def _name_of(target: str) -> str:
