@@ -9,7 +9,6 @@ from typing import Final
 
 from runstone.errors import ExitCode
 from runstone.report import digest
-from runstone.report.summary import inline
 from runstone.verdict.model import Report
 
 SUMMARY_BYTES: Final = 1_000_000  # GitHub drops a step summary of more than 1 MiB as a whole
@@ -65,7 +64,7 @@ def outputs(report: Report | None, folder: Path, exit_code: int) -> dict[str, st
 
 def no_report(exit_code: int) -> str:
     """The summary of a check that wrote none."""
-    return inline(f"Runstone ended with exit code {exit_code} and wrote no report; its log says why.") + "\n"
+    return f"Runstone ended with exit code {exit_code} and wrote no report; its log says why.\n"
 
 
 def _sections(text: str) -> list[str]:
