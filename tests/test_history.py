@@ -6,7 +6,6 @@ import datetime as dt
 import json
 import random
 import subprocess
-import time
 from pathlib import Path
 
 import msgspec
@@ -165,18 +164,15 @@ def test_files_that_cannot_be_read_or_written(tmp_path: Path) -> None:
 # --- sixty nights -----------------------------------------------------------------------------------------
 
 
-def test_sixty_nights_of_four_targets_are_small_and_quick(tmp_path: Path) -> None:
+def test_the_pages_of_sixty_nights_of_four_targets_are_small(tmp_path: Path) -> None:
     nights = [
         msgspec.structs.replace(each, target=target)
         for target in ("one", "two", "three", "four")
         for each in sixty()
     ]
     path = written(tmp_path / "history.jsonl", nights)
-    began = time.process_time()
     courses = [course_of(name, of, load_catalogue()) for name, of in read(path, now=on(90)).items()]
     texts = texts_of(courses, now=on(LAST), late_after=LATE, nights=90)
-    spent = time.process_time() - began
-    assert spent < 20, "an order of magnitude above what it takes"
     assert max(len(text) for text in texts.values()) < 500_000
     assert sum(map(len, texts.values())) < 2_000_000
 

@@ -212,11 +212,17 @@ def _demand_one_target(known: Sequence[Night], places: Mapping[dt.datetime, str]
     """No two observations of one name overlap: nobody checks one server twice at a time."""
     for before, after in pairwise(sorted(known, key=lambda each: each.night)):
         apart = (after.night - before.night).total_seconds()
-        if apart == 0 or apart < before.observe_s:
+        place = places.get(after.night, "the report")
+        own = "give each target a name of its own: runstone history add --target NAME"
+        if apart == 0:
             raise TwoTargets(
-                f"{places.get(after.night, 'the report')}: {after.target} was observed "
-                f"{_shown(after.night)}, while the check of {_shown(before.night)} went on; "
-                "two targets of one name? give each its own: runstone history add --target NAME"
+                f"{place}: two reports of {after.target} at {_shown(after.night)} differ: two targets of one "
+                f"name, or one observation judged twice? {own}"
+            )
+        if apart < before.observe_s:
+            raise TwoTargets(
+                f"{place}: {after.target} was observed at {_shown(after.night)}, while its check of "
+                f"{_shown(before.night)} went on: two targets of one name? {own}"
             )
 
 
