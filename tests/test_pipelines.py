@@ -262,16 +262,18 @@ def test_what_others_pushed_meanwhile_is_kept(ended: dict[str, Ended], tmp_path:
 
 
 def test_only_what_conforms_is_signed(ended: dict[str, Ended], tmp_path: Path) -> None:
+    context = {"inputs.sign-off": "the nightly check", "inputs.waivers": "w.yaml"}
     for name, signed in (("passes", True), ("fails", False)):
         place = Place(tmp_path / name)
         observe(place, "mine", ended[name])
         judge(place, "mine")
-        (place.folder / "reports/report--mine").rename(place.folder / "report")
+        (place.folder / "reports/report--mine").rename(place.folder / "runstone-report")
         place.program("runstone", f'echo "$@" > "{place.temporary}/asked"')
-        done = place.run(step(steps_of("sign"), "Sign"), {"inputs.sign-off": "the nightly check"})
+        done = place.run(step(steps_of("sign"), "Sign"), context)
         assert done.returncode == 0
         words = (place.temporary / "asked").read_text("utf-8").split()
-        assert (words[:3] == ["signoff", "report/evidence", "--keyless"]) == signed
+        assert (words[:3] == ["signoff", "runstone-report/evidence", "--keyless"]) == signed
+        assert (words[-2:] == ["--waivers", "w.yaml"]) == signed
         assert signed or "nothing to sign" in done.stdout
 
 
