@@ -25,7 +25,7 @@ from runstone.scenario.phases import SLOW_TURN_S, Phases
 from runstone.scenario.progress import Course, Known, Progress, Step, begun_of
 from runstone.scenario.pulse import Pulse
 from runstone.scenario.runs import unfinished
-from runstone.scenario.scenario import SELF_CHECK, Scenario, Schedule
+from runstone.scenario.scenario import CAPACITY_LOOKS, SELF_CHECK, Scenario, Schedule
 from runstone.scenario.self_check import (
     AGENT_PATIENCE_S,
     SELF_CHECK_PATHS,
@@ -284,7 +284,7 @@ class Observer:
             recorder.grows = pulse.grows
             known: Known = "assumed" if self._capacity is None else "declared"
             if self._capacity is None and self.target.agent is None and fitness.fit:
-                self._capacity = await self._measured(recorder, "capacity")
+                self._capacity = await self._measured(recorder, CAPACITY_LOOKS[0])
                 known = "assumed" if self._capacity is None else "measured"
             capacity = self._capacity or 1
             self._slots.capacity = capacity
@@ -309,7 +309,7 @@ class Observer:
         before, now = self._slots.capacity, 0
         if pulse.executes_no_runs or (before > _FEW_RUNS and not pulse.late_runs):
             return None
-        for look in ("capacity_at_the_end", "capacity_seen_again"):
+        for look in CAPACITY_LOOKS[1:]:
             now = max(now, await self._measured(recorder, look, most=before) or before)
             if now >= before:
                 return None
