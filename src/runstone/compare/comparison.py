@@ -317,7 +317,7 @@ def _concerned(left: Side, right: Side, seen: _Seen) -> defaultdict[Likeness, se
 
 
 def _whole(side: Side) -> dict[str, Trace]:
-    """The traces that can be compared: not those that were cut short, or whose requests were made up on the way."""
+    """The traces that can be compared: not those cut short, or with requests made up on the way."""
     exploring = load_catalogue().of_kind("exploring")
     made_up = {
         key.rpartition("#")[0]
