@@ -20,7 +20,7 @@ from runstone.scenario.api import Api
 from runstone.scenario.observer import Observation, Observer, SelfCheckBroken
 from runstone.scenario.progress import Step, Told
 from runstone.scenario.requests import Blocked
-from runstone.scenario.scenario import SCENARIO_ATTRIBUTE, Scenario, Schedule, scenario
+from runstone.scenario.scenario import Scenario, Schedule, scenario
 from runstone.scenario.self_check import Unfit, assess, clock_off
 from runstone.target.target import Target
 from runstone.wire.documents import Missing
@@ -88,16 +88,14 @@ def test_a_scenario_is_declared_with_what_it_needs() -> None:
     async def slow(api: Api) -> None:
         """Waits."""
 
-    found: Any = scenario(plain)
-    declared: Scenario = getattr(found._get_wrapped_function(), SCENARIO_ATTRIBUTE)
+    declared = scenario(plain)
     assert (declared.name, declared.drive, declared.schedule.waits, declared.needs) == (
         "plain",
         plain,
         0.0,
         (),
     )
-    found = scenario(Schedule(waits=7.5), needs=["crons"])(slow)
-    declared = getattr(found._get_wrapped_function(), SCENARIO_ATTRIBUTE)
+    declared = scenario(Schedule(waits=7.5), needs=["crons"])(slow)
     assert (declared.name, declared.schedule.waits, declared.needs) == ("slow", 7.5, ("crons",))
 
 

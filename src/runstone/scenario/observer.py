@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -19,6 +19,8 @@ from runstone.scenario.capacity import OF_CAPACITY, WAVES, measure_capacity
 from runstone.scenario.clean_up import Made, Thing, clean_up
 from runstone.scenario.ending import blocked_by, loss, trace_of, unanswered, until_dead
 from runstone.scenario.exploration import Exploration
+from runstone.scenario.fired import scheduled_among, threads_fired
+from runstone.scenario.mark import left_behind, marking
 from runstone.scenario.phases import SLOW_TURN_S, Phases
 from runstone.scenario.progress import Course, Known, Progress, Step, begun_of
 from runstone.scenario.pulse import Pulse
@@ -87,13 +89,14 @@ class Observer:
         capacity: int | None = None,
         made: Made | None = None,
         left_over: Sequence[Thing] = (),
+        keep_until_judged: bool = False,
     ) -> None:
         """`limits`: fields of Limits that the user has set. `control`: how servers are restarted.
 
         `exploration`: how far the scenarios may go that explore; by default there is none of them.
         `capacity`: how many runs the target executes at once; by default it is found out. `made` learns what
         is made on the target, which is deleted at the end; without it, all is left there. `left_over`, of
-        sessions that were killed, is deleted first.
+        sessions that were killed, is deleted first. `keep_until_judged`: it stays until `clean_up`.
         """
         self.target = target
         self._limits: Mapping[str, Any] = limits or {}
@@ -106,6 +109,7 @@ class Observer:
         self._capacity = capacity
         self._made = made
         self._left_over = left_over
+        self._keep_until_judged = keep_until_judged
         self._slots = Slots(MANY)
         self._crashed: dict[str, str] = {}
         self._fitness: Fitness | None = None
@@ -134,8 +138,9 @@ class Observer:
             preparing_s = recorder.clock - began  # long where a client had to be installed first
             if self._deadline is not None:
                 self._deadline += preparing_s
-            await clean_up(recorder, self._left_over)
-            stopped, findings = await self._observe_with_pulse(scenarios, recorder, fitness)
+            await self._clean_up_after_the_dead(recorder)
+            async with marking(recorder, self._made):
+                stopped, findings = await self._observe_with_pulse(scenarios, recorder, fitness)
             off = clock_off(checked, recorder.clock)
             return Observation(
                 fitness=fitness,
@@ -193,7 +198,7 @@ class Observer:
         fitness = self._fitness
         if fitness is None:
             return
-        limits = Limits.calibrated(fitness.turn_s)
+        limits = Limits.calibrated(fitness.turn_s, fitness.answer_s)
         recorder = self._recorder(limits)
         async with recorder, self._leaving_nothing(recorder):
             recorder.alive_path = fitness.answered_path
@@ -201,7 +206,7 @@ class Observer:
             self._slots = Slots(self._capacity or 1)
             pulse = self._pulse(recorder, fitness)
             with suppress(TimeoutError):
-                async with pulse.beating(), asyncio.timeout(budget_s):
+                async with marking(recorder, self._made), pulse.beating(), asyncio.timeout(budget_s):
                     recorder.grows = pulse.grows
                     for done, each in enumerate(scenarios):
                         self._on_progress(
@@ -226,16 +231,43 @@ class Observer:
             yield
         finally:
             recorder.heard = None
-            began, things = recorder.clock, made.things()
-            told = iter(range(1, len(things) + 1))
-            self._on_progress(Step(doing="cleaning up", total=len(things)))
+            await self._clean_up(recorder, made, [] if self._keep_until_judged else made.things())
 
-            def deleted(thing: Thing) -> None:
-                made.forget(thing)
-                self._on_progress(Step(doing="cleaning up", done=next(told), total=len(things)))
+    async def clean_up(self, keep: Collection[str] = ()) -> None:
+        """Delete what was made and is there still, but for what these scenarios made."""
+        if (made := self._made) is not None:
+            recorder = self._recorder(Limits())
+            async with recorder:
+                things = [each for each in made.things() if each.scenario not in keep]
+                await self._clean_up(recorder, made, things)
 
-            self.left = tuple(await clean_up(recorder, things, deleted))
-            self.cleaning_s += recorder.clock - began
+    async def _clean_up(self, recorder: Recorder, made: Made, things: Sequence[Thing]) -> None:
+        began, told = recorder.clock, iter(range(1, len(things) + 1))
+        self._on_progress(Step(doing="cleaning up", total=len(things)))
+
+        def deleted(thing: Thing) -> None:
+            made.forget(thing)
+            self._on_progress(Step(doing="cleaning up", done=next(told), total=len(things)))
+
+        left = await clean_up(recorder, things, deleted)
+        if things and not left:
+            left = await clean_up(recorder, await threads_fired(recorder, made.scheduled))
+        if made.mark is not None:
+            left += await clean_up(recorder, [made.mark])
+            made.mark = None
+        self.left = tuple(left)
+        self.cleaning_s += recorder.clock - began
+
+    async def _clean_up_after_the_dead(self, recorder: Recorder) -> None:
+        """Delete what killed sessions left: of this machine by their journals, of others by their marks."""
+        if self._made is None:
+            return
+        await clean_up(recorder, self._left_over)
+        await clean_up(recorder, await threads_fired(recorder, scheduled_among(self._left_over)))
+        for mark, things in await left_behind(recorder):
+            await clean_up(recorder, things)
+            await clean_up(recorder, await threads_fired(recorder, scheduled_among(things)))
+            await clean_up(recorder, [mark])
 
     def _self_check(self) -> Scenario:
         waits = 0.0 if self.target.agent is None else len(SELF_CHECK_PATHS) * AGENT_PATIENCE_S
