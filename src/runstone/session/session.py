@@ -334,11 +334,9 @@ class Session:
         """
         if self._observer is None or self._writer is None or self.stopped is not None:
             return {name.removesuffix(SECOND) for name in self.traces if name.endswith(SECOND)}
-        agent = self.settings.target is not None and self.settings.target.agent is not None
         why = {name: requirement for names, requirement in reversed(wanted) for name in names}
         chosen = [known[name] for names, _ in wanted for name in names if name in known]
         chosen = list({each.name: each for each in chosen if not each.explores}.values())
-        chosen = chosen[: 1 if agent else None]  # a run of an agent may cost money
         if not chosen:
             return set()
         began, cleaned_s = time.monotonic(), self._observer.cleaning_s
