@@ -278,6 +278,18 @@ def test_what_was_there_before_a_dead_session_is_not_its_own_whatever_its_mark_s
     httpx.delete(f"{url}/threads/{other}", trust_env=False)
 
 
+def test_a_mark_may_say_anything(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mark, "_DEAD_S", -1.0)
+    before = counts(url)
+    listed = ["", "{", '[{"kind": "mark", "id": "a"}]', '[{"kind": "thread", "id": "../assistants/a"}]']
+    listed += [f'[{{"kind": "item", "id": "{each}"}}]' for each in ("x", "[]", "{}")]
+    lying = [theirs(url, "/threads", metadata={MARK: SESSION, MADE: each})["thread_id"] for each in listed]
+    observed(url, Made())
+    for each in lying:
+        httpx.delete(f"{url}/threads/{each}", trust_env=False)
+    assert counts(url) == before
+
+
 def test_a_session_keeps_a_mark_that_lists_what_it_made(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mark, "_RENEWED_S", 0.1)
     seen: list[list[Thing]] = []

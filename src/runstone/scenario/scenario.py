@@ -12,8 +12,6 @@ from runstone.scenario.api import Api
 from runstone.scenario.vocabulary import Vocabulary, vocabulary
 from runstone.target.agents import GRAPHS
 
-QUICK_S: Final = 5.0  # `--quick` leaves out scenarios that must wait longer than this
-PATIENT_S: Final = 60.0  # and only `--patient` runs those that must wait longer than this
 _SLEEPS_S: Final = 1.0  # a scenario that waits so long spends most of its time asleep
 
 Drive = Callable[[Api], Awaitable[None]]

@@ -24,8 +24,9 @@ from runstone.scenario import clients
 from runstone.scenario.clean_up import Made
 from runstone.scenario.exploration import DEFAULT_S, Exploration, insist_on_packages
 from runstone.scenario.observer import Observation, Observer
-from runstone.scenario.progress import Progress
-from runstone.scenario.scenario import PATIENT_S, QUICK_S, Scenario, scenarios_declared_in
+from runstone.scenario.patience import PATIENT_S, QUICK_S
+from runstone.scenario.progress import Progress, Step
+from runstone.scenario.scenario import Scenario, scenarios_declared_in
 from runstone.scenario.self_check import Fitness, Unfit
 from runstone.session import evidence
 from runstone.session.left_over import Journal, journal_of
@@ -229,6 +230,7 @@ class Session:
             raise UsageError("no target: give --target URL, or set RUNSTONE_TARGET")
         if self.settings.keep == "failed" and not self._entered:
             raise UsageError("--keep failed works with `runstone check` only; give pytest --keep all or none")
+        self.progress(Step(doing="reaching the target"))  # a recipe installs and starts it
         with ExitStack() as opened:
             target = opened.enter_context(self.reach(self.settings.target))
             journal = opened.enter_context(_journal(target, self.settings.keep))

@@ -212,11 +212,16 @@ def broken_outcome(level: Level) -> Outcome:
 
 def fails_target(verdict: Verdict, fail_on: FailOn) -> bool:
     """Whether this verdict alone makes the target not conforming."""
-    if verdict.verdict == "fail":
+    return fails(verdict.verdict, verdict.level, fail_on)
+
+
+def fails(outcome: Outcome, level: Level, fail_on: FailOn) -> bool:
+    """Whether this outcome of a requirement of this level alone makes a target not conforming."""
+    if outcome == "fail":
         return True
-    if verdict.verdict in {"not-testable", "flaky"}:
-        return verdict.level == "MUST" or (fail_on == "should" and verdict.level == "SHOULD")
-    return verdict.verdict == "warn" and fail_on == "should" and verdict.level == "SHOULD"
+    if outcome in {"not-testable", "flaky"}:
+        return level == "MUST" or (fail_on == "should" and level == "SHOULD")
+    return outcome == "warn" and fail_on == "should" and level == "SHOULD"
 
 
 def totals_by_level(verdicts: Sequence[Verdict]) -> dict[str, dict[str, int]]:
