@@ -25,7 +25,7 @@ from runstone.scenario.clean_up import Made
 from runstone.scenario.exploration import DEFAULT_S, Exploration, insist_on_packages
 from runstone.scenario.observer import Observation, Observer
 from runstone.scenario.patience import PATIENT_S, QUICK_S
-from runstone.scenario.progress import Progress
+from runstone.scenario.progress import Progress, Step
 from runstone.scenario.scenario import Scenario, scenarios_declared_in
 from runstone.scenario.self_check import Fitness, Unfit
 from runstone.session import evidence
@@ -230,6 +230,7 @@ class Session:
             raise UsageError("no target: give --target URL, or set RUNSTONE_TARGET")
         if self.settings.keep == "failed" and not self._entered:
             raise UsageError("--keep failed works with `runstone check` only; give pytest --keep all or none")
+        self.progress(Step(doing="reaching the target"))  # a recipe installs and starts it
         with ExitStack() as opened:
             target = opened.enter_context(self.reach(self.settings.target))
             journal = opened.enter_context(_journal(target, self.settings.keep))
@@ -335,11 +336,9 @@ class Session:
         """
         if self._observer is None or self._writer is None or self.stopped is not None:
             return {name.removesuffix(SECOND) for name in self.traces if name.endswith(SECOND)}
-        agent = self.settings.target is not None and self.settings.target.agent is not None
         why = {name: requirement for names, requirement in reversed(wanted) for name in names}
         chosen = [known[name] for names, _ in wanted for name in names if name in known]
         chosen = list({each.name: each for each in chosen if not each.explores}.values())
-        chosen = chosen[: 1 if agent else None]  # a run of an agent may cost money
         if not chosen:
             return set()
         began, cleaned_s = time.monotonic(), self._observer.cleaning_s
