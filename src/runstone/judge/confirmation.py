@@ -14,11 +14,10 @@ from typing import Final
 import msgspec
 
 from runstone.scenario.estimate import Cost, recorded_costs
-from runstone.verdict.model import Case
+from runstone.verdict.model import UNCONFIRMED, Case
 from runstone.verdict.waivers import Waiver
 
 BROKEN: Final = frozenset({"fail", "warn", "not-testable"})
-_UNCONFIRMED: Final = "unconfirmed: "
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +62,7 @@ def scenarios_in(case: Case) -> set[str]:
 def confirmed(first: Case, second: Case | None, *, disturbed: bool) -> Case:
     """What both observations together say. `disturbed`: the first one was."""
     if second is None or second.verdict not in BROKEN | {"pass"}:
-        return msgspec.structs.replace(first, reason=_UNCONFIRMED + first.reason)
+        return msgspec.structs.replace(first, reason=UNCONFIRMED + first.reason)
     if second.verdict in BROKEN:
         return first
     if disturbed:

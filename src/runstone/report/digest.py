@@ -176,6 +176,10 @@ def reservations(report: Report) -> list[str]:
     counts.append((len(having(report, "not-run")), "not run"))
     told = [f"{count} {word}" for count, word in counts if count]
     told += ["no certificate was checked (--insecure)"] if report.target.insecure else []
+    told += [counted(len(report.observation.findings), "finding")] if report.observation.findings else []
+    told += (
+        [f"{counted(len(report.observation.left), 'thing')} left behind"] if report.observation.left else []
+    )
     return told + ([report.put_off] if report.put_off else [])
 
 

@@ -15,7 +15,7 @@ from runstone.contracts import may_last
 from runstone.errors import RunstoneError, TargetError
 from runstone.scenario.api import Api
 from runstone.scenario.canaries import Canaries
-from runstone.scenario.capacity import WAVES, measure_capacity
+from runstone.scenario.capacity import OF_CAPACITY, WAVES, measure_capacity
 from runstone.scenario.clean_up import Made, Thing, clean_up
 from runstone.scenario.ending import blocked_by, loss, trace_of, unanswered, until_dead
 from runstone.scenario.exploration import Exploration
@@ -59,7 +59,8 @@ class Observation:
     """What an observation resulted in. `stopped`: why it ended early; `crashed`: by scenario what broke it.
 
     `capacity`: how many runs the target was seen, or is said, to execute at once; None where nobody knows.
-    `findings`: what was noticed of the target beside all scenarios.
+    `findings`: what was noticed of the target beside all scenarios. `preparing_s`: what installing clients
+    took, which is not counted in `seconds`.
     """
 
     fitness: Fitness
@@ -68,6 +69,7 @@ class Observation:
     crashed: dict[str, str]
     capacity: int | None = None
     findings: tuple[str, ...] = ()
+    preparing_s: float = 0.0
 
 
 class Observer:
@@ -144,6 +146,7 @@ class Observer:
             return Observation(
                 fitness=fitness,
                 seconds=recorder.clock - preparing_s,
+                preparing_s=preparing_s,
                 stopped=stopped,
                 crashed=self._crashed,
                 capacity=self._capacity,
@@ -318,7 +321,8 @@ class Observer:
         capacity = self._slots.capacity
         for each in scenarios:
             if each.schedule.runs > capacity:
-                why = f"capacity: it needs {each.schedule.runs} runs at once, the target executes {capacity}"
+                needed = f"it needs {each.schedule.runs} runs at once, the target executes {capacity}"
+                why = OF_CAPACITY + needed
                 self._on_trace(Trace(scenario=each.name, inapplicable={"": why}))
         return [each for each in scenarios if each.schedule.runs <= capacity]
 
