@@ -113,6 +113,7 @@ class Observer:
         self._slots = Slots(MANY)
         self._crashed: dict[str, str] = {}
         self._fitness: Fitness | None = None
+        self._felt: Pulse | None = None  # of the observation that is under way
         self._deadline: float | None = None  # of the whole observation, by the loop's clock
         self.left: tuple[str, ...] = ()  # what could not be deleted
         self.cleaning_s = 0.0
@@ -204,7 +205,7 @@ class Observer:
             recorder.alive_path = fitness.answered_path
             recorder.limits = msgspec.structs.replace(recorder.limits, capacity=self._capacity or 1)
             self._slots = Slots(self._capacity or 1)
-            pulse = self._pulse(recorder, fitness)
+            pulse = self._felt = self._pulse(recorder, fitness)
             with suppress(TimeoutError):
                 async with marking(recorder, self._made), pulse.beating(), asyncio.timeout(budget_s):
                     recorder.grows = pulse.grows
@@ -279,7 +280,7 @@ class Observer:
         """Why the observation ended early, and what was noticed beside the scenarios."""
         if not fitness.answers:
             return await self._observe_all(scenarios, recorder), []
-        pulse = self._pulse(recorder, fitness)
+        pulse = self._felt = self._pulse(recorder, fitness)
         async with pulse.beating():
             recorder.grows = pulse.grows
             known: Known = "assumed" if self._capacity is None else "declared"
@@ -374,7 +375,7 @@ class Observer:
 
     async def _record(self, chosen: Scenario, recorder: Recorder) -> Trace:
         story = Story(chosen.name)
-        began = recorder.clock
+        began, since = recorder.clock, _now()
         cut_short = False
         control = self._control_for(chosen)
         exploration = self._exploration if chosen.explores else None
@@ -407,7 +408,8 @@ class Observer:
             else:  # it becomes a harness-error of every judge of this trace
                 self._crashed[chosen.name] = "".join(traceback.format_exception(error)).strip()
         finally:
-            trace = trace_of(story, began, recorder.clock, cut_short)
+            busy = self._felt is not None and self._felt.was_busy(since)
+            trace = trace_of(story, began, recorder.clock, busy=busy, cut_short=cut_short)
             self._on_trace(trace)
             if not cut_short:
                 await lease.leave_all()
