@@ -122,7 +122,7 @@ async def _is_of(recorder: Recorder, thing: Thing, mark: dict[str, Any]) -> bool
 
 
 def _path_of(thing: Thing) -> str | None:
-    """Where it is read; None for what is not a id: a mark may say anything."""
+    """Where it is read; None for what is not an id: a mark may say anything."""
     if thing.kind != "item":
         path = _READ_AT.get(thing.kind)
         return path and path.format(id=thing.id) if _ID.fullmatch(thing.id) else None
