@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from runstone.contracts import may_last
+from runstone.contracts import creates_at_once, may_last
 from runstone.errors import RunstoneError, TargetError
 from runstone.scenario.api import Api
 from runstone.scenario.canaries import Canaries
@@ -165,7 +165,7 @@ class Observer:
         target = self.target
         others = {who: target.headers_of(who) for who in FURTHER_IDENTITIES}
         limits = msgspec.structs.replace(limits, **self._limits)
-        return Recorder(target.url, target.headers, limits, others, target.network, may_last)
+        return Recorder(target.url, target.headers, limits, others, target.network, may_last, creates_at_once)
 
     def _assessed(self, checked: Trace, recorder: Recorder) -> Fitness:
         """What the self-check found. Raises SelfCheckBroken where it is Runstone that failed."""
