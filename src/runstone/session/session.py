@@ -159,6 +159,7 @@ class Session:
                 else:
                     self.manifest, self.traces = evidence.read(self.folder)
         self._observing_s = time.monotonic() - began
+        self.progress(Step(doing="judging"))
 
     def _already_observed(self) -> evidence.Manifest | None:
         try:
