@@ -65,7 +65,8 @@ def _option(entry: Entry) -> str:
         option.flag if entry.switch else f"{option.flag} {entry.metavar.replace('|', '/')}"
     )  # a bar ends a cell
     flags = _code(flag) + (f", {_code(entry.no_flag)}" if entry.no_flag else "")
-    return flags if option.argument is None else f"{_code(entry.parameter.upper())}; pytest: {flags}"
+    elsewhere = ", ".join(each for each in option.takers if each in {"pytest", "scenarios"})
+    return flags if option.argument is None else f"{_code(entry.parameter.upper())}; {elsewhere}: {flags}"
 
 
 def _takers(entry: Entry) -> str:

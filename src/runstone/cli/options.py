@@ -18,9 +18,12 @@ _Result = TypeVar("_Result")
 
 
 def options_of(
-    taker: Taker,
+    taker: Taker, *, by_flag: bool = False
 ) -> Callable[[Callable[Concatenate[Said, _Params], _Result]], Callable[_Params, _Result]]:
-    """Give a command the options of the table that it takes; it gets what they say as its first argument."""
+    """Give a command the options of the table that it takes; it gets what they say as its first argument.
+
+    `by_flag`: nothing is taken by its position, which the command needs for what is its own.
+    """
 
     def decorate(command: Callable[Concatenate[Said, _Params], _Result]) -> Callable[_Params, _Result]:
         @wraps(command)
@@ -29,7 +32,7 @@ def options_of(
             return command(of_command_line(values, taker), *args, **given)
 
         for each in reversed(taken_by(taker)):
-            _parameter(each)(called)
+            _parameter(each, by_flag=by_flag)(called)
         return called
 
     return decorate
@@ -49,9 +52,9 @@ def out_option(
     )
 
 
-def _parameter(entry: Entry) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def _parameter(entry: Entry, *, by_flag: bool) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     option = entry.option
-    if option.argument is not None:
+    if option.argument is not None and not by_flag:
         return click.argument(entry.parameter, required=option.argument == "required")
     if entry.switch:
         flags = f"{option.flag}/{entry.no_flag}" if entry.no_flag else option.flag

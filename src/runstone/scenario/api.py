@@ -223,7 +223,9 @@ class Api(Operations):
         )
         if creates_run(method, path):
             await self._lease.enter(self._holder)
-        return await self._recorder.send(request, self._story.exchanges, options.get("opened"))
+        return await self._recorder.send(
+            request, self._story.exchanges, options.get("opened"), options.get("relay")
+        )
 
     def _with_own_assistants(self, body: Any) -> Any:
         """The body with the target's own ids of the conformance graphs, wherever an assistant is named."""

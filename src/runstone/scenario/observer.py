@@ -22,7 +22,7 @@ from runstone.scenario.phases import SLOW_TURN_S, Phases
 from runstone.scenario.pulse import Dead, Pulse
 from runstone.scenario.requests import Blocked
 from runstone.scenario.runs import unfinished
-from runstone.scenario.scenario import SELF_CHECK, Scenario, Schedule
+from runstone.scenario.scenario import SELF_CHECK, Drive, Scenario, Schedule
 from runstone.scenario.self_check import AGENT_PATIENCE_S, SELF_CHECK_PATHS, Fitness, assess, self_check
 from runstone.scenario.slots import MANY, Lease, Slots
 from runstone.target.control import Control
@@ -86,15 +86,18 @@ class Observer:
         capacity: int | None = None,
         made: Made | None = None,
         left_over: Sequence[Thing] = (),
+        check: Drive | None = None,
     ) -> None:
         """`limits`: fields of Limits that the user has set. `control`: how servers are restarted.
 
         `exploration`: how far the scenarios may go that explore; by default there is none of them.
         `capacity`: how many runs the target executes at once; by default it is found out. `made` learns what
         is made on the target, which is deleted at the end; without it, all is left there. `left_over`, of
-        sessions that were killed, is deleted first.
+        sessions that were killed, is deleted first. `check`: what is asked before all else,
+        where it is not whether the conformance graphs are fit.
         """
         self.target = target
+        self._check = check
         self._limits: Mapping[str, Any] = limits or {}
         self._control = control
         self._exploration = exploration
@@ -197,7 +200,7 @@ class Observer:
 
     def _self_check(self) -> Scenario:
         waits = 0.0 if self.target.agent is None else len(SELF_CHECK_PATHS) * AGENT_PATIENCE_S
-        return Scenario(SELF_CHECK, self_check, Schedule(waits=waits))
+        return Scenario(SELF_CHECK, self._check or self_check, Schedule(waits=waits))
 
     async def _observe_with_pulse(
         self, scenarios: list[Scenario], recorder: Recorder, fitness: Fitness, preparing_s: float
@@ -290,7 +293,7 @@ class Observer:
         seconds = (
             recorder.limits.scenario_s + chosen.schedule.waits + (control.patience_s if control else 0.0)
         )
-        seconds += exploration.seconds if exploration else 0.0
+        seconds += chosen.schedule.patience + (exploration.seconds if exploration else 0.0)
         lease = Lease(
             self._slots,
             chosen.schedule.runs,

@@ -25,7 +25,7 @@ from runstone.scenario.clean_up import Made
 from runstone.scenario.exploration import DEFAULT_S, Exploration, insist_on_packages
 from runstone.scenario.observer import Observation, Observer
 from runstone.scenario.scenario import PATIENT_S, QUICK_S, Scenario, scenarios_declared_in
-from runstone.scenario.self_check import Fitness, Unfit
+from runstone.scenario.self_check import Fitness, Unfit, greeting
 from runstone.session import evidence
 from runstone.session.left_over import Journal, journal_of
 from runstone.session.options import Options
@@ -37,6 +37,21 @@ from runstone.verdict import waivers
 from runstone.wire.trace import Trace
 
 Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Beside:
+    """What is observed beside the scenarios of suites: a team's own conversations.
+
+    `traces`: what is evidence already, such as what an earlier session has observed of them. `alone`: nothing
+    else is observed, so that no conformance graphs are needed.
+    """
+
+    scenarios: tuple[Scenario, ...] = ()
+    traces: tuple[Trace, ...] = ()
+    alone: bool = False
+
+
 SECOND: Final = "@2"  # what the name of a scenario ends with that was observed again
 _CONFIRMING_S: Final = 30.0
 Reach = Callable[[Target], AbstractContextManager[Target]]
@@ -125,6 +140,7 @@ class Session:
         self._writer: evidence.EvidenceWriter | None = None
         self._observer: Observer | None = None
         self._second = False
+        self.beside = Beside()
         self.token = ""  # what the workers of `pytest -n` share; only one of them observes
         self.waivers = self._load_waivers()
         self._check_selection()
@@ -266,8 +282,13 @@ class Session:
             ),
         )
         self.manifest = writer.manifest
+        for trace in self.beside.traces:
+            self._keep(trace)
+        scenarios = [*scenarios, *self.beside.scenarios]
 
         def choose(fitness: Fitness) -> list[Scenario]:
+            if self.beside.alone and not fitness.answers:
+                fitness.insist(target)
             wanted = {name for each in scenarios for name in each.needs}
             self.manifest = writer.save(
                 server=fitness.server,
@@ -292,10 +313,12 @@ class Session:
             control=None if self._control is None else self._control(target),
             made=None if journal is None else Made(journal.add),
             left_over=() if journal is None else journal.left_over,
+            check=greeting if self.beside.alone else None,
         )
         began = time.monotonic()
+        insist = settings.insist_on_fitness and not self.beside.alone
         try:
-            seen = asyncio.run(observer.observe(choose, insist_on_fitness=settings.insist_on_fitness))
+            seen = asyncio.run(observer.observe(choose, insist_on_fitness=insist))
         except TargetError as error:
             kind = "unfit" if isinstance(error, Unfit) else "unreachable"
             self.manifest = writer.save(unusable=kind, stopped=str(error), observe_s=time.monotonic() - began)
