@@ -38,7 +38,7 @@ def command(name: str) -> click.Command:
 
 
 def taking(name: Taker) -> click.Command:
-    """The command that takes the options of this taker: of those that play scenarios, the one that observes."""
+    """The command that takes the options of this taker: of those of scenarios, the one that observes."""
     found = command(name)
     return found.commands["run"] if isinstance(found, click.Group) and name == "scenarios" else found
 

@@ -11,7 +11,9 @@ import msgspec
 from runstone.cli.asking import Asking, asking
 from runstone.cli.options import options_of
 from runstone.errors import ExitCode
+from runstone.report.text import counted
 from runstone.session.options import Said, said
+from runstone.session.sources import merged
 
 if TYPE_CHECKING:
     from runstone.conversations.events import Event
@@ -88,6 +90,30 @@ def judge_command(asks: Asking, evidence: Path, out: Path | None) -> int:
     return _write(judged_again(session, asks.own()), session.settings.out)
 
 
+@command.command("lint")
+@_PATHS
+@options_of("scenarios", by_flag=True)
+@_SET
+def lint_command(asked: Said, paths: tuple[Path, ...], settings: tuple[str, ...]) -> int:
+    """Find what cannot fail, cannot pass, contradicts itself or is secret; with --target, unknown tools."""
+    from tempfile import TemporaryDirectory
+
+    from runstone.conversations.assistants import findings
+    from runstone.conversations.lint import lint
+    from runstone.session.opening import open_session
+
+    found, cases = lint(paths, settings)
+    if "target_name" in asked and cases:
+        with TemporaryDirectory(prefix="runstone-") as folder:
+            session = open_session(merged(said(out=Path(folder)), asked), lambda *_: None)
+            found += findings(session, cases)
+    for each in found:
+        click.echo(str(each))
+    errors = sum(each.grade == "error" for each in found)
+    click.echo(f"{counted(errors, 'error')}, {counted(len(found) - errors, 'warning')}")
+    return ExitCode.NOT_CONFORMING if errors else ExitCode.CONFORMING
+
+
 @command.command("list")
 @_PATHS
 @_SET
@@ -95,7 +121,6 @@ def judge_command(asks: Asking, evidence: Path, out: Path | None) -> int:
 def list_command(paths: tuple[Path, ...], settings: tuple[str, ...], tags: tuple[str, ...]) -> None:
     """List the cases of files and folders, without playing any."""
     from runstone.conversations.reading import read
-    from runstone.report.text import counted
 
     for case in read(paths, settings, tags):
         turns = "simulated" if case.scenario.simulated else counted(len(case.scenario.turns), "turn")

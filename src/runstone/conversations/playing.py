@@ -23,6 +23,7 @@ from runstone.conversations.reading import Case
 from runstone.conversations.recorded import SETUP, Notes, Played, part_of, turns_seen
 from runstone.conversations.seen import Seen, together
 from runstone.conversations.variables import UNIQUE, names_in
+from runstone.errors import TargetError
 from runstone.scenario.api import Api
 from runstone.scenario.requests import OMIT, Options, new_id
 from runstone.verdict.scenarios import Check
@@ -33,6 +34,10 @@ _GRAPH: Final = "graph_id"  # where servers look up by which graph values of a n
 
 class ModelFailed(Exception):  # noqa: N818 - named as what it reports
     """The model that plays the user gave nothing to say; the message says why."""
+
+
+class Stopped(TargetError):  # noqa: N818 - it ends the observation as a target does that is lost
+    """Whoever wanted to hear of the batch has gone."""
 
 
 class Talker(Protocol):
@@ -155,7 +160,7 @@ class Play:
 
     async def _turn(self, api: Api, played: Played) -> Seen:
         if self.around.stopped():
-            raise KeyboardInterrupt
+            raise Stopped("nobody listens any more")
         number = len(self.turns) + 1
         self._tell("user_input", number, said_in(played), {"way": played.way, "thread": played.thread})
         within = api.within(part_of(number))

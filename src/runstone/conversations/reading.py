@@ -79,7 +79,11 @@ def read(paths: Iterable[Path], settings: Sequence[str] = (), tags: Iterable[str
 
     Raises BadScenario; two scenarios of one name are an error.
     """
-    sources = [source(path, settings) for path in files_of(paths)]
+    return chosen((source(path, settings) for path in files_of(paths)), tags)
+
+
+def chosen(sources: Iterable[Source], tags: Iterable[str] = ()) -> list[Case]:
+    """The cases of what was read, of those with one of these tags if there are any. Raises BadScenario."""
     cases = [case for each in sources for case in cases_of(each)]
     first = [each.scenario.scenario for each in cases if each.number == 1]
     names = Counter((each.scenario.scenario, each.entry_point) for each in cases if each.number == 1)
@@ -90,10 +94,10 @@ def read(paths: Iterable[Path], settings: Sequence[str] = (), tags: Iterable[str
     known = {tag for each in cases for tag in each.scenario.tags}
     for tag in sorted(wanted - known):
         raise BadScenario(f"no scenario has the tag {tag!r}{suggestion(tag, known)}")
-    chosen = [each for each in cases if not wanted or wanted & set(each.scenario.tags)]
-    if not chosen:
+    found = [each for each in cases if not wanted or wanted & set(each.scenario.tags)]
+    if not found:
         raise BadScenario(f"there is no scenario to play{'' if first else ': no file holds one'}")
-    return chosen
+    return found
 
 
 def files_of(paths: Iterable[Path]) -> list[Path]:
@@ -112,7 +116,11 @@ def files_of(paths: Iterable[Path]) -> list[Path]:
 
 def source(path: Path, settings: Sequence[str] = ()) -> Source:
     """The file as it stands, with what `--set` says in it, and the texts of the files that it names."""
-    document = read_document(path, BadScenario)
+    return source_of(read_document(path, BadScenario), path, settings)
+
+
+def source_of(document: Any, path: Path, settings: Sequence[str] = ()) -> Source:
+    """The same of a document that is read already; `path`: where it stands, and its files beside it."""
     if not isinstance(document, dict):
         raise BadScenario(f"{path}: a scenario is a mapping with the keys scenario, assistant and turns")
     for setting in settings:
@@ -137,15 +145,16 @@ def _with_setting(document: dict[str, Any], setting: str) -> dict[str, Any]:
         value = parsed(text)
     except ValueError as error:
         raise BadScenario(f"--set {setting!r}: the value is not valid YAML: {error}") from None
-    replaced: dict[str, Any] = _replaced(document, keys, value)
-    return replaced
+    changed: dict[str, Any] = replaced(document, keys, value)
+    return changed
 
 
-def _replaced(document: Any, keys: Sequence[str], value: Any) -> Any:
+def replaced(document: Any, keys: Sequence[str], value: Any) -> Any:
+    """The document with this value at the end of these keys; mappings are made on the way."""
     if not keys:
         return value
     inner = document if isinstance(document, dict) else {}
-    return {**inner, keys[0]: _replaced(inner.get(keys[0]), keys[1:], value)}
+    return {**inner, keys[0]: replaced(inner.get(keys[0]), keys[1:], value)}
 
 
 def cases_of(found: Source) -> Iterator[Case]:
