@@ -47,11 +47,11 @@ def play(
         session = open_session(said(target_name=url, out=folder / "out", concurrency=4), lambda *_: None)
         report = run(session, Batch(cases=read([files]), talker=talker, own=own, tell=tell))
     again = judged_again(open_session(said(evidence=folder / "out" / "evidence"), lambda *_: None), own)
-    assert again.acceptance == report.acceptance
+    assert again.results == report.results
     assert again.exit_code == report.exit_code
     return report
 
 
 def verdict(report: ScenariosReport) -> ScenarioVerdict:
-    (found,) = report.acceptance.scenarios
+    (found,) = report.results.scenarios
     return found

@@ -273,7 +273,7 @@ JUDGES: dict[str, Answering] = {
 def test_without_a_fault_it_is_green(tmp_path: Path) -> None:
     with serving_model() as (url, _):
         report = play(tmp_path, [SCENARIO, RUBRIC], model=url)
-    assert [each.reason for each in report.acceptance.scenarios] == ["", ""]
+    assert [each.reason for each in report.results.scenarios] == ["", ""]
     assert report.exit_code == 0
 
 

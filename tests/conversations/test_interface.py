@@ -67,7 +67,7 @@ def test_files_mappings_and_settings(tmp_path: Path, url: str) -> None:
         tags=["x"],
         settings={"config.configurable.tier": "gold"},
     )
-    assert [each.name for each in report.acceptance.scenarios] == ["refund"]
+    assert [each.name for each in report.results.scenarios] == ["refund"]
     recorded = (tmp_path / "evidence/traces/conversation.refund.1.stream.1.json").read_text()
     assert r"\"config\":{\"configurable\":{\"tier\":\"gold\"}}" in recorded
 

@@ -46,7 +46,7 @@ def test_a_model_that_is_busy_is_asked_again(tmp_path: Path) -> None:
         report = play(tmp_path, RUBRIC, model=url, limits=Limits(retries=3))
     assert verdict(report).result == "pass"
     assert len(asked) == 5
-    judge = report.acceptance.judge
+    judge = report.results.judge
     assert judge is not None
     assert (judge.model, judge.named, judge.calls, judge.tokens) == ("tiny", ("tiny-2026-11",), 3, 300)
 

@@ -84,9 +84,9 @@ MEMORY: dict[str, Any] = {
 
 def test_every_kind_holds_on_an_agent_that_does_its_job(tmp_path: Path) -> None:
     report = play(tmp_path, [REFUND, MEMORY])
-    assert [each.reason for each in report.acceptance.scenarios] == ["", ""]
+    assert [each.reason for each in report.results.scenarios] == ["", ""]
     assert report.exit_code == 0
-    memory, refund = report.acceptance.scenarios
+    memory, refund = report.results.scenarios
     assert (refund.result, refund.score, refund.rate.passed) == ("pass", 1.0, 1)
     assert {each.entry_point for each in memory.conversations} == {"wait", "stream", "background"}
     turns = refund.conversations[0].turns

@@ -19,10 +19,16 @@ from runstone.session.session import Session
 from runstone.verdict.model import Report
 
 
-def check(asked: Said, defaults: Said) -> tuple[Session, int]:
-    """Observe the target, judge it and show the report; the session and the exit code."""
+def check(
+    asked: Said, defaults: Said, prepare: Callable[[Session], None] = lambda _: None
+) -> tuple[Session, int]:
+    """Observe the target, judge it and show the report; the session and the exit code.
+
+    `prepare` is given the session before anything is observed.
+    """
     with progress_bar() as progress:
         session = open_session(asked, progress, defaults=defaults)
+        prepare(session)
         found = judge(session)
     return session, show(found, session.settings.out)
 

@@ -18,12 +18,12 @@ from runstone.conversations.seen import Seen, together
 from runstone.conversations.statistics import pass_k, wilson
 from runstone.verdict.scenarios import (
     UNCLEAR,
-    Acceptance,
     Check,
     ConversationResult,
     JudgeModel,
     Rate,
     Result,
+    ScenarioResults,
     ScenarioVerdict,
     TurnResult,
     counted,
@@ -39,13 +39,13 @@ _SAID: Final = 400  # characters of a message in a report
 
 def judged(
     cases: Sequence[Case], traces: Mapping[str, Trace], crashed: Mapping[str, str], own: Own | None = None
-) -> Acceptance:
+) -> ScenarioResults:
     """The verdicts of these cases on what was recorded. `crashed`: conversations in which Runstone broke."""
     groups: dict[tuple[str, int], list[Case]] = {}
     for case in cases:
         groups.setdefault((case.scenario.scenario, case.number), []).append(case)
     verdicts = tuple(_verdict(group, traces, crashed, own) for group in groups.values())
-    return Acceptance(scenarios=verdicts, totals=counted(verdicts), judge=_judge_of(cases, traces))
+    return ScenarioResults(scenarios=verdicts, totals=counted(verdicts), judge=_judge_of(cases, traces))
 
 
 def checks_of_turn(scenario: Scenario, number: int, seen: Seen, means: Means) -> list[Check]:

@@ -15,12 +15,12 @@ from runstone.conversations.events import Event, Listener, nobody
 from runstone.conversations.judging import conversation_result, judged
 from runstone.conversations.playing import Play, Surroundings, Talker
 from runstone.conversations.reading import Case
-from runstone.conversations.recorded import plan, planned, recorded
+from runstone.conversations.recorded import PLAN, plan, planned, recorded
 from runstone.errors import ExitCode
 from runstone.scenario.scenario import Scenario, Schedule
 from runstone.session import evidence
 from runstone.session.session import Beside, Session
-from runstone.verdict.scenarios import Acceptance, ConversationResult, Result, ScenariosReport, exit_code
+from runstone.verdict.scenarios import ConversationResult, Result, ScenarioResults, ScenariosReport, exit_code
 from runstone.wire.trace import Trace
 
 AT_ONCE: Final = 8  # conversations, where nobody says how many runs the target executes
@@ -38,7 +38,7 @@ class Batch:
     kept: Mapping[str, Trace] = field(default_factory=dict)
 
     def beside(self, *, alone: bool) -> Beside:
-        """What a session observes of it, with the plan by which evidence is judged."""
+        """What a session observes of it, with the plan by which evidence is judged, and how it is judged."""
         around = Surroundings(talker=self.talker, own=self.own, tell=self.tell, stopped=self.stopped)
         scenarios = tuple(
             _scenario(case, repeat, around)
@@ -46,7 +46,12 @@ class Batch:
             for repeat in range(1, case.scenario.repeat.times + 1)
             if case.trace(repeat) not in self.kept
         )
-        return Beside(scenarios=scenarios, traces=(plan(self.cases), *self.kept.values()), alone=alone)
+        return Beside(
+            scenarios=scenarios,
+            traces=(plan(self.cases), *self.kept.values()),
+            alone=alone,
+            judged=lambda session: results_of(session, self.cases, self.own),
+        )
 
 
 def _scenario(case: Case, repeat: int, around: Surroundings) -> Scenario:
@@ -70,7 +75,7 @@ def run(session: Session, batch: Batch) -> ScenariosReport:
     with session:
         session.observe([])
     report = report_of(session, batch.cases, batch.own)
-    batch.tell(Event(kind="completed", data={"result": _word(report.acceptance)}, report=report))
+    batch.tell(Event(kind="completed", data={"result": _word(report.results)}, report=report))
     return report
 
 
@@ -114,6 +119,18 @@ class Progress:
         return {str(result): number for result, number in self._results.items()}
 
 
+def play_beside(session: Session, batch: Batch) -> None:
+    """Have a session that checks a server play these too; its report tells of both."""
+    session.beside = batch.beside(alone=False)
+
+
+def judge_beside(session: Session, own: Callable[[str], OwnCheck] | None = None) -> None:
+    """Have a session that judges evidence judge the scenarios too, where the evidence holds some."""
+    if PLAN in session.traces:
+        cases = planned(session.traces)
+        session.beside = Beside(judged=lambda judging: results_of(judging, cases, own))
+
+
 def judged_again(session: Session, own: Callable[[str], OwnCheck] | None = None) -> ScenariosReport:
     """The report of evidence, with no target and no model at hand. Raises NoScenarios."""
     return report_of(session, planned(session.traces), own)
@@ -134,9 +151,9 @@ def unchanged(folder: Path, cases: Sequence[Case]) -> dict[str, Trace]:
     return found
 
 
-def acceptance_of(
+def results_of(
     session: Session, cases: Sequence[Case], own: Callable[[str], OwnCheck] | None
-) -> Acceptance:
+) -> ScenarioResults:
     """The verdicts on what a session has recorded."""
     crashed = session.manifest.crashed if session.manifest is not None else {}
     return judged(cases, session.traces, crashed, own)
@@ -146,8 +163,8 @@ def report_of(
     session: Session, cases: Sequence[Case], own: Callable[[str], OwnCheck] | None = None
 ) -> ScenariosReport:
     """The report on what a session has recorded."""
-    acceptance, manifest = acceptance_of(session, cases, own), session.manifest
-    code = exit_code(acceptance)
+    results, manifest = results_of(session, cases, own), session.manifest
+    code = exit_code(results)
     if session.unusable:
         code = ExitCode.UNREACHABLE
     elif session.stopped is not None and code == ExitCode.CONFORMING:
@@ -165,9 +182,9 @@ def report_of(
         url=manifest.url if manifest else "",
         server=manifest.server if manifest else "unknown",
         insecure=manifest.insecure if manifest else False,
-        acceptance=acceptance,
+        results=results,
     )
 
 
-def _word(acceptance: Acceptance) -> str:
-    return "pass" if acceptance.accepted else "fail"
+def _word(results: ScenarioResults) -> str:
+    return "pass" if results.accepted else "fail"

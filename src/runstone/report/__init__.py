@@ -13,9 +13,9 @@ from runstone.report.junit import to_junit
 from runstone.report.scenarios import (
     print_scenarios,
     print_scenarios_report,
-    scenarios_to_html,
     scenarios_to_junit,
 )
+from runstone.report.scenarios_page import scenarios_to_html
 from runstone.report.summary import to_markdown
 from runstone.report.terminal import print_catalogue, print_changes, print_requirement, print_summary
 from runstone.report.transcript import to_text

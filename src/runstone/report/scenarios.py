@@ -7,20 +7,17 @@ from pathlib import Path
 from typing import Any, Final
 
 from junitparser import Error, Failure, JUnitXml, TestCase, TestSuite
-from markupsafe import Markup
 from rich.console import Console
 
-from runstone.report.html import page_style
-from runstone.report.templates import environment
-from runstone.report.terminal import Page
+from runstone.report.digest import RESULT_WORDS, scenario_totals
+from runstone.report.paper import Page
 from runstone.report.text import counted, for_terminal, for_xml, shortened
 from runstone.verdict.scenarios import (
-    RESULTS,
     UNCLEAR,
-    Acceptance,
     Check,
     ConversationResult,
     Result,
+    ScenarioResults,
     ScenariosReport,
     ScenarioVerdict,
 )
@@ -37,25 +34,6 @@ STYLES: Final[dict[Result, str]] = {
     "flaky": "red",
     "fail": "bold red",
 }
-WORDS: Final[dict[Result, str]] = {
-    "pass": "pass",
-    "not-judged": "not judged",
-    "judge-error": "judge error",
-    "flaky": "flaky",
-    "fail": "fail",
-}
-
-
-def totals(acceptance: Acceptance) -> str:
-    """`8 pass, 1 flaky, 1 fail`; that there is none where there is none."""
-    told = [f"{acceptance.totals[each]} {WORDS[each]}" for each in RESULTS if acceptance.totals.get(each)]
-    return ", ".join(told) or "no scenario was played"
-
-
-def headline(report: ScenariosReport) -> str:
-    """The first line of a page."""
-    word = "Accepted" if report.accepted else "Not accepted"
-    return f"{word}: {counted(len(report.acceptance.scenarios), 'scenario')} on {report.target}"
 
 
 def rate_words(verdict: ScenarioVerdict) -> str:
@@ -76,7 +54,7 @@ def scenarios_to_junit(report: ScenariosReport) -> str:
     What is broken is a failure, what could not be judged an error; a run that ended early fails `session`.
     """
     document = JUnitXml(for_xml(f"runstone scenarios {report.target}"))
-    for suite in scenario_suites(report.acceptance, report.stopped):
+    for suite in scenario_suites(report.results, report.stopped):
         suite.timestamp = for_xml(report.started_at)
         for key in ("target", "url", "server", "runstone"):
             suite.add_property(key, for_xml(getattr(report, key)))
@@ -86,9 +64,9 @@ def scenarios_to_junit(report: ScenariosReport) -> str:
     return '<?xml version="1.0" encoding="utf-8"?>\n' + written.decode("utf-8") + "\n"
 
 
-def scenario_suites(acceptance: Acceptance, stopped: str | None = None) -> Iterator[TestSuite]:
+def scenario_suites(results: ScenarioResults, stopped: str | None = None) -> Iterator[TestSuite]:
     """The suites of JUnit that scenarios make."""
-    if stopped or not acceptance.scenarios:
+    if stopped or not results.scenarios:
         why = stopped or "no scenario was played"
         case = TestCase("complete", "runstone.scenarios.session")
         case.result = [_with(Failure(for_xml(shortened(why, _MESSAGE))), why)]
@@ -96,7 +74,7 @@ def scenario_suites(acceptance: Acceptance, stopped: str | None = None) -> Itera
         session.add_testcases([case])
         yield session
     suite = TestSuite("scenarios")
-    suite.add_testcases([_case(each) for each in acceptance.scenarios])
+    suite.add_testcases([_case(each) for each in results.scenarios])
     yield suite
 
 
@@ -106,8 +84,8 @@ def _case(verdict: ScenarioVerdict) -> TestCase:
     case.time = round(sum(times), 3)
     if verdict.result == "pass":
         return case
-    message = for_xml(shortened(f"{WORDS[verdict.result]}: {verdict.reason}", _MESSAGE))
-    told = "\n".join(_proof(verdict))
+    message = for_xml(shortened(f"{RESULT_WORDS[verdict.result]}: {verdict.reason}", _MESSAGE))
+    told = "\n".join(proof(verdict))
     case.result = [_with(Error(message) if verdict.result in UNCLEAR else Failure(message), told)]
     return case
 
@@ -117,12 +95,13 @@ def _with(result: Failure | Error, text: str) -> Failure | Error:
     return result
 
 
-def _proof(verdict: ScenarioVerdict) -> Iterator[str]:
+def proof(verdict: ScenarioVerdict) -> Iterator[str]:
+    """What was said in the conversations that are not kept, and what was expected of them, line by line."""
     if rate_words(verdict):
         yield f"{rate_words(verdict)}, gate {verdict.gate or 'all must pass'}"
     for one in verdict.conversations:
         if one.result != "pass":
-            yield f"{one.trace}: {WORDS[one.result]}, score {one.score:g}"
+            yield f"{one.trace}: {RESULT_WORDS[one.result]}, score {one.score:g}"
             for turn in one.turns:
                 yield f"  turn {turn.number} user: {turn.said}"
                 yield from (f"  turn {turn.number} calls: {each}" for each in turn.calls)
@@ -134,26 +113,28 @@ def _proof(verdict: ScenarioVerdict) -> Iterator[str]:
 
 def _unkept(checks: Iterable[Check]) -> list[str]:
     return [
-        f"{WORDS[each.result]}: {each.asserts}: {each.reason}" for each in checks if each.result != "pass"
+        f"{RESULT_WORDS[each.result]}: {each.asserts}: {each.reason}"
+        for each in checks
+        if each.result != "pass"
     ]
 
 
 # the terminal
 
 
-def print_scenarios(acceptance: Acceptance, console: Console) -> None:
+def print_scenarios(results: ScenarioResults, console: Console) -> None:
     """A line a scenario, and of those that are not kept what was said and what was expected."""
     out = Page(console)
-    width = max((len(each.name) for each in acceptance.scenarios), default=0)
-    for each in acceptance.scenarios:
+    width = max((len(each.name) for each in results.scenarios), default=0)
+    for each in results.scenarios:
         told = "  ".join(filter(None, [f"score {each.score:.2f}", rate_words(each)]))
         out.spans(
-            (f"{WORDS[each.result]:<12}", STYLES[each.result]),
+            (f"{RESULT_WORDS[each.result]:<12}", STYLES[each.result]),
             (f"{for_terminal(each.name):<{min(width, 48)}}  ", "bold"),
             (told, "dim"),
         )
     out.line()
-    for each in acceptance.scenarios:
+    for each in results.scenarios:
         if each.result != "pass":
             _print_broken(each, out)
 
@@ -165,22 +146,22 @@ def print_scenarios_report(report: ScenariosReport, console: Console, *, report_
     if report.insecure:
         out.line("no certificate was checked: anybody may have answered", STYLES["fail"])
     out.line()
-    print_scenarios(report.acceptance, console)
+    print_scenarios(report.results, console)
     if report.stopped:
         out.entry("incomplete: ", report.stopped, STYLES["fail"])
-    judge = report.acceptance.judge
+    judge = report.results.judge
     if judge is not None and judge.calls:
         out.entry(
             "judge: ", f"{judge.model}, {counted(judge.calls, 'call')}, {counted(judge.tokens, 'token')}"
         )
     word = "accepted" if report.accepted else "NOT ACCEPTED"
     style = "bold green" if report.accepted else "bold red"
-    out.line(f"{word}, {totals(report.acceptance)}; report in {report_dir}", style)
+    out.line(f"{word}, {scenario_totals(report.results)}; report in {report_dir}", style)
 
 
 def _print_broken(verdict: ScenarioVerdict, out: Page) -> None:
     out.spans(
-        (f"{WORDS[verdict.result].upper()} ", STYLES[verdict.result]),
+        (f"{RESULT_WORDS[verdict.result].upper()} ", STYLES[verdict.result]),
         (for_terminal(verdict.name), "bold"),
         (f"  {rate_words(verdict)}", "dim"),
     )
@@ -213,19 +194,6 @@ def _print_conversation(one: ConversationResult, out: Page) -> None:
 # the page
 
 
-def scenarios_to_html(report: ScenariosReport) -> str:
-    """The page: every scenario with its conversations, turn by turn. It loads nothing and runs no script."""
-    template = environment(autoescape=True, finalize=_shown).get_template("scenarios.html.j2")
-    style = page_style(["report.css", "scenarios.css"])
-    return template.render(
-        report=report, headline=headline(report), totals=totals(report.acceptance), **page_words(), **style
-    )
-
-
 def page_words() -> dict[str, Any]:
     """What the part of a page that shows scenarios needs."""
-    return {"words": WORDS, "rate_words": rate_words, "cut": lambda text: shortened(text, 2_000)}
-
-
-def _shown(value: Any) -> Any:
-    return for_terminal(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+    return {"words": RESULT_WORDS, "rate_words": rate_words, "cut": lambda text: shortened(text, 2_000)}

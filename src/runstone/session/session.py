@@ -34,6 +34,7 @@ from runstone.target.capabilities import Capability
 from runstone.target.control import Control
 from runstone.target.target import Target
 from runstone.verdict import waivers
+from runstone.verdict.scenarios import ScenarioResults
 from runstone.wire.trace import Trace
 
 Progress = Callable[[str, int, int], None]
@@ -44,12 +45,14 @@ class Beside:
     """What is observed beside the scenarios of suites: a team's own conversations.
 
     `traces`: what is evidence already, such as what an earlier session has observed of them. `alone`: nothing
-    else is observed, so that no conformance graphs are needed.
+    else is observed, so that no conformance graphs are needed. `judged`: what they result in, once they are
+    recorded; None where there are none.
     """
 
     scenarios: tuple[Scenario, ...] = ()
     traces: tuple[Trace, ...] = ()
     alone: bool = False
+    judged: Callable[[Session], ScenarioResults] | None = None
 
 
 SECOND: Final = "@2"  # what the name of a scenario ends with that was observed again

@@ -95,7 +95,7 @@ class JudgeModel(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     usd: float | None = None
 
 
-class Acceptance(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ScenarioResults(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """All scenarios of one run, as they come; `totals`: result → number of scenarios."""
 
     scenarios: tuple[ScenarioVerdict, ...]
@@ -122,7 +122,7 @@ class ScenariosReport(msgspec.Struct, frozen=True, kw_only=True):
     url: str
     server: str
     insecure: bool
-    acceptance: Acceptance
+    results: ScenarioResults
 
 
 def worst(results: Iterable[Result]) -> Result:
@@ -136,9 +136,8 @@ def counted(verdicts: Sequence[ScenarioVerdict]) -> dict[str, int]:
     return {result: counts[result] for result in RESULTS if counts[result]}
 
 
-def exit_code(acceptance: Acceptance) -> ExitCode:
+def exit_code(results: ScenarioResults) -> ExitCode:
     """1 where one is broken, 4 where one could not be judged, or there is none."""
-    results = {each.result for each in acceptance.scenarios}
-    if results & BROKEN:
+    if any(each.result in BROKEN for each in results.scenarios):
         return ExitCode.NOT_CONFORMING
-    return ExitCode.CONFORMING if acceptance.accepted else ExitCode.HARNESS_ERROR
+    return ExitCode.CONFORMING if results.accepted else ExitCode.HARNESS_ERROR
