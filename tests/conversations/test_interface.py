@@ -61,7 +61,7 @@ def test_all_four_ways_find_the_same(tmp_path: Path, url: str) -> None:
 
 def test_files_mappings_and_settings(tmp_path: Path, url: str) -> None:
     report = play_sync(
-        [SHORT, {**REFUND, "tags": ["x"]}],
+        [SHORT, REFUND | {"tags": ["x"]}],
         url,
         out=tmp_path,
         tags=["x"],
@@ -74,7 +74,7 @@ def test_files_mappings_and_settings(tmp_path: Path, url: str) -> None:
 
 def test_what_is_wrong_is_raised_before_anything_is_played(tmp_path: Path, url: str) -> None:
     with pytest.raises(BadScenario, match="did you mean assistant"):
-        play_sync({**SHORT, "asistant": "x"}, url, out=tmp_path)
+        play_sync(SHORT | {"asistant": "x"}, url, out=tmp_path)
     with pytest.raises(BadScenario, match="cannot read"):
         asyncio.run(play(tmp_path / "nowhere.yaml", url, out=tmp_path))
     assert not (tmp_path / "evidence").exists()

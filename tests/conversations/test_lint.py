@@ -74,7 +74,7 @@ def test_a_sound_scenario_is_left_alone(tmp_path: Path, scenario: dict[str, Any]
             {**PLAIN, "turns": [*expecting({"status": "success"})["turns"], {"resume": 1}]},
             "the turn before asks nothing",
         ),
-        ({**PLAIN, "turns": [{"user": "{{nam}}"}], "vars": {"name": "x"}}, "unknown variable {{nam}}"),
+        ({**PLAIN, "turns": [{"user": "{{titel}}"}], "vars": {"name": "x"}}, "unknown variable {{titel}}"),
         ({**PLAIN, "vars": {"name": "x"}}, "vars.name: warning: nothing uses this variable"),
         ({**PLAIN, "config": {"configurable": {"api_key": "hunter2hunter2"}}}, "config.configurable.api_key"),
         ({**PLAIN, "description": "sk-abcdefghijklmnop1234"}, "this looks like a secret"),
