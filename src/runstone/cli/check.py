@@ -8,6 +8,7 @@ import click
 
 from runstone.cli.asking import Asking, asking
 from runstone.cli.options import options_of
+from runstone.errors import UsageError
 from runstone.session.options import Said, said
 from runstone.session.session import Session
 
@@ -25,18 +26,35 @@ from runstone.session.session import Session
     "--set", "settings", multiple=True, metavar="PATH=VALUE", help="Replace a value in every scenario."
 )
 @asking
-def command(asks: Asking, asked: Said, scenarios: tuple[Path, ...], settings: tuple[str, ...]) -> int:
+@click.option("--plan", is_flag=True, help="Only tell what would be done; sends nothing but the self-check.")
+@click.option("--json", "as_json", is_flag=True, help="With --plan: as JSON.")
+def command(
+    asks: Asking,
+    asked: Said,
+    scenarios: tuple[Path, ...],
+    settings: tuple[str, ...],
+    plan: bool,
+    as_json: bool,
+) -> int:
     """Observe a server, judge it and report. TARGET is a URL or a recipe; default: embedded."""
-    from runstone.cli import checking  # it brings in all that --help does not need
+    defaults = said(target_name="embedded")
+    if plan:
+        from runstone.cli import planned  # they bring in all that --help does not need
+
+        return planned.tell(asked, defaults, as_json=as_json)
+    if as_json:
+        raise UsageError("--json is how --plan is told; a check writes report.json to its --out folder")
+    from runstone.cli import checking
+
+    if not scenarios:
+        return checking.check(asked, defaults)[1]
     from runstone.conversations.reading import read
     from runstone.conversations.running import Batch, play_beside
 
-    if not scenarios:
-        return checking.check(asked, said(target_name="embedded"))[1]
     own = asks.own(*(path if path.is_dir() else path.parent for path in scenarios))
     batch = Batch(cases=read(scenarios, settings), talker=asks.talker(), own=own)
 
     def prepare(session: Session) -> None:
         play_beside(session, batch)
 
-    return checking.check(asked, said(target_name="embedded"), prepare)[1]
+    return checking.check(asked, defaults, prepare)[1]

@@ -55,7 +55,7 @@ def run_command(
     stream: bool,
 ) -> int:
     """Play the scenarios of files and folders on --target, judge them and report."""
-    from runstone.cli.checking import progress_bar  # they bring in all that --help does not need
+    from runstone.cli.progress import shown_progress  # they bring in all that --help does not need
     from runstone.conversations.events import nobody
     from runstone.conversations.reading import read
     from runstone.conversations.running import AT_ONCE, Batch, report_of, run, unchanged
@@ -64,8 +64,8 @@ def run_command(
     cases = read(paths, settings, tags)
     own = asks.own(*(path if path.is_dir() else path.parent for path in paths))
     talker = asks.talker()
-    with progress_bar() as bar:
-        session = open_session(asked, bar, defaults=said(target_name="embedded", concurrency=AT_ONCE))
+    with shown_progress() as progress:
+        session = open_session(asked, progress, defaults=said(target_name="embedded", concurrency=AT_ONCE))
         kept = unchanged(session.folder, cases) if resume else {}
         tell = _printed if stream else nobody
         try:

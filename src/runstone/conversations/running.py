@@ -17,6 +17,7 @@ from runstone.conversations.playing import Play, Surroundings, Talker
 from runstone.conversations.reading import Case
 from runstone.conversations.recorded import PLAN, plan, planned, recorded
 from runstone.errors import ExitCode
+from runstone.scenario.progress import Begun, Told
 from runstone.scenario.scenario import Scenario, Schedule
 from runstone.session import evidence
 from runstone.session.session import Beside, Session
@@ -93,9 +94,12 @@ class Progress:
         }
         self._results: Counter[Result] = Counter()
 
-    def __call__(self, name: str, done: int, total: int) -> None:
-        self._show(name, done, total)
-        if name not in self._plays or self._batch.tell is nobody:
+    def __call__(self, told: Told) -> None:
+        if isinstance(told, Begun):  # it guesses the time by what is known of suites
+            return
+        self._show(told)
+        name = told.name
+        if told.doing != "observing" or name not in self._plays or self._batch.tell is nobody:
             return
         case, repeat = self._plays[name]
         found = recorded(case, repeat, self._session.traces)
@@ -113,7 +117,9 @@ class Progress:
                     data={"result": result.result, "score": result.score},
                 )
             )
-        self._batch.tell(Event(kind="batch_progress", data={"done": done, "of": total, **self._counts()}))
+        self._batch.tell(
+            Event(kind="batch_progress", data={"done": told.done, "of": told.total, **self._counts()})
+        )
 
     def _counts(self) -> dict[str, int]:
         return {str(result): number for result, number in self._results.items()}
