@@ -86,6 +86,10 @@ def test_what_was_played_is_not_played_again(tmp_path: Path) -> None:
         assert runstone(*words, "--resume").returncode == 0
         assert desk.turns == 4
         assert runstone("scenarios", "judge", f"{out}/evidence").returncode == 0
+    with serving_desk(desk) as other:
+        refused = runstone("scenarios", "run", files, "--target", other, "--out", out, "--resume")
+    assert refused.returncode == 2
+    assert "cannot go on with it; use --out DIR" in one_line_of_error(refused)
 
 
 class Slow(Desk):

@@ -10,6 +10,7 @@ import pytest
 from runstone.conversations.events import Event
 from tests.conversations.desk import Desk, Thread, ai
 from tests.conversations.playing import play, verdict
+from tests.servers import Heard
 
 REFUND: dict[str, Any] = {
     "scenario": "refund",
@@ -165,6 +166,40 @@ def test_what_fails_stops_the_conversation(tmp_path: Path) -> None:
     assert desk.turns == 1
     assert [turn.status for turn in one.turns] == ["success", "not played"]
     assert one.turns[1].checks[0].reason == "not played: an earlier turn failed"
+
+
+class LongWinded(Desk):
+    """Says twenty thousand words: more than a judge of a server would want to read."""
+
+    def act(self, thread: Thread, said: str) -> None:
+        thread.messages.append(ai("word " * 20_000 + said))
+
+
+def test_a_long_answer_is_read_to_its_end(tmp_path: Path) -> None:
+    turns = [{"user": "I am Ada.", "expect": [{"contains": "I am Ada."}, {"event": "values"}]}]
+    report = play(tmp_path, {"scenario": "long", "assistant": "desk", "turns": turns}, LongWinded())
+    assert (verdict(report).result, verdict(report).reason) == ("pass", "")
+
+
+class OtherByWait(Desk):
+    """Calls a tool once more where its result is waited for; nothing that is asserted shows it."""
+
+    def answer(self, heard: Heard) -> bytes:
+        self.waited = heard.target.endswith("/wait")
+        return super().answer(heard)
+
+    def act(self, thread: Thread, said: str) -> None:
+        if self.waited and said == "I am Ada.":
+            self.look_up(thread, "42")
+        super().act(thread, said)
+
+
+def test_entry_points_must_agree(tmp_path: Path) -> None:
+    turns = [{"user": "I am Ada.", "expect": [{"contains": "Nice"}]}]
+    report = play(tmp_path, {**MEMORY, "turns": turns, "expect": []}, OtherByWait())
+    assert [each.result for each in verdict(report).conversations] == ["pass"] * 4
+    assert (verdict(report).result, report.exit_code) == ("fail", 1)
+    assert verdict(report).reason.startswith("entry points disagree: wait shows")
 
 
 def test_nothing_asserted_is_never_green(tmp_path: Path) -> None:

@@ -66,7 +66,8 @@ def run_command(
     talker = asks.talker()
     with shown_progress() as progress:
         session = open_session(asked, progress, defaults=said(target_name="embedded", concurrency=AT_ONCE))
-        kept = unchanged(session.folder, cases) if resume else {}
+        target = session.settings.target
+        kept = unchanged(session.folder, cases, target.name) if resume and target is not None else {}
         tell = _printed if stream else nobody
         try:
             report = run(session, Batch(cases=cases, talker=talker, own=own, tell=tell, kept=kept))

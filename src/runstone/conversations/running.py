@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 import runstone
 from runstone.conversations.assertions import OwnCheck
 from runstone.conversations.events import Event, Listener, nobody
@@ -16,15 +18,20 @@ from runstone.conversations.judging import conversation_result, judged
 from runstone.conversations.playing import Play, Surroundings, Talker
 from runstone.conversations.reading import Case
 from runstone.conversations.recorded import PLAN, plan, planned, recorded
-from runstone.errors import ExitCode
+from runstone.errors import ExitCode, UsageError
 from runstone.scenario.progress import Begun, Told
 from runstone.scenario.scenario import Scenario, Schedule
 from runstone.session import evidence
+from runstone.session.options import LimitsTable
 from runstone.session.session import Beside, Session
 from runstone.verdict.scenarios import ConversationResult, Result, ScenarioResults, ScenariosReport, exit_code
 from runstone.wire.trace import Trace
 
 AT_ONCE: Final = 8  # conversations, where nobody says how many runs the target executes
+# A stream tells each word, and the whole conversation once for each node that ran.
+_BODY_BYTES: Final = 32 * 1024 * 1024
+_SESSION_BYTES: Final = 1024 * 1024 * 1024
+_EVENTS: Final = 200_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +77,11 @@ def run(session: Session, batch: Batch) -> ScenariosReport:
     Raises KeyboardInterrupt after Ctrl-C; what was played by then is evidence, which `report_of` judges.
     """
     settings = session.settings
-    session.settings = replace(settings, capacity=settings.capacity or settings.concurrency)
+    session.settings = replace(
+        settings,
+        capacity=settings.capacity or settings.concurrency,
+        own_limits=_generous(settings.own_limits),
+    )
     session.beside = batch.beside(alone=True)
     session.progress = Progress(session, batch)
     with session:
@@ -78,6 +89,12 @@ def run(session: Session, batch: Batch) -> ScenariosReport:
     report = report_of(session, batch.cases, batch.own)
     batch.tell(Event(kind="completed", data={"result": _word(report.results)}, report=report))
     return report
+
+
+def _generous(limits: LimitsTable) -> LimitsTable:
+    """The limits of sizes, but for those that the user has set: long answers are no fault of an agent."""
+    most = {"body_bytes": _BODY_BYTES, "session_bytes": _SESSION_BYTES, "events": _EVENTS}
+    return msgspec.structs.replace(limits, **(most | limits.given()))
 
 
 class Progress:
@@ -142,11 +159,16 @@ def judged_again(session: Session, own: Callable[[str], OwnCheck] | None = None)
     return report_of(session, planned(session.traces), own)
 
 
-def unchanged(folder: Path, cases: Sequence[Case]) -> dict[str, Trace]:
-    """Of an earlier run's evidence the conversations that were played whole and need not be played again."""
+def unchanged(folder: Path, cases: Sequence[Case], target: str) -> dict[str, Trace]:
+    """Of an earlier run's evidence the conversations that were played whole and need not be played again.
+
+    Raises UsageError for evidence of another target, and EvidenceError for what is damaged.
+    """
     if not (folder / "manifest.json").is_file():
         return {}
-    _, traces = evidence.read(folder)
+    manifest, traces = evidence.read(folder)
+    if manifest.target != target:
+        raise UsageError(f"{folder} is of {manifest.target}, so {target} cannot go on with it; use --out DIR")
     found = {}
     for case in cases:
         for repeat in range(1, case.scenario.repeat.times + 1):
