@@ -70,8 +70,10 @@ def test_samples_are_asked_one_by_one_and_their_mean_is_the_score(tmp_path: Path
     (first, second) = verdict(report).conversations
     assert (first.score, second.score) == (0.75, 0.75)
     assert verdict(report).result == "pass"
-    # Each repeat is a sample of its own, though the words are the same; the controls are asked in each.
-    assert len(asked) == 2 * (6 + 2)
+    # Each repeat is a sample of its own, though the words are the same; the controls are asked once for all.
+    about_help = [each for each in asked if 'Says "help".' in each["messages"][1]["content"]]
+    assert len(about_help) == 2 * 6
+    assert len(asked) - len(about_help) in {2, 3, 4}  # both conversations may have begun at once
 
 
 @pytest.mark.parametrize(
@@ -152,6 +154,14 @@ def test_a_question_is_another_one_with_anything_that_matters() -> None:
     assert first.key == rubric(model, "polite", seen, asker="a.1", sample=0).key
     assert partial({}, model) == "the control question was not answered"
     assert len(controls(model)) == 2
+
+
+def test_a_turn_that_nobody_judges_does_not_end_the_conversation(tmp_path: Path) -> None:
+    turns = [*RUBRIC["turns"], {"user": "I am Ada.", "expect": [{"contains": "Nice"}]}]
+    report = play(tmp_path, RUBRIC | {"turns": turns})
+    (one,) = verdict(report).conversations
+    assert [turn.result for turn in one.turns] == ["not-judged", "pass"]
+    assert (one.result, report.exit_code) == ("not-judged", 4)
 
 
 def test_what_cannot_be_asked_is_told_before_anything_is_played(monkeypatch: pytest.MonkeyPatch) -> None:

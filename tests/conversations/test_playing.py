@@ -10,7 +10,7 @@ import pytest
 from runstone.conversations.events import Event
 from tests.conversations.desk import Desk, Thread, ai
 from tests.conversations.playing import play, verdict
-from tests.servers import Heard
+from tests.servers import Heard, reply
 
 REFUND: dict[str, Any] = {
     "scenario": "refund",
@@ -166,6 +166,25 @@ def test_what_fails_stops_the_conversation(tmp_path: Path) -> None:
     assert desk.turns == 1
     assert [turn.status for turn in one.turns] == ["success", "not played"]
     assert one.turns[1].checks[0].reason == "not played: an earlier turn failed"
+
+
+@pytest.mark.parametrize(
+    "setup",
+    [{"state": {"messages": []}}, {"store": [{"namespace": ["a"], "key": "b", "value": {"c": 1}}]}],
+)
+def test_a_setup_that_is_refused_is_told(tmp_path: Path, setup: dict[str, Any]) -> None:
+    """The desk takes neither a state nor an item of a store."""
+    scenario = {"scenario": "setup", "assistant": "desk", "setup": setup, "turns": MEMORY["turns"][:2]}
+    report = play(tmp_path, scenario, Refusing())
+    assert (verdict(report).result, report.exit_code) == ("fail", 1)
+    assert "the setup failed" in verdict(report).reason
+
+
+class Refusing(Desk):
+    def answer(self, heard: Heard) -> bytes:
+        if heard.method == "PUT" or (heard.method == "POST" and heard.target.endswith("/state")):
+            return reply("404 Not Found", "application/json", b"{}")
+        return super().answer(heard)
 
 
 class LongWinded(Desk):

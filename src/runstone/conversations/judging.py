@@ -96,9 +96,7 @@ def conversation_result(found: Conversation, own: Own | None = None) -> Conversa
         whole = [Check(asserts="it can be played", kind="run", result="judge-error", reason=notes.broken)]
     checks = [one for turn in turns for one in turn.checks] + whole
     result = worst(each.result for each in checks) if checks else "pass"
-    if notes.broken:
-        result = "judge-error"
-    elif not any(scenario.assertions()):
+    if not any(scenario.assertions()):
         result, whole = worst((result, "not-judged")), [*whole, _NOTHING_ASSERTED]
     failed = next((each for each in (*checks, *whole) if each.result == result != "pass"), None)
     return ConversationResult(
@@ -106,7 +104,7 @@ def conversation_result(found: Conversation, own: Own | None = None) -> Conversa
         entry_point=found.case.entry_point,
         repeat=notes.repeat,
         result=result,
-        score=_score(checks),
+        score=score_of(checks),
         reason=_told(failed, turns),
         turns=tuple(turns),
         checks=tuple(whole),
@@ -130,7 +128,7 @@ def _turn(number: int, played: Played, seen: Seen, checks: Sequence[Check]) -> T
         status=seen.status,
         latency_s=seen.latency_s,
         result=worst(each.result for each in checks) if checks else "pass",
-        score=_score(checks),
+        score=score_of(checks),
         checks=tuple(checks),
         exchanges=seen.exchanges,
     )
@@ -169,7 +167,7 @@ def _told(failed: Check | None, turns: Sequence[TurnResult]) -> str:
     return f"{'' if number is None else f'turn {number}: '}{failed.asserts}: {failed.reason}"
 
 
-def _score(checks: Sequence[Check]) -> float:
+def score_of(checks: Sequence[Check]) -> float:
     """The weighted mean of what was judged; what was not judged has no score."""
     counting = [each for each in checks if each.result not in UNCLEAR]
     weight = sum(each.weight for each in counting)

@@ -17,7 +17,7 @@ import msgspec
 
 from runstone.conversations.format import Simulate
 from runstone.conversations.playing import ModelFailed
-from runstone.conversations.questions import ANSWER_SCHEMA, Answer, Model, Question, answered
+from runstone.conversations.questions import ANSWER_SCHEMA, CONTROL, Answer, Model, Question, answered
 from runstone.errors import UsageError
 
 if TYPE_CHECKING:
@@ -97,6 +97,7 @@ class OpenAITalker:
     purse: Purse = field(init=False)
     _key: str = field(init=False, repr=False)
     _at_once: asyncio.Semaphore = field(init=False)
+    _controls: dict[str, Answer] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         """Find out at once whether it can be asked at all, and not in the middle of a run."""
@@ -118,6 +119,8 @@ class OpenAITalker:
 
     async def ask(self, question: Question) -> Answer:
         """The answer to a question; a failure is an answer with its `error`."""
+        if question.key in self._controls:
+            return self._controls[question.key]
         unasked = self.purse.take(question.messages)
         if unasked:
             return Answer(unasked=unasked)
@@ -131,7 +134,10 @@ class OpenAITalker:
         except ModelFailed as error:
             return Answer(error=str(error))
         tokens = 0 if said.usage is None else said.usage.total_tokens
-        return msgspec.structs.replace(answered(text, question), model=said.model or "", tokens=tokens)
+        answer = msgspec.structs.replace(answered(text, question), model=said.model or "", tokens=tokens)
+        if question.asker == CONTROL and not answer.error:  # it is no sample, and is asked once for all
+            self._controls[question.key] = answer
+        return answer
 
     async def say(self, simulate: Simulate, told: Sequence[dict[str, Any]]) -> str:
         """What the user says next. Raises ModelFailed."""

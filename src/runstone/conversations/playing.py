@@ -17,7 +17,7 @@ from runstone.conversations import recorded
 from runstone.conversations.assertions import Means, OwnCheck, questions
 from runstone.conversations.events import Event, Kind, Listener, nobody
 from runstone.conversations.format import Assertion, Simulate, innermost
-from runstone.conversations.judging import applicable, checks_of_turn, checks_of_whole, said_in
+from runstone.conversations.judging import applicable, checks_of_turn, checks_of_whole, said_in, score_of
 from runstone.conversations.questions import Answer, Model, Question, controls, transcript
 from runstone.conversations.reading import Case
 from runstone.conversations.recorded import SETUP, Notes, Played, part_of, turns_seen
@@ -25,8 +25,10 @@ from runstone.conversations.seen import Seen, together
 from runstone.conversations.variables import UNIQUE, names_in
 from runstone.errors import TargetError
 from runstone.scenario.api import Api
-from runstone.scenario.requests import OMIT, Options, new_id
-from runstone.verdict.scenarios import Check
+from runstone.scenario.requests import OMIT, Blocked, Options, new_id
+from runstone.verdict.scenarios import Check, worst
+from runstone.wire.documents import Missing
+from runstone.wire.exchange import Exchange
 from runstone.wire.sse import EventReader
 
 _GRAPH: Final = "graph_id"  # where servers look up by which graph values of a new thread are written
@@ -76,15 +78,14 @@ class Play:
     threads: dict[str, str | None] = field(default_factory=dict)
     broken: str = ""
     whole: bool = False
+    planned: Case = field(init=False)  # as it is in the plan, without what stands for `{{unique}}`
 
     def __post_init__(self) -> None:
-        """Its case, with what stands for `{{unique}}` in it."""
+        """Put a text of its own in the place of `{{unique}}`."""
         self.planned = self.case
         if UNIQUE in names_in(msgspec.to_builtins(self.case.scenario)):
             self.unique = new_id()
             self.case = recorded.at_play(self.case, self.unique)
-
-    planned: Case = field(init=False)
 
     async def __call__(self, api: Api) -> None:
         """Play it to its end; whatever happens, the notes tell how far it got."""
@@ -135,18 +136,19 @@ class Play:
             raise ModelFailed("it said nothing but that it stops")
 
     def _must_stop(self, checks: Sequence[Check]) -> bool:
-        failed = any(each.result != "pass" for each in checks)
+        failed = any(each.result == "fail" for each in checks)
         return failed and self.case.scenario.on_turn_failure == "stop"
 
     async def _set_up(self, api: Api) -> None:
+        """Put there what is to be there. Raises Blocked where the target does not take it."""
         setup, scenario = self.case.scenario.setup, self.case.scenario
         within = api.within(SETUP)
         for item in setup.store:
             body = msgspec.to_builtins(item)
-            await within.request("PUT", "/store/items", json=body, label="put_item")
+            _insist(await within.request("PUT", "/store/items", json=body, label="put_item"))
         if setup.state:
             thread = await self._thread(within, "main", {_GRAPH: within.target.assistant(scenario.assistant)})
-            await within.update_state(str(thread), values=setup.state, as_node=setup.as_node)
+            _insist(await within.update_state(str(thread), values=setup.state, as_node=setup.as_node))
             await within.state(str(thread))
 
     async def _thread(self, api: Api, name: str, metadata: dict[str, Any] | None = None) -> str | None:
@@ -226,9 +228,9 @@ class Play:
             await self._ask(applicable(scenario.turns[number - 1].expect, shown, scenario), shown)
         checks = checks_of_turn(scenario, number, shown, self._means)
         self._tell_checks(checks, number)
-        good = all(each.result == "pass" for each in checks)
-        told = {"status": shown.status, "latency_s": shown.latency_s, "result": "pass" if good else "fail"}
-        self._tell("turn", number, data=told)
+        result = worst(each.result for each in checks) if checks else "pass"
+        told = {"status": shown.status, "latency_s": shown.latency_s, "result": result}
+        self._tell("turn", number, data={**told, "score": score_of(checks)})
         return checks
 
     async def _judge_whole(self, api: Api) -> None:
@@ -294,6 +296,14 @@ def _without_stand_in(api: Api) -> Api:
     own = api.within("")
     own.target = msgspec.structs.replace(api.target, agent=None)
     return own
+
+
+def _insist(exchange: Exchange) -> None:
+    """Raises Blocked unless it was answered with a 2xx."""
+    try:
+        _ = exchange.ok
+    except Missing as reason:
+        raise Blocked(f"the setup failed: {reason}") from None
 
 
 def _spoken(played: Played) -> tuple[Any, dict[str, Any]]:

@@ -26,6 +26,7 @@ _USER: Final = "Criterion:\n{criteria}\n\n{mark}\n{transcript}\n{mark}"
 _CONTROL_CRITERIA: Final = "The assistant states that the office opens at nine o'clock."
 _CONTROLS: Final = {True: "The office opens at nine o'clock.", False: "I would rather not talk about that."}
 _CONTROL_AT: Final = 0.5
+CONTROL: Final = "control"  # who asks them
 
 ANSWER_SCHEMA: Final[Mapping[str, Any]] = {
     "type": "object",
@@ -102,7 +103,7 @@ def controls(model: Model) -> dict[bool, Question]:
             model,
             _CONTROL_CRITERIA,
             [{"role": "user", "text": "When does the office open?"}, {"role": "assistant", "text": text}],
-            "control",
+            CONTROL,
             0,
         )
         for kept, text in _CONTROLS.items()

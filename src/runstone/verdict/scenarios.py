@@ -92,7 +92,6 @@ class JudgeModel(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     named: tuple[str, ...] = ()
     calls: int = 0
     tokens: int = 0
-    usd: float | None = None
 
 
 class ScenarioResults(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
