@@ -167,13 +167,13 @@ def _json(wanted: PlacedMatch, seen: Seen) -> Found:
 
 def _contains_function_call(wanted: str | FunctionCall, seen: Seen) -> Found:
     fitting = [each for each in seen.calls if fits(each, wanted)]
-    times = UNSET if isinstance(wanted, str) else wanted.times
+    times = None if isinstance(wanted, str) or wanted.times is UNSET else int(wanted.times)
     if not seen.calls and not seen.alive:
         return Found(None if times == 0 else False, f"no tool was called{_because(seen)}")
-    if times is not UNSET:
+    if times is not None:
         return Found(
             len(fitting) == times,
-            f"{shown_call(wanted)} was called {len(fitting)} times, not {times}: {_calls(seen.calls)}",
+            f"{shown_call(wanted)} was called {_times(len(fitting))}, not {_times(times)}: {_calls(seen.calls)}",
         )
     return Found(bool(fitting), f"{shown_call(wanted)} was not called: {_calls(seen.calls)}")
 
@@ -188,6 +188,10 @@ def _trajectory(wanted: Any, seen: Seen) -> Found:
     return Found(
         follows(seen.calls, asked.calls, asked.mode), f"wanted {asked.mode} {names}, got {_calls(seen.calls)}"
     )
+
+
+def _times(number: int) -> str:
+    return "once" if number == 1 else f"{number} times"
 
 
 def _calls(calls: tuple[Call, ...]) -> str:
@@ -353,7 +357,8 @@ def in_words(assertion: Assertion) -> str:
         case Trajectory():
             told = f"{wanted.mode} {' → '.join(map(shown_call, wanted.calls)) or 'nothing'}"
         case FunctionCall():
-            told = shown_call(wanted) + ("" if wanted.times is UNSET else f" {wanted.times} times")
+            told = shown_call(wanted)
+            told += f" {_times(wanted.times)}" if isinstance(wanted.times, int) else ""
         case tuple() if core.kind == "trajectory":
             told = f"in_order {' → '.join(map(shown_call, wanted)) or 'nothing'}"
         case Rubric():
