@@ -96,14 +96,15 @@ async def cancelled_before_the_start(api: Api) -> None:
     async def queued(part: Api) -> None:
         for sleep in AHEAD_S:
             thread = await part.create_thread()
-            given = {"sleep": part.with_slack(sleep), "note": "ahead"}
+            lasts_s = part.with_slack(sleep)
+            given = {"sleep": lasts_s, "note": "ahead"}
             ahead = await part.create_run(thread, "slow", given, label="other")
             run = await part.create_run(thread, "slow", {"sleep": 0, "note": "cancelled"})
             await _cancel_pending(part, thread, run)
             meanwhile = await part.run(thread, ahead, label="other_meanwhile")
             if '"success"' not in meanwhile.content:
                 break
-        await part.join(thread, ahead, patience=2 * sleep)
+        await part.join(thread, ahead, patience=2 * lasts_s)
         await part.poll_run(thread, ahead, label="other_ended")
         await _read_what_is_left(part, thread, run)
 

@@ -53,7 +53,7 @@ async def slow_wait(api: Api) -> None:
         group.create_task(api.wait(thread, "slow", {"sleep": sleep}, options=options, patience=sleep))
         location = (await opened).headers.get("location")
         if location is not None:
-            await api.request("GET", _path(location, api.target.url), label="located")
+            await api.request("GET", _path(location, api.target.url), label="located", patience=sleep)
     await api.state(thread)
 
 

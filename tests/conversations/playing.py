@@ -15,7 +15,7 @@ from runstone.conversations.questions import Model
 from runstone.conversations.reading import read
 from runstone.conversations.running import Batch, judged_again, run
 from runstone.session.opening import open_session
-from runstone.session.options import said
+from runstone.session.options import given
 from runstone.verdict.scenarios import ScenariosReport, ScenarioVerdict
 from tests.conversations.desk import Desk, serving_desk
 from tests.servers import Heard
@@ -44,9 +44,9 @@ def play(
         )
     own = trusted((folder,)) if trust else None
     with serving_desk(desk or Desk(), spoil) as url:
-        session = open_session(said(target_name=url, out=folder / "out", concurrency=4), lambda *_: None)
+        session = open_session(given(target_name=url, out=folder / "out", concurrency=4), lambda *_: None)
         report = run(session, Batch(cases=read([files]), talker=talker, own=own, tell=tell))
-    again = judged_again(open_session(said(evidence=folder / "out" / "evidence"), lambda *_: None), own)
+    again = judged_again(open_session(given(evidence=folder / "out" / "evidence"), lambda *_: None), own)
     assert again.results == report.results
     assert again.exit_code == report.exit_code
     return report

@@ -7,14 +7,14 @@ from pathlib import Path
 import click
 
 from runstone.cli.asking import Asking, asking
-from runstone.cli.options import options_of
+from runstone.cli.options import shared_options
 from runstone.errors import UsageError
-from runstone.session.options import Said, said
+from runstone.session.options import Given, given
 from runstone.session.session import Session
 
 
 @click.command("check")
-@options_of("check")
+@shared_options("check")
 @click.option(
     "--scenarios",
     multiple=True,
@@ -30,14 +30,14 @@ from runstone.session.session import Session
 @click.option("--json", "as_json", is_flag=True, help="With --plan: as JSON.")
 def command(
     asks: Asking,
-    asked: Said,
+    asked: Given,
     scenarios: tuple[Path, ...],
     settings: tuple[str, ...],
     plan: bool,
     as_json: bool,
 ) -> int:
     """Observe a server, judge it and report. TARGET is a URL or a recipe; default: embedded."""
-    defaults = said(target_name="embedded")
+    defaults = given(target_name="embedded")
     if plan:
         from runstone.cli import planned  # they bring in all that --help does not need
 

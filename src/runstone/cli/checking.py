@@ -13,13 +13,13 @@ from runstone.cli.saying import say_error
 from runstone.errors import ExitCode
 from runstone.judge.suites import judge
 from runstone.session.opening import open_session
-from runstone.session.options import Said
+from runstone.session.options import Given
 from runstone.session.session import Session
 from runstone.verdict.model import Report
 
 
 def check(
-    asked: Said, defaults: Said, prepare: Callable[[Session], None] = lambda _: None
+    asked: Given, defaults: Given, prepare: Callable[[Session], None] = lambda _: None
 ) -> tuple[Session, int]:
     """Observe the target, judge it and show the report; the session and the exit code.
 

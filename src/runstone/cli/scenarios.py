@@ -9,10 +9,10 @@ import click
 import msgspec
 
 from runstone.cli.asking import Asking, asking
-from runstone.cli.options import options_of
+from runstone.cli.options import shared_options
 from runstone.errors import ExitCode
 from runstone.report.text import counted
-from runstone.session.options import Said, said
+from runstone.session.options import Given, given
 from runstone.session.sources import merged
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def command() -> None:
 
 @command.command("run")
 @_PATHS
-@options_of("scenarios", by_flag=True)
+@shared_options("scenarios", by_flag=True)
 @asking
 @_SET
 @_TAG
@@ -47,7 +47,7 @@ def command() -> None:
 @click.option("--stream", is_flag=True, help="Print each event as a line of JSON while it happens.")
 def run_command(
     asks: Asking,
-    asked: Said,
+    asked: Given,
     paths: tuple[Path, ...],
     settings: tuple[str, ...],
     tags: tuple[str, ...],
@@ -65,7 +65,7 @@ def run_command(
     own = asks.own(*(path if path.is_dir() else path.parent for path in paths))
     talker = asks.talker()
     with shown_progress() as progress:
-        session = open_session(asked, progress, defaults=said(target_name="embedded", concurrency=AT_ONCE))
+        session = open_session(asked, progress, defaults=given(target_name="embedded", concurrency=AT_ONCE))
         target = session.settings.target
         kept = unchanged(session.folder, cases, target.name) if resume and target is not None else {}
         tell = _printed if stream else nobody
@@ -86,16 +86,16 @@ def judge_command(asks: Asking, evidence: Path, out: Path | None) -> int:
     from runstone.conversations.running import judged_again
     from runstone.session.opening import open_session
 
-    asked = said(evidence=evidence) if out is None else said(evidence=evidence, out=out)
+    asked = given(evidence=evidence) if out is None else given(evidence=evidence, out=out)
     session = open_session(asked, lambda *_: None)
     return _write(judged_again(session, asks.own()), session.settings.out)
 
 
 @command.command("lint")
 @_PATHS
-@options_of("scenarios", by_flag=True)
+@shared_options("scenarios", by_flag=True)
 @_SET
-def lint_command(asked: Said, paths: tuple[Path, ...], settings: tuple[str, ...]) -> int:
+def lint_command(asked: Given, paths: tuple[Path, ...], settings: tuple[str, ...]) -> int:
     """Find what cannot fail, cannot pass, contradicts itself or is secret; with --target, unknown tools."""
     from tempfile import TemporaryDirectory
 
@@ -106,7 +106,7 @@ def lint_command(asked: Said, paths: tuple[Path, ...], settings: tuple[str, ...]
     found, cases = lint(paths, settings)
     if "target_name" in asked and cases:
         with TemporaryDirectory(prefix="runstone-") as folder:
-            session = open_session(merged(said(out=Path(folder)), asked), lambda *_: None)
+            session = open_session(merged(given(out=Path(folder)), asked), lambda *_: None)
             found += findings(session, cases)
     for each in found:
         click.echo(str(each))

@@ -173,7 +173,8 @@ def _contains_function_call(wanted: str | FunctionCall, seen: Seen) -> Found:
     if times is not None:
         return Found(
             len(fitting) == times,
-            f"{shown_call(wanted)} was called {_times(len(fitting))}, not {_times(times)}: {_calls(seen.calls)}",
+            f"{shown_call(wanted)} was called {_times(len(fitting))}, not {_times(times)}: "
+            f"{_calls(seen.calls)}",
         )
     return Found(bool(fitting), f"{shown_call(wanted)} was not called: {_calls(seen.calls)}")
 

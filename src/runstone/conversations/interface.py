@@ -24,7 +24,7 @@ from runstone.conversations.reading import Source, chosen, files_of, replaced, s
 from runstone.conversations.running import AT_ONCE, Batch, run
 from runstone.errors import RunstoneError
 from runstone.session.opening import open_session
-from runstone.session.options import said
+from runstone.session.options import given
 from runstone.session.sources import merged
 from runstone.verdict.scenarios import ScenariosReport
 
@@ -133,15 +133,15 @@ def _job(scenarios: Scenarios | Iterable[Scenarios], target: str, **options: Unp
     several = [scenarios] if isinstance(scenarios, str | Path | Mapping) else list(scenarios)
     settings = options.get("settings", {})
     cases = chosen([one for each in several for one in _sources(each, settings)], options.get("tags", ()))
-    asked = said(
+    asked = given(
         target_name=target,
         concurrency=options.get("concurrency", AT_ONCE),
         headers=dict(options.get("headers", {})),
     )
     if "out" in options:
-        asked = merged(asked, said(out=Path(options["out"])))
+        asked = merged(asked, given(out=Path(options["out"])))
     if "capacity" in options:
-        asked = merged(asked, said(capacity=options["capacity"]))
+        asked = merged(asked, given(capacity=options["capacity"]))
     session = open_session(asked, lambda *_: None)
     own = trusted((Path.cwd(),)) if options.get("trust_python") else None
     judge = options.get("judge")
@@ -152,11 +152,11 @@ def _job(scenarios: Scenarios | Iterable[Scenarios], target: str, **options: Unp
     return play
 
 
-def _sources(given: Scenarios, settings: Mapping[str, Any]) -> Iterator[Source]:
-    if isinstance(given, Mapping):
-        yield _with(source_of(dict(given), Path("a scenario")), settings)
+def _sources(wanted: Scenarios, settings: Mapping[str, Any]) -> Iterator[Source]:
+    if isinstance(wanted, Mapping):
+        yield _with(source_of(dict(wanted), Path("a scenario")), settings)
     else:
-        for path in files_of([Path(given)]):
+        for path in files_of([Path(wanted)]):
             yield _with(source(path), settings)
 
 

@@ -13,7 +13,7 @@ from io import StringIO
 import pytest
 from platformdirs import user_cache_path
 
-from runstone.judge.confirmation import BROKEN, confirmed, doubts, scenarios_in
+from runstone.judge.confirmation import BROKEN, confirmed, doubts, one_run_per_cause, scenarios_in
 from runstone.judge.coverage import SuitesBroken, suite_files
 from runstone.judge.hooks import Judging
 from runstone.judge.judges import Judge
@@ -94,8 +94,9 @@ def _confirmed(session: Session, judging: Judging, judged: Judged) -> Judged:
     today = dt.datetime.now(dt.UTC).date()
     judges = {(judge.requirement.id, judge.case): judge for judge in judging.judges}
     doubted = doubts(judged.cases, judging.needs, session.waivers, today) if session.confirms else []
+    chosen = one_run_per_cause(doubted) if session.manifest and session.manifest.agent else doubted
     reached = session.observe_again(
-        [(each.scenarios, each.requirement) for each in doubted], judging.scenarios
+        [(each.scenarios, each.requirement) for each in chosen], judging.scenarios
     )
     if reached:
         session.progress(Step(doing="judging"))

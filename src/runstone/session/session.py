@@ -24,8 +24,9 @@ from runstone.scenario import clients
 from runstone.scenario.clean_up import Made
 from runstone.scenario.exploration import DEFAULT_S, Exploration, insist_on_packages
 from runstone.scenario.observer import Observation, Observer
-from runstone.scenario.progress import Progress
-from runstone.scenario.scenario import PATIENT_S, QUICK_S, Scenario, scenarios_declared_in
+from runstone.scenario.patience import PATIENT_S, QUICK_S
+from runstone.scenario.progress import Progress, Step
+from runstone.scenario.scenario import Scenario, scenarios_declared_in
 from runstone.scenario.self_check import Fitness, Unfit, greeting
 from runstone.session import evidence
 from runstone.session.left_over import Journal, journal_of
@@ -129,6 +130,7 @@ class Session:
         self.reach = reach or _as_it_is
         self._control = control
         self._observing_s = 0.0  # with all that it took to reach the target
+        self._collecting_s = 0.0  # before that
         self.catalogue: Catalogue = load_catalogue()
         self.basis = basis_of(settings.profile.name, current_revision())
         self.progress = progress
@@ -193,8 +195,8 @@ class Session:
 
     @property
     def judging_s(self) -> float:
-        """Seconds since the session began that were not spent observing."""
-        elapsed_s = time.monotonic() - self.began
+        """Seconds since the observation, or the evidence was read, that were not spent observing again."""
+        elapsed_s = time.monotonic() - self.began - self._collecting_s
         observed_s = 0.0 if self.manifest is None or self.settings.evidence else self.manifest.observe_s
         return max(0.0, elapsed_s - max(self._observing_s, observed_s))
 
@@ -217,6 +219,7 @@ class Session:
                 f"cannot write to {self.settings.out}: {error.strerror}; use --out DIR"
             ) from None
         began = time.monotonic()
+        self._collecting_s = began - self.began
         if not self.token:
             self._reach_and_observe(scenarios)
         else:
@@ -245,6 +248,7 @@ class Session:
             raise UsageError("no target: give --target URL, or set RUNSTONE_TARGET")
         if self.settings.keep == "failed" and not self._entered:
             raise UsageError("--keep failed works with `runstone check` only; give pytest --keep all or none")
+        self.progress(Step(doing="reaching the target"))  # a recipe installs and starts it
         with ExitStack() as opened:
             target = opened.enter_context(self.reach(self.settings.target))
             journal = opened.enter_context(_journal(target, self.settings.keep))
@@ -357,24 +361,24 @@ class Session:
         """
         if self._observer is None or self._writer is None or self.stopped is not None:
             return {name.removesuffix(SECOND) for name in self.traces if name.endswith(SECOND)}
-        agent = self.settings.target is not None and self.settings.target.agent is not None
         why = {name: requirement for names, requirement in reversed(wanted) for name in names}
         chosen = [known[name] for names, _ in wanted for name in names if name in known]
         chosen = list({each.name: each for each in chosen if not each.explores}.values())
-        chosen = chosen[: 1 if agent else None]  # a run of an agent may cost money
         if not chosen:
             return set()
-        began = time.monotonic()
+        began, cleaned_s = time.monotonic(), self._observer.cleaning_s
         budget_s = max(_CONFIRMING_S, self.manifest.observe_s if self.manifest else 0.0)
         again = [replace(each, name=each.name + SECOND) for each in chosen]
         with suppress(TargetError):  # what is kept from being seen again stays as it was seen
             asyncio.run(self._observer.observe_again(again, budget_s))
-        self._observing_s += time.monotonic() - began
+        again_s = time.monotonic() - began
+        self._observing_s += again_s
         seen = {each.name for each in chosen if self._whole(each.name + SECOND)}
         self.manifest = self._writer.save(
             again={name + SECOND: why[name] for name in sorted(seen)},
             confirmations=len(seen),
-            confirm_s=round(time.monotonic() - began, 3),
+            confirm_s=round(again_s - (self._observer.cleaning_s - cleaned_s), 3),
+            clean_s=round(self._observer.cleaning_s, 3),
             left=self._observer.left,
         )
         return seen
@@ -423,6 +427,7 @@ def _as_it_is(target: Target) -> AbstractContextManager[Target]:
 def _outcome(seen: Observation) -> dict[str, object]:
     return {
         "observe_s": round(seen.seconds, 3),
+        "prepare_s": round(seen.preparing_s, 3),
         "stopped": seen.stopped,
         "complete": seen.stopped is None,
         "crashed": seen.crashed,
