@@ -63,7 +63,7 @@ class Answer:
         if self.refusals:
             return f"sent again, as the target had put it off ({self.refusals[-1].code})"
         if self.held_s > _NOTICEABLE_S:
-            return f"held back for {self.held_s:.1f} s, as the target had asked for a pause"
+            return f"put off for {self.held_s:.1f} s, as the target had asked for a pause"
         return None
 
     @property

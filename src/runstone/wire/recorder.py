@@ -68,7 +68,7 @@ class Recorder:
         self._network = network or Network()
         self._putting_off: set[str] = set()  # operations that were put off until the last try
         self._stopped_at_will = (
-            False  # cut connections are no disturbance where a server is killed on purpose
+            False  # cut connections are not a disturbance where a server is killed on purpose
         )
         self._identities: dict[Identity, dict[str, str]] = {"anonymous": {}, "first": dict(headers)}
         self._identities |= {who: dict(theirs) for who, theirs in (others or {}).items()}
