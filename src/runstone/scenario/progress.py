@@ -27,8 +27,8 @@ class Begun(msgspec.Struct, frozen=True, kw_only=True):
     """What is known when the scenarios begin. `known`: whence the capacity is.
 
     `turn_s`: what a turn takes. `seconds`: how long all of it is expected to take, with confirmation and
-    clean-up. `creates`: about how many of each kind of thing, runs among them. `more`: another capacity, how the
-    server gets it ('' where nobody knows), and the seconds with it; None where it would not help.
+    clean-up. `creates`: about how many of each kind of thing, runs among them. `more`: another capacity, how
+    the server gets it ('' where nobody knows), and the seconds with it; None where it would not help.
     """
 
     scenarios: int
