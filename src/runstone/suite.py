@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from runstone.contracts import Profile, lifecycle, operation_for, stream_grammar, violations
+from runstone.contracts import Profile, lifecycle, operation_for, stream_grammar, value_table, violations
 from runstone.scenario.api import Api
 from runstone.scenario.own_server import own_server
 from runstone.scenario.requests import (
@@ -77,6 +77,7 @@ __all__ = [
     "some",
     "stream_grammar",
     "strict_json",
+    "value_table",
     "violations",
 ]
 

@@ -39,6 +39,7 @@ from runstone.contracts.operations import (
 from runstone.contracts.profile import Profile, UnknownProfile, WaitBody, load_profile, profile_names
 from runstone.contracts.reading import MalformedContract
 from runstone.contracts.schemas import UnknownSchema, Violation, schema_names, validator, violations
+from runstone.contracts.tables import ValueTable, value_table
 
 __all__ = [
     "LEVELS",
@@ -67,6 +68,7 @@ __all__ = [
     "UnknownProfile",
     "UnknownRequirement",
     "UnknownSchema",
+    "ValueTable",
     "Violation",
     "WaitBody",
     "lifecycle",
@@ -82,5 +84,6 @@ __all__ = [
     "schema_names",
     "stream_grammar",
     "validator",
+    "value_table",
     "violations",
 ]
