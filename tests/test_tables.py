@@ -7,11 +7,30 @@ from pathlib import Path
 import pytest
 
 from runstone.contracts import MalformedContract
-from runstone.contracts.tables import Table, ValueTable, read_table
+from runstone.contracts.tables import (
+    BrowserTable,
+    FieldTable,
+    IsolationTable,
+    NamedTable,
+    SearchTable,
+    StatusTable,
+    Table,
+    ValueTable,
+    read_table,
+)
 from runstone.locations import locate
 
 CASES = locate("contracts") / "cases"
-SHAPES: dict[str, type[Table]] = {"values": ValueTable}
+SHAPES: dict[str, type[Table]] = {
+    "values": ValueTable,
+    "fields": FieldTable,
+    "isolation": IsolationTable,
+    "searches": SearchTable,
+    "statuses": StatusTable,
+    "races": NamedTable,
+    "restarts": NamedTable,
+    "browsers": BrowserTable,
+}
 
 
 def test_every_table_is_read() -> None:
@@ -35,6 +54,31 @@ def test_what_a_table_judges_exists(name: str) -> None:
         ("values", "zero: {value: 0}", "zero: {value: 0, nested: 1}", "not 2"),
         ("values", "  negative: {value: -1}", "  zero: {value: -1}", "'zero' is given twice"),
         ("values", "excused:", "excused:\n  zero: It is nothing.", "both judged and excused"),
+        (
+            "fields",
+            "  POST /runs/crons/count: {}\n",
+            "",
+            "crons/count takes a body and is in no case",
+        ),
+        ("fields", "  after_seconds: [SCHED-001]\n", "", "the field after_seconds of a run is in no case"),
+        (
+            "searches",
+            "sort_by: [cron_id, created",
+            "sort_by: [cron_id, cron_id, created",
+            "given twice",
+        ),
+        ("searches", "needs: [crons]", "needs: [cron]", "unknown capability 'cron'"),
+        ("isolation", '  "GET /threads/{thread}": {}\n', "", "neither asked nor excused"),
+        ("isolation", "path: {thread:", "path: {threads:", "unknown placeholder"),
+        ("statuses", "refuses: [busy]}", "refuses: [bussy]}", "unknown status 'bussy'; did you mean busy?"),
+        ("statuses", "thread: [idle], run", "thread: [idel], run", "unknown status 'idel'"),
+        ("races", "item: PUT /store/items", "item: PUT /store/item", "unknown operation"),
+        ("restarts", "item: GET /store/items", "item: POST /threads/search", "given twice"),
+        ("browsers", "  GET /metrics", "  GET /metric", "unknown operation 'GET /metric'"),
+        ("fields", "[SCHED-001]", "[SCHED-901]", "unknown requirement 'SCHED-901'"),
+        ("fields", "  context: {graph", "  contexts: {graph", "unknown field 'contexts'"),
+        ("fields", "  stream_mode:", "  input:", "input is both honoured here and judged elsewhere"),
+        ("fields", "batch: POST /runs/batch", "batch: POST /runs/batches", "unknown operation"),
         ("values", "excused:", "excused:\n  dates: ''", "without a reason"),
     ],
 )

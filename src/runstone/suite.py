@@ -13,7 +13,21 @@ from typing import Any, TypeVar
 
 import pytest
 
-from runstone.contracts import Profile, lifecycle, operation_for, stream_grammar, value_table, violations
+from runstone.contracts import (
+    Profile,
+    browser_table,
+    field_table,
+    isolation_table,
+    lifecycle,
+    operation_for,
+    race_table,
+    restart_table,
+    search_table,
+    status_table,
+    stream_grammar,
+    value_table,
+    violations,
+)
 from runstone.scenario.api import Api
 from runstone.scenario.own_server import own_server
 from runstone.scenario.requests import (
@@ -56,25 +70,32 @@ __all__ = [
     "applicable",
     "ask",
     "assert_ran",
+    "browser_table",
     "by_entry_point",
     "by_threaded_entry_point",
     "canonical",
     "conforms",
+    "field_table",
     "first_difference",
     "has",
+    "isolation_table",
     "lifecycle",
     "needs",
     "new_id",
     "none_broken",
     "operation_for",
     "own_server",
+    "race_table",
     "ran",
     "raw",
     "requirement",
     "resolve",
+    "restart_table",
     "scenario",
+    "search_table",
     "shown",
     "some",
+    "status_table",
     "stream_grammar",
     "strict_json",
     "value_table",
