@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-import pytest
-
-from runstone.suite import Api, Exchange, Missing, Trace, browser_table, new_id, requirement, scenario
+from runstone.suite import (
+    Api,
+    Exchange,
+    Missing,
+    Trace,
+    browser_table,
+    cases,
+    new_id,
+    requirement,
+    scenario,
+)
 
 TABLE = browser_table()
 OPERATIONS = {each.name: each for each in TABLE.asked}
@@ -40,7 +48,7 @@ def _listed(answer: Exchange, header: str) -> set[str]:
 
 
 @requirement("CORS-001")
-@pytest.mark.parametrize("name", OPERATIONS)
+@cases("name", OPERATIONS)
 def test_preflight_allows_the_operation(name: str, preflights: Trace) -> None:
     answer, method = preflights.only(name), OPERATIONS[name].method
     assert 200 <= answer.status < 300, f"wanted a 2xx, got {answer.status}"
@@ -58,7 +66,7 @@ def test_preflight_allows_the_operation(name: str, preflights: Trace) -> None:
 
 
 @requirement("CORS-002")
-@pytest.mark.parametrize("label", ANSWERS)
+@cases("label", ANSWERS)
 def test_answer_allows_the_origin(label: str, answers_to_another_origin: Trace) -> None:
     answer = answers_to_another_origin.only(label)
     if answer.status >= 500:
@@ -67,7 +75,7 @@ def test_answer_allows_the_origin(label: str, answers_to_another_origin: Trace) 
 
 
 @requirement("CORS-003")
-@pytest.mark.parametrize("label", ANSWERS)
+@cases("label", ANSWERS)
 def test_credentials_are_for_no_origin(label: str, answers_to_another_origin: Trace) -> None:
     answer = answers_to_another_origin.only(label)
     with_credentials = "true" in _listed(answer, "access-control-allow-credentials")

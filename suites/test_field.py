@@ -9,8 +9,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import pytest
-
 from runstone.suite import (
     ENTRY_POINTS,
     OMIT,
@@ -21,6 +19,7 @@ from runstone.suite import (
     Schedule,
     Trace,
     canonical,
+    cases,
     field_table,
     first_difference,
     new_id,
@@ -262,15 +261,15 @@ def _assert_no_crash(trace: Trace, operation: str, group: str) -> None:
 
 
 @requirement("FIELD-001")
-@pytest.mark.parametrize("operation", _operations(""))
+@cases("operation", _operations(""))
 def test_wrong_field_is_no_crash(operation: str, wrong_fields: Trace) -> None:
     assert resolve(wrong_fields.only("good_run_after").object, "/log") == LOG, "it no longer runs a graph"
     _assert_no_crash(wrong_fields, operation, "")
 
 
 @requirement("FIELD-011")
-@pytest.mark.parametrize("entry", ENTRIES)
-@pytest.mark.parametrize("wrong", TABLE.wrong)
+@cases("entry", ENTRIES)
+@cases("wrong", TABLE.wrong)
 def test_wrong_configurable_is_refused_or_empty(
     entry: str, wrong: str, wrong_configurables: Trace, profile: Profile
 ) -> None:
@@ -281,19 +280,19 @@ def test_wrong_configurable_is_refused_or_empty(
 
 
 @requirement("FIELD-009")
-@pytest.mark.parametrize("operation", _operations("store"))
+@cases("operation", _operations("store"))
 def test_wrong_field_of_the_store_is_no_crash(operation: str, wrong_fields_of_the_store: Trace) -> None:
     _assert_no_crash(wrong_fields_of_the_store, operation, "store")
 
 
 @requirement("FIELD-010")
-@pytest.mark.parametrize("operation", _operations("crons"))
+@cases("operation", _operations("crons"))
 def test_wrong_field_of_a_cron_is_no_crash(operation: str, wrong_fields_of_crons: Trace) -> None:
     _assert_no_crash(wrong_fields_of_crons, operation, "crons")
 
 
 @requirement("FIELD-002")
-@pytest.mark.parametrize("case", HONOURED)
+@cases("case", HONOURED)
 def test_field_is_honoured(case: str, fields_by_every_entry: Trace, profile: Profile) -> None:
     field, entry = HONOURED[case]
     honoured, part = TABLE.honoured[field], fields_by_every_entry.part(case)
@@ -347,7 +346,7 @@ def test_path_decides_where_a_run_executes(threads_named_in_the_configurable: Tr
 
 
 @requirement("FIELD-004")
-@pytest.mark.parametrize("place", ["state", "history", "thread"])
+@cases("place", ["state", "history", "thread"])
 def test_context_is_in_no_metadata(place: str, context_with_a_secret: Trace) -> None:
     trace = context_with_a_secret
     if trace.wait.status != 200:
@@ -359,7 +358,7 @@ def test_context_is_in_no_metadata(place: str, context_with_a_secret: Trace) -> 
 
 
 @requirement("FIELD-005")
-@pytest.mark.parametrize("entry_point", ENTRY_POINTS)
+@cases("entry_point", ENTRY_POINTS)
 def test_no_input_is_null_input(entry_point: str, runs_without_input: Trace) -> None:
     parts = [runs_without_input.part(f"{entry_point}.{how}") for how in ("null", "none")]
     null, none = ([_told(part.result)] for part in parts)
@@ -377,7 +376,7 @@ def _told(result: Exchange) -> Any:
 
 
 @requirement("FIELD-006")
-@pytest.mark.parametrize("name", IDS)
+@cases("name", IDS)
 def test_ids_are_in_the_configurable(name: str, ids_in_the_configurable: Trace, profile: Profile) -> None:
     trace = ids_in_the_configurable
     wanted = {
@@ -402,7 +401,7 @@ def test_own_limit_of_a_graph_holds(own_limit_of_a_graph: Trace) -> None:
 
 
 @requirement("FIELD-008")
-@pytest.mark.parametrize("field", ["config", "context", "metadata"])
+@cases("field", ["config", "context", "metadata"])
 def test_assistant_takes_a_long_prompt(
     field: str, assistants_with_a_long_prompt: Trace, profile: Profile
 ) -> None:

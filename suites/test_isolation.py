@@ -9,14 +9,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import pytest
-
 from runstone.suite import (
     Api,
     Exchange,
     Missing,
     Schedule,
     Trace,
+    cases,
     first_difference,
     isolation_table,
     new_id,
@@ -183,19 +182,19 @@ def _assert_same(trace: Trace, what: str) -> None:
 
 
 @requirement("ISO-001")
-@pytest.mark.parametrize("name", OF_THREADS)
+@cases("name", OF_THREADS)
 def test_thread_is_hidden(name: str, things_of_another: Trace) -> None:
     _assert_hidden(things_of_another, name)
 
 
 @requirement("ISO-002")
-@pytest.mark.parametrize("what", READINGS)
+@cases("what", READINGS)
 def test_thread_is_as_it_was(what: str, things_of_another: Trace) -> None:
     _assert_same(things_of_another, what)
 
 
 @requirement("ISO-003")
-@pytest.mark.parametrize("name", [*OF_ASSISTANTS, "afterwards"])
+@cases("name", [*OF_ASSISTANTS, "afterwards"])
 def test_assistant_is_hidden(name: str, things_of_another: Trace) -> None:
     if name == "afterwards":
         _assert_same(things_of_another, "assistant")
@@ -204,7 +203,7 @@ def test_assistant_is_hidden(name: str, things_of_another: Trace) -> None:
 
 
 @requirement("ISO-004")
-@pytest.mark.parametrize("name", [*OF_CRONS, "afterwards"])
+@cases("name", [*OF_CRONS, "afterwards"])
 def test_cron_is_hidden(name: str, crons_of_another: Trace) -> None:
     if name == "afterwards":
         _assert_same(crons_of_another, "cron")
@@ -213,12 +212,12 @@ def test_cron_is_hidden(name: str, crons_of_another: Trace) -> None:
 
 
 @requirement("ISO-005")
-@pytest.mark.parametrize("name", [*OF_ASSISTANTS, *OF_THREADS])
+@cases("name", [*OF_ASSISTANTS, *OF_THREADS])
 def test_nobody_is_refused(name: str, things_for_nobody: Trace) -> None:
     assert things_for_nobody.only(name).status in (401, 403)
 
 
 @requirement("ISO-006")
-@pytest.mark.parametrize("name", CHANGES)
+@cases("name", CHANGES)
 def test_reader_changes_nothing(name: str, changes_by_a_reader: Trace) -> None:
     assert changes_by_a_reader.only(name).status == 403

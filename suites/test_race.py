@@ -8,14 +8,13 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import pytest
-
 from runstone.suite import (
     Api,
     Exchange,
     Missing,
     Schedule,
     Trace,
+    cases,
     new_id,
     race_table,
     requirement,
@@ -102,7 +101,7 @@ def _body(case: str, number: int) -> Any:
 
 
 @requirement("RACE-001")
-@pytest.mark.parametrize("case", CASES)
+@cases("case", CASES)
 def test_none_is_a_crash(case: str, the_same_at_once: Trace) -> None:
     answers = [each.status for each in the_same_at_once.part(case).all("at_once")]
     assert len(answers) == AT_ONCE
@@ -111,7 +110,7 @@ def test_none_is_a_crash(case: str, the_same_at_once: Trace) -> None:
 
 
 @requirement("RACE-002")
-@pytest.mark.parametrize("case", ONE_OF_ITS_ID)
+@cases("case", ONE_OF_ITS_ID)
 def test_one_creates_it(case: str, the_same_at_once: Trace) -> None:
     part = the_same_at_once.part(case)
     answers = part.all("at_once")

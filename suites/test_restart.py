@@ -5,14 +5,13 @@ What is read again is data (contracts/cases/restarts.yaml).
 
 from __future__ import annotations
 
-import pytest
-
 from runstone.suite import (
     Api,
     Exchange,
     Missing,
     Schedule,
     Trace,
+    cases,
     lifecycle,
     new_id,
     own_server,
@@ -94,7 +93,7 @@ def test_stream_of_an_ended_run_ends(stopped_in_good_order: Trace) -> None:
 
 
 @requirement("RESTART-003")
-@pytest.mark.parametrize("case", [*READ, "resume"])
+@cases("case", [*READ, "resume"])
 def test_what_was_stored_is_there(case: str, stopped_in_good_order: Trace) -> None:
     if case == "resume":
         assert resolve(stopped_in_good_order.only("resume after").object, "/answer") == "yes"

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from itertools import pairwise
 
-import pytest
-
 from runstone.suite import (
     Api,
     Missing,
@@ -14,6 +12,7 @@ from runstone.suite import (
     Schedule,
     Trace,
     ask,
+    cases,
     new_id,
     requirement,
     resolve,
@@ -169,7 +168,7 @@ def test_run_of_three_minutes_is_executed_once(run_of_three_minutes: Trace) -> N
 
 
 @requirement("SCALE-006")
-@pytest.mark.parametrize("graph", ["steps", "fail", "interrupt"])
+@cases("graph", ["steps", "fail", "interrupt"])
 def test_end_tells_the_runs_status(graph: str, ends_of_streams: Trace) -> None:
     part = ends_of_streams.part(graph)
     status = part.last("poll").object.get("status")
@@ -180,7 +179,7 @@ def test_end_tells_the_runs_status(graph: str, ends_of_streams: Trace) -> None:
 
 
 @requirement("SCALE-007")
-@pytest.mark.parametrize("resource, key", [("threads", "thread_id"), ("assistants", "assistant_id")])
+@cases("resource, key", [("threads", "thread_id"), ("assistants", "assistant_id")])
 def test_long_list_holds_each_once(resource: str, key: str, long_lists: Trace) -> None:
     made = [each.object.get(key) for each in long_lists.all(f"new_{resource}")]
     found = [each.get(key) for page in long_lists.all(resource) for each in page.array]

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from runstone.suite import (
     Api,
     Exchange,
     Missing,
     Trace,
+    cases,
     new_id,
     requirement,
     resolve,
@@ -122,7 +121,7 @@ async def items_with_values(api: Api) -> None:
 
 
 @requirement("SEARCH-001")
-@pytest.mark.parametrize("case", FOUND)
+@cases("case", FOUND)
 def test_metadata_value_finds_what_has_it(case: str, things_with_values: Trace) -> None:
     resource, value = FOUND[case]
     made, part = things_with_values.note(resource), things_with_values.part(case)
@@ -139,13 +138,13 @@ def _name_of(exchange: Exchange, found: Any, key: str, names: dict[str, str]) ->
 
 
 @requirement("SEARCH-002")
-@pytest.mark.parametrize("case", _sorted("assistants"))
+@cases("case", _sorted("assistants"))
 def test_assistants_are_sorted(case: str, assistants_in_order: Trace) -> None:
     _assert_sorted(assistants_in_order, case)
 
 
 @requirement("SEARCH-005")
-@pytest.mark.parametrize("case", _sorted("crons"))
+@cases("case", _sorted("crons"))
 def test_crons_are_sorted(case: str, crons_in_order: Trace) -> None:
     _assert_sorted(crons_in_order, case)
 
@@ -160,7 +159,7 @@ def _assert_sorted(trace: Trace, case: str) -> None:
 
 
 @requirement("SEARCH-003")
-@pytest.mark.parametrize("part", PARTS)
+@cases("part", PARTS)
 def test_special_characters_stand_for_themselves(part: str, assistants_with_special_names: Trace) -> None:
     trace = assistants_with_special_names
     found = [str(resolve(each, "/name")) for each in trace.only(f"named {part}").array]
@@ -168,7 +167,7 @@ def test_special_characters_stand_for_themselves(part: str, assistants_with_spec
 
 
 @requirement("SEARCH-004")
-@pytest.mark.parametrize("value", VALUES)
+@cases("value", VALUES)
 def test_member_finds_the_items_that_have_it(value: str, items_with_values: Trace) -> None:
     found = [str(resolve(each, "/key")) for each in items_with_values.only(f"of {value}").object["items"]]
     assert sorted(found) == [value]

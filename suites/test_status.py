@@ -8,14 +8,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import pytest
-
 from runstone.suite import (
     Api,
     Blocked,
     Missing,
     Schedule,
     Trace,
+    cases,
     first_difference,
     lifecycle,
     new_id,
@@ -191,14 +190,14 @@ def _answers(part: Trace, status: str, name: str) -> None:
 
 
 @requirement("STAT-001")
-@pytest.mark.parametrize("case", CASES)
+@cases("case", CASES)
 def test_operation_answers_in_every_status(case: str, threads_in_every_status: Trace) -> None:
     status, name = CASES[case]
     _answers(threads_in_every_status.part(status), status, name)
 
 
 @requirement("STAT-009")
-@pytest.mark.parametrize("name", TABLE.asks)
+@cases("name", TABLE.asks)
 def test_operation_answers_after_a_timeout(name: str, thread_after_a_timeout: Trace) -> None:
     part = thread_after_a_timeout.part("timeout")
     assert part.then.object.get("status") == "error"
@@ -206,7 +205,7 @@ def test_operation_answers_after_a_timeout(name: str, thread_after_a_timeout: Tr
 
 
 @requirement("STAT-002")
-@pytest.mark.parametrize("status", PLAIN)
+@cases("status", PLAIN)
 def test_status_is_the_same_everywhere(status: str, threads_in_every_status: Trace) -> None:
     part, wanted = threads_in_every_status.part(status), TABLE.statuses[status]
     assert part.run_then.object.get("status") in wanted.run
@@ -220,7 +219,7 @@ def test_status_is_the_same_everywhere(status: str, threads_in_every_status: Tra
 
 
 @requirement("STAT-003")
-@pytest.mark.parametrize("status", PLAIN)
+@cases("status", PLAIN)
 def test_run_advances_updated_at(status: str, threads_in_every_status: Trace) -> None:
     part = threads_in_every_status.part(status)
     before, after = part.before.object.get("updated_at"), part.then.object.get("updated_at")
@@ -228,7 +227,7 @@ def test_run_advances_updated_at(status: str, threads_in_every_status: Trace) ->
 
 
 @requirement("STAT-004")
-@pytest.mark.parametrize("name", ["graph_id", "assistant_id"])
+@cases("name", ["graph_id", "assistant_id"])
 def test_thread_is_found_by_what_ran(name: str, threads_found_by_their_assistant: Trace) -> None:
     trace = threads_found_by_their_assistant
     wanted = "steps" if name == "graph_id" else trace.note("assistant")
@@ -263,7 +262,7 @@ def test_new_input_clears_old_interrupts(new_input_while_interrupted: Trace) -> 
 
 
 @requirement("STAT-007")
-@pytest.mark.parametrize("how", ["checkpoint", "checkpoint_id"])
+@cases("how", ["checkpoint", "checkpoint_id"])
 def test_resume_goes_on_from_its_checkpoint(how: str, resumed_at_its_checkpoint: Trace) -> None:
     part = resumed_at_its_checkpoint.part(how)
     if resolve(part.only("state_asked").object, "/next") != ["ask"]:

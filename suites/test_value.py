@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import pytest
-
 from runstone.suite import (
     ABSENT,
     Api,
@@ -20,6 +18,7 @@ from runstone.suite import (
     Profile,
     Schedule,
     Trace,
+    cases,
     first_difference,
     lifecycle,
     new_id,
@@ -82,7 +81,7 @@ MADE = ("date", "uuid", "set", "bytes", "decimal", "object", "model", "nan")
 READINGS = ("wait", "thread", "state", "history", "search")
 OLD = "the target serves no graph `maker`; deploy fixtures/graphs of this version of Runstone"
 
-by_kind = pytest.mark.parametrize("kind", KINDS)
+by_kind = cases("kind", KINDS)
 
 
 async def _carry(api: Api, send: Callable[[Api, dict[str, Any]], Awaitable[Exchange]]) -> None:
@@ -433,7 +432,7 @@ def test_value_of_a_webhook(kind: str, values_of_a_webhook: Trace, profile: Prof
 
 
 @requirement("VALUE-009")
-@pytest.mark.parametrize("field", FIELDS)
+@cases("field", FIELDS)
 def test_message_keeps_its_fields(field: str, whole_messages: Trace) -> None:
     shows = {
         "the state": resolve(whole_messages.state.object, "/values/messages"),
@@ -453,7 +452,7 @@ def test_message_keeps_its_fields(field: str, whole_messages: Trace) -> None:
 
 
 @requirement("VALUE-010")
-@pytest.mark.parametrize("size", LONG)
+@cases("size", LONG)
 def test_long_text_is_whole(size: str, long_texts: Trace) -> None:
     answer = long_texts.part(size).only("stream")
     if _is_refused(answer):
@@ -466,7 +465,7 @@ def test_long_text_is_whole(size: str, long_texts: Trace) -> None:
 
 
 @requirement("VALUE-011")
-@pytest.mark.parametrize("kind", MADE)
+@cases("kind", MADE)
 def test_what_json_cannot_carry_is_no_crash(kind: str, values_without_json: Trace) -> None:
     part = values_without_json.part(kind)
     _served(part.wait)
@@ -478,7 +477,7 @@ def test_what_json_cannot_carry_is_no_crash(kind: str, values_without_json: Trac
 
 
 @requirement("VALUE-012")
-@pytest.mark.parametrize("kind", MADE)
+@cases("kind", MADE)
 def test_what_json_cannot_carry_is_shown_alike(
     kind: str, values_without_json: Trace, profile: Profile
 ) -> None:

@@ -248,7 +248,7 @@ def test_unspoilt_evidence_is_judged_as_pytest_judges_it(bar: Bar, recorded: Pat
         for case in verdict["cases"]
         if case["verdict"] != "not-run"
     }
-    by_us = {(each.promise.id, each.case): bar.bench.verdict(each).verdict for each in bar.bench.judges}
+    by_us = {(each.requirement.id, each.case): bar.bench.verdict(each).verdict for each in bar.bench.judges}
     assert {key: verdict for key, verdict in by_us.items() if key in by_pytest} == by_pytest
 
 

@@ -17,6 +17,7 @@ from runstone.session.session import Session, Settings
 from runstone.target import agents
 from runstone.verdict import waivers
 from runstone.verdict.model import (
+    NO_JUDGE,
     AgentShare,
     Case,
     Phases,
@@ -26,15 +27,13 @@ from runstone.verdict.model import (
     agent_share,
     exit_code,
     grid_from,
-    most_severe,
     totals_by_area,
     totals_by_level,
+    with_cases,
 )
 from runstone.verdict.waivers import Waiver
 from runstone.wire.pace import put_off
 from runstone.wire.trace import Trace
-
-_NO_JUDGE = Case(case="", verdict="harness-error", reason="it has no judge: no suite that was run judges it")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,23 +136,25 @@ def assemble(
 
 
 def _verdict(each: Requirement, measure: Measure, observed: Observed, judged: Judged) -> Verdict:
-    cases = (_NO_JUDGE,) if each.id in judged.without_judge else tuple(judged.cases.get(each.id, ()))
-    excluded = measure.settings.profile.excludes_requirement(each)
-    if not cases and excluded:
-        cases = (Case(case="", verdict="not-applicable", reason=excluded),)
-    elif not cases:
-        reason = judged.set_aside.get(each.id) or measure.settings.not_asked_for(each, measure.catalogue)
-        reason = reason or observed.stopped
-        cases = (Case(case="", verdict="not-run", reason=reason or "its suite was not collected"),)
-    return Verdict(
+    cases = (NO_JUDGE,) if each.id in judged.without_judge else judged.cases.get(each.id, ())
+    unjudged = Verdict(
         id=each.id,
         level=each.level,
         area=each.area,
         statement=each.statement,
         source=tuple(each.source),
-        verdict=most_severe(case.verdict for case in cases),
-        cases=cases,
+        verdict="not-run",
     )
+    return with_cases(unjudged, cases or [_why_not_judged(each, measure, observed, judged)])
+
+
+def _why_not_judged(each: Requirement, measure: Measure, observed: Observed, judged: Judged) -> Case:
+    excluded = measure.settings.profile.excludes_requirement(each)
+    if excluded:
+        return Case(case="", verdict="not-applicable", reason=excluded)
+    reason = judged.set_aside.get(each.id) or measure.settings.not_asked_for(each, measure.catalogue)
+    reason = reason or observed.stopped
+    return Case(case="", verdict="not-run", reason=reason or "its suite was not collected")
 
 
 def _is_no_part(each: Verdict, measure: Measure) -> bool:

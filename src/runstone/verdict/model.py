@@ -38,6 +38,7 @@ SEVERITY: tuple[Outcome, ...] = (
 JUDGED: frozenset[Outcome] = frozenset({"pass", "waived", "warn", "fail", "flaky", "not-testable"})
 GRID_ROWS = ("success", "error", "interrupt", "cancel", "timeout")
 GRID_COLUMNS = ("wait", "stream", "background", "stateless_wait", "stateless_stream")
+EXCHANGES_NAMED = 40  # by a case; a monitor reads thousands
 
 
 class Case(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,6 +49,10 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     exchanges: tuple[str, ...] = ()
     curl: tuple[str, ...] = ()
+
+
+# Of a requirement that was asked for and that no suite judges.
+NO_JUDGE = Case(case="", verdict="harness-error", reason="it has no judge: no suite that was run judges it")
 
 
 class AcceptedBy(msgspec.Struct, frozen=True, kw_only=True):
@@ -162,6 +167,12 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 def most_severe(outcomes: Iterable[Outcome]) -> Outcome:
     """The outcome that stands for all; `not-run` for none."""
     return max(outcomes, key=SEVERITY.index, default="not-run")
+
+
+def with_cases(verdict: Verdict, cases: Sequence[Case], waiver: AcceptedBy | None = None) -> Verdict:
+    """The requirement as these cases judge it: the only place where its verdict is made of theirs."""
+    outcome = most_severe(case.verdict for case in cases)
+    return msgspec.structs.replace(verdict, verdict=outcome, cases=tuple(cases), waiver=waiver)
 
 
 def broken_outcome(level: Level) -> Outcome:
