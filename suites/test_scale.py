@@ -22,6 +22,7 @@ from runstone.suite import (
 EVENTS = 600
 OPEN = 44
 LISTED = 120
+OPENED_S = 0.6  # until all of them have reached the server
 PAGE = 50
 TICKS = 4
 TICK_S = 0.4
@@ -57,7 +58,7 @@ async def many_open_answers(api: Api) -> None:
         )
         for number in range(OPEN)
     ]
-    await asyncio.sleep(0.3)
+    await asyncio.sleep(OPENED_S)
     await api.server_ok(label="ok_meanwhile")
     await api.wait(other, "echo", ask("meanwhile"), label="meanwhile")
     await api.run(busy, run, label="run_meanwhile")
