@@ -132,7 +132,7 @@ async def fields_by_every_entry(api: Api) -> None:
     async def ask(part: Api, case: str) -> None:
         field, entry = HONOURED[case]
         honoured = TABLE.honoured[field]
-        given = OMIT if field == "command" else {}
+        given: Any = OMIT if field == "command" else {}
         body = _with({"assistant_id": honoured.graph, "input": given}, field, honoured.send)
         await _run(part, entry, {name: value for name, value in body.items() if value is not OMIT})
 
@@ -165,7 +165,7 @@ async def _run(part: Api, entry: str, body: dict[str, Any]) -> None:
 
 
 @scenario
-async def wrong_configurables(api: Api) -> None:
+async def wrong_configurable(api: Api) -> None:
     """Each wrong value as the configurable of a run, by each entry point."""
 
     async def ask(part: Api, name: str) -> None:
@@ -271,9 +271,9 @@ def test_wrong_field_is_no_crash(operation: str, wrong_fields: Trace) -> None:
 @cases("entry", ENTRIES)
 @cases("wrong", TABLE.wrong)
 def test_wrong_configurable_is_refused_or_empty(
-    entry: str, wrong: str, wrong_configurables: Trace, profile: Profile
+    entry: str, wrong: str, wrong_configurable: Trace, profile: Profile
 ) -> None:
-    part = wrong_configurables.part(f"{entry}_{wrong}")
+    part = wrong_configurable.part(f"{entry}_{wrong}")
     assert part.result.status < 500, f"wanted a 2xx or a 4xx, got {part.result.status}"
     if part.result.status == 200:
         assert resolve(_values(part, entry, profile), "/log") == LOG
@@ -406,6 +406,7 @@ def test_assistant_takes_a_long_prompt(
     field: str, assistants_with_a_long_prompt: Trace, profile: Profile
 ) -> None:
     part = assistants_with_a_long_prompt.part(field)
+    assert part.only("new_assistant").status == 200
     made = part.only("new_assistant").object
     if field == "metadata":
         assert resolve(made, "/metadata/prompt") == PROMPT

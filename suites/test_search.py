@@ -75,7 +75,7 @@ async def assistants_in_order(api: Api) -> None:
     """Three assistants of as many graphs and names, found in each order."""
     tag = new_id()
     for graph, name in zip(GRAPHS_OF, NAMES, strict=True):
-        body = {"graph_id": graph, "name": name, "metadata": {"tag": tag}}
+        body: dict[str, Any] = {"graph_id": graph, "name": name, "metadata": {"tag": tag}}
         await api.request("POST", "/assistants", json=body, label="new_assistant")
     for key in TABLE.resources["assistants"].sort_by:
         for order in ORDERS:
@@ -89,12 +89,12 @@ async def crons_in_order(api: Api) -> None:
     """Three crons of as many schedules on one thread, found in each order."""
     thread = await api.create_thread()
     for schedule in SCHEDULES:
-        body = {"assistant_id": "steps", "schedule": schedule, "input": {}}
+        body: dict[str, Any] = {"assistant_id": "steps", "schedule": schedule, "input": {}}
         await api.request("POST", f"/threads/{thread}/runs/crons", json=body, label="new_cron")
     for key in TABLE.resources["crons"].sort_by:
         for order in ORDERS:
-            body = {"thread_id": thread, "limit": 10, "sort_by": key, "sort_order": order}
-            await api.request("POST", "/runs/crons/search", json=body, label=f"{key} {order}")
+            page = {"thread_id": thread, "limit": 10, "sort_by": key, "sort_order": order}
+            await api.request("POST", "/runs/crons/search", json=page, label=f"{key} {order}")
 
 
 @scenario

@@ -343,7 +343,7 @@ def test_memory_finds_null_where_nothing_is() -> None:
 
 
 def test_maker_hands_on_what_it_is_given() -> None:
-    falsy = [None, False, 0, "", {}, []]
+    falsy: list[Any] = [None, False, 0, "", {}, []]
     parts = Thread("maker").stream({"given": falsy, "writes": falsy}, ["custom", "values"])
     assert [part for mode, part in parts if mode == "custom"] == falsy
     assert parts[-1][1]["made"] == falsy

@@ -14,13 +14,14 @@ from starlette.middleware.cors import CORSMiddleware
 
 from runstone.proof.faults.fault import fault
 from runstone.proof.faults.seams import Seams
-from runstone.reference import api_runs, app, channels, routing, runtime, scheduler
+from runstone.reference import api_runs, app, channels, outcome, routing, runtime
 from runstone.reference.assistants import Assistants
 from runstone.reference.crons import Crons
 from runstone.reference.routing import Call
 from runstone.reference.runs import Runs, StoredEvent
 from runstone.reference.scheduler import Scheduler
 from runstone.reference.threads import Threads
+from runstone.reference.wire import decode
 
 _REPLAYED = 500
 _POOL = 40
@@ -93,7 +94,7 @@ def _cached(handler: Any) -> Any:
 
         class _Again(Call):
             async def body(self, shape: Any) -> Any:
-                return routing.decode(body, shape)
+                return decode(body, shape)
 
         return await handler(original, _Again(call.runtime, call.owner, call.request))
 
@@ -171,7 +172,7 @@ def a_thread_keeps_the_interrupts_of_before(seams: Seams) -> None:
 def a_thread_is_idle_after_a_timeout(seams: Seams) -> None:
     """After a run that took too long its thread is idle."""
 
-    @seams.around(scheduler.outcomes, "resting_status")
+    @seams.around(outcome, "resting_status")
     def resting(original: Any, ended: Any, state: Any) -> str:
         return "idle" if ended.status == "timeout" else str(original(ended, state))
 
@@ -245,7 +246,7 @@ def a_second_creation_at_once_is_a_crash(seams: Seams) -> None:
 
     class _Told(Call):
         async def body(self, shape: Any) -> Any:
-            return routing.decode(await self.request.body(), shape)
+            return decode(await self.request.body(), shape)
 
     making: set[Any] = set()
     seams.around_operation("POST", "/assistants")(create)
@@ -452,7 +453,7 @@ def errors_are_hidden_from_browsers(seams: Seams) -> None:
     @seams.around(CORSMiddleware, "send")
     async def send(original: Any, own: Any, message: Any, *given: Any, **rest: Any) -> None:
         if message["type"] == "http.response.start" and message["status"] >= 400:
-            await rest.get("send", given[0] if given else None)(message)
+            await rest["send"](message)
         else:
             await original(own, message, *given, **rest)
 
@@ -465,6 +466,9 @@ def every_origin_may_send_credentials(seams: Seams) -> None:
 
 def _cors(seams: Seams, **changes: Any) -> None:
     def middleware(original: Any, kind: Any, *given: Any, **options: Any) -> Middleware:
-        return original(kind, *given, **(options | changes if kind is CORSMiddleware else options))
+        made: Middleware = original(
+            kind, *given, **(options | changes if kind is CORSMiddleware else options)
+        )
+        return made
 
     seams.around(app, "Middleware")(middleware)

@@ -8,9 +8,9 @@ import msgspec
 
 from runstone.proof.faults.fault import fault
 from runstone.proof.faults.seams import Seams
-from runstone.reference import api_runs, execution, planning, routing
+from runstone.reference import api_runs, execution, routing
 from runstone.reference.assistants import Assistants
-from runstone.reference.bodies import ConfigBody
+from runstone.reference.bodies import ConfigBody, RunBody
 from runstone.reference.routing import Call
 
 _INDEXED = 2700  # bytes that a row of a B-tree takes
@@ -106,12 +106,12 @@ def a_context_is_kept_in_metadata(seams: Seams) -> None:
 def a_run_needs_an_input(seams: Seams) -> None:
     """A run whose body has neither input nor command is refused."""
 
-    class Demanding(planning.RunBody, kw_only=True):
+    class Demanding(RunBody, kw_only=True):
         input: Any
 
     @seams.around(routing, "decode")
     def decode(original: Any, body: bytes, shape: Any) -> Any:
-        if shape is planning.RunBody and b'"command"' not in body:
+        if shape is RunBody and b'"command"' not in body:
             original(body, Demanding)
         return original(body, shape)
 

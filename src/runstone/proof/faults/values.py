@@ -146,7 +146,7 @@ def metadata_of_runs_is_flat(seams: Seams) -> None:
 
 
 @fault("VALUE-006")
-def configurables_lose_what_is_empty(seams: Seams) -> None:
+def a_configurable_loses_what_is_empty(seams: Seams) -> None:
     """Members of a configurable value that are null, false, 0 or empty do not reach the graph."""
 
     @seams.around(planning, "_config")
