@@ -96,14 +96,15 @@ async def cancelled_before_the_start(api: Api) -> None:
     async def queued(part: Api) -> None:
         for sleep in AHEAD_S:
             thread = await part.create_thread()
-            given = {"sleep": part.with_slack(sleep), "note": "ahead"}
+            lasts_s = part.with_slack(sleep)
+            given = {"sleep": lasts_s, "note": "ahead"}
             ahead = await part.create_run(thread, "slow", given, label="other")
             run = await part.create_run(thread, "slow", {"sleep": 0, "note": "cancelled"})
             await _cancel_pending(part, thread, run)
             meanwhile = await part.run(thread, ahead, label="other_meanwhile")
             if '"success"' not in meanwhile.content:
                 break
-        await part.join(thread, ahead, patience=2 * sleep)
+        await part.join(thread, ahead, patience=2 * lasts_s)
         await part.poll_run(thread, ahead, label="other_ended")
         await _read_what_is_left(part, thread, run)
 
@@ -347,7 +348,7 @@ def _demand_a_real_cancel(trace: Trace) -> None:
 def test_node_is_stopped(cancelled_and_left_alone: Trace) -> None:
     trace = cancelled_and_left_alone
     if "a" not in (resolve(trace.last("watch").object, "/values/log") or []):
-        raise Missing("the run never came to the node that was to be cancelled")
+        raise Missing("the run never reached the node that was to be cancelled")
     assert trace.cancel.ok
     assert status_of(trace.run) == "interrupted"
     assert resolve(trace.state.object, "/values/log") == ["a"]

@@ -41,20 +41,21 @@ async def refused_on_a_busy_thread(api: Api) -> None:
     async def pending(part: Api) -> None:
         thread = await part.create_thread()
         # A server without `after_seconds` is busy with the run meanwhile, and has to refuse all the same.
-        fields: dict[str, Any] = {"after_seconds": math.ceil(part.with_slack(0.5)), "label": "first"}
+        delay = math.ceil(part.with_slack(0.5))
+        fields: dict[str, Any] = {"after_seconds": delay, "label": "first"}
         run = await part.create_run(thread, "slow", {"sleep": BUSY_S / 2}, **fields)
         await part.send_run(thread, "slow", {"sleep": 0}, multitask_strategy="reject", label="background")
         await part.run(thread, run, label="meanwhile")
-        await _outcome(part, thread, run)
+        await _outcome(part, thread, run, delay + BUSY_S / 2)
 
     async def running(part: Api) -> None:
         thread = await part.create_thread()
-        given = {"sleep": part.with_slack(BUSY_S), "note": "first"}
-        run = await part.create_run(thread, "slow", given, label="first")
+        sleep = part.with_slack(BUSY_S)
+        run = await part.create_run(thread, "slow", {"sleep": sleep, "note": "first"}, label="first")
         await part.until_running(thread, run, label="begin")
         await asyncio.gather(*(_reject(part, thread, entry_point) for entry_point in THREADED_ENTRY_POINTS))
         await part.run(thread, run, label="meanwhile")
-        await _outcome(part, thread, run)
+        await _outcome(part, thread, run, sleep)
         accepted = await _reject(part, thread, "wait", label="idle")
         await part.run(thread, accepted.run_id, label="accepted")
 
@@ -62,8 +63,8 @@ async def refused_on_a_busy_thread(api: Api) -> None:
     await api.each(drives, lambda part, name: drives[name](part))
 
 
-async def _outcome(part: Api, thread: str, run: str) -> None:
-    await part.join(thread, run, patience=3 * BUSY_S)
+async def _outcome(part: Api, thread: str, run: str, lasts_s: float) -> None:
+    await part.join(thread, run, patience=lasts_s + BUSY_S)
     await part.poll_run(thread, run)
     await part.settle(thread)
     await part.state(thread)
@@ -88,13 +89,14 @@ async def queued_behind_a_run(api: Api) -> None:
 
     async def turn(part: Api, strategy: str) -> None:
         thread = await part.create_thread()
-        given = {"sleep": part.with_slack(BUSY_S), "note": "first"}
+        sleep = part.with_slack(BUSY_S)
+        given = {"sleep": sleep, "note": "first"}
         first = await part.create_run(thread, "slow", given, label="create_first")
         chosen: Any = OMIT if strategy == "default" else strategy
         second = await part.create_run(
             thread, "slow", {"sleep": 0, "note": "second"}, multitask_strategy=chosen, label="create_second"
         )
-        for _ in range(int(2 * part.limits.settle_s / READ_EVERY_S)):
+        for _ in range(int((2 * part.limits.settle_s + sleep) / READ_EVERY_S)):
             later = await part.run(thread, second, label="second")
             await part.run(thread, first, label="first")  # always read after the second
             if later.code != 200 or later.object.get("status") in lifecycle().runs.terminal:

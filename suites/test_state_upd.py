@@ -82,10 +82,11 @@ async def busy_thread_updated(api: Api) -> None:
     async def drive(part: Api, name: str) -> None:
         for seconds in LONG_S:
             thread = await part.create_thread()
-            run = await starts[name](part, thread, part.with_slack(seconds))
+            lasts_s = part.with_slack(seconds)
+            run = await starts[name](part, thread, lasts_s)
             await part.update_state(thread, values={"note": "meddled"}, label="during")
             during = await part.run(thread, run, label="run_during")
-            await part.poll_run(thread, run, patience=2 * seconds)
+            await part.poll_run(thread, run, patience=2 * lasts_s)
             if '"success"' not in during.content:
                 break
         await part.settle(thread)

@@ -60,10 +60,10 @@ async def stateless_completions(api: Api) -> None:
     """Runs with each `on_completion` are joined on the threads that they name, which are then read."""
 
     async def turn(part: Api, choice: str) -> None:
-        given = {"sleep": part.with_slack(SLEEP_S)}
-        created = await part.send_run(None, "slow", given, on_completion=ON_COMPLETION[choice])
+        sleep = part.with_slack(SLEEP_S)
+        created = await part.send_run(None, "slow", {"sleep": sleep}, on_completion=ON_COMPLETION[choice])
         thread, run = created.thread_id, created.run_id
-        await asyncio.gather(part.run(thread, run, label="meanwhile"), part.join(thread, run))
+        await asyncio.gather(part.run(thread, run, label="meanwhile"), part.join(thread, run, patience=sleep))
         if choice == "keep":
             await part.settle(thread)
             await part.state(thread)

@@ -92,6 +92,8 @@ async def store_shared_with_graphs(api: Api) -> None:
             await _put(part, [*base, direction], "ida", FIRST)
             await part.wait(thread, "memory", {"op": "get", **given})
         else:
+            # Known to be made, so that it is deleted at the end, also where the run is never heard of again.
+            await _put(part, [*base, direction], "ida", {"name": "by a client"})
             await part.wait(thread, "memory", {"op": "put", "value": FIRST, **given})
             await _get(part, [*base, direction], "ida", label="got")
 

@@ -34,24 +34,26 @@ async def thread_during_a_run(api: Api) -> None:
 
     async def pending(part: Api) -> None:
         thread = await part.create_thread()
-        run = await part.create_run_later(thread, "slow", {"sleep": 0.5}, part.with_slack(1.0))
+        delay = part.with_slack(1.0)
+        run = await part.create_run_later(thread, "slow", {"sleep": 0.5}, delay)
         await asyncio.sleep(0.3)  # run and thread are not written at once everywhere
-        await _thread_within_run(part, thread, run)
+        await _thread_within_run(part, thread, run, delay + 0.5)
 
     async def running(part: Api) -> None:
         thread = await part.create_thread()
-        run = await part.create_run(thread, "slow", {"sleep": part.with_slack(SLEEP_S)})
+        sleep = part.with_slack(SLEEP_S)
+        run = await part.create_run(thread, "slow", {"sleep": sleep})
         await part.until_logged(thread, "a")
-        await _thread_within_run(part, thread, run)
+        await _thread_within_run(part, thread, run, sleep)
 
     drives = {"pending": pending, "running": running}
     await api.each(drives, lambda part, name: drives[name](part))
 
 
-async def _thread_within_run(part: Api, thread: str, run: str) -> None:
+async def _thread_within_run(part: Api, thread: str, run: str, lasts_s: float) -> None:
     await part.thread(thread, label="during")
     await part.run(thread, run, label="run_during")
-    await part.poll_run(thread, run, patience=2 * SLEEP_S)
+    await part.poll_run(thread, run, patience=2 * lasts_s)
     await part.settle(thread)
 
 

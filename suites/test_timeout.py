@@ -63,7 +63,7 @@ async def _give_up(part: Api, entry_point: str) -> None:
         raise Blocked(f"{listed.where} lists no run of the request that was given up")
     run = str(runs[0].get("run_id"))
     await part.poll_run(thread, run, patience=sleep)
-    await part.join(thread, run)
+    await part.join(thread, run, patience=sleep)
     await part.state(thread)
 
 

@@ -18,7 +18,7 @@ import pytest
 
 from runstone.proof.mutate.judges import Bench
 from runstone.session.opening import open_session
-from runstone.session.options import said
+from runstone.session.options import given
 from runstone.wire.exchange import Event, Exchange
 from runstone.wire.trace import Trace
 from tests.command_line import runstone
@@ -38,7 +38,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def bench(recorded: Path, tmp_path: Path) -> Bench:
-    return Bench(open_session(said(evidence=recorded, out=tmp_path), lambda *_: None))
+    return Bench(open_session(given(evidence=recorded, out=tmp_path), lambda *_: None))
 
 
 def broken_judges(bench: Bench, spoil: Callable[[Trace], Trace]) -> dict[str, str]:

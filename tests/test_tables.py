@@ -71,7 +71,7 @@ def test_what_a_table_judges_exists(name: str) -> None:
         ("isolation", '  "GET /threads/{thread}": {}\n', "", "neither asked nor excused"),
         ("isolation", "path: {thread:", "path: {threads:", "unknown placeholder"),
         ("statuses", "refuses: [busy]}", "refuses: [bus]}", "unknown status 'bus'"),
-        ("statuses", "thread: [idle], run", "thread: [idel], run", "unknown status 'idel'"),
+        ("statuses", "thread: [idle], run", "thread: [id], run", "unknown status 'id'"),
         ("races", "item: PUT /store/items", "item: PUT /store/item", "unknown operation"),
         ("restarts", "item: GET /store/items", "item: POST /threads/search", "given twice"),
         ("browsers", "  GET /metrics", "  GET /metric", "unknown operation 'GET /metric'"),

@@ -12,23 +12,23 @@ from runstone.judge.items import Collecting
 from runstone.locations import locate
 from runstone.scenario.progress import Told
 from runstone.session.opening import open_session
-from runstone.session.options import Said, said
+from runstone.session.options import Given, given
 from runstone.session.session import Session
-from runstone.session.sources import Entry, merged, of_command_line, taken_by
+from runstone.session.sources import Entry, from_command_line, merged, options_of
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("runstone", "conformance of a server that speaks the LangGraph run API")
-    for each in taken_by("pytest"):
+    for each in options_of("pytest"):
         words: dict[str, Any] = {"dest": _dest(each), "default": None, "help": each.help.replace("%", "%%")}
-        if each.switch:
-            group.addoption(each.option.flag, action="store_const", const=not each.default, **words)
+        if each.is_flag:
+            group.addoption(each.option.flag, action="store_true", **words)
         else:
-            action = "append" if each.repeated else "store"
+            action = "append" if each.multiple else "store"
             group.addoption(each.option.flag, action=action, metavar=each.metavar, **words)
-        if each.no_flag:
-            words["help"] = f"not {each.option.flag}, whatever runstone.toml says"
-            group.addoption(each.no_flag, action="store_const", const=each.default, **words)
+        if each.negative_flag:
+            words["help"] = f"not {each.option.flag}, whatever runstone.toml sets"
+            group.addoption(each.negative_flag, action="store_false", **words)
 
 
 def _dest(option: Entry) -> str:
@@ -61,6 +61,6 @@ def _quiet(_: Told) -> None:
     """Plain pytest shows its own progress."""
 
 
-def _asked(config: pytest.Config) -> Said:
-    values = {each.parameter: getattr(config.option, _dest(each)) for each in taken_by("pytest")}
-    return merged(of_command_line(values, "pytest"), said(idle=config.option.collectonly))
+def _asked(config: pytest.Config) -> Given:
+    values = {each.parameter: getattr(config.option, _dest(each)) for each in options_of("pytest")}
+    return merged(from_command_line(values, "pytest"), given(idle=config.option.collectonly))

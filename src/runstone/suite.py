@@ -24,12 +24,12 @@ from runstone.contracts import (
     violations,
 )
 from runstone.explore import (
-    broken_stories,
+    broken_sequences,
     findings,
     fuzz_contract,
     fuzz_own_document,
-    stories_of,
-    tell_stories,
+    send_sequences,
+    sequences_of,
 )
 from runstone.explore import told as findings_told
 from runstone.judge.declaring import cases, needs, requirement, row, view
@@ -119,7 +119,7 @@ __all__ = [
     "assert_ran",
     "bare_path",
     "body_of",
-    "broken_stories",
+    "broken_sequences",
     "browser_table",
     "by_entry_point",
     "by_threaded_entry_point",
@@ -163,15 +163,15 @@ __all__ = [
     "run_statuses",
     "scenario",
     "search_table",
+    "send_sequences",
+    "sequences_of",
     "shown",
     "some",
     "status_of",
     "status_table",
-    "stories_of",
     "stream_grammar",
     "strict_json",
     "summary_of",
-    "tell_stories",
     "time_in",
     "told_by",
     "value_table",

@@ -13,7 +13,7 @@ from io import StringIO
 import pytest
 from platformdirs import user_cache_path
 
-from runstone.judge.confirmation import BROKEN, confirmed, doubts, scenarios_in
+from runstone.judge.confirmation import BROKEN, confirmed, doubts, one_run_per_cause, scenarios_in
 from runstone.judge.coverage import SuitesBroken, suite_files
 from runstone.judge.hooks import Judging
 from runstone.judge.judges import Judge
@@ -44,7 +44,7 @@ def _alone() -> Iterator[None]:
 
 @contextmanager
 def _compiled_suites_kept() -> Iterator[None]:
-    """Let pytest keep its compiled suites in the user's cache: rewriting their asserts anew takes over 1 s.
+    """Let pytest keep its compiled suites in the user's cache: rewriting their asserts again takes over 1 s.
 
     They are not kept beside the suites, which may be read-only, or in a tree that shall stay clean.
     """
@@ -63,7 +63,6 @@ def judge(session: Session) -> Report:
     of the session; SuitesBroken when pytest itself could not run them.
     """
     with session:
-        session.progress(Step(doing="judging"))
         judging, said, _ = _run_suites(session)
         if judging.judged is None:
             raise SuitesBroken(f"the suites in {locate('suites')} cannot be run: {excerpt(said, 600)}")
@@ -94,8 +93,9 @@ def _confirmed(session: Session, judging: Judging, judged: Judged) -> Judged:
     today = dt.datetime.now(dt.UTC).date()
     judges = {(judge.requirement.id, judge.case): judge for judge in judging.judges}
     doubted = doubts(judged.cases, judging.needs, session.waivers, today) if session.confirms else []
+    chosen = one_run_per_cause(doubted) if session.manifest and session.manifest.agent else doubted
     reached = session.observe_again(
-        [(each.scenarios, each.requirement) for each in doubted], judging.scenarios
+        [(each.scenarios, each.requirement) for each in chosen], judging.scenarios
     )
     if reached:
         session.progress(Step(doing="judging"))

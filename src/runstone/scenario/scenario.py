@@ -12,13 +12,13 @@ from runstone.scenario.api import Api
 from runstone.scenario.vocabulary import Vocabulary, vocabulary
 from runstone.target.agents import GRAPHS
 
-QUICK_S: Final = 5.0  # `--quick` leaves out scenarios that must wait longer than this
-PATIENT_S: Final = 60.0  # and only `--patient` runs those that must wait longer than this
 _SLEEPS_S: Final = 1.0  # a scenario that waits so long spends most of its time asleep
 
 Drive = Callable[[Api], Awaitable[None]]
 _CONTROLS: Final = frozenset({"restart", "kill"})
 SELF_CHECK: Final = "self_check"  # the one scenario that no suite declares
+# How many runs are executed at once, first and last: what is asked depends on how fast the answers are.
+CAPACITY_LOOKS: Final = ("capacity", "capacity_at_the_end", "capacity_seen_again")
 _DECLARED: Final = re.compile(r"^@scenario\b.*?^async def (\w+)", re.DOTALL | re.MULTILINE)
 
 

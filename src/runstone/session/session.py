@@ -7,29 +7,28 @@ import datetime as dt
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
-from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, Literal, Self
 
 from filelock import FileLock
 
 import runstone
-from runstone.contracts import Catalogue, Profile, Requirement, load_capabilities, load_catalogue
+from runstone.contracts import Catalogue, Requirement, load_capabilities, load_catalogue
 from runstone.contracts.basis import basis_of
 from runstone.contracts.revision import current_revision
 from runstone.errors import TargetError, UsageError
 from runstone.locations import locate
 from runstone.scenario import clients
 from runstone.scenario.clean_up import Made
-from runstone.scenario.exploration import DEFAULT_S, Exploration, insist_on_packages
+from runstone.scenario.exploration import insist_on_packages
 from runstone.scenario.observer import Observation, Observer
-from runstone.scenario.progress import Progress
-from runstone.scenario.scenario import PATIENT_S, QUICK_S, Scenario, scenarios_declared_in
+from runstone.scenario.progress import Progress, Step
+from runstone.scenario.scenario import Scenario, scenarios_declared_in
 from runstone.scenario.self_check import Fitness, Unfit
 from runstone.session import evidence
 from runstone.session.left_over import Journal, journal_of
-from runstone.session.options import Options
+from runstone.session.settings import Settings
 from runstone.target import agents
 from runstone.target.capabilities import Capability
 from runstone.target.control import Control
@@ -40,57 +39,6 @@ from runstone.wire.trace import Trace
 SECOND: Final = "@2"  # what the name of a scenario ends with that was observed again
 _CONFIRMING_S: Final = 30.0
 Reach = Callable[[Target], AbstractContextManager[Target]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settings(Options):
-    """What to observe or to judge again, and by which measure: the options, and what follows from them.
-
-    `target`: None where evidence is judged again. `explored`: whether that evidence holds an exploration.
-    """
-
-    profile: Profile
-    target: Target | None = None
-    out: Path
-    concurrency: int = 16
-    explored: bool = False
-
-    @property
-    def limits(self) -> dict[str, float]:
-        """Fields of Limits that the user has set."""
-        return self.own_limits.given()
-
-    @property
-    def exploration(self) -> Exploration | None:
-        """How far scenarios that explore may go; None when no area of theirs is selected."""
-        catalogue = load_catalogue()
-        if catalogue.of_kind("exploring").isdisjoint(catalogue.selected(self.areas)):
-            return None
-        return Exploration(self.profile, self.seed, self.budget_s or DEFAULT_S)
-
-    def not_asked_for(self, each: Requirement, catalogue: Catalogue) -> str | None:
-        """Why a requirement is none of what the user wants judged; None for one that must have a judge."""
-        excluded = self.profile.excludes_requirement(each)
-        if excluded:
-            return excluded
-        if self.areas and each.area not in catalogue.selected(self.areas):
-            return "its area was not selected"
-        if self.select and not any(fnmatchcase(each.id, glob) for glob in self.select):
-            return "it was not selected"
-        if each.area in catalogue.of_kind("exploring") and not (self.explored or self.exploration):
-            return "run only where its area is selected: it takes the time that it is given"
-        return None
-
-    def too_long(self, scenario: Scenario) -> str | None:
-        """Why a scenario is left out for the time that it takes; None when it is held."""
-        if scenario.explores and not (self.explored or self.exploration):
-            return f"held only where its area is selected: {scenario.name} takes the time that it is given"
-        waiting = f"{scenario.name} must wait {scenario.schedule.waits:g} s"
-        if self.quick and scenario.schedule.waits > QUICK_S:
-            return f"left out by --quick: {waiting}"
-        if not self.patient and scenario.schedule.waits > PATIENT_S:
-            return f"held only with --patient: {waiting}"
-        return None
 
 
 class Session:
@@ -112,6 +60,7 @@ class Session:
         self.reach = reach or _as_it_is
         self._control = control
         self._observing_s = 0.0  # with all that it took to reach the target
+        self._collecting_s = 0.0  # before that
         self.catalogue: Catalogue = load_catalogue()
         self.basis = basis_of(settings.profile.name, current_revision())
         self.progress = progress
@@ -142,7 +91,7 @@ class Session:
             waivers.insist_on_scenarios(path, self.waivers, declared | collected | self.traces.keys())
 
     def _check_selection(self) -> None:
-        """Raises UnknownArea or UnknownRequirement for what selects nothing: a run of nothing is no run.
+        """Raises UnknownArea or UnknownRequirement for what selects nothing: a run of nothing is not a run.
 
         Raises ExtraMissing for an area that needs packages which are not installed.
         """
@@ -175,8 +124,8 @@ class Session:
 
     @property
     def judging_s(self) -> float:
-        """Seconds since the session began that were not spent observing."""
-        elapsed_s = time.monotonic() - self.began
+        """Seconds since the observation, or the evidence was read, that were not spent observing again."""
+        elapsed_s = time.monotonic() - self.began - self._collecting_s
         observed_s = 0.0 if self.manifest is None or self.settings.evidence else self.manifest.observe_s
         return max(0.0, elapsed_s - max(self._observing_s, observed_s))
 
@@ -199,6 +148,7 @@ class Session:
                 f"cannot write to {self.settings.out}: {error.strerror}; use --out DIR"
             ) from None
         began = time.monotonic()
+        self._collecting_s = began - self.began
         if not self.token:
             self._reach_and_observe(scenarios)
         else:
@@ -209,6 +159,7 @@ class Session:
                 else:
                     self.manifest, self.traces = evidence.read(self.folder)
         self._observing_s = time.monotonic() - began
+        self.progress(Step(doing="judging"))
 
     def _already_observed(self) -> evidence.Manifest | None:
         try:
@@ -227,6 +178,7 @@ class Session:
             raise UsageError("no target: give --target URL, or set RUNSTONE_TARGET")
         if self.settings.keep == "failed" and not self._entered:
             raise UsageError("--keep failed works with `runstone check` only; give pytest --keep all or none")
+        self.progress(Step(doing="reaching the target"))  # a recipe installs and starts it
         with ExitStack() as opened:
             target = opened.enter_context(self.reach(self.settings.target))
             journal = opened.enter_context(_journal(target, self.settings.keep))
@@ -236,28 +188,7 @@ class Session:
 
     def _observe_target(self, target: Target, scenarios: Sequence[Scenario], journal: Journal | None) -> None:
         settings = self.settings
-        writer = self._writer = evidence.EvidenceWriter(
-            self.folder,
-            evidence.Manifest(
-                format=evidence.FORMAT,
-                runstone=runstone.__version__,
-                session=self.token,
-                profile=settings.profile.name,
-                basis=self.basis,
-                areas=settings.areas,
-                select=settings.select,
-                target=target.name,
-                url=target.url,
-                started_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-                quick=settings.quick,
-                patient=settings.patient,
-                insecure=target.network.marks(target.url),
-                explored=settings.exploration is not None,
-                run_time_limit=target.run_time_limit,
-                agent="" if target.agent is None else target.agent.assistant,
-                stopped="the observation was broken off",
-            ),
-        )
+        writer = self._writer = evidence.EvidenceWriter(self.folder, self._manifest_at_first(target))
         self.manifest = writer.manifest
 
         def choose(fitness: Fitness) -> list[Scenario]:
@@ -272,21 +203,7 @@ class Session:
             )
             return [each for each in scenarios if self.absent(each.demands) is None]
 
-        observer = self._observer = Observer(
-            target,
-            concurrency=settings.concurrency,
-            # Exploring scenarios keep to the budget by themselves: it is no end that comes too early.
-            budget_s=None if settings.exploration else settings.budget_s,
-            exploration=settings.exploration,
-            on_trace=self._keep,
-            on_progress=self.progress,
-            capacity=settings.capacity,
-            limits={"concurrent_runs": settings.profile.defaults.concurrent_runs, **settings.limits},
-            control=None if self._control is None else self._control(target),
-            made=None if journal is None else Made(journal.add),
-            left_over=() if journal is None else journal.left_over,
-            keep_until_judged=settings.keep == "failed",
-        )
+        observer = self._observer = self._observer_of(target, journal)
         self._to_be_cleaned = settings.keep == "failed"
         began = time.monotonic()
         try:
@@ -301,6 +218,47 @@ class Session:
             self.manifest = writer.save(**_outcome(seen))
         finally:
             self.manifest = writer.save(left=observer.left, clean_s=round(observer.cleaning_s, 3))
+
+    def _manifest_at_first(self, target: Target) -> evidence.Manifest:
+        """What the evidence says of itself while nothing is observed yet."""
+        settings = self.settings
+        return evidence.Manifest(
+            format=evidence.FORMAT,
+            runstone=runstone.__version__,
+            session=self.token,
+            profile=settings.profile.name,
+            basis=self.basis,
+            areas=settings.areas,
+            select=settings.select,
+            target=target.name,
+            url=target.url,
+            started_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+            quick=settings.quick,
+            patient=settings.patient,
+            insecure=target.network.marks(target.url),
+            explored=settings.exploration is not None,
+            run_time_limit=target.run_time_limit,
+            agent="" if target.agent is None else target.agent.assistant,
+            stopped="the observation was broken off",
+        )
+
+    def _observer_of(self, target: Target, journal: Journal | None) -> Observer:
+        settings = self.settings
+        return Observer(
+            target,
+            concurrency=settings.concurrency,
+            # Exploring scenarios keep to the budget by themselves: it is not an end that comes too early.
+            budget_s=None if settings.exploration else settings.budget_s,
+            exploration=settings.exploration,
+            on_trace=self._keep,
+            on_progress=self.progress,
+            capacity=settings.capacity,
+            limits={"concurrent_runs": settings.profile.defaults.concurrent_runs, **settings.limits},
+            control=None if self._control is None else self._control(target),
+            made=None if journal is None else Made(journal.add),
+            left_over=() if journal is None else journal.left_over,
+            keep_until_judged=settings.keep == "failed",
+        )
 
     def _keep(self, trace: Trace) -> None:
         self.traces[trace.scenario] = trace
@@ -332,24 +290,24 @@ class Session:
         """
         if self._observer is None or self._writer is None or self.stopped is not None:
             return {name.removesuffix(SECOND) for name in self.traces if name.endswith(SECOND)}
-        agent = self.settings.target is not None and self.settings.target.agent is not None
         why = {name: requirement for names, requirement in reversed(wanted) for name in names}
         chosen = [known[name] for names, _ in wanted for name in names if name in known]
         chosen = list({each.name: each for each in chosen if not each.explores}.values())
-        chosen = chosen[: 1 if agent else None]  # a run of an agent may cost money
         if not chosen:
             return set()
-        began = time.monotonic()
+        began, cleaned_s = time.monotonic(), self._observer.cleaning_s
         budget_s = max(_CONFIRMING_S, self.manifest.observe_s if self.manifest else 0.0)
         again = [replace(each, name=each.name + SECOND) for each in chosen]
         with suppress(TargetError):  # what is kept from being seen again stays as it was seen
             asyncio.run(self._observer.observe_again(again, budget_s))
-        self._observing_s += time.monotonic() - began
+        again_s = time.monotonic() - began
+        self._observing_s += again_s
         seen = {each.name for each in chosen if self._whole(each.name + SECOND)}
         self.manifest = self._writer.save(
             again={name + SECOND: why[name] for name in sorted(seen)},
             confirmations=len(seen),
-            confirm_s=round(time.monotonic() - began, 3),
+            confirm_s=round(again_s - (self._observer.cleaning_s - cleaned_s), 3),
+            clean_s=round(self._observer.cleaning_s, 3),
             left=self._observer.left,
         )
         return seen
@@ -398,6 +356,7 @@ def _as_it_is(target: Target) -> AbstractContextManager[Target]:
 def _outcome(seen: Observation) -> dict[str, object]:
     return {
         "observe_s": round(seen.seconds, 3),
+        "prepare_s": round(seen.preparing_s, 3),
         "stopped": seen.stopped,
         "complete": seen.stopped is None,
         "crashed": seen.crashed,
