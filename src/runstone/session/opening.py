@@ -130,8 +130,7 @@ def _said_by(recipe: recipes.Recipe) -> Said:
 def _is_address(name: str) -> bool:
     if "://" in name:
         return True
-    recipe = name in recipes.names() or name.endswith(".yaml")
-    return not recipe and (":" in name or "/" in name)
+    return not recipes.is_recipe(name) and (":" in name or "/" in name)
 
 
 def _addressed(address: str) -> Target:
