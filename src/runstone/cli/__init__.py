@@ -37,7 +37,7 @@ def main() -> NoReturn:
 # need not import what a check needs.
 _COMMANDS: Final = (
     *("check", "compare", "explain", "explore", "faults", "fuzz", "judge", "keys"),
-    *("list", "mutate", "prove", "result", "serve", "signoff", "up", "verify"),
+    *("list", "merge", "mutate", "prove", "result", "serve", "signoff", "up", "verify"),
 )
 _MODULES: Final = {"list": "listing"}  # a module `list` would hide the builtin in this package
 

@@ -128,7 +128,7 @@ def _read(path: Path) -> _Folder:
             version=found.runstone,
             report=found,
         )
-    manifest, traces = evidence.read(recorded)
+    manifest, traces = evidence.read_whole(recorded)
     if manifest.unusable:
         raise UnusableTarget(f"{path} holds nothing to compare: {manifest.stopped}; check the target again")
     return _Folder(

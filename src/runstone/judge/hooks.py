@@ -193,7 +193,7 @@ class Judging:
             held = self.session.settings
             wanted |= {name: each for name, each in self._collected.items() if not held.too_long(each)}
         try:
-            self.session.observe(list(wanted.values()))
+            self.session.observe(list(wanted.values()), self.needs.values())
         except RunstoneError as error:
             self.error = error
             pytest.exit(str(error), returncode=error.exit_code)
@@ -205,7 +205,9 @@ class Judging:
         return True if judged and self.session.unusable else None
 
     def _reads_a_part(self) -> bool:
-        """Whether monitors read only the traces of some suites, as the others were not asked for."""
+        """Whether monitors read the traces of some suites or of a shard only, as no others were asked for."""
+        if self.session.settings.shard is not None:
+            return True
         catalogue = self.session.catalogue
         areas = catalogue.selected(self.session.settings.areas)
         whole = reads_all(self.session)

@@ -60,16 +60,31 @@ def judge(session: Session) -> Report:
     Raises KeyboardInterrupt after Ctrl-C, once everything observed is written; RunstoneError for a diagnosis
     of the session; SuitesBroken when pytest itself could not run them.
     """
-    with session:
-        judging, said, _ = _run_suites(session, reports=False)
-        if judging.judged is None:
-            raise SuitesBroken(f"the suites in {locate('suites')} cannot be run: {excerpt(said, 600)}")
-        judged = judging.judged if judging.interrupted else _confirmed(session, judging, judging.judged)
+    judging, judged = _judged(session)
     report = report_of(session, judged)
     write_all(report, list(session.traces.values()), session.settings.out, bare=session.settings.bare_report)
     if judging.interrupted:
         raise KeyboardInterrupt
     return report
+
+
+def observe_shard(session: Session) -> None:
+    """Observe a shard, and once more what seems broken in it; what was judged for that is told to nobody.
+
+    Raises as `judge` does.
+    """
+    judging, _ = _judged(session)
+    if judging.interrupted:
+        raise KeyboardInterrupt
+
+
+def _judged(session: Session) -> tuple[Judging, Judged]:
+    with session:
+        judging, said, _ = _run_suites(session, reports=False)
+        if judging.judged is None:
+            raise SuitesBroken(f"the suites in {locate('suites')} cannot be run: {excerpt(said, 600)}")
+        judged = judging.judged if judging.interrupted else _confirmed(session, judging, judging.judged)
+    return judging, judged
 
 
 def _confirmed(session: Session, judging: Judging, judged: Judged) -> Judged:

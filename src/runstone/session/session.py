@@ -26,6 +26,7 @@ from runstone.scenario.exploration import DEFAULT_S, Exploration, insist_on_pack
 from runstone.scenario.observer import Observation, Observer
 from runstone.scenario.scenario import PATIENT_S, QUICK_S, Scenario, scenarios_declared_in
 from runstone.scenario.self_check import Fitness, Unfit
+from runstone.scenario.shards import Plan, plan_of
 from runstone.session import evidence
 from runstone.session.left_over import Journal, journal_of
 from runstone.session.options import Options
@@ -125,11 +126,12 @@ class Session:
         self._writer: evidence.EvidenceWriter | None = None
         self._observer: Observer | None = None
         self._second = False
+        self._plan: Plan | None = None
         self.token = ""  # what the workers of `pytest -n` share; only one of them observes
         self.waivers = self._load_waivers()
         self._check_selection()
         if settings.evidence is not None:
-            self.manifest, self.traces = evidence.read(settings.evidence)
+            self.manifest, self.traces = evidence.read_whole(settings.evidence)
 
     def _load_waivers(self) -> list[waivers.Waiver]:
         path = self.settings.waivers
@@ -193,12 +195,17 @@ class Session:
                 return f"the target has no {name}: not declared, {found}"
         return None
 
-    def observe(self, scenarios: Sequence[Scenario]) -> None:
+    def observe(self, scenarios: Sequence[Scenario], together: Iterable[Collection[str]] = ()) -> None:
         """Fill the traces: from the evidence if given, else from the target, once for all workers.
 
+        `together`: names of scenarios that one judge reads side by side; a shard has all of them or none.
         Raises UsageError before anything is started or sent.
         """
         self._check_waivers(scenarios)
+        if self.settings.shard is not None:
+            self._plan = plan_of(scenarios, together, self.settings.shard.of)
+            share = self._plan.names(self.settings.shard)
+            scenarios = [each for each in scenarios if each.name in share]
         if self.settings.evidence is not None:
             return
         try:
@@ -255,6 +262,7 @@ class Session:
                 select=settings.select,
                 target=target.name,
                 url=target.url,
+                shard=self._shard_of(),
                 started_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
                 quick=settings.quick,
                 patient=settings.patient,
@@ -271,6 +279,7 @@ class Session:
             wanted = {name for each in scenarios for name in each.needs}
             self.manifest = writer.save(
                 server=fitness.server,
+                start_mark=fitness.start_mark,
                 turn_s=fitness.turn_s,
                 capabilities={
                     **target.capabilities(fitness.probed, load_capabilities()),
@@ -306,6 +315,12 @@ class Session:
             self.manifest = writer.save(**_outcome(seen))
         finally:
             self.manifest = writer.save(left=observer.left, clean_s=round(observer.cleaning_s, 3))
+
+    def _shard_of(self) -> evidence.ShardOf | None:
+        shard, plan = self.settings.shard, self._plan
+        if shard is None or plan is None:
+            return None
+        return evidence.ShardOf(number=shard.number, of=shard.of, plan=plan.digest)
 
     def _keep(self, trace: Trace) -> None:
         self.traces[trace.scenario] = trace
