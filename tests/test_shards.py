@@ -293,7 +293,7 @@ def test_a_shard_of_something_else(field: str, value: Any, told: str, shards: Sh
 def test_what_is_no_shard(shards: Shards) -> None:
     whole, nowhere = shards.root / "whole", shards.root / "nowhere"
     no_shard, nothing_there = shards.unfit(*shards.both, whole, nowhere)
-    assert "is no shard; observe it with `runstone check … --shard I/N`" in no_shard
+    assert "is not a shard; observe it with `runstone check … --shard I/N`" in no_shard
     assert "is no evidence folder" in nothing_there
     shards.change(2, unusable="unreachable", stopped="it does not answer")
     [unusable] = shards.unfit()

@@ -52,7 +52,7 @@ def read(folders: Sequence[Path]) -> tuple[list[Part], list[str]]:
             reasons.append(str(error))
             continue
         if manifest.shard is None:
-            reasons.append(f"{folder} is no shard; observe it with `runstone check … --shard I/N`")
+            reasons.append(f"{folder} is not a shard; observe it with `runstone check … --shard I/N`")
         elif manifest.unusable:
             reasons.append(f"{folder} holds nothing to judge ({manifest.stopped}); run this shard again")
         else:

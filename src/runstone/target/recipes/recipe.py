@@ -22,6 +22,7 @@ _OF_NPM: Final = ("node", "modules")  # placeholders that need `install.npm`
 
 
 NPM_FILES: Final = ("package.json", "package-lock.json")  # what `install.npm` must hold
+_ASKED_FOR: Final = "{version}"
 _VERSION: Final = re.compile(r"\d[\w.+!-]*", re.ASCII)
 
 
@@ -86,13 +87,13 @@ class Install(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     def python_packages(self) -> list[str]:
         """What pip is asked for instead of the requirements; empty for the pinned version."""
         asked = self.versions.python if self.versions is not None and self.version else ()
-        return [each.format(version=self.version) for each in asked]
+        return [each.replace(_ASKED_FOR, self.version) for each in asked]
 
     @property
     def npm_packages(self) -> dict[str, str]:
         """The packages that have another version than in package.json; empty for the pinned version."""
         asked = self.versions.npm if self.versions is not None and self.version else {}
-        return {name: version.format(version=self.version) for name, version in asked.items()}
+        return {name: version.replace(_ASKED_FOR, self.version) for name, version in asked.items()}
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -237,6 +238,8 @@ def _resolved(recipe: Recipe, path: Path) -> Recipe:
 
 def _found(install: Install, path: Path, beside: Callable[[str], str]) -> Install:
     """What is to be installed, absolute."""
+    if (problem := _problem(install)) is not None:
+        raise BadRecipe(f"{path}: {problem}")
     if install.npm is not None:
         for file in NPM_FILES:
             beside(f"{install.npm}/{file}")
@@ -245,3 +248,17 @@ def _found(install: Install, path: Path, beside: Callable[[str], str]) -> Instal
         python=beside(install.python) if install.python is not None else None,
         npm=str((path.parent / install.npm).resolve()) if install.npm is not None else None,
     )
+
+
+def _problem(install: Install) -> str | None:
+    """What cannot be meant of other versions; None for nothing."""
+    versions = install.versions
+    if versions is None:
+        return "install.version needs install.versions" if install.version else None
+    for kind, words in (("python", versions.python), ("npm", tuple(versions.npm.values()))):
+        pinned = install.python if kind == "python" else install.npm
+        if (pinned is None) != (not words):
+            return f"install.versions.{kind} says how install.{kind} is had otherwise: give both or none"
+        if words and not any(_ASKED_FOR in each for each in words):
+            return f"install.versions.{kind} never says {_ASKED_FOR}"
+    return None
