@@ -17,6 +17,7 @@ from runstone.suite import (
     Trace,
     canonical,
     lifecycle,
+    needs,
     new_id,
     requirement,
     resolve,
@@ -190,7 +191,7 @@ def _go_on_if_served(cancel: Exchange) -> None:
         raise Blocked(f"{cancel.where} answered {cancel.code}, so that no run was cancelled")
 
 
-@scenario(Schedule(alone=True))
+@scenario(Schedule(alone=True), needs=["exclusive"])
 async def cancelled_by_status_and_ids(api: Api) -> None:
     """POST /runs/cancel with both kinds of choice; a server that heeds the status would hit others' runs."""
     thread = await api.create_thread()
@@ -360,7 +361,7 @@ def test_several_runs_are_cancelled(several_cancelled_at_once: Trace) -> None:
 
 
 @requirement("CANCEL-012")
-@pytest.mark.parametrize("choice", ["contradiction", "unknown"])
+@pytest.mark.parametrize("choice", [pytest.param("contradiction", marks=needs("exclusive")), "unknown"])
 def test_choice_of_runs_is_checked(
     several_cancelled_at_once: Trace, cancelled_by_status_and_ids: Trace, choice: str
 ) -> None:

@@ -6,6 +6,7 @@ Every judge with the parameters `outcome` and `entry_point` fills that cell of t
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -17,7 +18,6 @@ from runstone.suite import (
     Api,
     Exchange,
     Missing,
-    Options,
     Profile,
     Schedule,
     Trace,
@@ -32,7 +32,7 @@ from runstone.suite import (
     some,
 )
 
-PATIENCE_S = (1.0, 4.0)  # a busy target may not have read a request by the first
+PATIENCE_S = (1.0, 4.0)  # that a run sleeps: longer where the first time was too short
 HANG_UPS = ("undisturbed", "wait", "stream")
 _MODES = {
     "values": ["values"],
@@ -62,34 +62,32 @@ async def attended_and_unattended(api: Api) -> None:
 async def hung_up(api: Api) -> None:
     """A client hangs up on wait and on stream, with on_disconnect=continue, while the second node sleeps."""
     for patience in PATIENCE_S:
-        begun = await _hang_up(api, api.with_slack(patience))
-        if len(begun) == len(HANG_UPS):
+        if await _hang_up(api, api.with_slack(patience) + 0.5):
             return
 
 
-async def _hang_up(api: Api, hang_up_after: float) -> list[str]:
-    """Which of the turns began a run."""
-    given = {"sleep": hang_up_after + 0.5}
-    begun: list[str] = []
+async def _hang_up(api: Api, sleep: float) -> bool:
+    """Whether the client hung up on each turn but the undisturbed one."""
+    given = {"sleep": sleep}
+    ended: list[str] = []
 
     async def turn(part: Api, entry_point: str) -> None:
         thread = await part.create_thread()
         if entry_point == "undisturbed":
-            await part.wait(thread, "slow", given, patience=given["sleep"])
+            await part.wait(thread, "slow", given, patience=sleep)
         else:
             send = part.stream if entry_point == "stream" else part.wait
-            hang_up: Options = {"close_after": hang_up_after, "patience": hang_up_after}
-            await send(thread, "slow", given, options=hang_up)
+            left = await part.hang_up_amid(thread, partial(send, thread, "slow", given, patience=sleep))
+            ended.extend([] if left.closed_by_client else [entry_point])
         found = await part.runs(thread, label="runs")
         for run in found.array[:1]:
-            begun.append(entry_point)
-            await part.poll_run(thread, run["run_id"], patience=given["sleep"])
+            await part.poll_run(thread, run["run_id"], patience=sleep)
         await part.settle(thread)
         await part.state(thread)
         await part.history(thread)
 
     await api.each(HANG_UPS, turn)
-    return begun
+    return not ended
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from runstone.suite import (
     Exchange,
     Inapplicable,
     Missing,
+    Options,
     Profile,
     Schedule,
     Trace,
@@ -120,16 +122,18 @@ async def hung_up_joins(api: Api) -> None:
 async def _hang_up(part: Api, choice: str) -> None:
     cancel = True if choice == "cancel" else OMIT
     for patience in PATIENCE_S:
-        hang_up_after = part.with_slack(patience)
         # A server may notice the hang-up at its next keep-alive only: 5 s on the slowest known.
-        sleep = hang_up_after + (7.0 if choice == "cancel" else 2.0)
+        sleep = part.with_slack(patience) + (7.0 if choice == "cancel" else 2.0)
         thread = await part.create_thread()
         run = await part.create_run(thread, "slow", {"sleep": sleep})
-        await part.until_running(thread, run, label="watch")
-        joined = await part.join(thread, run, cancel_on_disconnect=cancel, close_after=hang_up_after)
+        joined = await part.hang_up_amid(thread, partial(_join, part, thread, run, cancel), pause_s=patience)
         if joined.answered:
             break
     await part.poll_run(thread, run, patience=sleep)
+
+
+async def _join(part: Api, thread: str, run: str, cancel: Any, options: Options) -> Exchange:
+    return await part.join(thread, run, cancel_on_disconnect=cancel, **options)
 
 
 @requirement("RUN-JOIN-001")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -36,7 +37,7 @@ from runstone.suite import (
 
 ERROR_CLASSES = ("ValueError", "KeyError", "RuntimeError", "CustomError")
 ON_DISCONNECT: dict[str, Any] = {"cancel": "cancel", "continue": "continue", "default": OMIT}
-PATIENCE_S = (0.5, 1.5, 4.0)  # a busy target was seen to take 0.5 s to read a request, which is then lost
+PATIENCE_S = (0.5, 1.5, 4.0)  # that a run sleeps: longer where the first time was too short
 SLEEP_S = 1.5
 REFUSALS = ("unknown assistant", "unknown thread", "no assistant", "malformed JSON", "busy thread")
 
@@ -90,26 +91,22 @@ async def hung_up_waits(api: Api) -> None:
 
 async def _hang_up(part: Api, choice: str) -> None:
     for patience in PATIENCE_S:
-        # By then even a slow queue has started the run.
-        hang_up_after = part.with_slack(patience + 0.5 * part.limits.turn_s)
         # A server may notice the hang-up at its next keep-alive only: 5 s on the slowest known.
-        sleep = hang_up_after + (7.0 if choice == "cancel" else 1.0)
+        sleep = part.with_slack(patience) + (7.0 if choice == "cancel" else 1.0)
         thread = await part.create_thread()
-        await part.wait(
-            thread,
-            "slow",
-            {"sleep": sleep},
-            options={"close_after": hang_up_after},
-            on_disconnect=ON_DISCONNECT[choice],
+        wait = partial(
+            part.wait, thread, "slow", {"sleep": sleep}, patience=sleep, on_disconnect=ON_DISCONNECT[choice]
         )
-        listed = await part.runs(thread, limit=10)
-        runs = [run for run in listed.array if isinstance(run, dict)]
-        if runs:
-            await part.poll_run(thread, str(runs[0].get("run_id")), patience=sleep)
-            await part.settle(thread)
-            await part.state(thread)
-            return
-    raise Blocked(f"{listed.where} lists no run of the wait that was hung up")
+        waited = await part.hang_up_amid(thread, wait)
+        if waited.closed_by_client:
+            break
+    listed = await part.runs(thread, limit=10)
+    runs = [run for run in listed.array if isinstance(run, dict)]
+    if not runs:
+        raise Blocked(f"{listed.where} lists no run of the wait that was hung up")
+    await part.poll_run(thread, str(runs[0].get("run_id")), patience=sleep)
+    await part.settle(thread)
+    await part.state(thread)
 
 
 @scenario(agent=True)

@@ -85,9 +85,9 @@ async def threads_searched(api: Api) -> None:
             await api.search_threads(**only_own, limit=100, **sort, label=f"{by}_{order}")
 
 
-@scenario(agent=True)
+@scenario(needs=["exclusive"], agent=True)
 async def threads_pruned(api: Api) -> None:
-    """Two of three threads are pruned."""
+    """Two of three threads are pruned; a server that does not heed which would prune those of others too."""
     own = [await api.create_thread() for _ in range(3)]
     for thread in own:
         await api.thread(thread, label="before")

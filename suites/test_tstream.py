@@ -26,33 +26,28 @@ MODES = {"runs": None, "lifecycle": "lifecycle", "state_update": "state_update"}
 NOTES = ("first", "second")  # of the two runs
 UPDATES = ("updated", "updated again")
 NO_EVENT_ID = "no-event-id"
-LISTEN_S = 6.0
-LISTEN_TURNS = 6  # two runs, and two turns of slack each
-REPLAY_S = 1.5  # the events are kept already; what does not arrive in this time was not replayed
 
 
-@scenario(Schedule(waits=LISTEN_S + REPLAY_S), needs=["thread_stream"])
+@scenario(Schedule(waits=3.0), needs=["thread_stream"])
 async def thread_watched(api: Api) -> None:
     """Three clients watch a thread on which two runs end and the state is updated twice; then one returns."""
     thread = await api.create_thread()
-    listening_s = api.with_slack(LISTEN_S) + LISTEN_TURNS * api.limits.turn_s
+    over = asyncio.Event()
     opened: list[Opened] = []
     watching: list[asyncio.Task[Exchange]] = []
     for label, mode in MODES.items():
         opened.append(asyncio.get_running_loop().create_future())
-        options: Options = {
-            "label": label,
-            "close_after": listening_s,
-            "patience": listening_s,
-            "opened": opened[-1],
-        }
+        options: Options = {"label": label, "opened": opened[-1], **api.until_quiet(over)}
         watching.append(asyncio.create_task(_watch(api, thread, mode, options)))
     await asyncio.gather(*opened)
     runs = []
-    for note, update in zip(NOTES, UPDATES, strict=True):
-        answer = await api.wait(thread, "steps", {"note": note}, stream_resumable=True)
-        runs.append(answer.found_run_id)
-        await api.update_state(thread, values={"note": update}, as_node="s3")
+    try:
+        for note, update in zip(NOTES, UPDATES, strict=True):
+            answer = await api.wait(thread, "steps", {"note": note}, stream_resumable=True)
+            runs.append(answer.found_run_id)
+            await api.update_state(thread, values={"note": update}, as_node="s3")
+    finally:
+        over.set()
     api.note(runs=runs)
     feed, *_ = await asyncio.gather(*watching)
     await _return(api, thread, feed, runs[1])
@@ -76,11 +71,10 @@ async def _return(api: Api, thread: str, feed: Exchange, second_run: str | None)
     if last is None:
         raise Blocked(f"{feed.where} gives its events no ids to return with")
     api.note(starts=starts)
-    replay_s = api.with_slack(REPLAY_S)
     ids = {"resumed": last, "replayed": "-", "misformed": NO_EVENT_ID}
     await asyncio.gather(
         *(
-            _watch(api, thread, None, {"label": label, "close_after": replay_s}, last_event_id)
+            _watch(api, thread, None, {"label": label, **api.until_quiet()}, last_event_id)
             for label, last_event_id in ids.items()
         )
     )

@@ -25,10 +25,7 @@ from runstone.suite import (
     some,
 )
 
-TURNS = 4  # that a listener stays: one run, and three turns of slack for the queue and the polls
-MORE_TURNS = 2  # for a run that is resumed
 START, NOBODY_ASKED, RESPOND = 7, 8, 9  # the ids of the commands
-REPLAY_S = 1.5  # the events are kept already; what does not arrive in this time was not replayed
 UNKNOWN = "no-such-thing"
 QUESTION, ANSWER = "open the valve?", "yes"
 CHANNELS: dict[str, list[str]] = {
@@ -77,18 +74,19 @@ async def runs_by_command(api: Api) -> None:
             await part.whole_turn("background", "steps", INPUTS["steps"])
             return
         thread = await part.create_thread()
-        listening_s = part.with_slack(2.0) + TURNS * part.limits.turn_s
-        if graph == "interrupt":
-            listening_s += ANSWER_AFTER_S + MORE_TURNS * part.limits.turn_s
+        over = asyncio.Event()
         opened: list[Opened] = []
         listening: list[asyncio.Task[Exchange]] = []
         for label, narrowing in (FILTERS if graph == "subgraph" else {"events": {}}).items():
             opened.append(asyncio.get_running_loop().create_future())
-            options: Options = {"label": label, "close_after": listening_s, "opened": opened[-1]}
+            options: Options = {"label": label, "opened": opened[-1], **part.until_quiet(over)}
             listener = _listen(part, thread, {"channels": CHANNELS[graph], **narrowing}, options)
             listening.append(asyncio.create_task(listener))
         await asyncio.gather(*opened)
-        await _run(part, thread, graph)
+        try:
+            await _run(part, thread, graph)
+        finally:
+            over.set()
         first, *_ = await asyncio.gather(*listening)
         if graph == "steps":
             await _listen_again(part, thread, first)
@@ -106,7 +104,7 @@ async def _listen_again(part: Api, thread: str, first: Exchange) -> None:
     if isinstance(since, int):
         part.note(since=since)
         body = {"channels": CHANNELS["steps"], "since": since}
-        await _listen(part, thread, body, {"label": "since", "close_after": part.with_slack(REPLAY_S)})
+        await _listen(part, thread, body, {"label": "since", **part.until_quiet()})
 
 
 async def _command(part: Api, thread: str, number: int, method: str, params: dict[str, Any]) -> Exchange:
@@ -148,7 +146,7 @@ async def misformed_commands(api: Api) -> None:
     """Streams without a known channel and commands that are none, on a thread that there is."""
     thread = await api.create_thread()
     for label, body in REFUSED_STREAMS.items():
-        await _listen(api, thread, body, {"label": label, "close_after": api.with_slack(REPLAY_S)})
+        await _listen(api, thread, body, {"label": label, **api.until_quiet()})
     await _command(api, thread, START, UNKNOWN, {})
     for label, body in NO_COMMANDS.items():
         await api.request("POST", f"/threads/{thread}/commands", json=body, label=label)

@@ -13,6 +13,7 @@ import pytest
 from runstone.errors import TargetError
 from runstone.scenario.api import Api
 from runstone.scenario.observer import Observation, Observer, SelfCheckBroken
+from runstone.scenario.progress import Step, Told
 from runstone.scenario.requests import Blocked
 from runstone.scenario.scenario import SCENARIO_ATTRIBUTE, Scenario, Schedule, scenario
 from runstone.scenario.self_check import assess
@@ -32,7 +33,7 @@ class Seen:
 
     def __init__(self) -> None:
         self.traces: dict[str, Trace] = {}
-        self.progress: list[tuple[str, int, int]] = []
+        self.progress: list[Told] = []
         self.outcome: Observation | None = None
 
     @property
@@ -57,7 +58,7 @@ def observed(
         concurrency=concurrency,
         budget_s=budget_s,
         on_trace=lambda trace: seen.traces.__setitem__(trace.scenario, trace),
-        on_progress=lambda *step: seen.progress.append(step),
+        on_progress=seen.progress.append,
         limits={"request_s": 0.5, "settle_s": 0.5, **limits},
     )
     seen.outcome = asyncio.run(observer.observe(lambda _fitness: list(scenarios), insist_on_fitness=insist))
@@ -109,7 +110,9 @@ def test_scenarios_run_at_once() -> None:
         seen = observed(url, scenarios, scenario_s=10.0)
     assert [seen.traces[name].blocked for name in seen.names] == [{}] * 12
     assert sorted(seen.names) == sorted(each.name for each in scenarios)
-    assert [(done, total) for _, done, total in seen.progress] == [(each, 12) for each in range(1, 13)]
+    steps = [each for each in seen.progress if isinstance(each, Step) and each.doing == "observing"]
+    assert [(each.done, each.total) for each in steps] == [(each, 12) for each in range(1, 13)]
+    assert steps[-1].left_s == 0.0
     assert seen.outcome is not None
     assert seen.outcome.stopped is None
 

@@ -15,11 +15,11 @@ from runstone.contracts import load_profile
 from runstone.errors import ExitCode, UsageError
 from runstone.judge.suites import judge, observe_shard
 from runstone.report import from_json
-from runstone.scenario import shards as plans
+from runstone.scenario import shards as divisions
 from runstone.scenario.api import Api
 from runstone.scenario.estimate import Cost
 from runstone.scenario.scenario import AT_ANY_TIME, Scenario, Schedule
-from runstone.scenario.shards import Plan, Shard, plan_of
+from runstone.scenario.shards import Division, Shard, divided
 from runstone.session import evidence
 from runstone.session.merging import UnfitShards, merge
 from runstone.session.opening import open_session
@@ -33,7 +33,7 @@ from tests.command_line import one_line_of_error, runstone
 from tests.honest import uvicorn_serving
 from tests.signoff import tiny
 
-# --- the plan ----------------------------------------------------------------------------------------------
+# --- the division -------------------------------------------------------------------------------------------
 
 
 async def nothing(_: Api) -> None:
@@ -54,45 +54,45 @@ DISTURBING = [
 
 @pytest.mark.parametrize("shards", [1, 2, 3, 4, 30])
 def test_each_scenario_is_in_exactly_one_shard(shards: int) -> None:
-    plan = plan_of([*MANY, *DISTURBING], [], shards)
-    assert len(plan.shards) == shards
-    planned = sorted(name for share in plan.shards for name in share)
+    division = divided([*MANY, *DISTURBING], [], shards)
+    assert len(division.shards) == shards
+    planned = sorted(name for share in division.shards for name in share)
     assert planned == sorted(each.name for each in (*MANY, *DISTURBING))
 
 
 @pytest.mark.parametrize("shards", [2, 4])
 def test_what_restarts_reaches_others_or_must_be_alone_is_in_the_last_shard(shards: int) -> None:
-    plan = plan_of([*MANY, *DISTURBING, of("beside")], [["beside", "alone"]], shards)
-    assert {each.name for each in DISTURBING} | {"beside"} <= set(plan.shards[-1])
+    division = divided([*MANY, *DISTURBING, of("beside")], [["beside", "alone"]], shards)
+    assert {each.name for each in DISTURBING} | {"beside"} <= set(division.shards[-1])
 
 
 def test_what_one_judge_reads_stays_together() -> None:
     together = [["s1", "s2"], ["s2", "s3"], ["s7", "not observed"], ["s8"]]
-    plan = plan_of(MANY, together, 4)
-    assert sum({"s1", "s2", "s3"} <= set(share) for share in plan.shards) == 1
+    division = divided(MANY, together, 4)
+    assert sum({"s1", "s2", "s3"} <= set(share) for share in division.shards) == 1
 
 
 def test_shards_take_about_as_long(monkeypatch: pytest.MonkeyPatch) -> None:
     costs = {f"s{number}": Cost(seconds=number, runs=0) for number in range(10)}
-    monkeypatch.setattr(plans, "recorded_costs", lambda: costs)
+    monkeypatch.setattr(divisions, "recorded_costs", lambda: costs)
     asleep = of("asleep", Schedule(waits=100))
-    plan = plan_of([*MANY, asleep], [], 3)
-    loads = [sum(costs[name].seconds for name in share if name in costs) for share in plan.shards]
+    division = divided([*MANY, asleep], [], 3)
+    loads = [sum(costs[name].seconds for name in share if name in costs) for share in division.shards]
     assert sorted(loads) == [14, 15, 16]
-    assert plan == plan_of([asleep, *reversed(MANY)], [], 3)  # every shard plans by itself
+    assert division == divided([asleep, *reversed(MANY)], [], 3)  # every shard divisions by itself
 
 
 def test_without_recorded_durations_scenarios_are_shared_out_by_their_number(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(plans, "recorded_costs", dict)
-    assert sorted(len(share) for share in plan_of(MANY, [], 4).shards) == [2, 2, 3, 3]
+    monkeypatch.setattr(divisions, "recorded_costs", dict)
+    assert sorted(len(share) for share in divided(MANY, [], 4).shards) == [2, 2, 3, 3]
 
 
-def test_another_plan_has_another_digest() -> None:
-    plans = [plan_of(MANY, [], 2), plan_of(MANY, [], 3), plan_of(MANY[1:], [], 2), plan_of([], [], 2)]
-    assert len({each.digest for each in plans}) == 4
-    assert Plan(plans[0].shards).digest == plans[0].digest
+def test_another_division_has_another_digest() -> None:
+    divisions = [divided(MANY, [], 2), divided(MANY, [], 3), divided(MANY[1:], [], 2), divided([], [], 2)]
+    assert len({each.digest for each in divisions}) == 4
+    assert Division(divisions[0].shards).digest == divisions[0].digest
 
 
 @pytest.mark.parametrize(
@@ -194,7 +194,7 @@ def test_a_shard_reports_nothing_and_says_which_one_it_is(shards: Shards) -> Non
     assert [path.name for path in shards.both[0].iterdir()] == ["evidence"]
     one, other = shards.manifest(1)["shard"], shards.manifest(2)["shard"]
     assert (one["number"], one["of"], other["number"], other["of"]) == (1, 2, 2, 2)
-    assert one["plan"] == other["plan"]
+    assert one["division"] == other["division"]
 
 
 def test_merged_evidence_names_its_shards_and_keeps_what_each_recorded_for_itself(shards: Shards) -> None:
@@ -269,12 +269,12 @@ def test_a_shard_that_is_given_twice(shards: Shards) -> None:
         ("areas", ["meta"], "was observed with other --area, --select, --quick or --patient than {one}"),
         (
             "shard",
-            {"number": 2, "of": 2, "plan": "0"},
+            {"number": 2, "of": 2, "division": "0"},
             "and {one} share scenarios out otherwise: by other rec",
         ),
         (
             "shard",
-            {"number": 2, "of": 3, "plan": "0"},
+            {"number": 2, "of": 3, "division": "0"},
             "is not of 2 as {one} is; give shards of one division",
         ),
         ("capabilities", {"crons": {"declared": True}}, "found the capability crons otherwise than {one}"),

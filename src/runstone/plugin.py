@@ -10,6 +10,7 @@ from runstone.contracts import Profile
 from runstone.errors import RunstoneError
 from runstone.judge.hooks import JUDGING, Judging
 from runstone.locations import locate
+from runstone.scenario.progress import Told
 from runstone.session.opening import open_session
 from runstone.session.options import Said, said
 from runstone.session.session import Session
@@ -57,7 +58,7 @@ def _session_from(config: pytest.Config) -> Session:
         pytest.exit(str(error), returncode=error.exit_code)
 
 
-def _quiet(_name: str, _done: int, _total: int) -> None:
+def _quiet(_: Told) -> None:
     """Plain pytest shows its own progress."""
 
 

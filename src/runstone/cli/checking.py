@@ -1,16 +1,14 @@
-"""A check as commands show it: a bar while it observes, the report at its end."""
+"""A check as commands show it: how far it is while it goes on, the report at its end."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from runstone import report
+from runstone.cli.progress import shown_progress
 from runstone.cli.saying import say_error
 from runstone.errors import ExitCode
 from runstone.judge.suites import judge, observe_shard
@@ -22,7 +20,7 @@ from runstone.verdict.model import Report
 
 def check(asked: Said, defaults: Said) -> tuple[Session, int]:
     """Observe the target, judge it and show the report; the session and the exit code."""
-    with progress_bar() as progress:
+    with shown_progress() as progress:
         session = open_session(asked, progress, defaults=defaults)
         if session.settings.shard is not None:
             observe_shard(session)
@@ -55,22 +53,3 @@ def show(found: Report, folder: Path) -> int:
     else:
         report.print_summary(found, Console(), report_dir=folder)
     return found.exit_code
-
-
-@contextmanager
-def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
-    """A bar on a terminal, nothing when piped."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield lambda *_: None
-        return
-    columns = (
-        TextColumn("observing"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.description}"),
-    )
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("self-check", total=None)
-        yield lambda name, done, total: bar.update(task, description=name, completed=done, total=total)

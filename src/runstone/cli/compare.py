@@ -13,7 +13,8 @@ from runstone.errors import UsageError
 from runstone.session.options import Said, said
 
 if TYPE_CHECKING:
-    from runstone.session.session import Progress
+    from runstone.cli.progress import Shown
+    from runstone.scenario.progress import Progress
 
 
 @click.command("compare")
@@ -39,13 +40,13 @@ def command(asked: Said, names: tuple[str, ...], out: Path, publish: Path | None
     from rich.console import Console  # and the others: --help needs none of them
 
     from runstone import compare as comparing
-    from runstone.cli.checking import progress_bar
+    from runstone.cli.progress import shown_progress
     from runstone.report import write_texts
     from runstone.session.sources import merged
 
     if readme is not None and publish is None:
         raise UsageError("--readme shows what is published; give --publish DIR too")
-    with progress_bar() as progress:
+    with shown_progress() as progress:
         sides = comparing.open_sides(names, merged(said(out=out), asked), _told_by(progress))
     found = comparing.compare(sides)
     texts = comparing.texts_of(found, sides)
@@ -58,5 +59,5 @@ def command(asked: Said, names: tuple[str, ...], out: Path, publish: Path | None
     return found.exit_code
 
 
-def _told_by(progress: Progress) -> Callable[[str], Progress]:
-    return lambda name: lambda doing, done, total: progress(f"{name}: {doing}", done, total)
+def _told_by(shown: Shown) -> Callable[[str], Progress]:
+    return lambda name: lambda told: shown(told, name)

@@ -23,10 +23,11 @@ from runstone.contracts import load_catalogue
 from runstone.errors import ExitCode, TargetError
 from runstone.judge.suites import judge
 from runstone.locations import locate
+from runstone.scenario.progress import Progress
 from runstone.session import evidence
 from runstone.session.opening import open_session
 from runstone.session.options import Said, said
-from runstone.session.session import Progress, Session
+from runstone.session.session import Session
 from runstone.session.sources import merged
 from runstone.target import recipes
 from runstone.verdict.model import Report

@@ -49,13 +49,14 @@ def doubts(
         for case in several:
             accepted = any(each.covers(requirement, case) and each.needed_for(case) for each in valid)
             if case.verdict in BROKEN and not accepted:
-                scenarios = needs.get((requirement, case.case)) or _scenarios_in(case)
+                scenarios = needs.get((requirement, case.case)) or scenarios_in(case)
                 found.append(Doubt(requirement, case, tuple(sorted(scenarios))))
     costs = recorded_costs()
     return sorted(found, key=lambda doubt: sum(costs.get(each, Cost()).seconds for each in doubt.scenarios))
 
 
-def _scenarios_in(case: Case) -> set[str]:
+def scenarios_in(case: Case) -> set[str]:
+    """The scenarios whose exchanges show what the case says."""
     return {each.partition("#")[0].partition("@")[0] for each in case.exchanges}
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Sequence
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -188,15 +188,24 @@ class Judging:
         spoilt = session.testsfailed and not session.config.option.continue_on_collection_errors
         if session.config.option.collectonly or spoilt or not judges or self._again is not None:
             return
+        try:
+            self.session.observe(self.wanted(judges), self.needs.values())
+        except RunstoneError as error:
+            self.error = error
+            pytest.exit(str(error), returncode=error.exit_code)
+
+    def needed(self) -> dict[tuple[str, str], list[str]]:
+        """By requirement and case of what is judged, the scenarios that it is judged on."""
+        left = self._set_aside
+        return {key: names for key, names in self.needs.items() if key[1] not in left.get(key[0], {})}
+
+    def wanted(self, judges: Iterable[pytest.Item]) -> list[Scenario]:
+        """The scenarios that must be observed for these judges."""
         wanted = {each.name: each for item in judges for each in self._scenarios_of(item)}
         if any("traces" in _fixtures(item) for item in judges) and reads_all(self.session):
             held = self.session.settings
             wanted |= {name: each for name, each in self._collected.items() if not held.too_long(each)}
-        try:
-            self.session.observe(list(wanted.values()), self.needs.values())
-        except RunstoneError as error:
-            self.error = error
-            pytest.exit(str(error), returncode=error.exit_code)
+        return list(wanted.values())
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> bool | None:

@@ -14,11 +14,13 @@ import pytest
 from platformdirs import user_cache_path
 
 from runstone.errors import RunstoneError
-from runstone.judge.confirmation import confirmed, doubts
+from runstone.judge.confirmation import BROKEN, confirmed, doubts, scenarios_in
 from runstone.judge.hooks import Judging, marked_requirements, reads_all
 from runstone.locations import locate
 from runstone.report import write_all
 from runstone.report.assembly import Judged, report_of
+from runstone.scenario.progress import Step
+from runstone.session.plan import Plan, plan_of
 from runstone.session.session import Session
 from runstone.verdict.model import Case, Report
 from runstone.wire.exchange import excerpt
@@ -80,11 +82,25 @@ def observe_shard(session: Session) -> None:
 
 def _judged(session: Session) -> tuple[Judging, Judged]:
     with session:
+        session.progress(Step(doing="judging"))
         judging, said, _ = _run_suites(session, reports=False)
         if judging.judged is None:
             raise SuitesBroken(f"the suites in {locate('suites')} cannot be run: {excerpt(said, 600)}")
         judged = judging.judged if judging.interrupted else _confirmed(session, judging, judging.judged)
+        session.clean_up(_behind_what_is_broken(judging, judged))
     return judging, judged
+
+
+def _behind_what_is_broken(judging: Judging, judged: Judged) -> set[str]:
+    """The scenarios that cases which are not kept were judged on."""
+    broken = [
+        (name, case)
+        for name, several in judged.cases.items()
+        for case in several
+        if case.verdict in BROKEN | {"flaky"}
+    ]
+    needed = {each for name, case in broken for each in judging.needs.get((name, case.case), ())}
+    return needed | {each for _, case in broken for each in scenarios_in(case)}
 
 
 def _confirmed(session: Session, judging: Judging, judged: Judged) -> Judged:
@@ -98,6 +114,7 @@ def _confirmed(session: Session, judging: Judging, judged: Judged) -> Judged:
     wanted = [each for each in doubted if reached.issuperset(each.scenarios)]
     again: dict[tuple[str, str], Case] = {}
     if wanted:
+        session.progress(Step(doing="judging"))
         with session.second_observation():
             second, _, _ = _run_suites(
                 session, reports=False, again={(each.requirement, each.case.case) for each in wanted}
@@ -138,6 +155,15 @@ def collect_judges(session: Session) -> list[pytest.Item]:
     Raises SuitesBroken.
     """
     return _collected(session).items
+
+
+def plan(session: Session) -> Plan:
+    """What a check in this session would do. Raises SuitesBroken, and what `plan_of` raises."""
+    judging = _collected(session)
+    scenarios = session.share_of(judging.wanted(judging.items), judging.needs.values())
+    own = {each.name for each in scenarios}
+    judged = {case: names for case, names in judging.needed().items() if own.issuperset(names)}
+    return plan_of(session, scenarios, judged)
 
 
 def _collected(session: Session) -> Judging:

@@ -56,14 +56,14 @@ class _Count:
         return any(each.over for each in self.probes)
 
 
-async def measure_capacity(api: Api) -> None:
+async def measure_capacity(api: Api, most: int = WAVES[-1]) -> None:
     """Start sleeping runs in growing waves until one more would wait; the result is the note `capacity`.
 
-    `WAVES[-1]` stands for that many or more. Raises Blocked where no run can be started or seen to work.
+    `most` stands for that many or more. Raises Blocked where no run can be started or seen to work.
     """
     count = _Count()
     sleep_s = _SLEEP_S + _SLEEPS_TURNS * api.limits.turn_s
-    for size in WAVES:
+    for size in (*(each for each in WAVES if each < most), most):
         starting = (_started(api, sleep_s) for _ in range(size - len(count.probes)))
         count.probes += await asyncio.gather(*starting)
         patience = api.clock + sleep_s + api.limits.settle_s

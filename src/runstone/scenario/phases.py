@@ -42,6 +42,11 @@ class Phases:
             ),  # a server may be worn out by a heavy one
         )
 
+    @property
+    def all(self) -> tuple[Scenario, ...]:
+        """Every scenario."""
+        return self.first + self.quiet + self.last
+
     async def run(self, one: One) -> None:
         """Run `one` of every scenario. Raises what it raises, as a group."""
         async with asyncio.TaskGroup() as group:

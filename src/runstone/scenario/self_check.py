@@ -9,8 +9,11 @@ agent of the user's own nothing is known but that its run must end well and leav
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 from runstone.contracts import load_capabilities
@@ -33,6 +36,7 @@ _AGENT = "agent"  # the name of its parts
 _ASKED_FOR_BY_A_PROXY = 407
 _START_MARK = "start mark"
 _OF_THE_SERVER: dict[str, Any] = {"metadata": {"created_by": "system"}, "limit": 100}
+_CLOCK_OFF_S = 60.0  # clocks of machines that nobody sets differ by seconds
 
 
 async def self_check(api: Api) -> None:
@@ -155,6 +159,7 @@ class Fitness:
     answered_path: str = "/ok"  # of a GET that was answered, by whatever
     start_mark: str = ""  # what tells this start of the server from any other one, where it shows that
     plain: bool = False  # whether runs are accepted only with nothing but assistant and input
+    info: frozenset[str] = frozenset()  # the members of GET /info
 
     def insist(self, target: Target) -> None:
         """Raise TargetError when nothing answers, Unfit when nothing that runs here can be seen to work."""
@@ -198,7 +203,28 @@ def assess(trace: Trace, agent: Agent | None = None) -> Fitness:
         answered_path=_answered_path(trace),
         start_mark=_start_mark(trace),
         plain=bool(trace.notes.get("plain")),
+        info=frozenset(_info(trace)),
     )
+
+
+def clock_off(trace: Trace, elapsed_s: float) -> str | None:
+    """What tells that the target's clock is wrong, by the time that its last answer names; None if it is not.
+
+    `elapsed_s`: how long ago the session began whose self-check the trace is.
+    """
+    began = time.time() - elapsed_s
+    for exchange in reversed(trace.exchanges):
+        try:
+            said = parsedate_to_datetime(dict(exchange.response_headers).get("date", "")).timestamp()
+        except ValueError:
+            continue
+        off_s = said - (began + exchange.sent_at)
+        if abs(off_s) < _CLOCK_OFF_S:
+            return None
+        ahead = "ahead of" if off_s > 0 else "behind"
+        apart = dt.timedelta(seconds=round(abs(off_s)))
+        return f"its clock is {apart} {ahead} this machine's, as {exchange.where} tells"
+    return None
 
 
 def _answered_path(trace: Trace) -> str:

@@ -1,6 +1,6 @@
 """Which scenarios each shard of an observation observes, so that all shards take about as long.
 
-The plan follows from the scenarios and from what each cost when it was last recorded
+The division follows from the scenarios and from what each cost when it was last recorded
 (contracts/durations.yaml), and from nothing that a target says: every shard makes the same one by itself.
 """
 
@@ -50,14 +50,14 @@ class Shard(str):
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class Division:
     """The names of the scenarios of each shard, sorted; a shard may have none."""
 
     shards: tuple[tuple[str, ...], ...]
 
     @property
     def digest(self) -> str:
-        """The SHA-256 of the plan: shards of one observation have the same."""
+        """The SHA-256 of the division: shards of one observation have the same."""
         return hashlib.sha256(msgspec.json.encode(self.shards)).hexdigest()
 
     def names(self, shard: Shard) -> tuple[str, ...]:
@@ -65,7 +65,7 @@ class Plan:
         return self.shards[shard.number - 1]
 
 
-def plan_of(scenarios: Iterable[Scenario], together: Iterable[Collection[str]], of: int) -> Plan:
+def divided(scenarios: Iterable[Scenario], together: Iterable[Collection[str]], of: int) -> Division:
     """Share the scenarios out, the most expensive first, each to the shard that has least to do.
 
     `together`: names of scenarios that one judge reads side by side, and that therefore stay in one shard.
@@ -79,7 +79,7 @@ def plan_of(scenarios: Iterable[Scenario], together: Iterable[Collection[str]], 
         place = of - 1 if group in last else work_s.index(min(work_s))
         shares[place] += [each.name for each in group]
         work_s[place] += _work_s(group)
-    return Plan(tuple(tuple(sorted(names)) for names in shares))
+    return Division(tuple(tuple(sorted(names)) for names in shares))
 
 
 def _groups(known: dict[str, Scenario], together: Iterable[Collection[str]]) -> list[tuple[Scenario, ...]]:

@@ -33,11 +33,11 @@ class EvidenceError(UsageError):
 
 
 class ShardOf(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which part of an observation was observed. `plan`: the digest of the plan that shares scenarios out."""
+    """Which part of an observation was observed. `division`: the digest of what each part observes."""
 
     number: int  # from 1 on
     of: int
-    plan: str
+    division: str
 
 
 class Merged(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

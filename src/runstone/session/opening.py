@@ -15,9 +15,10 @@ import msgspec
 
 from runstone.contracts import load_profile
 from runstone.errors import UsageError
+from runstone.scenario.progress import Progress
 from runstone.session import configuration, evidence
 from runstone.session.options import NOTHING, Options, Said, said
-from runstone.session.session import Progress, Reach, Session, Settings
+from runstone.session.session import Reach, Session, Settings
 from runstone.session.sources import TABLE, merged, of_environment
 from runstone.target import recipes
 from runstone.target.control import CommandControl, Control, RecipeControl, ServerCommands

@@ -262,9 +262,9 @@ class Options:
         takers=(*_EXPLORING, "judge"),
         key="out",
     )
-    keep: Literal["none", "all"] = option(
+    keep: Literal["none", "failed", "all"] = option(
         "none",
-        "What a check made on the target and leaves there at its end.",
+        "What a check made on the target and leaves there at its end; failed: what broken scenarios made.",
         flag="--keep",
         takers=("check", "pytest"),
         key="keep",

@@ -24,9 +24,10 @@ from runstone.scenario import clients
 from runstone.scenario.clean_up import Made
 from runstone.scenario.exploration import DEFAULT_S, Exploration, insist_on_packages
 from runstone.scenario.observer import Observation, Observer
+from runstone.scenario.progress import Progress
 from runstone.scenario.scenario import PATIENT_S, QUICK_S, Scenario, scenarios_declared_in
 from runstone.scenario.self_check import Fitness, Unfit
-from runstone.scenario.shards import Plan, plan_of
+from runstone.scenario.shards import Division, divided
 from runstone.session import evidence
 from runstone.session.left_over import Journal, journal_of
 from runstone.session.options import Options
@@ -37,7 +38,6 @@ from runstone.target.target import Target
 from runstone.verdict import waivers
 from runstone.wire.trace import Trace
 
-Progress = Callable[[str, int, int], None]
 SECOND: Final = "@2"  # what the name of a scenario ends with that was observed again
 _CONFIRMING_S: Final = 30.0
 Reach = Callable[[Target], AbstractContextManager[Target]]
@@ -112,7 +112,7 @@ class Session:
         control: Callable[[Target], Control] | None = None,
     ) -> None:
         self.settings = settings
-        self._reach = reach or _as_it_is
+        self.reach = reach or _as_it_is
         self._control = control
         self._observing_s = 0.0  # with all that it took to reach the target
         self.catalogue: Catalogue = load_catalogue()
@@ -126,7 +126,8 @@ class Session:
         self._writer: evidence.EvidenceWriter | None = None
         self._observer: Observer | None = None
         self._second = False
-        self._plan: Plan | None = None
+        self._division: Division | None = None
+        self._to_be_cleaned = False
         self.token = ""  # what the workers of `pytest -n` share; only one of them observes
         self.waivers = self._load_waivers()
         self._check_selection()
@@ -186,14 +187,7 @@ class Session:
 
     def absent(self, needs: Iterable[str]) -> str | None:
         """Why something that needs these capabilities does not apply to the target; None when it does."""
-        for name in needs:
-            capability = self.capabilities.get(name) or _UNTOLD.get(name) or Capability()
-            if capability.reason:
-                return capability.reason
-            if not capability.present:
-                found = "not found by the probe" if capability.probed is False else "not probed"
-                return f"the target has no {name}: not declared, {found}"
-        return None
+        return absent(needs, self.capabilities)
 
     def observe(self, scenarios: Sequence[Scenario], together: Iterable[Collection[str]] = ()) -> None:
         """Fill the traces: from the evidence if given, else from the target, once for all workers.
@@ -202,10 +196,7 @@ class Session:
         Raises UsageError before anything is started or sent.
         """
         self._check_waivers(scenarios)
-        if self.settings.shard is not None:
-            self._plan = plan_of(scenarios, together, self.settings.shard.of)
-            share = self._plan.names(self.settings.shard)
-            scenarios = [each for each in scenarios if each.name in share]
+        scenarios = self.share_of(scenarios, together)
         if self.settings.evidence is not None:
             return
         try:
@@ -226,6 +217,17 @@ class Session:
                     self.manifest, self.traces = evidence.read(self.folder)
         self._observing_s = time.monotonic() - began
 
+    def share_of(
+        self, scenarios: Sequence[Scenario], together: Iterable[Collection[str]]
+    ) -> Sequence[Scenario]:
+        """Those that the shard observes; all of them where there are no shards."""
+        shard = self.settings.shard
+        if shard is None:
+            return scenarios
+        self._division = divided(scenarios, together, shard.of)
+        own = self._division.names(shard)
+        return [each for each in scenarios if each.name in own]
+
     def _already_observed(self) -> evidence.Manifest | None:
         try:
             manifest = evidence.read_manifest(self.folder)
@@ -241,8 +243,10 @@ class Session:
     def _reach_and_observe(self, scenarios: Sequence[Scenario]) -> None:
         if self.settings.target is None:
             raise UsageError("no target: give --target URL, or set RUNSTONE_TARGET")
+        if self.settings.keep == "failed" and not self._entered:
+            raise UsageError("--keep failed works with `runstone check` only; give pytest --keep all or none")
         with ExitStack() as opened:
-            target = opened.enter_context(self._reach(self.settings.target))
+            target = opened.enter_context(self.reach(self.settings.target))
             journal = opened.enter_context(_journal(target, self.settings.keep))
             self._observe_target(target, scenarios, journal)
             if self._entered:  # who entered the session may want to observe more
@@ -301,7 +305,9 @@ class Session:
             control=None if self._control is None else self._control(target),
             made=None if journal is None else Made(journal.add),
             left_over=() if journal is None else journal.left_over,
+            keep_until_judged=settings.keep == "failed",
         )
+        self._to_be_cleaned = settings.keep == "failed"
         began = time.monotonic()
         try:
             seen = asyncio.run(observer.observe(choose, insist_on_fitness=settings.insist_on_fitness))
@@ -317,10 +323,10 @@ class Session:
             self.manifest = writer.save(left=observer.left, clean_s=round(observer.cleaning_s, 3))
 
     def _shard_of(self) -> evidence.ShardOf | None:
-        shard, plan = self.settings.shard, self._plan
-        if shard is None or plan is None:
+        shard, division = self.settings.shard, self._division
+        if shard is None or division is None:
             return None
-        return evidence.ShardOf(number=shard.number, of=shard.of, plan=plan.digest)
+        return evidence.ShardOf(number=shard.number, of=shard.of, division=division.digest)
 
     def _keep(self, trace: Trace) -> None:
         self.traces[trace.scenario] = trace
@@ -333,6 +339,7 @@ class Session:
 
     def __exit__(self, *_: object) -> None:
         self._entered = False
+        self.clean_up(())  # where nobody could say what is broken
         self._opened.close()
 
     @property
@@ -372,6 +379,16 @@ class Session:
             left=self._observer.left,
         )
         return seen
+
+    def clean_up(self, broken: Iterable[str]) -> None:
+        """With `keep` failed: delete now what was made, but for what these scenarios made."""
+        if not self._to_be_cleaned or self._observer is None or self._writer is None:
+            return
+        self._to_be_cleaned = False
+        kept = {name + suffix for name in broken for suffix in ("", SECOND)}
+        asyncio.run(self._observer.clean_up(kept))
+        left, clean_s = self._observer.left, round(self._observer.cleaning_s, 3)
+        self.manifest = self._writer.save(left=left, clean_s=clean_s)
 
     def _whole(self, name: str) -> bool:
         return name in self.traces and not self.traces[name].cut_short
@@ -415,6 +432,18 @@ class Session:
         return self.settings.not_asked_for(each, self.catalogue)
 
 
+def absent(needs: Iterable[str], known: Mapping[str, Capability]) -> str | None:
+    """Why something that needs these capabilities does not apply to a target; None when it does."""
+    for name in needs:
+        capability = known.get(name) or _UNTOLD.get(name) or Capability()
+        if capability.reason:
+            return capability.reason
+        if not capability.present:
+            found = "not found by the probe" if capability.probed is False else "not probed"
+            return f"the target has no {name}: not declared, {found}"
+    return None
+
+
 class NotObserved(Exception):  # noqa: N818 - a finding about the session, not an error
     """The session ended before this scenario was observed: nothing can be said."""
 
@@ -424,7 +453,7 @@ class ScenarioCrashed(Exception):  # noqa: N818 - a diagnosis: the scenario's ow
 
 
 @contextmanager
-def _journal(target: Target, keep: Literal["none", "all"]) -> Iterator[Journal | None]:
+def _journal(target: Target, keep: Literal["none", "failed", "all"]) -> Iterator[Journal | None]:
     """What is written down of what is made; None where all of it shall stay."""
     if keep == "all":
         yield None

@@ -84,7 +84,7 @@ def _differences(part: Part, first: Part) -> Iterator[str]:
             f"{part.told} was observed with other --area, --select, --quick or --patient than "
             f"{first.folder}; observe all shards with the same ones"
         )
-    elif part.shard.plan != first.shard.plan:
+    elif part.shard.division != first.shard.division:
         yield (
             f"{part.told} and {first.folder} share scenarios out otherwise: by other recorded durations "
             "(contracts/durations.yaml) or other suites; observe all shards with the same ones"

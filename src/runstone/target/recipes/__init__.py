@@ -10,6 +10,7 @@ from runstone.target.recipes.recipe import (
     BadRecipe,
     Install,
     InstallFailed,
+    MoreRuns,
     PortTaken,
     Ready,
     Recipe,
@@ -20,6 +21,7 @@ from runstone.target.recipes.recipe import (
     UnknownVersion,
     is_recipe,
     load,
+    more_runs,
     names,
 )
 from runstone.target.recipes.serving import HOST, Running, Server, running, server, stay_up
@@ -29,6 +31,7 @@ __all__ = [
     "BadRecipe",
     "Install",
     "InstallFailed",
+    "MoreRuns",
     "PortTaken",
     "Ready",
     "Recipe",
@@ -43,6 +46,7 @@ __all__ = [
     "is_installed",
     "is_recipe",
     "load",
+    "more_runs",
     "names",
     "node_modules",
     "running",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import string
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Final
 
@@ -63,12 +63,13 @@ class Versions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     `python`: what pip is asked for instead of the pinned requirements; `npm`: packages of package.json and
     the version that each is to have. {version} stands for the one that is asked for. What else the server
-    needs is what its packages demand on the day when it is installed.
+    needs is what its packages demand on the day when it is installed. `env`: beside the recipe's own.
     """
 
     pinned: str
     python: tuple[str, ...] = ()
     npm: dict[str, str] = {}
+    env: dict[str, str] = {}
 
 
 class Install(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -108,6 +109,17 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     timeout_s: float = 60.0
 
 
+class MoreRuns(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How servers of this kind are made to execute more runs at a time, whoever started them.
+
+    `member`: of GET /info, which only they have. `how`: what to give them, for `capacity` runs at a time.
+    """
+
+    member: str
+    how: str
+    capacity: int
+
+
 class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How to start a known server, and what it can do.
 
@@ -138,6 +150,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     agent: Agent | None = None
     restartable: bool = False
     waivers: str | None = None
+    more_runs: MoreRuns | None = None
 
     def target(self, url: str) -> Target:
         """The server as a target, once it runs at `url`."""
@@ -193,17 +206,29 @@ def _of_version(recipe: Recipe, version: str | None) -> Recipe:
     if version is None:
         return recipe
     install = recipe.install
-    if install is None or install.versions is None:
+    versions = None if install is None else install.versions
+    if install is None or versions is None:
         raise UnknownVersion(f"the recipe {recipe.name!r} takes no version; leave out @{version}")
-    pinned = install.versions.pinned
     if not _VERSION.fullmatch(version):
-        raise UnknownVersion(
-            f"{recipe.name}@{version} names no version; write one like {recipe.name}@{pinned}"
-        )
-    if version == pinned:
+        like = f"{recipe.name}@{versions.pinned}"
+        raise UnknownVersion(f"{recipe.name}@{version} names no version; write one like {like}")
+    if version == versions.pinned:
         return recipe
     install = msgspec.structs.replace(install, version=version)
-    return msgspec.structs.replace(recipe, name=f"{recipe.name}@{version}", install=install, waivers=None)
+    return msgspec.structs.replace(
+        recipe,
+        name=f"{recipe.name}@{version}",
+        install=install,
+        env={**recipe.env, **versions.env},
+        waivers=None,
+    )
+
+
+def more_runs(members: Collection[str]) -> MoreRuns | None:
+    """How the server gets more workers whose GET /info has these members; None where no recipe tells."""
+    paths = (locate(f"fixtures/targets/{name}.yaml") for name in names())
+    told = (read_yaml(path, Recipe, BadRecipe).more_runs for path in paths)
+    return next((each for each in told if each is not None and each.member in members), None)
 
 
 def _resolved(recipe: Recipe, path: Path) -> Recipe:
@@ -213,7 +238,9 @@ def _resolved(recipe: Recipe, path: Path) -> Recipe:
     if recipe.install is not None and recipe.install.python is recipe.install.npm is None:
         raise BadRecipe(f"{path}: install names neither python nor npm")
     npm = recipe.install is not None and recipe.install.npm is not None
-    for text in (*recipe.command, *recipe.env.values(), recipe.ready.says):
+    others = recipe.install.versions if recipe.install is not None else None
+    further = others.env.values() if others is not None else ()
+    for text in (*recipe.command, *recipe.env.values(), *further, recipe.ready.says):
         try:
             used = {field for _, field, _, _ in string.Formatter().parse(text) if field is not None}
         except ValueError as error:
