@@ -8,14 +8,15 @@ from collections.abc import Iterator
 from itertools import combinations
 from typing import Any
 
-from runstone.judge.monitoring import Finding
 from runstone.suite import (
     UUID,
     Api,
     Exchange,
+    Finding,
     Missing,
     Trace,
     has,
+    is_json,
     lifecycle,
     new_id,
     none_broken,
@@ -105,8 +106,11 @@ def test_streams_end_at_error_and_end(traces: list[Trace]) -> None:
                 ]
                 if illegal:
                     yield exchange, f"sends {illegal[0]!r} after {event.event!r}"
-                if event.data and not _is_json(event):
-                    yield exchange, f"sends an event {event.event!r} whose data is no JSON: {event.data[:80]}"
+                if event.data and not is_json(event):
+                    yield (
+                        exchange,
+                        f"sends an event {event.event!r} whose data is not JSON: {event.data[:80]}",
+                    )
 
     none_broken(findings())
 
@@ -174,7 +178,7 @@ def _runs_in(exchange: Exchange) -> list[dict[str, Any]]:
 
 
 def _objects(exchange: Exchange) -> list[dict[str, Any]]:
-    """The objects of a JSON answer, be it one or an array; none where it is no 2xx JSON."""
+    """The objects of a JSON answer, be it one or an array; none where it is not 2xx JSON."""
     try:
         body = exchange.ok.json
     except Missing:
@@ -228,14 +232,6 @@ def _foreign_checkpoints(trace: Trace) -> Iterator[Finding]:
             run = metadata.get("run_id") if isinstance(metadata, dict) else None
             if isinstance(run, str) and run.lower() not in known:
                 yield exchange, f"shows a checkpoint of run {run}, which was never created"
-
-
-def _is_json(event: Any) -> bool:
-    try:
-        _ = event.json
-    except Missing:
-        return False
-    return True
 
 
 def _described(traces: list[Trace]) -> list[Exchange]:
@@ -294,7 +290,7 @@ def _runs_backwards(document: dict[str, Any]) -> bool:
     try:
         return dt.datetime.fromisoformat(created) > dt.datetime.fromisoformat(updated)
     except (ValueError, TypeError):
-        return False  # the schema has already said that it is no timestamp
+        return False  # the schema has already said that it is not a timestamp
 
 
 def _secrets(exchange: Exchange) -> list[str]:

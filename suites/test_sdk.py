@@ -7,8 +7,6 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
-import pytest
-
 from runstone.suite import (
     Api,
     Exchange,
@@ -17,12 +15,14 @@ from runstone.suite import (
     Schedule,
     Trace,
     ask,
-    needs,
+    cases,
     raw,
     requirement,
     resolve,
+    row,
     scenario,
     some,
+    view,
 )
 
 CLIENTS_START_S = 6.0  # what an interpreter, its imports and the first back-off of a reconnect take together
@@ -80,7 +80,7 @@ async def _hold(api: Api, client: str, turns: dict[str, dict[str, Any]]) -> None
 
 
 def _long_enough(api: Api, turn: dict[str, Any]) -> dict[str, Any]:
-    """The turn with a sleep that is still going on when the client has come to join it."""
+    """The turn with a sleep that is still going on when the client joins it."""
     if turn.get("input") != SLEEPING["input"]:
         return turn
     sleep = api.with_slack(SLEEP_S)
@@ -166,15 +166,15 @@ async def turns_of_the_react_hook(api: Api) -> None:
     await api.poll_run(thread, stopped, label="stopped")
 
 
-PYTHON = pytest.param("python_sdk", marks=needs("python_sdk"))
-REMOTE_GRAPH = pytest.param("remote_graph", marks=needs("python_sdk"))
-NODE = pytest.param("node_sdk", marks=needs("node_sdk"))
-by_sdk = pytest.mark.parametrize("client", [PYTHON, NODE])
-by_client = pytest.mark.parametrize("client", [PYTHON, REMOTE_GRAPH, NODE])
+PYTHON = row("python_sdk", needs=["python_sdk"])
+REMOTE_GRAPH = row("remote_graph", needs=["python_sdk"])
+NODE = row("node_sdk", needs=["node_sdk"])
+by_sdk = cases("client", [PYTHON, NODE])
+by_client = cases("client", [PYTHON, REMOTE_GRAPH, NODE])
 
 
-@pytest.fixture
-def held(
+@view
+def taken(
     client: str, turns_by_python_sdk: Trace, turns_by_remote_graph: Trace, turns_by_node_sdk: Trace
 ) -> Trace:
     """The turns of the client that the case is about."""
@@ -190,9 +190,9 @@ Turn = dict[str, Any]  # an outcome, as fixtures/clients/README.md describes it
 Check = Callable[[Trace, Turn, Profile], None]
 
 
-def _outcome(held: Trace, turn: str) -> Turn:
+def _outcome(taken: Trace, turn: str) -> Turn:
     """What the client made of a turn, in which the target answered anything well."""
-    part = held.part(turn)
+    part = taken.part(turn)
     some([each for each in part.exchanges if each.answered and 200 <= each.status < 300], "2xx answer in it")
     outcome: Turn = part.note("outcome")
     return outcome
@@ -280,35 +280,38 @@ def _raised_status(outcome: Turn) -> int:
 
 
 @requirement("SDK-001")
-@pytest.mark.parametrize("operation", OPERATIONS)
+@cases("operation", OPERATIONS)
 @by_sdk
-def test_clients_work(held: Trace, operation: str, profile: Profile) -> None:
+def test_clients_work(taken: Trace, operation: str, profile: Profile) -> None:
     turn, check = OPERATIONS[operation]
-    check(held.part(turn), _outcome(held, turn), profile)
+    check(taken.part(turn), _outcome(taken, turn), profile)
 
 
 @requirement("SDK-002")
 @by_sdk
-def test_wait_raises(held: Trace) -> None:
-    _ended_well(_outcome(held, "wait"))
-    failing = held.part("failing_wait")
+def test_wait_raises(taken: Trace) -> None:
+    _ended_well(_outcome(taken, "wait"))
+    failing = taken.part("failing_wait")
     assert _creation(failing).ok.run_id  # it is the failed run that makes the client raise, not a refusal
-    outcome = _outcome(held, "failing_wait")
+    outcome = _outcome(taken, "failing_wait")
     assert outcome.get("error", {}).get("message"), f"wanted an error, got {outcome.get('values')}"
     assert "values" not in outcome
 
 
 @requirement("SDK-003")
-@pytest.mark.parametrize("turn", ["wait", "stream", "background"])
+@cases("turn", ["wait", "stream", "background"])
 @by_sdk
-def test_clients_tell_the_ids(held: Trace, turn: str) -> None:
-    outcome = _outcome(held, turn)
-    wanted = {"run_id": _creation(held.part(turn)).run_id, "thread_id": _member(outcome, "thread_id")}
+def test_clients_tell_the_ids(taken: Trace, turn: str) -> None:
+    outcome = _outcome(taken, turn)
+    wanted = {
+        "run_id": _creation(taken.part(turn)).run_id,
+        "thread_id": _member(outcome, "thread_id"),
+    }
     assert _member(outcome, "created") == [wanted]
 
 
 @requirement("SDK-004")
-@pytest.mark.parametrize("answer", ["wait", "stream"])
+@cases("answer", ["wait", "stream"])
 def test_location_is_the_servers_own(what_clients_read: Trace, answer: str) -> None:
     exchange = what_clients_read.part(answer).answer
     assert exchange.ok.run_id
@@ -331,8 +334,8 @@ def test_location_leads_to_the_run(what_clients_read: Trace) -> None:
 
 @requirement("SDK-006")
 @by_client
-def test_reconnects_without_loss(held: Trace) -> None:
-    turn = held.part("reconnect")
+def test_reconnects_without_loss(taken: Trace) -> None:
+    turn = taken.part("reconnect")
     streams = [each for each in turn.exchanges if each.path.partition("?")[0].endswith("/stream")]
     cut, *later = some(streams, "request for the stream")
     if not cut.closed_by_client:
@@ -341,7 +344,7 @@ def test_reconnects_without_loss(held: Trace) -> None:
     assert last_seen, f"wanted an id on every event of a resumable stream, got none ({cut.where})"
     asked = [value for each in later for name, value in each.request_headers if name == "last-event-id"]
     assert last_seen in asked, f"wanted a reconnect with Last-Event-ID {last_seen}, got {asked or 'none'}"
-    outcome = _outcome(held, "reconnect")
+    outcome = _outcome(taken, "reconnect")
     _ended_well(outcome)
     ticks = [data["tick"] for name, data in _handed_on(outcome) if name == "custom"]
     assert ticks == list(range(1, TICKS + 1))
@@ -355,7 +358,7 @@ def _handed_on(outcome: Turn) -> list[tuple[str, Any]]:
 
 
 @requirement("SDK-007")
-@pytest.mark.parametrize("how", CANCELS)
+@cases("how", CANCELS)
 def test_cancel_body_fits_its_status(what_clients_read: Trace, how: str) -> None:
     turn = what_clients_read.part(how)
     assert turn.last("ended").object.get("status") == "interrupted"
@@ -402,7 +405,7 @@ GRAPH_CHECKS: dict[str, Callable[[Turn], None]] = {
 
 
 @requirement("SDK-008")
-@pytest.mark.parametrize("turn", GRAPH_CHECKS)
+@cases("turn", GRAPH_CHECKS)
 def test_remote_graph_is_like_a_local_one(turns_by_remote_graph: Trace, turn: str) -> None:
     GRAPH_CHECKS[turn](_outcome(turns_by_remote_graph, turn))
 
@@ -442,8 +445,8 @@ def test_react_hook_is_served(turns_of_the_react_hook: Trace) -> None:
 
 @requirement("SDK-011")
 @by_client
-def test_clients_resume_an_interrupt(held: Trace, client: str, profile: Profile) -> None:
-    outcome = _outcome(held, "interrupt")
+def test_clients_resume_an_interrupt(taken: Trace, client: str, profile: Profile) -> None:
+    outcome = _outcome(taken, "interrupt")
     paused = _member(outcome, "paused")
     shown = paused.get("__interrupt__") if client == "remote_graph" else profile.wait.interrupts_in(paused)
     values = [each["value"] for each in some(shown or [], "interrupt in what the client was given")]

@@ -42,10 +42,10 @@ def altered(evidence: Path, folder: Path) -> Path:
         (["check", "--profile", "langraph"], "langgraph"),
         (["check", "--area", "run-wiat"], "run-wait"),
         (["check", "--select", "RUN-WIAT-*"], "no requirement matches"),
-        (["check", "http://"], "is no URL"),
-        (["check", "ftp://127.0.0.1:2024"], "is no URL"),
-        (["check", "127.0.0.1:2024"], "is no URL"),
-        (["check", "http://127.0.0.1:99999"], "is no URL"),
+        (["check", "http://"], "is not a URL"),
+        (["check", "ftp://127.0.0.1:2024"], "is not a URL"),
+        (["check", "127.0.0.1:2024"], "is not a URL"),
+        (["check", "http://127.0.0.1:99999"], "is not a URL"),
         (["check", "langgraph-pi"], "langgraph-py"),
         (["check", "--header", "Authorization Bearer x"], "colon"),
         (["check", "--waivers", "no-such-file.yaml"], "no-such-file.yaml"),
@@ -60,7 +60,7 @@ def altered(evidence: Path, folder: Path) -> Path:
         (["mutate", "no-such-folder"], "no evidence folder"),
         (["explore", "--budget", "0"], "budget"),
         (["fuzz", "--seed", "-1"], "seed"),
-        (["result", "not-a-uuid", "neither", "--url", "nonsense"], "is no URL"),
+        (["result", "not-a-uuid", "neither", "--url", "nonsense"], "is not a URL"),
         (["serve", "--run-time-limit", "slow"], "--run-time-limit"),
     ],
 )
@@ -269,12 +269,11 @@ _WITH_OTHER_SUITES = """
 import sys
 from pathlib import Path
 
-from runstone.judge import suites
 from runstone.cli import main
-from runstone.judge import suites
+from runstone.judge import coverage, suites
 
 own = Path(sys.argv.pop(1))
-suites.locate = lambda _part: own
+coverage.locate = suites.locate = lambda _part: own
 main()
 """
 

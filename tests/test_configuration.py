@@ -17,14 +17,14 @@ from runstone.scenario.api import Api
 from runstone.session import configuration
 from runstone.session.configuration import BadConfiguration
 from runstone.session.opening import open_session
-from runstone.session.options import NOTHING, Said, said
-from runstone.session.session import Settings
+from runstone.session.options import NOTHING, Given, given
+from runstone.session.settings import Settings
 from runstone.session.sources import TABLE
 from runstone.target import recipes
 from runstone.target.target import Target
 from runstone.wire.limits import Limits
 from runstone.wire.recorder import Recorder
-from runstone.wire.recording import Story
+from runstone.wire.recording import Recording
 from tests.command_line import judged, one_line_of_error, runstone
 from tests.servers import heard_by
 
@@ -44,18 +44,18 @@ def _without_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
     monkeypatch.chdir(tmp_path)
 
 
-def loaded(text: str, **environment: str) -> Said:
+def loaded(text: str, **environment: str) -> Given:
     """What a runstone.toml of the current folder says."""
     Path("runstone.toml").write_text(text, "utf-8")
     return configuration.load(Path("runstone.toml"), environment)
 
 
-def settings(asked: Said = NOTHING) -> Settings:
+def settings(asked: Given = NOTHING) -> Settings:
     """What a session would be opened with."""
-    return open_session(asked, lambda *_: None, defaults=said(target_name="embedded")).settings
+    return open_session(asked, lambda *_: None, defaults=given(target_name="embedded")).settings
 
 
-def target(asked: Said = NOTHING) -> Target:
+def target(asked: Given = NOTHING) -> Target:
     """The target that a session would observe."""
     found = settings(asked).target
     assert found is not None
@@ -132,7 +132,7 @@ def test_flag_before_environment_before_file(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("RUNSTONE_HEADERS", "X-Tenant: environment\nX-Env: environment")
     by_environment = settings()
     assert (target().url, by_environment.profile.name) == ("http://127.0.0.1:2", "langgraph")
-    asked = said(
+    asked = given(
         target_name="http://127.0.0.1:3",
         profile_name="wait-state",
         fail_on="must",
@@ -151,7 +151,7 @@ def test_a_recipe_asked_for_is_not_the_server_of_the_file() -> None:
         'assistants = {echo = "parrot"}\nlimits = {concurrency = 2}\n',
         "utf-8",
     )
-    asked = said(target_name="embedded")
+    asked = given(target_name="embedded")
     assert (target(asked).headers, target(asked).assistants) == ({}, {})
     assert settings(asked).concurrency == 2
 
@@ -159,7 +159,7 @@ def test_a_recipe_asked_for_is_not_the_server_of_the_file() -> None:
 def test_another_url_is_not_controlled_by_the_commands_of_the_file() -> None:
     Path("runstone.toml").write_text('target = "http://127.0.0.1:1"\nserver.restart = ["true"]\n', "utf-8")
     assert "restart" in target().declared
-    assert "restart" not in target(said(target_name="http://127.0.0.1:2")).declared
+    assert "restart" not in target(given(target_name="http://127.0.0.1:2")).declared
 
 
 def test_a_recipe_of_the_users_own(tmp_path: Path) -> None:
@@ -168,7 +168,7 @@ def test_a_recipe_of_the_users_own(tmp_path: Path) -> None:
         "{name: mine, description: ours, command: [x], headers: {A: b}, second_headers: {A: c}}", "utf-8"
     )
     (tmp_path / "mine" / "runstone.toml").write_text('target = "mine.yaml"\nheaders = {B = "d"}\n', "utf-8")
-    found = target(said(config=tmp_path / "mine" / "runstone.toml"))
+    found = target(given(config=tmp_path / "mine" / "runstone.toml"))
     assert (found.name, found.headers, found.second_headers) == ("mine", {"A": "b", "B": "d"}, {"A": "c"})
 
 
@@ -241,7 +241,7 @@ def test_a_variable_that_is_not_set_is_named() -> None:
 
 def test_a_file_that_is_not_there_is_named() -> None:
     with pytest.raises(BadConfiguration, match=r"cannot read nowhere\.toml: No such file"):
-        settings(said(config=Path("nowhere.toml")))
+        settings(given(config=Path("nowhere.toml")))
 
 
 @pytest.mark.parametrize("text", ["targt = 1", "= 1", 'assistants = {echo = ""}'])
@@ -299,12 +299,12 @@ def test_each_identity_sends_its_own_headers_and_none_is_recorded() -> None:
         headers={"Authorization": "Bearer first-secret", "X-Tenant": "first-tenant"},
         second_headers={"Authorization": "Bearer second-secret"},
     )
-    story = Story("identities")
+    recording = Recording("identities")
 
     async def ask(url: str) -> None:
         others = {"second": described.second_headers}
         async with Recorder(url, described.headers, Limits(), others) as recorder:  # type: ignore[arg-type]
-            api = Api(recorder, described, story)
+            api = Api(recorder, described, recording)
             await api.server_ok(label="first")
             await api.second.request("GET", "/echo/second-secret", label="second")
             await api.anonymous.server_ok(label="anonymous")
@@ -315,7 +315,7 @@ def test_each_identity_sends_its_own_headers_and_none_is_recorded() -> None:
     sent = [(each.headers.get("authorization"), each.headers.get("x-tenant")) for each in heard]
     second = ("Bearer second-secret", None)
     assert sent == [("Bearer first-secret", "first-tenant"), second, (None, None), second]
-    shown = [dict(each.request_headers).get("authorization") for each in story.exchanges]
+    shown = [dict(each.request_headers).get("authorization") for each in recording.exchanges]
     redacted = "[redacted:second authorization]"
     assert shown == ["[redacted:authorization]", redacted, None, redacted]
-    assert story.exchanges[1].url.endswith("/echo/[redacted:second authorization]")
+    assert recording.exchanges[1].url.endswith("/echo/[redacted:second authorization]")

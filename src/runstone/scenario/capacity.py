@@ -1,6 +1,6 @@
 """How many runs the target executes at a time: found out by runs that sleep.
 
-The answer decides how many runs are asked for at once. A server with one worker is no worse than another;
+The answer decides how many runs are asked for at once. A server with one worker is not worse than another;
 who sends it thirty runs at once sees thirty queue, and would take the queue for a fault.
 """
 
@@ -21,6 +21,7 @@ WAVES: Final = (
     8,
     32,
 )  # runs that are asked for at once; each wave only when the one before ran as a whole
+OF_CAPACITY: Final = "capacity: "  # how the reason begins of what needs more runs at once than there are
 _SLEEP_S: Final = 1.0
 _SLEEPS_TURNS: Final = (
     2.0  # beyond that, in turns: a queue that is asked twice a second starts runs that late
@@ -44,7 +45,7 @@ class _Count:
     at_once: int = 0
 
     def note(self) -> None:
-        # Seen twice: while all are asked, one may end and make room for the next, which is no two at once.
+        # Seen twice: while all are asked, one may end and make room for the next, which is not two at once.
         self.at_once = max(self.at_once, sum(each.seen > 1 and not each.over for each in self.probes))
 
     @property

@@ -2,13 +2,14 @@
 
 It is a thread whose metadata lists what the session has made and not deleted. It is renewed again and again;
 one that is old by the server's own clock is that of a dead session. What it lists is deleted only where its
-own GET says that it came to be while that session lived.
+own GET says that it was made while that session lived.
 """
 
 from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from email.utils import parsedate_to_datetime
@@ -35,6 +36,16 @@ _READ_AT: Final[dict[Kind, str]] = {
     "assistant": "/assistants/{id}",
     "cron": "/runs/crons/{id}",
 }
+
+
+_ID: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:~-]*")
+
+
+class _Place(msgspec.Struct, frozen=True):
+    """What the id of an item says, as JSON."""
+
+    namespace: list[str]
+    key: str
 
 
 @asynccontextmanager
@@ -83,7 +94,7 @@ def _metadata(made: Made) -> dict[str, str]:
 
 
 def _listed(thread: dict[str, Any]) -> list[Thing] | None:
-    """What a mark lists; None for a thread that is no mark."""
+    """What a mark lists; None for a thread that is not a mark."""
     metadata = thread.get("metadata")
     if not isinstance(metadata, dict) or metadata.get(MARK) != SESSION:
         return None
@@ -99,10 +110,10 @@ def _is_dead(mark: dict[str, Any], answer: Exchange) -> bool:
 
 
 async def _is_of(recorder: Recorder, thing: Thing, mark: dict[str, Any]) -> bool:
-    """Whether it is there, and came to be while the session of the mark lived."""
+    """Whether it is there, and was made while the session of the mark lived."""
     began, renewed = _time(mark.get("created_at")), _time(mark.get("updated_at"))
-    path = _READ_AT.get(thing.kind, "").format(id=thing.id) if thing.kind != "item" else _path_of_item(thing)
-    if not path or began is None or renewed is None:
+    path = _path_of(thing)
+    if path is None or began is None or renewed is None:
         return False
     for shown in objects_in(await asked(recorder, "GET", path, identity=thing.identity)):
         created = _time(shown.get("created_at"))
@@ -110,9 +121,16 @@ async def _is_of(recorder: Recorder, thing: Thing, mark: dict[str, Any]) -> bool
     return False
 
 
-def _path_of_item(item: Thing) -> str:
-    place = msgspec.json.decode(item.id)
-    return "/store/items?" + urlencode({"namespace": ".".join(place["namespace"]), "key": place["key"]})
+def _path_of(thing: Thing) -> str | None:
+    """Where it is read; None for what is not an id: a mark may say anything."""
+    if thing.kind != "item":
+        path = _READ_AT.get(thing.kind)
+        return path and path.format(id=thing.id) if _ID.fullmatch(thing.id) else None
+    try:
+        place = msgspec.json.decode(thing.id, type=_Place)
+    except msgspec.DecodeError:
+        return None
+    return "/store/items?" + urlencode({"namespace": ".".join(place.namespace), "key": place.key})
 
 
 def _time(text: object) -> dt.datetime | None:

@@ -11,7 +11,7 @@ from runstone.contracts import load_catalogue
 from runstone.proof.faults import Change
 from runstone.proof.prove.checks import Check
 from runstone.proof.prove.null_servers import NULL_SERVERS
-from runstone.scenario.scenario import QUICK_S
+from runstone.scenario.patience import QUICK_S
 
 # How many checks of one area a check counts for: one of everything is more work, and one that waits for long
 # silences next to none.
@@ -47,7 +47,7 @@ class Plan:
                 patient = frozenset(load_catalogue()[name].area for name in named)
                 checks.append(self._check(f"plain/{recipe}-patient", recipe, areas=patient, patient=True))
         explored = _exploring() if not areas else areas & _exploring()
-        if explored:  # these are held only where they are selected
+        if explored:  # these run only where they are selected
             checks.append(self._check("plain/embedded-explored", areas=explored))
         return checks
 
