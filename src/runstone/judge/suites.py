@@ -82,7 +82,6 @@ def observe_shard(session: Session) -> None:
 
 def _judged(session: Session) -> tuple[Judging, Judged]:
     with session:
-        session.progress(Step(doing="judging"))
         judging, said, _ = _run_suites(session)
         if judging.judged is None:
             raise SuitesBroken(f"the suites in {locate('suites')} cannot be run: {excerpt(said, 600)}")

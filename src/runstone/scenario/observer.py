@@ -351,7 +351,8 @@ class Observer:
     ) -> str | None:
         # Those that sleep most of the time load nobody, and have slots of their own: nobody waits for them.
         at_once = {sleeps: asyncio.Semaphore(self._concurrency) for sleeps in (True, False)}
-        course, began = Course(scenarios, expected_s, recorder.limits.turn_s), recorder.clock
+        phases = self._phases(scenarios, recorder)
+        course, began = Course(phases, expected_s, recorder.limits.turn_s), recorder.clock
 
         async def observe_one(chosen: Scenario) -> None:
             async with at_once[chosen.schedule.sleeps]:
@@ -364,7 +365,7 @@ class Observer:
         stopped = None
         try:
             async with asyncio.timeout_at(self._deadline), until_dead(pulse):
-                await self._phases(scenarios, recorder).run(observe_one)
+                await phases.run(observe_one)
         except TimeoutError:
             stopped = f"the budget of {self._budget_s:g} s was used up"
         except (BaseExceptionGroup, TargetError) as error:

@@ -163,6 +163,7 @@ class Session:
                 else:
                     self.manifest, self.traces = evidence.read(self.folder)
         self._observing_s = time.monotonic() - began
+        self.progress(Step(doing="judging"))
 
     def share_of(
         self, scenarios: Sequence[Scenario], together: Iterable[Collection[str]]
