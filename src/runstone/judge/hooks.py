@@ -189,7 +189,7 @@ class Judging:
         if session.config.option.collectonly or spoilt or not judges or self._again is not None:
             return
         try:
-            self.session.observe(self.wanted(judges))
+            self.session.observe(self.wanted(judges), self.needs.values())
         except RunstoneError as error:
             self.error = error
             pytest.exit(str(error), returncode=error.exit_code)
@@ -214,7 +214,9 @@ class Judging:
         return True if judged and self.session.unusable else None
 
     def _reads_a_part(self) -> bool:
-        """Whether monitors read only the traces of some suites, as the others were not asked for."""
+        """Whether monitors read the traces of some suites or of a shard only, as no others were asked for."""
+        if self.session.settings.shard is not None:
+            return True
         catalogue = self.session.catalogue
         areas = catalogue.selected(self.session.settings.areas)
         whole = reads_all(self.session)

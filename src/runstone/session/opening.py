@@ -78,10 +78,13 @@ def _settled(target: Target | None, *sources: Said, explored: bool = False) -> S
     known += [said(capabilities=profile.capabilities)]
     holds = merged(*sources, *known)
     name = "judged" if target is None else target.name.replace(":", "-")
+    out = Path("reports/out") / name
+    if options.shard is not None:
+        out /= f"shard-{options.shard.number}-of-{options.shard.of}"
     follows = {
         "profile": profile,
         "target": None if target is None else _described(target, Options(**holds)),
-        "out": options.out or Path("reports/out") / name,
+        "out": options.out or out,
         "concurrency": options.concurrency or (_QUICK_CONCURRENCY if options.quick else _CONCURRENCY),
         "explored": explored,
     }
@@ -131,8 +134,7 @@ def _said_by(recipe: recipes.Recipe) -> Said:
 def _is_address(name: str) -> bool:
     if "://" in name:
         return True
-    recipe = name in recipes.names() or name.endswith(".yaml")
-    return not recipe and (":" in name or "/" in name)
+    return not recipes.is_recipe(name) and (":" in name or "/" in name)
 
 
 def _addressed(address: str) -> Target:

@@ -18,6 +18,7 @@ from typing import Annotated, Any, Concatenate, Final, Literal, ParamSpec, TypeA
 import msgspec
 
 from runstone.scenario.scenario import PATIENT_S, QUICK_S
+from runstone.scenario.shards import Shard
 from runstone.target.agents import Agent
 from runstone.target.control import ServerCommands
 from runstone.target.target import RunTimeLimit
@@ -25,7 +26,7 @@ from runstone.wire.network import Network
 
 # What one source (a command line, the environment, a file, a recipe) says, by the fields of `Options`.
 Said: TypeAlias = Mapping[str, Any]
-Taker = Literal["check", "explore", "fuzz", "judge", "compare", "result", "pytest"]
+Taker = Literal["check", "explore", "fuzz", "judge", "merge", "compare", "result", "pytest"]
 _Params = ParamSpec("_Params")
 _Value = TypeVar("_Value")
 
@@ -242,7 +243,7 @@ class Options:
         "must",
         "The weakest promise that a conforming target must keep.",
         flag="--fail-on",
-        takers=_JUDGING,
+        takers=(*_JUDGING, "merge"),
         key="fail_on",
     )
     waivers: Path | None = option(
@@ -250,7 +251,7 @@ class Options:
         "The file of known failures, each with its expiry.",
         flag="--waivers",
         metavar="FILE",
-        takers=_JUDGING,
+        takers=(*_JUDGING, "merge"),
         key="waivers",
     )
     out: Path | None = option(
@@ -275,6 +276,13 @@ class Options:
         takers=("check", "pytest"),
         key="confirm",
     )
+    shard: Shard | None = option(
+        None,
+        "Observe the I-th of N parts of all, and report nothing: `runstone merge` judges them all.",
+        flag="--shard",
+        metavar="I/N",
+        takers=("check",),
+    )
     capacity: Count | None = option(
         None,
         "How many runs the target executes at once. Default: it is measured.",
@@ -287,7 +295,7 @@ class Options:
         "Default: runstone.toml in the current folder, if there is one.",
         flag="--config",
         metavar="FILE",
-        takers=(*_EXPLORING, "judge", "compare"),
+        takers=(*_EXPLORING, "judge", "merge", "compare"),
     )
     insist_on_fitness: bool = option(
         True,

@@ -27,6 +27,7 @@ from runstone.scenario.observer import Observation, Observer
 from runstone.scenario.progress import Progress
 from runstone.scenario.scenario import PATIENT_S, QUICK_S, Scenario, scenarios_declared_in
 from runstone.scenario.self_check import Fitness, Unfit
+from runstone.scenario.shards import Division, divided
 from runstone.session import evidence
 from runstone.session.left_over import Journal, journal_of
 from runstone.session.options import Options
@@ -125,12 +126,13 @@ class Session:
         self._writer: evidence.EvidenceWriter | None = None
         self._observer: Observer | None = None
         self._second = False
+        self._division: Division | None = None
         self._to_be_cleaned = False
         self.token = ""  # what the workers of `pytest -n` share; only one of them observes
         self.waivers = self._load_waivers()
         self._check_selection()
         if settings.evidence is not None:
-            self.manifest, self.traces = evidence.read(settings.evidence)
+            self.manifest, self.traces = evidence.read_whole(settings.evidence)
 
     def _load_waivers(self) -> list[waivers.Waiver]:
         path = self.settings.waivers
@@ -187,12 +189,14 @@ class Session:
         """Why something that needs these capabilities does not apply to the target; None when it does."""
         return absent(needs, self.capabilities)
 
-    def observe(self, scenarios: Sequence[Scenario]) -> None:
+    def observe(self, scenarios: Sequence[Scenario], together: Iterable[Collection[str]] = ()) -> None:
         """Fill the traces: from the evidence if given, else from the target, once for all workers.
 
+        `together`: names of scenarios that one judge reads side by side; a shard has all of them or none.
         Raises UsageError before anything is started or sent.
         """
         self._check_waivers(scenarios)
+        scenarios = self.share_of(scenarios, together)
         if self.settings.evidence is not None:
             return
         try:
@@ -212,6 +216,17 @@ class Session:
                 else:
                     self.manifest, self.traces = evidence.read(self.folder)
         self._observing_s = time.monotonic() - began
+
+    def share_of(
+        self, scenarios: Sequence[Scenario], together: Iterable[Collection[str]]
+    ) -> Sequence[Scenario]:
+        """Those that the shard observes; all of them where there are no shards."""
+        shard = self.settings.shard
+        if shard is None:
+            return scenarios
+        self._division = divided(scenarios, together, shard.of)
+        own = self._division.names(shard)
+        return [each for each in scenarios if each.name in own]
 
     def _already_observed(self) -> evidence.Manifest | None:
         try:
@@ -251,6 +266,7 @@ class Session:
                 select=settings.select,
                 target=target.name,
                 url=target.url,
+                shard=self._shard_of(),
                 started_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
                 quick=settings.quick,
                 patient=settings.patient,
@@ -267,6 +283,7 @@ class Session:
             wanted = {name for each in scenarios for name in each.needs}
             self.manifest = writer.save(
                 server=fitness.server,
+                start_mark=fitness.start_mark,
                 turn_s=fitness.turn_s,
                 capabilities={
                     **target.capabilities(fitness.probed, load_capabilities()),
@@ -304,6 +321,12 @@ class Session:
             self.manifest = writer.save(**_outcome(seen))
         finally:
             self.manifest = writer.save(left=observer.left, clean_s=round(observer.cleaning_s, 3))
+
+    def _shard_of(self) -> evidence.ShardOf | None:
+        shard, division = self.settings.shard, self._division
+        if shard is None or division is None:
+            return None
+        return evidence.ShardOf(number=shard.number, of=shard.of, division=division.digest)
 
     def _keep(self, trace: Trace) -> None:
         self.traces[trace.scenario] = trace

@@ -12,7 +12,7 @@ from msgspec.structs import asdict
 from runstone.contracts import UnknownArea, load_catalogue
 from runstone.report import digest
 from runstone.report.text import well_formed
-from runstone.session.evidence import Manifest
+from runstone.session.evidence import Manifest, of_shard
 from runstone.signoff.measure import differences as of_another_contract
 from runstone.signoff.statement import (
     FAILED,
@@ -54,6 +54,8 @@ class Signing(msgspec.Struct, frozen=True, kw_only=True):
 def unfit(manifest: Manifest, measure: Measure) -> list[str]:
     """Why nobody may sign for an observation like this, whatever it shows; a line each."""
     found = []
+    if manifest.shard is not None:
+        return [f"the evidence is {of_shard(manifest.shard)}"]
     if manifest.stopped is not None or not manifest.complete:
         found.append(f"the observation is incomplete: {manifest.stopped or 'it has not ended'}")
     if manifest.unusable:
