@@ -325,7 +325,7 @@ def test_gitlab_observes_and_judges(
 def test_the_script_for_cron_wakes_somebody_for_what_is_new(ended: dict[str, Ended], tmp_path: Path) -> None:
     text = (CHECKOUT / "docs/ci.md").read_text("utf-8")
     (script,) = re.findall(r"^```sh\n(#!/bin/sh\n.*?)^```", text, re.MULTILINE | re.DOTALL)
-    codes = []
+    codes: list[int] = []
     for name in ("passes", "fails", "fails"):
         place = Place(tmp_path / str(len(codes)))
         let_check_end(place, ended[name])
