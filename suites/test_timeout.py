@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
-import pytest
-
-from runstone.contracts import lifecycle
 from runstone.suite import (
     Api,
     Blocked,
-    Exchange,
     Missing,
     Profile,
     Schedule,
     Trace,
     by_threaded_entry_point,
+    cases,
+    lifecycle,
+    log_of,
     requirement,
     scenario,
     shown,
@@ -65,12 +63,12 @@ async def _give_up(part: Api, entry_point: str) -> None:
         raise Blocked(f"{listed.where} lists no run of the request that was given up")
     run = str(runs[0].get("run_id"))
     await part.poll_run(thread, run, patience=sleep)
-    await part.join(thread, run)
+    await part.join(thread, run, patience=sleep)
     await part.state(thread)
 
 
 @requirement("TIME-001")
-@pytest.mark.parametrize("entry_point", ["wait", "stream"])
+@cases("entry_point", ["wait", "stream"])
 def test_no_long_silence(silence_by_wait: Trace, silence_by_stream: Trace, entry_point: str) -> None:
     turn = {"wait": silence_by_wait, "stream": silence_by_stream}[entry_point]
     answer = turn.result.ok
@@ -78,7 +76,7 @@ def test_no_long_silence(silence_by_wait: Trace, silence_by_stream: Trace, entry
         raise Missing(
             f"{answer.where} ended after {answer.finished_after} s, too early to be silent for long"
         )
-    assert _log(turn.state) == ["a", "b", "c"]
+    assert log_of(turn.state) == ["a", "b", "c"]
     silence = answer.longest_silence
     assert silence <= LONGEST_SILENCE_S, f"wanted a byte every 15 s, got none for {silence:.1f} s"
 
@@ -115,14 +113,14 @@ def test_unknown_timeout_loses_no_run(wait_with_timeout: Trace, profile: Profile
 
 
 @requirement("TIME-004")
-@pytest.mark.parametrize("entry_point", ["wait", "stream"])
+@cases("entry_point", ["wait", "stream"])
 def test_given_up_run_finishes(given_up_waiting: Trace, entry_point: str, profile: Profile) -> None:
     turn = given_up_waiting.part(entry_point)
     given_up = turn.last("given up")
     if not given_up.closed_by_client:
         raise Missing(f"{given_up.where} was over before the client hung up: {given_up.code}")
     assert _terminal(turn) == "success"
-    assert _log(turn.state) == ["a", "b", "c"]
+    assert log_of(turn.state) == ["a", "b", "c"]
     assert profile.wait.values_in(turn.join.object) == turn.state.object.get("values")
 
 
@@ -148,9 +146,3 @@ def test_silent_stream_is_not_dropped(silence_by_stream: Trace) -> None:
 def _terminal(turn: Trace) -> str:
     """The last status read of the turn's run."""
     return str(turn.last("poll").object.get("status"))
-
-
-def _log(state: Exchange) -> Any:
-    """The nodes that ran, as the state shows them."""
-    values = state.object.get("values")
-    return values.get("log") if isinstance(values, dict) else None

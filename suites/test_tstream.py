@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-import pytest
-
 from runstone.suite import (
     Api,
     Blocked,
@@ -16,6 +14,7 @@ from runstone.suite import (
     Options,
     Schedule,
     Trace,
+    cases,
     requirement,
     resolve,
     scenario,
@@ -84,7 +83,7 @@ def _start_of(run: str | None, events: tuple[Event, ...]) -> int | None:
     return next((at for at, event in enumerate(events) if run is not None and run in event.data), None)
 
 
-def _told(events: list[Event] | tuple[Event, ...]) -> list[tuple[str, str]]:
+def _names_and_data(events: list[Event] | tuple[Event, ...]) -> list[tuple[str, str]]:
     return [(event.event, event.data) for event in events]
 
 
@@ -115,7 +114,7 @@ def test_each_state_update_is_told(thread_watched: Trace) -> None:
 
 
 @requirement("TSTREAM-004")
-@pytest.mark.parametrize("last_event_id", ["resumed", "replayed", "misformed"])
+@cases("last_event_id", ["resumed", "replayed", "misformed"])
 def test_last_event_id_says_where_to_go_on(last_event_id: str, thread_watched: Trace) -> None:
     feed, starts = thread_watched.runs.stream, thread_watched.note("starts")
     again = thread_watched.only(last_event_id)
@@ -123,7 +122,7 @@ def test_last_event_id_says_where_to_go_on(last_event_id: str, thread_watched: T
         assert thread_watched.replayed.stream
         assert again.status == 422
         return
-    wanted = _told(feed[starts:] if last_event_id == "resumed" else feed)
+    wanted = _names_and_data(feed[starts:] if last_event_id == "resumed" else feed)
     if not wanted:
         raise Missing("the second run streamed no event that could be sent again")
-    assert _told(again.stream) == wanted
+    assert _names_and_data(again.stream) == wanted

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import pytest
-
 from runstone.suite import (
     Api,
     Event,
@@ -16,6 +14,7 @@ from runstone.suite import (
     Options,
     Trace,
     canonical,
+    cases,
     conforms,
     first_difference,
     requirement,
@@ -152,7 +151,7 @@ async def misformed_commands(api: Api) -> None:
         await api.request("POST", f"/threads/{thread}/commands", json=body, label=label)
 
 
-by_graph = pytest.mark.parametrize("graph", CHANNELS)
+by_graph = cases("graph", CHANNELS)
 
 
 @requirement("V2-001")
@@ -164,7 +163,7 @@ def test_stream_is_of_protocol_events(graph: str, runs_by_command: Trace) -> Non
 
 
 @requirement("V2-002")
-@pytest.mark.parametrize("channels", REFUSED_STREAMS)
+@cases("channels", REFUSED_STREAMS)
 def test_stream_without_a_known_channel_is_refused(
     channels: str, misformed_commands: Trace, runs_by_command: Trace
 ) -> None:
@@ -195,12 +194,12 @@ def test_unknown_command_is_an_error(misformed_commands: Trace, runs_by_command:
 def test_events_are_named_and_numbered(graph: str, runs_by_command: Trace) -> None:
     stream = runs_by_command.part(graph).events.stream
     assert [event.event for event in stream] == [resolve(event.json, "/method") for event in stream]
-    numbers = _numbers(stream)
+    numbers = _numbers_of_events(stream)
     assert numbers == sorted(set(numbers)), f"wanted `seq` to ascend, got {shown(numbers)}"
     if graph == "steps":
         part = runs_by_command.part(graph)
         since = part.note("since")
-        assert _numbers(part.since.stream) == [number for number in numbers if number > since]
+        assert _numbers_of_events(part.since.stream) == [number for number in numbers if number > since]
 
 
 @requirement("V2-006")
@@ -217,7 +216,7 @@ def test_interrupt_is_told_and_answered(runs_by_command: Trace) -> None:
 
 
 @requirement("V2-007")
-@pytest.mark.parametrize("narrowed", ["child", "root"])
+@cases("narrowed", ["child", "root"])
 def test_namespaces_narrow_the_stream(narrowed: str, runs_by_command: Trace) -> None:
     part = runs_by_command.part("subgraph")
     wanted = [event for event in _in_namespaces(part.events) if _is_in(narrowed, event[0])]
@@ -239,7 +238,7 @@ def test_run_by_command_is_a_run_as_any_other(runs_by_command: Trace) -> None:
 
 
 @requirement("V2-010")
-@pytest.mark.parametrize("graph", ENDS)
+@cases("graph", ENDS)
 def test_lifecycle_tells_how_the_run_goes(graph: str, runs_by_command: Trace) -> None:
     told = [
         resolve(event.json, "/params/data/event")
@@ -270,7 +269,7 @@ def _assert_error(answer: Exchange, number: int, error: str) -> None:
     assert answer.object["message"].strip(), "wanted a message, got an empty one"
 
 
-def _numbers(stream: list[Event]) -> list[int]:
+def _numbers_of_events(stream: list[Event]) -> list[int]:
     numbers = some((resolve(event.json, "/seq") for event in stream), "event")
     if not all(isinstance(number, int) for number in numbers):
         raise Missing(f"events carry no numbers: {shown(numbers)}")

@@ -14,7 +14,9 @@ import httpx
 import msgspec
 import platformdirs
 import pytest
+from starlette.responses import JSONResponse
 
+from runstone.report.remarks import left
 from runstone.scenario import mark
 from runstone.scenario.api import Api
 from runstone.scenario.clean_up import Made, Thing
@@ -27,6 +29,7 @@ from runstone.target import recipes
 from runstone.target.target import Target
 from runstone.wire.exchange import Exchange
 from tests.command_line import runstone
+from tests.honest import Honest, uvicorn_serving
 
 KINDS = ("threads", "assistants", "crons", "items")
 
@@ -275,6 +278,18 @@ def test_what_was_there_before_a_dead_session_is_not_its_own_whatever_its_mark_s
     httpx.delete(f"{url}/threads/{other}", trust_env=False)
 
 
+def test_a_mark_may_say_anything(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mark, "_DEAD_S", -1.0)
+    before = counts(url)
+    listed = ["", "{", '[{"kind": "mark", "id": "a"}]', '[{"kind": "thread", "id": "../assistants/a"}]']
+    listed += [f'[{{"kind": "item", "id": "{each}"}}]' for each in ("x", "[]", "{}")]
+    lying = [theirs(url, "/threads", metadata={MARK: SESSION, MADE: each})["thread_id"] for each in listed]
+    observed(url, Made())
+    for each in lying:
+        httpx.delete(f"{url}/threads/{each}", trust_env=False)
+    assert counts(url) == before
+
+
 def test_a_session_keeps_a_mark_that_lists_what_it_made(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mark, "_RENEWED_S", 0.1)
     seen: list[list[Thing]] = []
@@ -321,3 +336,27 @@ def test_what_broken_scenarios_made_can_be_kept(tmp_path: Path) -> None:
         "crons": 0,
     }
     assert after["items"] > before["items"]
+
+
+class Forbidding(Honest):
+    """An honest server that lets nobody delete anything."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["method"] != "DELETE":
+            await super().__call__(scope, receive, send)
+            return
+        self.requests["DELETE"] += 1
+        await JSONResponse({"detail": "no"}, status_code=403)(scope, receive, send)
+
+
+def test_a_clean_up_that_is_forbidden_is_told_by_thing_and_asked_once() -> None:
+    app, told = Forbidding(), []
+
+    async def make_three(api: Api) -> None:
+        told.extend([await api.create_thread() for _ in range(3)])
+
+    with uvicorn_serving(app) as url:
+        observer = observed(url, Made(), chosen=[Scenario("make", make_three)])
+    assert app.requests["DELETE"] == app.requests["POST /threads"] == len(observer.left)
+    assert {f"thread {each}: DELETE answered 403" for each in told} <= set(observer.left)
+    assert next(left(observer.left)).startswith(f"{len(observer.left)} threads are left on the target: ")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 import time
 from pathlib import Path
@@ -157,3 +158,10 @@ def test_a_check_says_what_it_found_and_expects(tmp_path: Path) -> None:
     done = runstone("check", "--area", "run-get", "--out", str(tmp_path))
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.match(r"the target executes \d+ runs( or more)? at a time: about \d+ s\n", done.stderr)
+    found = json.loads((tmp_path / "report.json").read_text("utf-8"))
+    phases = found["phases"]
+    assert found["duration_s"] == pytest.approx(sum(phases.values()), abs=0.02)
+    assert min(phases["observe_s"], phases["clean_s"], phases["judge_s"]) > 0
+    evidence = sorted((tmp_path / "evidence/traces").glob("*.json"))
+    ended = max(json.loads(path.read_text("utf-8"))["finished_at"] for path in evidence)
+    assert phases["observe_s"] + phases["prepare_s"] >= ended  # it is counted from the first request

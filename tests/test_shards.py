@@ -23,9 +23,9 @@ from runstone.scenario.shards import Division, Shard, divided
 from runstone.session import evidence
 from runstone.session.merging import UnfitShards, merge
 from runstone.session.opening import open_session
-from runstone.session.options import said
+from runstone.session.options import given
 from runstone.session.session import Session, Settings
-from runstone.session.sources import of_command_line
+from runstone.session.sources import from_command_line
 from runstone.signoff.acceptance import unfit
 from runstone.signoff.measure import installed
 from runstone.target.target import Target
@@ -107,11 +107,11 @@ def test_another_division_has_another_digest() -> None:
 )
 def test_what_names_no_shard(text: str, told: str) -> None:
     with pytest.raises(UsageError, match=told):
-        of_command_line({"shard": text}, "check")
+        from_command_line({"shard": text}, "check")
 
 
 def test_shards_of_one_target_do_not_overwrite_each_other() -> None:
-    session = open_session(said(target_name="http://127.0.0.1:1", shard=Shard("2/4")), lambda *_: None)
+    session = open_session(given(target_name="http://127.0.0.1:1", shard=Shard("2/4")), lambda *_: None)
     assert session.settings.out == Path("reports/out/127.0.0.1-1/shard-2-of-4")
 
 
@@ -181,7 +181,7 @@ def cases(report: Path) -> dict[tuple[str, str], str]:
 
 def test_merged_shards_say_what_one_observation_says(shards: Shards) -> None:
     written = merge(shards.both, shards.root / "merged")
-    found = judge(open_session(said(evidence=written, out=shards.root / "merged"), quiet))
+    found = judge(open_session(given(evidence=written, out=shards.root / "merged"), quiet))
     assert cases(shards.root / "merged/report.json") == cases(shards.root / "whole/report.json")
     assert found.exit_code == ExitCode.NOT_CONFORMING
     assert found.complete
@@ -225,7 +225,7 @@ def test_one_shard_and_more_shards_than_scenarios(number: int, recorded: Path, t
         for place, folder in enumerate(folders, 1):
             observe(folder, url, f"{place}/{number}")
     written = merge(folders, tmp_path / "merged")
-    judge(open_session(said(evidence=written, out=tmp_path / "merged"), quiet))
+    judge(open_session(given(evidence=written, out=tmp_path / "merged"), quiet))
     known = cases(recorded / "whole/report.json")
     assert cases(tmp_path / "merged/report.json") == known
 
@@ -234,9 +234,9 @@ def test_a_shard_is_not_judged_compared_or_signed_by_itself(shards: Shards) -> N
     folder = shards.both[0] / "evidence"
     told = "is shard 1 of 2, which is not judged by itself; put all 2 together with `runstone merge"
     with pytest.raises(evidence.EvidenceError, match=told):
-        open_session(said(evidence=folder), quiet)
+        open_session(given(evidence=folder), quiet)
     with pytest.raises(evidence.EvidenceError, match=told):
-        open_sides([str(folder), str(shards.root / "whole")], said(out=shards.root), lambda _: quiet)
+        open_sides([str(folder), str(shards.root / "whole")], given(out=shards.root), lambda _: quiet)
     [reason] = unfit(evidence.read_manifest(folder), installed("langgraph"))
     assert reason.startswith("the evidence is shard 1 of 2")
 
@@ -332,7 +332,7 @@ def test_shards_of_one_start_of_one_server(shards: Shards) -> None:
 def test_a_shard_that_was_broken_off_leaves_the_whole_incomplete(shards: Shards) -> None:
     shards.change(2, complete=False, stopped="the budget of 1 s was used up")
     written = merge(shards.both, shards.root / "merged")
-    found = judge(open_session(said(evidence=written, out=shards.root / "merged"), quiet))
+    found = judge(open_session(given(evidence=written, out=shards.root / "merged"), quiet))
     assert found.stopped == "shard 2: the budget of 1 s was used up"
     assert (found.complete, found.exit_code) == (False, ExitCode.NOT_CONFORMING)
 

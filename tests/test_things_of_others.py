@@ -60,9 +60,20 @@ def made_by_others(client: httpx.Client) -> list[str]:
     ]
 
 
+def all_there_is(client: httpx.Client) -> list[str]:
+    """The ids of everything on the server, as its searches show them."""
+    found = []
+    for path, key in (("/threads", "thread_id"), ("/assistants", "assistant_id"), ("/runs/crons", "cron_id")):
+        shown = client.post(f"{path}/search", json={"limit": 1000}).raise_for_status().json()
+        found += [str(each[key]) for each in shown]
+    items = client.post("/store/items/search", json={"namespace_prefix": [], "limit": 1000}).json()["items"]
+    return sorted(found + [f"{each['namespace']} {each['key']}" for each in items])
+
+
 def test_nothing_of_others_is_touched_though_each_search_shows_it(url: str, tmp_path: Path) -> None:
     with httpx.Client(base_url=url, trust_env=False) as client:
         paths = made_by_others(client)
+        there = all_there_is(client)
         before = [client.get(path).raise_for_status().json() for path in paths]
         words = [word for area in AREAS for word in ("--area", area)]
         config = tmp_path / "runstone.toml"
@@ -72,6 +83,7 @@ def test_nothing_of_others_is_touched_though_each_search_shows_it(url: str, tmp_
         )
         assert done.returncode == 1, done.stdout + done.stderr
         after = [client.get(path).json() for path in paths]
+        assert all_there_is(client) == there
     assert after == before
     _, traces = evidence.read(tmp_path / "out" / "evidence")
     sent = [each for trace in traces.values() for each in trace.exchanges]

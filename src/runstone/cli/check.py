@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import click
 
-from runstone.cli.options import options_of
+from runstone.cli.options import shared_options
 from runstone.errors import UsageError
-from runstone.session.options import Said, said
+from runstone.session.options import Given, given
 
 
 @click.command("check")
-@options_of("check")
+@shared_options("check")
 @click.option("--plan", is_flag=True, help="Only tell what would be done; sends nothing but the self-check.")
 @click.option("--json", "as_json", is_flag=True, help="With --plan: as JSON.")
-def command(asked: Said, plan: bool, as_json: bool) -> int:
+def command(asked: Given, plan: bool, as_json: bool) -> int:
     """Observe a server, judge it and report. TARGET is a URL or a recipe; default: embedded."""
-    defaults = said(target_name="embedded")
+    defaults = given(target_name="embedded")
     if plan:
         from runstone.cli import planned  # they bring in all that --help does not need
 

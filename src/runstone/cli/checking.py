@@ -13,12 +13,12 @@ from runstone.cli.saying import say_error
 from runstone.errors import ExitCode
 from runstone.judge.suites import judge, observe_shard
 from runstone.session.opening import open_session
-from runstone.session.options import Said
+from runstone.session.options import Given
 from runstone.session.session import SECOND, Session
 from runstone.verdict.model import Report
 
 
-def check(asked: Said, defaults: Said) -> tuple[Session, int]:
+def check(asked: Given, defaults: Given) -> tuple[Session, int]:
     """Observe the target, judge it and show the report; the session and the exit code."""
     with shown_progress() as progress:
         session = open_session(asked, progress, defaults=defaults)

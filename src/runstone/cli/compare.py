@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from runstone.cli.options import options_of, out_option
+from runstone.cli.options import shared_options
+from runstone.cli.out import out_option
 from runstone.errors import UsageError
-from runstone.session.options import Said, said
+from runstone.session.options import Given, given
 
 if TYPE_CHECKING:
     from runstone.cli.progress import Shown
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 @click.command("compare")
 @click.argument("names", metavar="A B [C …]", nargs=-1, required=True)
-@options_of("compare")
+@shared_options("compare")
 @out_option("reports/out/compare", "compare.html, compare.json and compare.md, and a folder for each target,")
 @click.option(
     "--publish",
@@ -31,7 +32,9 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="A file whose table of results is written anew; with --publish.",
 )
-def command(asked: Said, names: tuple[str, ...], out: Path, publish: Path | None, readme: Path | None) -> int:
+def command(
+    asked: Given, names: tuple[str, ...], out: Path, publish: Path | None, readme: Path | None
+) -> int:
     """Targets side by side; each is a URL, a recipe, or a folder that check wrote.
 
     Targets are checked one after the other, folders are judged offline. All are compared with the first. Exit
@@ -47,7 +50,7 @@ def command(asked: Said, names: tuple[str, ...], out: Path, publish: Path | None
     if readme is not None and publish is None:
         raise UsageError("--readme shows what is published; give --publish DIR too")
     with shown_progress() as progress:
-        sides = comparing.open_sides(names, merged(said(out=out), asked), _told_by(progress))
+        sides = comparing.open_sides(names, merged(given(out=out), asked), _told_by(progress))
     found = comparing.compare(sides)
     texts = comparing.texts_of(found, sides)
     write_texts(texts, out)

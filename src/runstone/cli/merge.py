@@ -6,21 +6,22 @@ from pathlib import Path
 
 import click
 
-from runstone.cli.options import options_of, out_option
+from runstone.cli.options import shared_options
+from runstone.cli.out import out_option
 from runstone.cli.saying import say_error
-from runstone.session.options import Said, said
+from runstone.session.options import Given, given
 
 
 @click.command("merge")
 @click.argument("shards", metavar="DIR…", nargs=-1, required=True, type=click.Path(path_type=Path))
-@options_of("merge")
+@shared_options("merge")
 @out_option("reports/out/merged", "the evidence of all shards and the reports")
 @click.option(
     "--same-server",
     is_flag=True,
     help="Demand that all shards observed one start of one server, one after the other.",
 )
-def command(asked: Said, shards: tuple[Path, ...], out: Path, same_server: bool) -> int:
+def command(asked: Given, shards: tuple[Path, ...], out: Path, same_server: bool) -> int:
     """Put the shards of one observation together, judge them once and report.
 
     Each DIR is one that `runstone check --shard I/N` wrote. All N must be there, each once, of the same
@@ -40,6 +41,6 @@ def command(asked: Said, shards: tuple[Path, ...], out: Path, same_server: bool)
             say_error(reason)
         return error.exit_code
     observed = read_manifest(evidence)
-    wanted = said(evidence=evidence, out=out, areas=observed.areas, select=observed.select)
+    wanted = given(evidence=evidence, out=out, areas=observed.areas, select=observed.select)
     session = open_session(merged(wanted, asked), lambda *_: None)
     return show(judge(session), session.settings.out)

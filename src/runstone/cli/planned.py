@@ -13,11 +13,11 @@ from runstone.report.terminal import Page
 from runstone.report.text import counted
 from runstone.scenario.capacity import WAVES
 from runstone.session.opening import open_session
-from runstone.session.options import Said
+from runstone.session.options import Given
 from runstone.session.plan import Plan
 
 
-def tell(asked: Said, defaults: Said, *, as_json: bool) -> int:
+def tell(asked: Given, defaults: Given, *, as_json: bool) -> int:
     """Send the self-check, print what a check would do, and end with 0."""
     with shown_progress() as progress:
         found = plan(open_session(asked, progress, defaults=defaults))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from runstone.cli.options import out_option
+from runstone.cli.out import out_option
 from runstone.errors import ExitCode
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ import msgspec
 
 from runstone.contracts import LEVELS
 from runstone.contracts.basis import Changes
+from runstone.report.remarks import set_aside
 from runstone.report.text import counted
 from runstone.verdict.model import JUDGED, Case, FailOn, Outcome, Report, Verdict, fails_target
 
@@ -176,6 +177,10 @@ def reservations(report: Report) -> list[str]:
     counts.append((len(having(report, "not-run")), "not run"))
     told = [f"{count} {word}" for count, word in counts if count]
     told += ["no certificate was checked (--insecure)"] if report.target.insecure else []
+    told += [f"{aside} set aside for the capacity"] if (aside := len(set_aside(report))) else []
+    seen = report.observation
+    told += [counted(len(seen.findings), "finding")] if seen.findings else []
+    told += [f"{counted(len(seen.left), 'thing')} left behind"] if seen.left else []
     return told + ([report.put_off] if report.put_off else [])
 
 

@@ -21,6 +21,7 @@ WAVES: Final = (
     8,
     32,
 )  # runs that are asked for at once; each wave only when the one before ran as a whole
+OF_CAPACITY: Final = "capacity: "  # how the reason begins of what needs more runs at once than there are
 _SLEEP_S: Final = 1.0
 _SLEEPS_TURNS: Final = (
     2.0  # beyond that, in turns: a queue that is asked twice a second starts runs that late

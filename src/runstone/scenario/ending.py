@@ -51,7 +51,7 @@ def loss(error: BaseException) -> str | None:
     return str(error) if isinstance(error, TargetError) else None
 
 
-def trace_of(story: Story, began: float, ended: float, cut_short: bool) -> Trace:
+def trace_of(story: Story, began: float, ended: float, *, busy: bool, cut_short: bool) -> Trace:
     """What was recorded of a scenario, from `began` to `ended`."""
     return Trace(
         scenario=story.scenario,
@@ -61,5 +61,6 @@ def trace_of(story: Story, began: float, ended: float, cut_short: bool) -> Trace
         notes=dict(story.notes),
         started_at=round(began, 4),
         finished_at=round(ended, 4),
+        busy=busy,
         cut_short=cut_short,
     )

@@ -14,8 +14,9 @@ import msgspec
 
 from runstone.contracts.reading import read_yaml
 from runstone.locations import locate
+from runstone.scenario.patience import QUICK_S
 from runstone.scenario.phases import CALM_AT_ONCE, Phases
-from runstone.scenario.scenario import QUICK_S, Scenario
+from runstone.scenario.scenario import Scenario
 
 _PIPELINED: Final = 0.3  # of a turn: what a brief run costs a worker that finds the next one waiting
 _TURNS_IN_A_ROW: Final = 5

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from email.utils import parsedate_to_datetime
@@ -35,6 +36,16 @@ _READ_AT: Final[dict[Kind, str]] = {
     "assistant": "/assistants/{id}",
     "cron": "/runs/crons/{id}",
 }
+
+
+_ID: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:~-]*")
+
+
+class _Place(msgspec.Struct, frozen=True):
+    """What the id of an item says, as JSON."""
+
+    namespace: list[str]
+    key: str
 
 
 @asynccontextmanager
@@ -101,8 +112,8 @@ def _is_dead(mark: dict[str, Any], answer: Exchange) -> bool:
 async def _is_of(recorder: Recorder, thing: Thing, mark: dict[str, Any]) -> bool:
     """Whether it is there, and came to be while the session of the mark lived."""
     began, renewed = _time(mark.get("created_at")), _time(mark.get("updated_at"))
-    path = _READ_AT.get(thing.kind, "").format(id=thing.id) if thing.kind != "item" else _path_of_item(thing)
-    if not path or began is None or renewed is None:
+    path = _path_of(thing)
+    if path is None or began is None or renewed is None:
         return False
     for shown in objects_in(await asked(recorder, "GET", path, identity=thing.identity)):
         created = _time(shown.get("created_at"))
@@ -110,9 +121,16 @@ async def _is_of(recorder: Recorder, thing: Thing, mark: dict[str, Any]) -> bool
     return False
 
 
-def _path_of_item(item: Thing) -> str:
-    place = msgspec.json.decode(item.id)
-    return "/store/items?" + urlencode({"namespace": ".".join(place["namespace"]), "key": place["key"]})
+def _path_of(thing: Thing) -> str | None:
+    """Where it is read; None for what is no id: a mark may say anything."""
+    if thing.kind != "item":
+        path = _READ_AT.get(thing.kind)
+        return path and path.format(id=thing.id) if _ID.fullmatch(thing.id) else None
+    try:
+        place = msgspec.json.decode(thing.id, type=_Place)
+    except msgspec.DecodeError:
+        return None
+    return "/store/items?" + urlencode({"namespace": ".".join(place.namespace), "key": place.key})
 
 
 def _time(text: object) -> dt.datetime | None:

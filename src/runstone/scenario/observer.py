@@ -15,7 +15,7 @@ from runstone.contracts import may_last
 from runstone.errors import RunstoneError, TargetError
 from runstone.scenario.api import Api
 from runstone.scenario.canaries import Canaries
-from runstone.scenario.capacity import WAVES, measure_capacity
+from runstone.scenario.capacity import OF_CAPACITY, WAVES, measure_capacity
 from runstone.scenario.clean_up import Made, Thing, clean_up
 from runstone.scenario.ending import blocked_by, loss, trace_of, unanswered, until_dead
 from runstone.scenario.exploration import Exploration
@@ -25,7 +25,7 @@ from runstone.scenario.phases import SLOW_TURN_S, Phases
 from runstone.scenario.progress import Course, Known, Progress, Step, begun_of
 from runstone.scenario.pulse import Pulse
 from runstone.scenario.runs import unfinished
-from runstone.scenario.scenario import SELF_CHECK, Scenario, Schedule
+from runstone.scenario.scenario import CAPACITY_LOOKS, SELF_CHECK, Scenario, Schedule
 from runstone.scenario.self_check import (
     AGENT_PATIENCE_S,
     SELF_CHECK_PATHS,
@@ -59,7 +59,8 @@ class Observation:
     """What an observation resulted in. `stopped`: why it ended early; `crashed`: by scenario what broke it.
 
     `capacity`: how many runs the target was seen, or is said, to execute at once; None where nobody knows.
-    `findings`: what was noticed of the target beside all scenarios.
+    `findings`: what was noticed of the target beside all scenarios. `preparing_s`: what installing clients
+    took, which is not counted in `seconds`.
     """
 
     fitness: Fitness
@@ -68,6 +69,7 @@ class Observation:
     crashed: dict[str, str]
     capacity: int | None = None
     findings: tuple[str, ...] = ()
+    preparing_s: float = 0.0
 
 
 class Observer:
@@ -111,6 +113,7 @@ class Observer:
         self._slots = Slots(MANY)
         self._crashed: dict[str, str] = {}
         self._fitness: Fitness | None = None
+        self._felt: Pulse | None = None  # of the observation that is under way
         self._deadline: float | None = None  # of the whole observation, by the loop's clock
         self.left: tuple[str, ...] = ()  # what could not be deleted
         self.cleaning_s = 0.0
@@ -143,6 +146,7 @@ class Observer:
             return Observation(
                 fitness=fitness,
                 seconds=recorder.clock - preparing_s,
+                preparing_s=preparing_s,
                 stopped=stopped,
                 crashed=self._crashed,
                 capacity=self._capacity,
@@ -201,7 +205,7 @@ class Observer:
             recorder.alive_path = fitness.answered_path
             recorder.limits = msgspec.structs.replace(recorder.limits, capacity=self._capacity or 1)
             self._slots = Slots(self._capacity or 1)
-            pulse = self._pulse(recorder, fitness)
+            pulse = self._felt = self._pulse(recorder, fitness)
             with suppress(TimeoutError):
                 async with marking(recorder, self._made), pulse.beating(), asyncio.timeout(budget_s):
                     recorder.grows = pulse.grows
@@ -276,12 +280,12 @@ class Observer:
         """Why the observation ended early, and what was noticed beside the scenarios."""
         if not fitness.answers:
             return await self._observe_all(scenarios, recorder), []
-        pulse = self._pulse(recorder, fitness)
+        pulse = self._felt = self._pulse(recorder, fitness)
         async with pulse.beating():
             recorder.grows = pulse.grows
             known: Known = "assumed" if self._capacity is None else "declared"
             if self._capacity is None and self.target.agent is None and fitness.fit:
-                self._capacity = await self._measured(recorder, "capacity")
+                self._capacity = await self._measured(recorder, CAPACITY_LOOKS[0])
                 known = "assumed" if self._capacity is None else "measured"
             capacity = self._capacity or 1
             self._slots.capacity = capacity
@@ -306,7 +310,7 @@ class Observer:
         before, now = self._slots.capacity, 0
         if pulse.executes_no_runs or (before > _FEW_RUNS and not pulse.late_runs):
             return None
-        for look in ("capacity_at_the_end", "capacity_seen_again"):
+        for look in CAPACITY_LOOKS[1:]:
             now = max(now, await self._measured(recorder, look, most=before) or before)
             if now >= before:
                 return None
@@ -317,7 +321,8 @@ class Observer:
         capacity = self._slots.capacity
         for each in scenarios:
             if each.schedule.runs > capacity:
-                why = f"capacity: it needs {each.schedule.runs} runs at once, the target executes {capacity}"
+                needed = f"it needs {each.schedule.runs} runs at once, the target executes {capacity}"
+                why = OF_CAPACITY + needed
                 self._on_trace(Trace(scenario=each.name, inapplicable={"": why}))
         return [each for each in scenarios if each.schedule.runs <= capacity]
 
@@ -370,7 +375,7 @@ class Observer:
 
     async def _record(self, chosen: Scenario, recorder: Recorder) -> Trace:
         story = Story(chosen.name)
-        began = recorder.clock
+        began, since = recorder.clock, _now()
         cut_short = False
         control = self._control_for(chosen)
         exploration = self._exploration if chosen.explores else None
@@ -403,7 +408,8 @@ class Observer:
             else:  # it becomes a harness-error of every judge of this trace
                 self._crashed[chosen.name] = "".join(traceback.format_exception(error)).strip()
         finally:
-            trace = trace_of(story, began, recorder.clock, cut_short)
+            busy = self._felt is not None and self._felt.was_busy(since)
+            trace = trace_of(story, began, recorder.clock, busy=busy, cut_short=cut_short)
             self._on_trace(trace)
             if not cut_short:
                 await lease.leave_all()

@@ -18,7 +18,9 @@ _FEW: Final = 10  # runs at a time: whoever executes fewer is told what more wou
 _WORTH_TELLING: Final = 0.7  # of the time
 
 Known = Literal["measured", "declared", "assumed"]
-Doing = Literal["checking that it works", "observing", "cleaning up", "confirming", "judging"]
+Doing = Literal[
+    "reaching the target", "checking that it works", "observing", "cleaning up", "confirming", "judging"
+]
 
 
 class Begun(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,7 +18,8 @@ from runstone.scenario.progress import Begun, Faster, begun_of
 from runstone.scenario.scenario import Scenario
 from runstone.scenario.self_check import Fitness
 from runstone.session.left_over import journal_of
-from runstone.session.session import Session, absent
+from runstone.session.session import Session
+from runstone.target import agents
 from runstone.target.capabilities import Capability
 from runstone.target.target import Target
 
@@ -164,4 +165,4 @@ def _left_out(wanted: Iterable[Scenario], found: Mapping[str, Capability]) -> It
 
 
 def _absent(needs: Iterable[str], found: Mapping[str, Capability]) -> str | None:
-    return absent((each for each in needs if each not in _OF_THIS_MACHINE), found)
+    return agents.absent(found, (each for each in needs if each not in _OF_THIS_MACHINE))
