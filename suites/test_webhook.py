@@ -214,10 +214,10 @@ def _is_local(exchange: Exchange) -> bool:
 
 
 def _body(delivery: Exchange) -> dict[str, Any]:
-    """What was delivered. Raises Missing when it is no JSON object."""
+    """What was delivered. Raises Missing when it is not a JSON object."""
     body = delivery.request_json
     if not isinstance(body, dict):
         raise Missing(
-            f"what was delivered at {delivery.path} is no JSON object: {shown(delivery.request_body)}"
+            f"what was delivered at {delivery.path} is not a JSON object: {shown(delivery.request_body)}"
         )
     return body

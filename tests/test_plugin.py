@@ -529,7 +529,7 @@ def test_without_allure_nothing_is_written_for_it(bench: Bench) -> None:
 @pytest.mark.parametrize(
     "options, said",
     [
-        (["--target", "ftp://host"], "is no URL"),
+        (["--target", "ftp://host"], "is not a URL"),
         (["--header", "no colon"], "header number 1 has no 'Name: value' form"),
         (["--profile", "nonsense"], "there is no profile 'nonsense'"),
         (["--area", "nonsense"], "nonsense"),
@@ -537,7 +537,7 @@ def test_without_allure_nothing_is_written_for_it(bench: Bench) -> None:
         (["--waivers", "nowhere.yaml"], "cannot read nowhere.yaml"),
         (["--concurrency", "0"], "--concurrency '0': expected `int` >= 1"),
         (["--fail-on", "may"], "--fail-on 'may': expected must or should"),
-        (["--evidence", "nowhere"], "is no evidence folder"),
+        (["--evidence", "nowhere"], "is not an evidence folder"),
     ],
 )
 def test_a_call_that_makes_no_sense_is_2_and_one_line(options: list[str], said: str, bench: Bench) -> None:
@@ -574,7 +574,7 @@ def test_a_judge_that_cannot_be_called_is_named(bench: Bench) -> None:
     bench.write("test_odd.py", SUITE.replace("(life: Trace)", "(live: Trace)"))
     done = bench.run()
     assert done.returncode == 4, done.stdout
-    assert "asks for 'live', which is no scenario" in done.stdout
+    assert "asks for 'live', which is not a scenario" in done.stdout
     assert not bench.server.requests
 
 

@@ -169,7 +169,7 @@ def test_a_missing_recipe_file_is_named(tmp_path: Path) -> None:
         ({"comand": []}, "unknown key 'comand'; did you mean command?"),
         ({"command": "one word"}, "expected `array`"),
         ({"command": []}, "command is empty"),
-        ({"command": ["{pyhton}"]}, "{pyhton} is no placeholder"),
+        ({"command": ["{pyhton}"]}, "{pyhton} is not a placeholder"),
         ({"env": {"A": "{"}}, "stray brace"),
         ({"waivers": "none.waivers.yaml"}, "names none.waivers.yaml, which is not next to it"),
         ({"install": {"python": "none.txt"}}, "names none.txt, which is not next to it"),

@@ -15,16 +15,18 @@ from runstone.contracts import load_profile
 from runstone.errors import ExitCode, UsageError
 from runstone.judge.suites import judge, observe_shard
 from runstone.report import from_json
-from runstone.scenario import shards as divisions
+from runstone.scenario import division as divisions
 from runstone.scenario.api import Api
+from runstone.scenario.division import Division, divided
 from runstone.scenario.estimate import Cost
 from runstone.scenario.scenario import AT_ANY_TIME, Scenario, Schedule
-from runstone.scenario.shards import Division, Shard, divided
+from runstone.scenario.shard import Shard
 from runstone.session import evidence
 from runstone.session.merging import UnfitShards, merge
 from runstone.session.opening import open_session
 from runstone.session.options import given
-from runstone.session.session import Session, Settings
+from runstone.session.session import Session
+from runstone.session.settings import Settings
 from runstone.session.sources import from_command_line
 from runstone.signoff.acceptance import unfit
 from runstone.signoff.measure import installed
@@ -294,7 +296,7 @@ def test_what_is_no_shard(shards: Shards) -> None:
     whole, nowhere = shards.root / "whole", shards.root / "nowhere"
     no_shard, nothing_there = shards.unfit(*shards.both, whole, nowhere)
     assert "is not a shard; observe it with `runstone check … --shard I/N`" in no_shard
-    assert "is no evidence folder" in nothing_there
+    assert "is not an evidence folder" in nothing_there
     shards.change(2, unusable="unreachable", stopped="it does not answer")
     [unusable] = shards.unfit()
     assert "holds nothing to judge (it does not answer); run this shard again" in unusable

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from runstone.contracts import Profile, lifecycle, operation_for, operation_table, stream_grammar, violations
 from runstone.explore import (
-    broken_stories,
+    broken_sequences,
     findings,
     fuzz_contract,
     fuzz_own_document,
-    stories_of,
-    tell_stories,
+    send_sequences,
+    sequences_of,
 )
 from runstone.explore import told as findings_told
 from runstone.judge.declaring import cases, needs, requirement, row, view
@@ -104,7 +104,7 @@ __all__ = [
     "assert_ran",
     "bare_path",
     "body_of",
-    "broken_stories",
+    "broken_sequences",
     "by_entry_point",
     "by_threaded_entry_point",
     "canonical",
@@ -142,14 +142,14 @@ __all__ = [
     "row",
     "run_statuses",
     "scenario",
+    "send_sequences",
+    "sequences_of",
     "shown",
     "some",
     "status_of",
-    "stories_of",
     "stream_grammar",
     "strict_json",
     "summary_of",
-    "tell_stories",
     "time_in",
     "told_by",
     "view",

@@ -44,7 +44,7 @@ def _alone() -> Iterator[None]:
 
 @contextmanager
 def _compiled_suites_kept() -> Iterator[None]:
-    """Let pytest keep its compiled suites in the user's cache: rewriting their asserts anew takes over 1 s.
+    """Let pytest keep its compiled suites in the user's cache: rewriting their asserts again takes over 1 s.
 
     They are not kept beside the suites, which may be read-only, or in a tree that shall stay clean.
     """
@@ -82,7 +82,6 @@ def observe_shard(session: Session) -> None:
 
 def _judged(session: Session) -> tuple[Judging, Judged]:
     with session:
-        session.progress(Step(doing="judging"))
         judging, said, _ = _run_suites(session)
         if judging.judged is None:
             raise SuitesBroken(f"the suites in {locate('suites')} cannot be run: {excerpt(said, 600)}")

@@ -43,7 +43,7 @@ def decode(body: bytes, shape: type[T]) -> T:
     except RecursionError:
         raise Invalid(f"the body is nested deeper than {MAX_DEPTH} levels") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Invalid(f"the body is no JSON: {error}") from None
+        raise Invalid(f"the body is not JSON: {error}") from None
 
 
 def _check_limits(document: Any) -> None:

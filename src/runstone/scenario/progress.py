@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, Literal, TypeAlias
 
 import msgspec
 
 from runstone.scenario.clean_up import DELETED_AT_ONCE
-from runstone.scenario.estimate import expected_creations, expected_seconds, slot_seconds
+from runstone.scenario.estimate import expected_creations, expected_seconds, own_seconds, slot_seconds
 from runstone.scenario.phases import Phases
-from runstone.scenario.scenario import Scenario
 from runstone.scenario.self_check import Fitness
 from runstone.target import recipes
 
@@ -93,8 +92,10 @@ Progress: TypeAlias = Callable[[Told], None]
 class Course:
     """How far an observation is, by what its scenarios cost rather than by how many there are."""
 
-    def __init__(self, scenarios: Iterable[Scenario], expected_s: float, turn_s: float) -> None:
-        self._costs: Mapping[str, float] = {each.name: slot_seconds(each, turn_s) for each in scenarios}
+    def __init__(self, phases: Phases, expected_s: float, turn_s: float) -> None:
+        self._costs: Mapping[str, float] = {each.name: slot_seconds(each, turn_s) for each in phases.all}
+        self._silent = {each.name: own_seconds(each, turn_s) for each in phases.first}
+        self._last = {each.name: own_seconds(each, turn_s) for each in phases.last}
         self._whole = sum(self._costs.values()) or 1.0
         self._expected_s = expected_s
         self._ended = 0.0
@@ -107,4 +108,8 @@ class Course:
         share = min(1.0, self._ended / self._whole)
         # What was expected counts as long as little is seen; then the speed so far does.
         left_s = (1 - share) * ((1 - share) * self._expected_s + elapsed_s)
+        # What is silent for long, and what must be alone at the end, costs little and takes its time.
+        self._silent.pop(name, None)
+        self._last.pop(name, None)
+        left_s = max(left_s, max(self._silent.values(), default=0.0) - elapsed_s + sum(self._last.values()))
         return Step(doing="observing", name=name, done=self.done, total=len(self._costs), left_s=left_s)

@@ -29,7 +29,7 @@ _TRACES = "traces"
 
 
 class EvidenceError(UsageError):
-    """The folder is no evidence, or not the evidence that was written."""
+    """The folder is not evidence, or not the evidence that was written."""
 
 
 class ShardOf(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -81,7 +81,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     quick: bool = False
     patient: bool = False
     insecure: bool = False  # whether no certificate was checked, so that anybody may have answered
-    explored: bool = False  # whether scenarios that make up their own requests were held
+    explored: bool = False  # whether scenarios that make up their own requests were run
     complete: bool = False
     stopped: str | None = None
     unusable: Literal["unreachable", "unfit", ""] = ""
@@ -167,7 +167,7 @@ def read_manifest(folder: Path) -> Manifest:
         content = path.read_bytes()
     except OSError:
         raise EvidenceError(
-            f"{folder} is no evidence folder: it has no {_MANIFEST}; `runstone check` writes one"
+            f"{folder} is not an evidence folder: it has no {_MANIFEST}; `runstone check` writes one"
         ) from None
     return parse_manifest(content, path)
 
@@ -217,6 +217,6 @@ def read(folder: Path) -> tuple[Manifest, dict[str, Trace]]:
         try:
             trace = decoder.decode(content)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise EvidenceError(f"{folder / name} is no trace ({error}); observe again") from None
+            raise EvidenceError(f"{folder / name} is not a trace ({error}); observe again") from None
         traces[trace.scenario] = trace
     return manifest, traces

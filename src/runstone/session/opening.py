@@ -18,7 +18,8 @@ from runstone.errors import UsageError
 from runstone.scenario.progress import Progress
 from runstone.session import configuration, evidence
 from runstone.session.options import NOTHING, Given, Options, given
-from runstone.session.session import Reach, Session, Settings
+from runstone.session.session import Reach, Session
+from runstone.session.settings import Settings
 from runstone.session.sources import TABLE, from_environment, merged
 from runstone.target import recipes
 from runstone.target.commands import ServerCommands

@@ -18,7 +18,7 @@ from typing import Annotated, Any, Concatenate, Final, Literal, ParamSpec, TypeA
 import msgspec
 
 from runstone.scenario.patience import PATIENT_S, QUICK_S
-from runstone.scenario.shards import Shard
+from runstone.scenario.shard import Shard
 from runstone.target.agents import Agent
 from runstone.target.commands import ServerCommands
 from runstone.target.target import RunTimeLimit

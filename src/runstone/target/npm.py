@@ -35,10 +35,10 @@ _OPTIONS: Final = (
 _QUIET: Final = {"npm_config_loglevel": "error", "npm_config_update_notifier": "false"}
 _NO_SUCH: Final = re.compile(r"No matching version found for (\S+)@([^\s@]+?)\.?\s")
 _AS_LOCKED: Final[Mapping[str, str]] = {}
-_MENDS: Final = {
+_FIXES: Final = {
     "ENOSPC": "the disk is full: make room there, or point XDG_CACHE_HOME at a disk with more",
     "EACCES": "may this user write npm's own cache, and ours?",
-    "EUSAGE": "package.json and package-lock.json do not belong together: write the lock file anew",
+    "EUSAGE": "package.json and package-lock.json do not belong together: write the lock file again",
     "EINTEGRITY": "a package is not what the lock file says; run: npm cache verify",
 }
 
@@ -186,7 +186,7 @@ def _output(command: list[str], env: Mapping[str, str], seconds: float) -> str:
                 f"{missing[1]} has no version {missing[2]}; npm view {missing[1]} versions lists all"
             )
         errors = [line for line in said.splitlines() if "error" in line.lower()] or [said]
-        code = next((code for code in _MENDS if code in said), None)
-        mend = _MENDS[code] if code is not None else "is its registry in reach?"
-        raise NpmError(f"{name} failed: {excerpt(errors[0])} ({mend})")
+        code = next((code for code in _FIXES if code in said), None)
+        fix = _FIXES[code] if code is not None else "is its registry in reach?"
+        raise NpmError(f"{name} failed: {excerpt(errors[0])} ({fix})")
     return done.stdout

@@ -90,14 +90,14 @@ def _install(name: str, wanted: Install, environment: Path) -> None:
     _step(name, [str(_interpreter(environment)), *pip], "is the package index within reach?")
 
 
-def _step(name: str, command: list[str], mend: str) -> None:
+def _step(name: str, command: list[str], fix: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         if (missing := _NO_SUCH.search(done.stderr)) is not None:
             raise UnknownVersion(_told(name, missing[1], done.stderr))
         said = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
         errors = [line for line in said if line.lower().startswith("error")] or said[-1:]
-        raise InstallFailed(f"cannot install the server {name!r}: {' '.join(errors)[:400]} ({mend})")
+        raise InstallFailed(f"cannot install the server {name!r}: {' '.join(errors)[:400]} ({fix})")
 
 
 def _told(name: str, package: str, said: str) -> str:

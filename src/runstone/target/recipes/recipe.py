@@ -168,7 +168,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 def names() -> list[str]:
-    """The recipes of the house, sorted."""
+    """The built-in recipes, sorted."""
     return sorted(path.stem for path in locate("fixtures/targets").glob("*.yaml") if "." not in path.stem)
 
 
@@ -179,7 +179,7 @@ def is_recipe(text: str) -> bool:
 
 
 def load(name_or_path: str) -> Recipe:
-    """Read a recipe of the house by its name, or any by the path of its file (it ends in .yaml).
+    """Read a built-in recipe by its name, or any by the path of its file (it ends in .yaml).
 
     With `@VERSION` behind it, of that version of the server. Raises UnknownRecipe, UnknownVersion, BadRecipe.
     """
@@ -249,7 +249,7 @@ def _resolved(recipe: Recipe, path: Path) -> Recipe:
             raise BadRecipe(f"{path}: {{{min(homeless)}}} needs install: {{npm: FOLDER}}")
         if unknown := used.difference(_PLACEHOLDERS, _OF_NPM):
             known = ", ".join(f"{{{name}}}" for name in (*_PLACEHOLDERS, *_OF_NPM))
-            raise BadRecipe(f"{path}: {{{min(unknown)}}} is no placeholder; there are {known}")
+            raise BadRecipe(f"{path}: {{{min(unknown)}}} is not a placeholder; there are {known}")
 
     def beside(name: str) -> str:
         if not (path.parent / name).is_file():

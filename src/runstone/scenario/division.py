@@ -7,7 +7,6 @@ The division follows from the scenarios and from what each cost when it was last
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -16,37 +15,11 @@ import msgspec
 
 from runstone.scenario.estimate import Cost, recorded_costs
 from runstone.scenario.scenario import Scenario
+from runstone.scenario.shard import Shard
 
 _EXCLUSIVE: Final = "exclusive"  # the capability: nobody but this session uses the target
 _RUN_S: Final = 0.1  # that each run costs beside the time of its scenario: a slow server has more of it
 _ALONE: Final = 8.0  # beside a scenario that is not alone, about so many others go on
-_SHARD: Final = re.compile(r"([1-9]\d{0,3})/([1-9]\d{0,3})", re.ASCII)
-
-
-class Shard(str):
-    """Which part of an observation is meant: `2/4` is the second of four. Raises ValueError."""
-
-    __slots__ = ()
-
-    def __new__(cls, text: str) -> Shard:
-        found = _SHARD.fullmatch(text)
-        if found is None:
-            raise ValueError("a shard is I/N, like 2/4 for the second of four")
-        if int(found[1]) > int(found[2]):
-            raise ValueError(
-                f"of {found[2]} shards there is no number {found[1]}; the last one is {found[2]}/{found[2]}"
-            )
-        return super().__new__(cls, text)
-
-    @property
-    def number(self) -> int:
-        """From 1 on."""
-        return int(self.partition("/")[0])
-
-    @property
-    def of(self) -> int:
-        """How many shards there are."""
-        return int(self.partition("/")[2])
 
 
 @dataclass(frozen=True, slots=True)
