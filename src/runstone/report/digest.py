@@ -14,7 +14,7 @@ import msgspec
 from runstone.contracts import LEVELS
 from runstone.contracts.basis import Changes
 from runstone.report.text import counted
-from runstone.verdict.model import JUDGED, Case, FailOn, Outcome, Report, Verdict, fails_target
+from runstone.verdict.model import JUDGED, Case, Cause, FailOn, Outcome, Report, Verdict, fails_target
 
 _BASIS = {
     "catalogue": "the catalogue",
@@ -216,6 +216,28 @@ def failing(report: Report) -> list[Verdict]:
     """What makes the target not conforming, MUST before SHOULD, else in the catalogue's order."""
     found = [v for v in report.verdicts if fails_target(v, report.fail_on)]
     return sorted(found, key=lambda verdict: LEVELS.index(verdict.level))
+
+
+def cause_words(cause: Cause) -> str:
+    """`POST /threads answered 500: …`."""
+    if not cause.operation:
+        return cause.reason
+    answered = f"answered {cause.answer}" if cause.answer[:1].isdigit() else f"got {cause.answer}"
+    return f"{cause.operation} {answered}: {cause.reason}"
+
+
+def cause_weight(cause: Cause) -> str:
+    """`49 MUST, 27 SHOULD, 1 MAY`: how many requirements hang on it."""
+    others = len(cause.requirements) - cause.must - cause.should
+    counts = ((cause.must, "MUST"), (cause.should, "SHOULD"), (others, "MAY"))
+    return ", ".join(f"{count} {level}" for count, level in counts if count)
+
+
+def causes_headline(report: Report) -> str:
+    """`11 causes of 47 broken requirements`; '' for none."""
+    hanging = {each for cause in report.causes for each in cause.requirements}
+    told = f"{counted(len(report.causes), 'cause')} of {counted(len(hanging), 'broken requirement')}"
+    return told if report.causes else ""
 
 
 def warned(report: Report) -> list[Verdict]:
