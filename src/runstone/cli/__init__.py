@@ -36,8 +36,20 @@ def main() -> NoReturn:
 # Each is `command` in the module of its name, imported when it is asked for: a server that a scenario starts
 # need not import what a check needs.
 _COMMANDS: Final = (
-    *("check", "compare", "explain", "explore", "faults", "fuzz", "judge", "keys"),
-    *("list", "mutate", "prove", "result", "serve", "signoff", "up", "verify"),
+    *(
+        "check",
+        "compare",
+        "doctor",
+        "explain",
+        "explore",
+        "faults",
+        "fuzz",
+        "graphs",
+        "init",
+        "judge",
+        "keys",
+    ),
+    *("list", "mutate", "prove", "result", "serve", "signoff", "up", "verify", "waivers"),
 )
 _MODULES: Final = {"list": "listing"}  # a module `list` would hide the builtin in this package
 

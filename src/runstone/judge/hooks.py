@@ -255,7 +255,8 @@ class Judging:
         read = list(error.exchanges) if isinstance(error, Broken) else item.stash.get(_READ, [])
         monitor = "traces" in _fixtures(item)
         unseen = self.session.stopped if monitor else None
-        narrowed = monitor and (self._again is not None or self._reads_a_part())
+        partly = self._again is not None or self.session.without_runs or self._reads_a_part()
+        narrowed = monitor and partly
         case = case_of(_case_name(item), promise, error, read, unseen, narrowed=narrowed)
         if item.config.pluginmanager.hasplugin("allure_listener"):
             tell_allure(promise, case, read)

@@ -14,6 +14,7 @@ import msgspec
 from runstone.contracts import LEVELS
 from runstone.contracts.basis import Changes
 from runstone.report.text import counted
+from runstone.target.agents import NO_RUNS
 from runstone.verdict.model import JUDGED, Case, Cause, FailOn, Outcome, Report, Verdict, fails_target
 
 _BASIS = {
@@ -175,6 +176,7 @@ def reservations(report: Report) -> list[str]:
     counts = [(len(having(report, "waived")), "waived"), (len(warned(report)), "warned")]
     counts.append((len(having(report, "not-run")), "not run"))
     told = [f"{count} {word}" for count, word in counts if count]
+    told += [NO_RUNS] if any(each.reason == NO_RUNS for each in report.target.capabilities.values()) else []
     told += ["no certificate was checked (--insecure)"] if report.target.insecure else []
     return told + ([report.put_off] if report.put_off else [])
 

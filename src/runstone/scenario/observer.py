@@ -25,6 +25,7 @@ from runstone.scenario.runs import unfinished
 from runstone.scenario.scenario import SELF_CHECK, Scenario, Schedule
 from runstone.scenario.self_check import AGENT_PATIENCE_S, SELF_CHECK_PATHS, Fitness, assess, self_check
 from runstone.scenario.slots import MANY, Lease, Slots
+from runstone.target.agents import Agent, Turn
 from runstone.target.control import Control
 from runstone.target.target import Target
 from runstone.wire.documents import Missing
@@ -129,11 +130,14 @@ class Observer:
             if checked.scenario in self._crashed:
                 cause = self._crashed[checked.scenario].splitlines()[-1]
                 raise SelfCheckBroken(f"the self-check itself failed: {cause}")
-            fitness = assess(checked, self.target.agent)
+            fitness = assess(checked, self.target)
             self._fitness = fitness
             recorder.alive_path = fitness.answered_path
             if fitness.plain:
                 self.target = msgspec.structs.replace(self.target, plain=True)
+            if target.without_runs:
+                self.target = _standing_for(self.target, fitness)
+                asyncio.get_running_loop().set_exception_handler(_passing_over_what_is_inapplicable)
             if insist_on_fitness:
                 fitness.insist(self.target)
             measured = Limits.calibrated(fitness.turn_s, fitness.answer_s)
@@ -176,7 +180,8 @@ class Observer:
 
     def _pulse(self, recorder: Recorder, fitness: Fitness) -> Pulse:
         canaries = Canaries(recorder, self.target, self._slots, fitness)
-        runs = canaries.run if fitness.fit and self.target.agent is None else None
+        may_run = fitness.fit and self.target.agent is None and not self.target.without_runs
+        runs = canaries.run if may_run else None
         return Pulse(canaries.request, runs, canaries.run_s, recorder.pace.clear)
 
     @asynccontextmanager
@@ -208,7 +213,7 @@ class Observer:
         pulse = self._pulse(recorder, fitness)
         async with pulse.beating():
             recorder.grows = pulse.grows
-            if fitness.fit:
+            if fitness.fit and not self.target.without_runs:
                 await self._learn_capacity(recorder)
             capacity = self._capacity or 1
             self._slots.capacity = capacity
@@ -310,9 +315,11 @@ class Observer:
             cut_short = True
             raise
         except Exception as error:
-            blocked = _blocked_by(error)
+            blocked, inapplicable = _reason(error, Blocked, Missing), _reason(error, Inapplicable)
             if blocked is not None:
                 story.blocked[""] = blocked
+            elif inapplicable is not None:
+                story.inapplicable[""] = inapplicable
             else:  # it becomes a harness-error of every judge of this trace
                 self._crashed[chosen.name] = "".join(traceback.format_exception(error)).strip()
         finally:
@@ -344,6 +351,19 @@ class Observer:
         return self._control if chosen.schedule.alone or not self._control.shared else None
 
 
+def _standing_for(target: Target, fitness: Fitness) -> Target:
+    """The target with the first assistant that it serves in the place of the graphs, which nothing runs."""
+    if not fitness.served:
+        return target
+    return msgspec.structs.replace(target, agent=Agent(assistant=fitness.served[0], success=Turn(input={})))
+
+
+def _passing_over_what_is_inapplicable(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """A scenario that ends where it would start a run leaves the task behind that was to start it."""
+    if not isinstance(context.get("exception"), Inapplicable):
+        loop.default_exception_handler(context)
+
+
 class SelfCheckBroken(RunstoneError):  # noqa: N818 - named as what it reports
     """The self-check raised something that is not the target's doing; nothing can be said of the target."""
 
@@ -369,12 +389,12 @@ def _unanswered(trace: Trace) -> bool:
     return any(each.code is None and not each.closed_by_client for each in trace.exchanges)
 
 
-def _blocked_by(error: BaseException) -> str | None:
+def _reason(error: BaseException, *kinds: type[Exception]) -> str | None:
     """Why the scenario could not go on, be it said within a task group of its own; None for anything else."""
     if isinstance(error, BaseExceptionGroup):
-        reasons = [_blocked_by(each) for each in error.exceptions]
+        reasons = [_reason(each, *kinds) for each in error.exceptions]
         return reasons[0] if None not in reasons else None
-    return str(error) if isinstance(error, Blocked | Missing) else None
+    return str(error) if isinstance(error, kinds) else None
 
 
 def _loss(error: BaseException) -> str | None:

@@ -17,7 +17,6 @@ from runstone.contracts import load_capabilities
 from runstone.errors import TargetError
 from runstone.scenario.api import Api
 from runstone.scenario.requests import ask
-from runstone.target.agents import Agent
 from runstone.target.target import Target
 from runstone.wire.causes import PROXY, PUT_OFF, fix
 from runstone.wire.documents import Missing, raw
@@ -31,6 +30,8 @@ SELF_CHECK_PATHS = ("wait", "stream", "background")
 AGENT_PATIENCE_S = 60.0  # for a turn of an agent whose speed nobody knows yet: a language model's
 _AGENT = "agent"  # the name of its parts
 _ASKED_FOR_BY_A_PROXY = 407
+_SERVED = 100  # assistants that are asked for where none of the expected ones can be run
+_NAMED = 5  # of them that a message names
 
 
 async def self_check(api: Api) -> None:
@@ -39,8 +40,13 @@ async def self_check(api: Api) -> None:
     if not first.answered:
         return
     await asyncio.gather(api.info(), *(_probe(api, name, path) for name, path in _probe_paths().items()))
+    if api.target.without_runs:
+        await _ask_what_is_served(api)
+        return
     if api.target.agent is not None:
         await _agent_check(api)
+        if not any(map(_is_a_result, api.exchanges)):
+            await _ask_what_is_served(api)
         return
     missing, threads = set(_INPUTS), []
 
@@ -60,6 +66,8 @@ async def self_check(api: Api) -> None:
             break  # without threads no entry point is any better, and each may cost a whole deadline
     if missing:
         await _bare_check(api, missing)
+    if missing:
+        await _ask_what_is_served(api)
 
 
 async def _bare_check(api: Api, missing: set[str]) -> None:
@@ -100,6 +108,15 @@ async def _agent_check(api: Api) -> None:
         if not readings or _ended_well(readings):
             return  # without threads no entry point is any better
         readings.clear()
+
+
+async def _ask_what_is_served(api: Api) -> None:
+    """Ask for the server's own assistants, to tell what could be checked instead."""
+    await api.search_assistants(label="served", limit=_SERVED)
+
+
+def _is_a_result(exchange: Exchange) -> bool:
+    return exchange.label == "result" and exchange.code is not None and exchange.code < 300
 
 
 def _ended_well(readings: list[Exchange]) -> bool:
@@ -146,6 +163,7 @@ class Fitness:
     agent: str = ""  # the assistant that stands in for the conformance graphs
     answered_path: str = "/ok"  # of a GET that was answered, by whatever
     plain: bool = False  # whether runs are accepted only with nothing but assistant and input
+    served: tuple[str, ...] = ()  # the server's own assistants, where what should run cannot be seen to
 
     def insist(self, target: Target) -> None:
         """Raise TargetError when nothing answers, Unfit when nothing that runs here can be seen to work."""
@@ -153,26 +171,41 @@ class Fitness:
             raise TargetError(f"{target.url} does not answer ({self.reason}); {fix(self.reason, target.url)}")
         if not self.fit and self.agent:
             raise Unfit(
-                f"{target.url} cannot be judged on the agent {self.agent} ({self.reason}); "
-                "with agent.success.input its run must end in success and leave values"
+                f"{target.url} cannot be judged on the agent {self.agent} ({self.reason}); {self._offer}"
+                "with --input (agent.success.input) its run must end in success and leave values"
             )
         if not self.fit:
             raise Unfit(
-                f"{target.url} serves no fit conformance graphs ({self.reason}); "
-                "deploy fixtures/graphs, whose README.md is the contract, and check again"
+                f"{target.url} serves no fit conformance graphs ({self.reason}); {self._offer}"
+                "serve those that `runstone graphs export DIR` writes, or check one of its own assistants, "
+                f"`runstone check {target.url} --agent {self._example} --input JSON`, which `runstone init "
+                f"{target.url}` writes down; --no-graphs judges what needs no run"
             )
+
+    @property
+    def _offer(self) -> str:
+        """What the server serves, as far as it says."""
+        more = f" and {len(self.served) - _NAMED} more" if len(self.served) > _NAMED else ""
+        return f"it serves {', '.join(self.served[:_NAMED])}{more}; " if self.served else ""
+
+    @property
+    def _example(self) -> str:
+        return self.served[0] if self.served else "ID"
 
 
 class Unfit(TargetError):  # noqa: N818 - named as what it reports
     """The target answers, but what would have to run there cannot be seen to work."""
 
 
-def assess(trace: Trace, agent: Agent | None = None) -> Fitness:
-    """Judge the self-check's trace; `agent` is what ran instead of the conformance graphs."""
+def assess(trace: Trace, target: Target | None = None) -> Fitness:
+    """Judge the self-check's trace; `target`: what it is of, where an agent or nothing at all was to run."""
+    agent = None if target is None else target.agent
     first = trace.exchanges[0] if trace.exchanges else None
     silence = _silence(first)
     answers = silence is None
     graphs = tuple(_INPUTS) if agent is None else (_AGENT,)
+    if target is not None and target.without_runs:
+        graphs = ()
     flaws = [flaw for graph in graphs if (flaw := _flaw(trace, graph))] if answers else []
     found = "; ".join(flaws).removeprefix(f"{_AGENT}: ")
     reason = found if silence is None else silence
@@ -188,7 +221,18 @@ def assess(trace: Trace, agent: Agent | None = None) -> Fitness:
         agent="" if agent is None else agent.assistant,
         answered_path=_answered_path(trace),
         plain=bool(trace.notes.get("plain")),
+        served=_served(trace),
     )
+
+
+def _served(trace: Trace) -> tuple[str, ...]:
+    """The graphs of the assistants that the server lists, each once."""
+    try:
+        listed = raw(trace.only("served").array)
+    except Missing:
+        return ()
+    names = [each.get("graph_id") or each.get("assistant_id") for each in listed if isinstance(each, dict)]
+    return tuple(dict.fromkeys(name for name in names if isinstance(name, str)))
 
 
 def _answered_path(trace: Trace) -> str:

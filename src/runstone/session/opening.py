@@ -15,7 +15,7 @@ import msgspec
 
 from runstone.contracts import load_profile
 from runstone.errors import UsageError
-from runstone.session import configuration, evidence
+from runstone.session import configuration, evidence, own_agent
 from runstone.session.options import NOTHING, Options, Said, said
 from runstone.session.session import Progress, Reach, Session, Settings
 from runstone.session.sources import TABLE, merged, of_environment
@@ -36,6 +36,7 @@ def open_session(
     `asked`: what the command line says. `defaults`: what the command says itself where nobody else does.
     `reach` starts the server of a recipe in another way than the recipe does.
     """
+    asked = {**asked, **own_agent.of_words(asked)}
     path = configuration.find(asked.get("config"))
     file = NOTHING if path is None else configuration.load(path)
     environment = of_environment()
@@ -149,7 +150,8 @@ def _described(server: Target, options: Options) -> Target:
         second_headers=options.second_headers,
         restricted_headers=options.restricted_headers,
         assistants=options.assistants,
-        agent=options.agent,
+        agent=None if options.no_graphs else options.agent,
+        without_runs=options.no_graphs,
         declared=options.capabilities,
         run_time_limit=options.run_time_limit,
         network=options.network,

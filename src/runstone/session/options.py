@@ -35,6 +35,7 @@ _CHECKING: Final[tuple[Taker, ...]] = ("check", "compare", "pytest")
 _JUDGING: Final[tuple[Taker, ...]] = ("check", "judge", "pytest")
 EXPLORE_S: Final = 60.0  # what the commands explore and fuzz take, where nobody says anything else
 _HEADER: Final = "'NAME: VALUE'"
+_JSON: Final = "JSON"
 
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
@@ -345,6 +346,32 @@ class Options:
         f"{', '.join(f'`{name}`' for name in LimitsTable.__struct_fields__)}. What is not set follows the "
         "server's measured speed.",
         key="limits",
+    )
+    agent_id: str | None = option(
+        None,
+        "Check one of the server's own assistants in place of the conformance graphs.",
+        flag="--agent",
+        metavar="ID",
+        takers=("check",),
+    )
+    agent_input: str | None = option(
+        None, "The input with which its run ends well.", flag="--input", metavar=_JSON, takers=("check",)
+    )
+    agent_error_input: str | None = option(
+        None, "An input with which its run fails.", flag="--error-input", metavar=_JSON, takers=("check",)
+    )
+    agent_interrupt_input: str | None = option(
+        None,
+        "An input with which its run pauses; needs --resume.",
+        flag="--interrupt-input",
+        metavar=_JSON,
+        takers=("check",),
+    )
+    agent_resume: str | None = option(
+        None, "The answer that lets it go on.", flag="--resume", metavar=_JSON, takers=("check",)
+    )
+    no_graphs: bool = option(
+        False, "Start no run: judge only what needs none.", flag="--no-graphs", takers=("check",)
     )
 
     idle: bool = option(False, "Nothing will be observed, so that no target is needed.")
