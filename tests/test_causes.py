@@ -64,7 +64,7 @@ def causes(*verdicts: Verdict, exchanges: tuple[Exchange, ...] = (), **trace: An
 def test_refusals_that_say_the_same_are_one_cause_and_others_are_two() -> None:
     stored, broken = f'{{"error":"no column, thread {THREAD}"}}', '{"error":"no table"}'
     found = causes(
-        verdict("A-1", "exchange 1 GET /threads/…/history answered 500: no column", "turns#1"),
+        verdict("HIST-001", "exchange 1 GET /threads/…/history answered 500: no column", "turns#1"),
         verdict("A-2", "wanted 200, got 500", "turns#2", outcome="fail"),
         verdict("A-3", "exchange 3 GET /threads/…/history answered 500: no table", "turns#3"),
         exchanges=(
@@ -74,7 +74,7 @@ def test_refusals_that_say_the_same_are_one_cause_and_others_are_two() -> None:
         ),
     )
     assert [(each.requirements, each.answer) for each in found] == [
-        (("A-1", "A-2"), "500"),
+        (("HIST-001", "A-2"), "500"),
         (("A-3",), "500"),
     ]
     assert (found[0].requirement, found[0].operation) == ("HIST-001", "GET /threads/{thread}/history")
@@ -138,7 +138,7 @@ def test_a_scenario_that_names_no_exchange_stopped_at_its_last_one() -> None:
 
 def test_an_empty_body_is_one_cause_whatever_each_judge_missed_in_it() -> None:
     found = causes(
-        verdict("A-1", "the body carries no values", "turns#1"),
+        verdict("RUN-WAIT-001", "the body carries no values", "turns#1"),
         verdict("A-2", "wanted a list of interrupts, got {}", "turns#1", outcome="fail", level="SHOULD"),
         verdict("A-3", "exchange 1 POST /threads/…/runs/wait has no header location", "turns#1"),
         exchanges=(exchange(1, WAIT),),
