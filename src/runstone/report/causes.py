@@ -151,7 +151,7 @@ def _promise(key: Key, cases: Sequence[Hanging], promises: Mapping[str, Verdict]
     """The requirement that a cause breaks by itself; '' where none is known to.
 
     Of answers that are of no use it is what promises them, unless they were to be refusals. Else it is
-    broken outright: what promises the answers, else what was judged on the least, of the area of many of them.
+    broken outright: what promises the answers, else of the area of most what was judged on the least.
     """
     outright = [each for each in cases if each.outright]
     outright = [each for each in outright if not each.agreeing] or outright
