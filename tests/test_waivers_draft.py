@@ -62,7 +62,7 @@ def test_nothing_broken_is_an_empty_list() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    "words, said",
     [
         (["nowhere.json", "--owner", "me", "--expires", "2099-01-01"], "cannot read nowhere.json"),
         (["{report}", "--owner", "me", "--expires", "soon"], "write it like 2027-03-31"),

@@ -14,9 +14,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from runstone.contracts import load_capabilities
+from runstone.contracts.documented import documented_routes
 from runstone.errors import TargetError
 from runstone.scenario.api import Api
 from runstone.scenario.requests import ask
+from runstone.scenario.trials import shown_by_trials, try_out
 from runstone.target.target import Target
 from runstone.wire.causes import PROXY, PUT_OFF, fix
 from runstone.wire.documents import Missing, raw
@@ -42,11 +44,13 @@ async def self_check(api: Api) -> None:
     await asyncio.gather(api.info(), *(_probe(api, name, path) for name, path in _probe_paths().items()))
     if api.target.without_runs:
         await _ask_what_is_served(api)
+        await try_out(api, None)
         return
     if api.target.agent is not None:
         await _agent_check(api)
         if not any(map(_is_a_result, api.exchanges)):
             await _ask_what_is_served(api)
+        await try_out(api, None)  # a run of an agent may cost money
         return
     missing, threads = set(_INPUTS), []
 
@@ -68,6 +72,8 @@ async def self_check(api: Api) -> None:
         await _bare_check(api, missing)
     if missing:
         await _ask_what_is_served(api)
+    else:
+        await try_out(api, _INPUTS["steps"])
 
 
 async def _bare_check(api: Api, missing: set[str]) -> None:
@@ -336,13 +342,25 @@ def _server(trace: Trace) -> str:
 
 
 def _probed(trace: Trace) -> dict[str, bool]:
-    """Which capabilities the target shows: by a flag of GET /info, or by a path that answers 200."""
+    """Which capabilities the target shows: by a flag, a path that answers 200, its document or a trial."""
     flags = _info(trace).get("flags")
     found: dict[str, bool] = {}
+    routes, tried = _documented(trace), shown_by_trials(trace)
     for name, capability in load_capabilities().items():
         probe = capability.probe
         if probe is not None and probe.flag is not None and isinstance(flags, dict):
             found[name] = flags.get(probe.flag) is True
         elif probe is not None and probe.path is not None:
             found[name] = any(exchange.code == 200 for exchange in trace.find(f"probe {name}"))
+        if name in tried or (probe is not None and probe.route is not None and routes):
+            listed = probe is not None and probe.route in routes
+            found[name] = found.get(name, False) or tried.get(name, False) or listed
     return found
+
+
+def _documented(trace: Trace) -> frozenset[str]:
+    """The routes that the server's own OpenAPI document lists; none where it has none that can be read."""
+    try:
+        return documented_routes(raw(trace.only("probe openapi").object))
+    except Missing:
+        return frozenset()

@@ -25,12 +25,12 @@ from runstone.wire.network import Network
 
 # What one source (a command line, the environment, a file, a recipe) says, by the fields of `Options`.
 Said: TypeAlias = Mapping[str, Any]
-Taker = Literal["check", "explore", "fuzz", "judge", "compare", "result", "pytest"]
+Taker = Literal["check", "explore", "fuzz", "judge", "compare", "result", "init", "pytest"]
 _Params = ParamSpec("_Params")
 _Value = TypeVar("_Value")
 
 _EXPLORING: Final[tuple[Taker, ...]] = ("check", "explore", "fuzz", "pytest")
-_REACHING: Final[tuple[Taker, ...]] = (*_EXPLORING, "result")
+_REACHING: Final[tuple[Taker, ...]] = (*_EXPLORING, "result", "init")
 _CHECKING: Final[tuple[Taker, ...]] = ("check", "compare", "pytest")
 _JUDGING: Final[tuple[Taker, ...]] = ("check", "judge", "pytest")
 EXPLORE_S: Final = 60.0  # what the commands explore and fuzz take, where nobody says anything else
@@ -106,7 +106,7 @@ class Options:
         flag="--target",
         metavar="URL",
         argument="optional",
-        takers=_EXPLORING,
+        takers=(*_EXPLORING, "init"),
         variable="RUNSTONE_TARGET",
         key="target",
     )
