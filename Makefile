@@ -40,13 +40,19 @@ fmt: $(INSTALLED)  ## format the code, and copy into the documentation what it s
 	$(BIN)/ruff format
 	$(BIN)/python -m tests.examples
 
-lint: $(INSTALLED)  ## style, types, spelling, and the words that the project does not use
+lint: $(INSTALLED)  ## style, types, spelling, workflows, and the words that the project does not use
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/typos
 	$(BIN)/python -m tests.words
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache --no-logo
+	$(BIN)/zizmor --offline --quiet .
+	PATH="$(CURDIR)/$(BIN):$$PATH" actionlint
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-actions action.yml
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.gitlab-ci --data-transform gitlab-ci ci/gitlab/runstone.yml
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec ci/compose.yaml
 
 hooks: $(INSTALLED)  ## let git lint what is committed, and check types before a push
 	$(BIN)/pre-commit install

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import pytest
-
 from runstone.suite import (
     THREADED_ENTRY_POINTS,
     Api,
@@ -17,11 +15,12 @@ from runstone.suite import (
     Schedule,
     Trace,
     by_threaded_entry_point,
+    cases,
     first_difference,
-    needs,
     new_id,
     requirement,
     resolve,
+    row,
     scenario,
     shown,
     some,
@@ -255,7 +254,7 @@ async def _search_store(who: Api, namespace: list[str], label: str) -> None:
 
 
 @requirement("AUTH-001")
-@pytest.mark.parametrize("credentials", CREDENTIALS)
+@cases("credentials", CREDENTIALS)
 def test_stranger_is_refused_and_does_nothing(credentials: str, strangers: Trace) -> None:
     part = strangers.part(credentials)
     assert part.first_run.ok.complete
@@ -266,7 +265,7 @@ def test_stranger_is_refused_and_does_nothing(credentials: str, strangers: Trace
 
 
 @requirement("AUTH-002")
-@pytest.mark.parametrize("request_", [*READS, *WRITES])
+@cases("request_", [*READS, *WRITES])
 def test_thread_of_another_is_not_found(request_: str, thread_of_another: Trace) -> None:
     assert thread_of_another.only(f"own_{request_}").ok.complete
     assert thread_of_another.only(f"foreign_{request_}").status == 404
@@ -274,7 +273,7 @@ def test_thread_of_another_is_not_found(request_: str, thread_of_another: Trace)
 
 
 @requirement("AUTH-003")
-@pytest.mark.parametrize("search", ["by_metadata", "by_id", "without_filter", "count"])
+@cases("search", ["by_metadata", "by_id", "without_filter", "count"])
 def test_search_finds_nothing_of_another(search: str, thread_of_another: Trace) -> None:
     for who, other in (("first", "second"), ("second", "first")):
         exchange = thread_of_another.only(f"{who}_{search}")
@@ -300,7 +299,7 @@ def test_run_on_the_thread_of_another_is_refused(
 
 
 @requirement("AUTH-005")
-@pytest.mark.parametrize("request_", ["join", "join_stream", "cancel", "join_ended", "join_stream_ended"])
+@cases("request_", ["join", "join_stream", "cancel", "join_ended", "join_stream_ended"])
 def test_run_of_another_is_shut(request_: str, run_of_another: Trace, profile: Profile) -> None:
     exchange, secret = run_of_another.only(request_), run_of_another.note("secret")
     assert secret not in exchange.text, f"wanted nothing of the run's values, got {shown(exchange.text)}"
@@ -325,7 +324,7 @@ def test_what_a_user_may_not_do_is_forbidden(user_who_may_only_read: Trace) -> N
 
 
 @requirement("AUTH-007")
-@pytest.mark.parametrize("choice", ["raise", "do_nothing"])
+@cases("choice", ["raise", "do_nothing"])
 def test_id_of_another_is_taken(choice: str, thread_of_another: Trace) -> None:
     assert thread_of_another.second_thread.ok.complete
     exchange = thread_of_another.only(f"same_id_{choice}")
@@ -336,9 +335,7 @@ def test_id_of_another_is_taken(choice: str, thread_of_another: Trace) -> None:
 
 
 @requirement("AUTH-008")
-@pytest.mark.parametrize(
-    "how", ["configurable", "context", pytest.param("second", marks=needs("second_identity"))]
-)
+@cases("how", ["configurable", "context", row("second", needs=["second_identity"])])
 def test_graph_sees_who_is_calling(how: str, identity_in_the_graph: Trace, profile: Profile) -> None:
     name = _seen(identity_in_the_graph.part("plain").look, profile, "configurable", IDENTITY)
     named = isinstance(name, str) and bool(name)
@@ -355,7 +352,7 @@ def test_graph_sees_who_is_calling(how: str, identity_in_the_graph: Trace, profi
 
 
 @requirement("AUTH-009")
-@pytest.mark.parametrize("request_", ["get", "search", "put", "delete"])
+@cases("request_", ["get", "search", "put", "delete"])
 def test_item_of_another_is_out_of_reach(request_: str, store_of_another: Trace) -> None:
     own = _insist_on_items(store_of_another)
     exchange = store_of_another.only(request_)
@@ -368,7 +365,7 @@ def test_item_of_another_is_out_of_reach(request_: str, store_of_another: Trace)
 
 
 @requirement("AUTH-010")
-@pytest.mark.parametrize("path", OPEN_PATHS)
+@cases("path", OPEN_PATHS)
 def test_path_is_open(path: str, open_paths: Trace) -> None:
     if not open_paths.known.ok.complete or open_paths.unknown.status not in {401, 403}:
         raise Missing(f"{open_paths.unknown.where} is open too, so that no credentials are needed here")

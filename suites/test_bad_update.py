@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from runstone.suite import (
     ENTRY_POINTS,
     Api,
@@ -14,6 +12,7 @@ from runstone.suite import (
     Profile,
     Trace,
     by_entry_point,
+    cases,
     new_id,
     raw,
     requirement,
@@ -70,7 +69,7 @@ async def _bad_turn(part: Api, entry_point: str, kind: str) -> None:
 
 @requirement("BAD-001")
 @by_entry_point
-@pytest.mark.parametrize("kind", NO_UPDATES)
+@cases("kind", NO_UPDATES)
 def test_no_update_is_an_error(no_updates: Trace, kind: str, entry_point: str, profile: Profile) -> None:
     turn = no_updates.part(f"{kind}.{entry_point}")
     told = _error_told(turn.result, entry_point, profile)
@@ -83,7 +82,7 @@ def test_no_update_is_an_error(no_updates: Trace, kind: str, entry_point: str, p
 
 @requirement("BAD-005")
 @by_entry_point
-@pytest.mark.parametrize("kind", NO_UPDATES)
+@cases("kind", NO_UPDATES)
 def test_no_update_is_named(no_updates: Trace, kind: str, entry_point: str, profile: Profile) -> None:
     told = _error_told(no_updates.part(f"{kind}.{entry_point}").result, entry_point, profile)
     named = f"{told.get('error')}: {told.get('message')}"
@@ -103,7 +102,7 @@ def test_future_is_not_left_in_the_state(unresolved_update: Trace) -> None:
 
 
 @requirement("BAD-003")
-@pytest.mark.parametrize("reading", ["thread", "state", "search"])
+@cases("reading", ["thread", "state", "search"])
 def test_thread_can_still_be_read(unserialisable_update: Trace, reading: str, profile: Profile) -> None:
     _demand_update(unserialisable_update.only("wait before"), profile)
     before = unserialisable_update.only(f"{reading} before").ok

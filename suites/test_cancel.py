@@ -6,8 +6,6 @@ import asyncio
 import math
 from typing import Any
 
-import pytest
-
 from runstone.suite import (
     Api,
     Blocked,
@@ -16,13 +14,16 @@ from runstone.suite import (
     Schedule,
     Trace,
     canonical,
+    cases,
     lifecycle,
     new_id,
     requirement,
     resolve,
+    row,
     scenario,
     shown,
     some,
+    status_of,
 )
 
 NEVER_SLEPT_S = 25.0  # the runs are cancelled as soon as they sleep
@@ -95,14 +96,15 @@ async def cancelled_before_the_start(api: Api) -> None:
     async def queued(part: Api) -> None:
         for sleep in AHEAD_S:
             thread = await part.create_thread()
-            given = {"sleep": part.with_slack(sleep), "note": "ahead"}
+            lasts_s = part.with_slack(sleep)
+            given = {"sleep": lasts_s, "note": "ahead"}
             ahead = await part.create_run(thread, "slow", given, label="other")
             run = await part.create_run(thread, "slow", {"sleep": 0, "note": "cancelled"})
             await _cancel_pending(part, thread, run)
             meanwhile = await part.run(thread, ahead, label="other_meanwhile")
             if '"success"' not in meanwhile.content:
                 break
-        await part.join(thread, ahead, patience=2 * sleep)
+        await part.join(thread, ahead, patience=2 * lasts_s)
         await part.poll_run(thread, ahead, label="other_ended")
         await _read_what_is_left(part, thread, run)
 
@@ -190,7 +192,7 @@ def _go_on_if_served(cancel: Exchange) -> None:
         raise Blocked(f"{cancel.where} answered {cancel.code}, so that no run was cancelled")
 
 
-@scenario(Schedule(alone=True))
+@scenario(Schedule(alone=True), needs=["exclusive"])
 async def cancelled_by_status_and_ids(api: Api) -> None:
     """POST /runs/cancel with both kinds of choice; a server that heeds the status would hit others' runs."""
     thread = await api.create_thread()
@@ -238,11 +240,11 @@ async def cancelled_by_status(api: Api) -> None:
 
 
 @requirement("CANCEL-001")
-@pytest.mark.parametrize("call", [call for call in CALLS if call not in ROLLBACKS])
+@cases("call", [call for call in CALLS if call not in ROLLBACKS])
 def test_running_run_ends_as_interrupted(cancelled_while_running: Trace, call: str) -> None:
     turn = _cancelled(cancelled_while_running, call)
     assert 200 <= turn.cancel.whole.status < 300, f"wanted a 2xx, got {turn.cancel.status}"
-    assert _status(turn.last("poll")) == "interrupted"
+    assert status_of(turn.last("poll")) == "interrupted"
 
 
 @requirement("CANCEL-002")
@@ -251,34 +253,34 @@ def test_cancel_does_not_wait(cancelled_while_running: Trace) -> None:
 
 
 @requirement("CANCEL-003")
-@pytest.mark.parametrize("call", ["wait=1", "wait=true", "rollback, wait=true"])
+@cases("call", ["wait=1", "wait=true", "rollback, wait=true"])
 def test_cancel_waits_for_the_end(cancelled_while_running: Trace, call: str) -> None:
     turn = _cancelled(cancelled_while_running, call)
     assert turn.cancel.ok
     gone = call in ROLLBACKS and turn.at_once.status == 404
-    assert gone or _status(turn.at_once) in lifecycle().runs.terminal
+    assert gone or status_of(turn.at_once) in lifecycle().runs.terminal
 
 
 @requirement("CANCEL-004")
-@pytest.mark.parametrize("call", ["wait=0", "wait=1", "wait=false", "wait=true"])
+@cases("call", ["wait=0", "wait=1", "wait=false", "wait=true"])
 def test_wait_may_be_a_number(cancelled_while_running: Trace, call: str) -> None:
     turn = _cancelled(cancelled_while_running, call)
     if call in ("wait=0", "wait=false"):
         _answers_before_the_end(turn)
     else:
         assert 200 <= turn.cancel.whole.status < 300, f"wanted a 2xx, got {turn.cancel.status}"
-        assert _status(turn.at_once) in lifecycle().runs.terminal
+        assert status_of(turn.at_once) in lifecycle().runs.terminal
 
 
 def _answers_before_the_end(turn: Trace) -> None:
     """202 says that the end is still to come; a node that cannot be stopped does not delay the answer."""
     assert turn.cancel.status == 202
     assert turn.cancel.finished_after < NEVER_SLEPT_S / 2
-    assert _status(turn.last("poll")) == "interrupted"
+    assert status_of(turn.last("poll")) == "interrupted"
 
 
 @requirement("CANCEL-005")
-@pytest.mark.parametrize("call", ["default", "wait=0"])
+@cases("call", ["default", "wait=0"])
 def test_interrupt_keeps_run_and_steps(cancelled_while_running: Trace, call: str) -> None:
     turn = _cancelled(cancelled_while_running, call)
     assert turn.cancel.ok
@@ -291,7 +293,7 @@ def test_interrupt_keeps_run_and_steps(cancelled_while_running: Trace, call: str
 
 
 @requirement("CANCEL-006")
-@pytest.mark.parametrize("call", ROLLBACKS)
+@cases("call", ROLLBACKS)
 def test_rollback_takes_the_run_back(cancelled_while_running: Trace, call: str) -> None:
     turn = _cancelled(cancelled_while_running, call)
     assert turn.cancel.ok
@@ -305,29 +307,29 @@ def test_rollback_takes_the_run_back(cancelled_while_running: Trace, call: str) 
 
 
 @requirement("CANCEL-007")
-@pytest.mark.parametrize("waiting", ["queued", "delayed"])
+@cases("waiting", ["queued", "delayed"])
 def test_pending_run_is_never_executed(cancelled_before_the_start: Trace, waiting: str) -> None:
     turn = cancelled_before_the_start.part(waiting)
-    before = _status(turn.last("before"))
+    before = status_of(turn.last("before"))
     if before != "pending":
         raise Missing(f"the run was {shown(before)} when it was to be cancelled while pending")
-    if waiting == "queued" and _status(turn.last("other_meanwhile")) == "success":
+    if waiting == "queued" and status_of(turn.last("other_meanwhile")) == "success":
         raise Missing("the run ahead had ended by then, so that nothing shows that this one was pending")
     assert turn.last("cancel").ok
-    if _status(turn.last("other_ended")) != "success":
+    if status_of(turn.last("other_ended")) != "success":
         raise Missing(f"{turn.last('other_ended').where} does not show that the other run ended well")
     assert resolve(turn.state.object, "/values/log") == ["a", "b", "c"]
     assert resolve(turn.state.object, "/values/note") == "ahead"
-    assert turn.last("poll").status == 404 or _status(turn.last("poll")) == "interrupted"
+    assert turn.last("poll").status == 404 or status_of(turn.last("poll")) == "interrupted"
 
 
 @requirement("CANCEL-008")
 def test_ended_run_cannot_be_cancelled(nothing_to_cancel: Trace) -> None:
     _demand_a_real_cancel(nothing_to_cancel)
-    assert _status(nothing_to_cancel.last("poll")) == "success"
+    assert status_of(nothing_to_cancel.last("poll")) == "success"
     answer = nothing_to_cancel.cancel_ended
     assert 400 <= answer.status < 500, f"wanted a 4xx, got {answer.status}"
-    assert _status(nothing_to_cancel.ended_after) == "success"
+    assert status_of(nothing_to_cancel.ended_after) == "success"
 
 
 @requirement("CANCEL-009")
@@ -337,7 +339,7 @@ def test_unknown_run_cannot_be_cancelled(nothing_to_cancel: Trace) -> None:
 
 
 def _demand_a_real_cancel(trace: Trace) -> None:
-    if _status(trace.last("cancelled")) != "interrupted":
+    if status_of(trace.last("cancelled")) != "interrupted":
         raise Missing("not even a running run could be cancelled")
     assert trace.cancel_running.ok
 
@@ -348,7 +350,7 @@ def test_node_is_stopped(cancelled_and_left_alone: Trace) -> None:
     if "a" not in (resolve(trace.last("watch").object, "/values/log") or []):
         raise Missing("the run never came to the node that was to be cancelled")
     assert trace.cancel.ok
-    assert _status(trace.run) == "interrupted"
+    assert status_of(trace.run) == "interrupted"
     assert resolve(trace.state.object, "/values/log") == ["a"]
 
 
@@ -356,33 +358,33 @@ def test_node_is_stopped(cancelled_and_left_alone: Trace) -> None:
 def test_several_runs_are_cancelled(several_cancelled_at_once: Trace) -> None:
     assert several_cancelled_at_once.cancel_both.status == 204
     for place in ("running", "queued"):
-        assert _status(several_cancelled_at_once.last(place)) == "interrupted"
+        assert status_of(several_cancelled_at_once.last(place)) == "interrupted"
 
 
 @requirement("CANCEL-012")
-@pytest.mark.parametrize("choice", ["contradiction", "unknown"])
+@cases("choice", [row("contradiction", needs=["exclusive"]), "unknown"])
 def test_choice_of_runs_is_checked(
     several_cancelled_at_once: Trace, cancelled_by_status_and_ids: Trace, choice: str
 ) -> None:
     if choice == "unknown":
         assert several_cancelled_at_once.cancel_both.ok
         assert several_cancelled_at_once.cancel_unknown.status == 404
-        assert _status(several_cancelled_at_once.untouched) == "running"
+        assert status_of(several_cancelled_at_once.untouched) == "running"
     else:
         contradiction = cancelled_by_status_and_ids.cancel_contradiction
         if contradiction.status >= 300:  # one that is accepted may have ended the run that the ids name
             assert cancelled_by_status_and_ids.cancel_ids.ok
         assert contradiction.status == 422
-        assert _status(cancelled_by_status_and_ids.untouched) == "pending"
+        assert status_of(cancelled_by_status_and_ids.untouched) == "pending"
 
 
 @requirement("CANCEL-013")
-@pytest.mark.parametrize("call", ["default", *ROLLBACKS])
+@cases("call", ["default", *ROLLBACKS])
 def test_thread_takes_a_new_run(cancelled_while_running: Trace, call: str) -> None:
     turn = _cancelled(cancelled_while_running, call)
     assert turn.cancel.ok
     assert turn.later.status == 200
-    assert _status(turn.later_ended) == "success"
+    assert status_of(turn.later_ended) == "success"
     log = resolve(turn.state_later.object, "/values/log")
     kept = ["a", "b", "c"] if call in ROLLBACKS else ["a"]
     assert log == [*kept, "a", "b", "c"]
@@ -394,20 +396,16 @@ def test_runs_of_a_status_are_cancelled(cancelled_by_status: Trace) -> None:
         assert cancelled_by_status.only(f"cancel_{choice}").ok
     for number in THREADS:
         for name in ("first", "second", "third", "fourth"):
-            assert _status(cancelled_by_status.last(f"{number} {name}")) == "interrupted"
+            assert status_of(cancelled_by_status.last(f"{number} {name}")) == "interrupted"
         for untouched in ("second goes on", "second still goes on"):
-            assert _status(cancelled_by_status.last(f"{number} {untouched}")) in {"pending", "running"}
+            assert status_of(cancelled_by_status.last(f"{number} {untouched}")) in {"pending", "running"}
 
 
 def _cancelled(trace: Trace, call: str) -> Trace:
     """The part of this call. Raises Missing unless the run was at work when it was cancelled."""
     turn = trace.part(call)
-    if _status(turn.before) not in {"pending", "running"}:
-        raise Missing(f"the run was {shown(_status(turn.before))} before it could be cancelled")
+    if status_of(turn.before) not in {"pending", "running"}:
+        raise Missing(f"the run was {shown(status_of(turn.before))} before it could be cancelled")
     if resolve(turn.last("watch").object, "/values/note") != "cancelled":
         raise Missing(f"{turn.last('watch').where} does not show the run at work")
     return turn
-
-
-def _status(exchange: Exchange) -> Any:
-    return exchange.object.get("status")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from runstone.suite import (
     Api,
     Exchange,
     Trace,
+    cases,
+    log_of,
     requirement,
     resolve,
     scenario,
@@ -71,21 +71,21 @@ async def _read(part: Api, thread: str, label: str) -> None:
 
 
 @requirement("CMD-001")
-@pytest.mark.parametrize("case", UPDATES)
+@cases("case", UPDATES)
 def test_update_is_applied(commanded_after_the_end: Trace, case: str) -> None:
     turn = commanded_after_the_end.part(case)
     assert _values(turn.state_before) == {"log": STEPS, "note": "first"}
     assert _values(turn.state_after).get("note") == "updated"
     # Nodes may follow the update; the reducer appends it to what was there before.
-    assert _log(turn.state_after)[: len(STEPS) + 1] == [*STEPS, "noted"]
+    assert log_of(turn.state_after)[: len(STEPS) + 1] == [*STEPS, "noted"]
 
 
 @requirement("CMD-002")
-@pytest.mark.parametrize("case", JUMPS)
+@cases("case", JUMPS)
 def test_goto_is_followed(commanded_after_the_end: Trace, case: str) -> None:
     turn = commanded_after_the_end.part(case)
     assert _values(turn.state_before) == {"log": STEPS, "note": "first"}
-    log = _log(turn.state_after)
+    log = log_of(turn.state_after)
     # Nodes of one superstep are logged in no promised order.
     assert [log[: len(STEPS)], sorted(log[len(STEPS) :], key=str)] == [STEPS, JUMPED[case]]
     assert _values(turn.state_after).get("note") == "first"
@@ -98,7 +98,7 @@ def test_all_of_a_command_is_applied(commanded_while_asked: Trace) -> None:
     values = _values(turn.state_after)
     assert [values.get("answer"), values.get("variant")] == ["yes", "updated"]
     # `after` is gone to, and it follows `ask` too: once in each of two supersteps.
-    assert sorted(_log(turn.state_after), key=str) == ["after", "after", "ask", "before"]
+    assert sorted(log_of(turn.state_after), key=str) == ["after", "after", "ask", "before"]
 
 
 @requirement("CMD-004")
@@ -108,7 +108,7 @@ def test_input_beside_a_command(commanded_while_asked: Trace) -> None:
     values = _values(turn.state_after)
     assert values.get("question") == QUESTION
     if turn.command.status < 300:
-        assert [values.get("answer"), _log(turn.state_after)] == ["yes", ["before", "ask", "after"]]
+        assert [values.get("answer"), log_of(turn.state_after)] == ["yes", ["before", "ask", "after"]]
     else:
         assert 400 <= turn.command.status < 500, f"wanted a 4xx, got {turn.command.status}"
         assert values == _values(turn.state_before)
@@ -117,9 +117,3 @@ def test_input_beside_a_command(commanded_while_asked: Trace) -> None:
 def _values(state: Exchange) -> dict[str, Any]:
     values = resolve(state.object, "/values")
     return values if isinstance(values, dict) else {}
-
-
-def _log(state: Exchange) -> list[Any]:
-    """The nodes that were executed."""
-    log = _values(state).get("log")
-    return log if isinstance(log, list) else []

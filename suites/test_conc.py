@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import pytest
-
 from runstone.suite import (
     THREADED_ENTRY_POINTS,
     Api,
@@ -16,6 +14,7 @@ from runstone.suite import (
     Profile,
     Schedule,
     Trace,
+    cases,
     new_id,
     requirement,
     resolve,
@@ -117,7 +116,7 @@ def _result(part: Trace, profile: Profile) -> Any:
 
 
 @requirement("CONC-001")
-@pytest.mark.parametrize("case", ["at_the_same_time", *SIDE_BY_SIDE])
+@cases("case", ["at_the_same_time", *SIDE_BY_SIDE])
 def test_runs_stay_apart(case: str, runs_side_by_side: Trace, profile: Profile) -> None:
     parts = {name: runs_side_by_side.part(name) for name in SIDE_BY_SIDE}
     if case == "at_the_same_time":
@@ -144,7 +143,7 @@ def _assert_overlap(parts: list[Trace], profile: Profile) -> None:
 
 
 @requirement("CONC-002")
-@pytest.mark.parametrize("other", ["ok", "wait", "stream", "join"])
+@cases("other", ["ok", "wait", "stream", "join"])
 def test_others_are_answered(other: str, stream_that_nobody_reads: Trace, profile: Profile) -> None:
     trace = stream_that_nobody_reads
     assert resolve(profile.wait.some_values_in(trace.before.object), "/log") == STEPS
@@ -152,10 +151,10 @@ def test_others_are_answered(other: str, stream_that_nobody_reads: Trace, profil
         raise Missing(f"{trace.unread.where} opened no stream that could have been left unread")
     answer = trace.only(other)
     assert answer.complete, f"wanted an answer, got {answer.code or 'none'}: {answer.failure}"
-    assert _told(answer, profile) == {"ok": True, "join": "x" * UNREAD_BYTES}.get(other, "meanwhile")
+    assert _proof(answer, profile) == {"ok": True, "join": "x" * UNREAD_BYTES}.get(other, "meanwhile")
 
 
-def _told(answer: Exchange, profile: Profile) -> Any:
+def _proof(answer: Exchange, profile: Profile) -> Any:
     """What an answer says that only the right one can say."""
     if answer.is_stream:
         return resolve(answer.named("values")[-1].json, "/note")
@@ -165,7 +164,7 @@ def _told(answer: Exchange, profile: Profile) -> Any:
 
 
 @requirement("CONC-003")
-@pytest.mark.parametrize("reading", READINGS)
+@cases("reading", READINGS)
 def test_reading_changes_nothing(reading: str, thread_only_read: Trace) -> None:
     trace = thread_only_read
     before, between, after, changed = (

@@ -8,8 +8,6 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
-import pytest
-
 from runstone.suite import (
     Api,
     Blocked,
@@ -17,15 +15,17 @@ from runstone.suite import (
     Missing,
     Schedule,
     Trace,
+    cases,
     conforms,
+    each_of,
     lifecycle,
     new_id,
     raw,
     requirement,
     resolve,
     scenario,
-    shown,
     some,
+    time_in,
 )
 
 INPUT = {"note": "every morning"}
@@ -116,7 +116,10 @@ async def crons_of_every_minute(api: Api) -> None:
 
 @asynccontextmanager
 async def _own_assistant(api: Api, graph: str = "steps") -> AsyncIterator[str]:
-    """An assistant that nobody else has crons of; it and its crons are deleted at the end."""
+    """An assistant that nobody else has crons of; it and its crons are deleted at the end.
+
+    Of the crons that are found only those that this scenario made: a search may show those of others too.
+    """
     body = {"graph_id": api.target.assistant(graph), "name": "For crons"}
     created = await api.request("POST", "/assistants", json=body, label="create_assistant")
     own = created.object.get("assistant_id")
@@ -127,8 +130,15 @@ async def _own_assistant(api: Api, graph: str = "steps") -> AsyncIterator[str]:
     finally:
         left_over = await _find(api, "left_over", assistant_id=own)
         await api.request("DELETE", f"/assistants/{own}", label="delete_own_assistant")
-        for cron in left_over.array:
-            await api.request("DELETE", f"/runs/crons/{resolve(cron, '/cron_id')}", label="delete_left_over")
+        found = {str(resolve(cron, "/cron_id")) for cron in left_over.array}
+        for cron in sorted(found & _made(api)):
+            await api.request("DELETE", f"/runs/crons/{cron}", label="delete_left_over")
+
+
+def _made(api: Api) -> set[str]:
+    """The crons that this scenario has made so far."""
+    created = [each for each in api.exchanges if each.method == "POST" and each.path.endswith("/runs/crons")]
+    return {str(resolve(each.object, "/cron_id")) for each in created if each.code == 200}
 
 
 async def _request_cron(
@@ -194,8 +204,8 @@ def _other_than(known: str, threads: list[Any]) -> list[str]:
     return [thread for thread in found if thread.lower() != known.lower()]
 
 
-def _ids(exchange: Exchange) -> list[Any]:
-    return sorted(str(cron.get("cron_id")) for cron in exchange.array)
+def _cron_ids(exchange: Exchange) -> list[Any]:
+    return sorted(map(str, each_of(exchange, "/cron_id")))
 
 
 def _ids_of(trace: Trace, *labels: str) -> list[str]:
@@ -204,11 +214,7 @@ def _ids_of(trace: Trace, *labels: str) -> list[str]:
 
 
 def _time(exchange: Exchange, member: str) -> datetime:
-    value = exchange.object.get(member)
-    try:
-        time = datetime.fromisoformat(str(value))
-    except ValueError:
-        raise Missing(f"{exchange.where} has a {member} that is no time: {shown(value)}") from None
+    time = time_in(exchange.object.get(member), f"{member} in {exchange.where}")
     return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
@@ -233,7 +239,7 @@ def test_cron_of_a_thread(crons_made_and_changed: Trace) -> None:
 
 
 @requirement("CRON-003")
-@pytest.mark.parametrize("fault", ["no_schedule", "no_timezone"])
+@cases("fault", ["no_schedule", "no_timezone"])
 def test_schedule_that_is_none_is_refused(fault: str, crons_made_and_changed: Trace) -> None:
     assert crons_made_and_changed.create.ok.complete
     assert crons_made_and_changed.zoned.ok.complete
@@ -247,7 +253,7 @@ def test_cron_of_an_unknown_assistant(crons_made_and_changed: Trace) -> None:
 
 
 @requirement("CRON-005")
-@pytest.mark.parametrize("label", DUE)
+@cases("label", DUE)
 def test_next_run_is_the_next_time_that_matches(label: str, crons_made_and_changed: Trace) -> None:
     cron = crons_made_and_changed.only(label)
     hour, minute, zone = DUE[label]
@@ -259,31 +265,31 @@ def test_next_run_is_the_next_time_that_matches(label: str, crons_made_and_chang
 
 
 @requirement("CRON-006")
-@pytest.mark.parametrize("by", ["assistant", "thread", "enabled", "count"])
+@cases("by", ["assistant", "thread", "enabled", "count"])
 def test_crons_are_found(by: str, crons_made_and_changed: Trace) -> None:
     trace = crons_made_and_changed
     enabled = ("create", "zoned", "on_thread")
     if by == "assistant":
-        assert _ids(trace.by_assistant) == _ids_of(trace, *enabled, "disabled")
+        assert _cron_ids(trace.by_assistant) == _ids_of(trace, *enabled, "disabled")
     elif by == "thread":
-        assert _ids(trace.by_thread) == _ids_of(trace, "on_thread")
+        assert _cron_ids(trace.by_thread) == _ids_of(trace, "on_thread")
     elif by == "enabled":
-        assert _ids(trace.by_enabled_True) == _ids_of(trace, *enabled)
-        assert _ids(trace.by_enabled_False) == _ids_of(trace, "disabled")
+        assert _cron_ids(trace.by_enabled_True) == _ids_of(trace, *enabled)
+        assert _cron_ids(trace.by_enabled_False) == _ids_of(trace, "disabled")
     else:
         assert len(_ids_of(trace, *enabled, "disabled")) == 4
         assert [trace.count.ok.json, trace.count_of_thread.ok.json] == [4, 1]
 
 
 @requirement("CRON-007")
-@pytest.mark.parametrize("change", ["patch", "patch_end", "delete"])
+@cases("change", ["patch", "patch_end", "delete"])
 def test_cron_is_changed(change: str, crons_made_and_changed: Trace) -> None:
     trace = crons_made_and_changed
     (cron,) = _ids_of(trace, "create")
     if change == "delete":
-        assert cron in _ids(trace.after_the_patches)
+        assert cron in _cron_ids(trace.after_the_patches)
         assert 200 <= trace.delete.status < 300, f"wanted a 2xx, got {trace.delete.status}"
-        assert _ids(trace.after_the_deletion) == _ids_of(trace, "zoned", "disabled", "on_thread")
+        assert _cron_ids(trace.after_the_deletion) == _ids_of(trace, "zoned", "disabled", "on_thread")
         return
     changed = trace.only(change)
     assert changed.status == 200
@@ -307,7 +313,7 @@ def test_cron_is_read(crons_made_and_changed: Trace) -> None:
 
 
 @requirement("CRON-009")
-@pytest.mark.parametrize("cron", ["running", "keep", "ending"])
+@cases("cron", ["running", "keep", "ending"])
 def test_cron_makes_a_run(cron: str, crons_of_every_minute: Trace) -> None:
     made, part = crons_of_every_minute.only(cron), crons_of_every_minute.part(cron)
     looks = _new_threads(part) if cron == "keep" else [(look, look.array) for look in part.all("runs")]
@@ -330,7 +336,7 @@ def _new_threads(part: Trace) -> list[tuple[Exchange, list[str]]]:
 
 
 @requirement("CRON-010")
-@pytest.mark.parametrize("choice, status", [("delete", 404), ("keep", 200)])
+@cases("choice, status", [("delete", 404), ("keep", 200)])
 def test_thread_of_a_cron_is_removed_or_kept(choice: str, status: int, crons_of_every_minute: Trace) -> None:
     part = crons_of_every_minute.part(choice)
     some(_new_threads(part)[-1][1], f"thread of the cron that should {choice} it")
@@ -339,7 +345,7 @@ def test_thread_of_a_cron_is_removed_or_kept(choice: str, status: int, crons_of_
 
 
 @requirement("CRON-011")
-@pytest.mark.parametrize("cron", ["disabled", "ended"])
+@cases("cron", ["disabled", "ended"])
 def test_cron_makes_no_run(cron: str, crons_of_every_minute: Trace) -> None:
     trace = crons_of_every_minute
     some(trace.running_at_last.array, "run of the cron that should make one")
@@ -349,13 +355,13 @@ def test_cron_makes_no_run(cron: str, crons_of_every_minute: Trace) -> None:
 
 
 @requirement("CRON-012")
-@pytest.mark.parametrize("owner", ["thread", "assistant"])
+@cases("owner", ["thread", "assistant"])
 def test_cron_goes_with_its_owner(owner: str, crons_whose_owners_are_deleted: Trace) -> None:
     trace = crons_whose_owners_are_deleted
-    assert _ids(trace.thread_before) == _ids_of(trace, "of_the_thread", "of_neither")
-    assert _ids(trace.assistant_before) == _ids_of(trace, "of_the_assistant")
+    assert _cron_ids(trace.thread_before) == _ids_of(trace, "of_the_thread", "of_neither")
+    assert _cron_ids(trace.assistant_before) == _ids_of(trace, "of_the_assistant")
     assert trace.delete_thread.ok.complete
     assert trace.delete_assistant.ok.complete
-    assert _ids(trace.thread_after) == _ids_of(trace, "of_neither")
+    assert _cron_ids(trace.thread_after) == _ids_of(trace, "of_neither")
     if owner == "assistant" and trace.assistant_after.status != 404:
         assert trace.assistant_after.array == []

@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
-from runstone.suite import Api, Exchange, Missing, Profile, Trace, requirement, resolve, scenario, shown, some
+from runstone.suite import (
+    Api,
+    Exchange,
+    Missing,
+    Profile,
+    Trace,
+    cases,
+    requirement,
+    resolve,
+    scenario,
+    shown,
+    some,
+)
 
 CHOICES: dict[str, dict[str, Any]] = {
     "none": {},
@@ -33,7 +43,7 @@ async def runs_of_each_durability(api: Api) -> None:
 
 
 @requirement("DUR-001")
-@pytest.mark.parametrize("choice", ["sync", "async", "exit", "unknown"])
+@cases("choice", ["sync", "async", "exit", "unknown"])
 def test_durability_is_checked(runs_of_each_durability: Trace, choice: str, profile: Profile) -> None:
     _assert_ended_well(runs_of_each_durability.part("none"), profile)
     turn = runs_of_each_durability.part(choice)

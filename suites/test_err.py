@@ -5,19 +5,18 @@ from __future__ import annotations
 import re
 from typing import Any
 
-import pytest
-
 from runstone.suite import (
     ENTRY_POINTS,
     THREADED_ENTRY_POINTS,
     Api,
     Exchange,
-    Missing,
     Trace,
     by_entry_point,
     by_threaded_entry_point,
+    cases,
     conforms,
     new_id,
+    refusal_of,
     requirement,
     scenario,
     shown,
@@ -140,13 +139,6 @@ def _assert_refused(exchange: Exchange) -> None:
     assert refused, f"wanted a 4xx, got {exchange.status}: {shown(exchange.content)}"
 
 
-def _refusal(exchange: Exchange) -> Exchange:
-    """The exchange, if it answered a 4xx: whether it should have is another requirement's question."""
-    if not 400 <= exchange.status < 500:
-        raise Missing(f"{exchange.where} answered {exchange.status}, so there is no error to read")
-    return exchange.whole
-
-
 def _kinds(odd: Trace, ids: Trace, bodies: Trace, form: Trace) -> dict[str, list[Exchange]]:
     """The 4xx answers by kind of mistake; each kind after a good request that was accepted."""
     return {
@@ -159,9 +151,7 @@ def _kinds(odd: Trace, ids: Trace, bodies: Trace, form: Trace) -> dict[str, list
     }
 
 
-by_kind = pytest.mark.parametrize(
-    "kind", ["not_found", "conflict", "route", "misformed_id", "misformed_body", "validation"]
-)
+by_kind = cases("kind", ["not_found", "conflict", "route", "misformed_id", "misformed_body", "validation"])
 
 
 @requirement("ERR-001")
@@ -170,7 +160,7 @@ def test_error_can_be_read(
     kind: str, odd_requests: Trace, misformed_ids: Trace, misformed_bodies: Trace, runs_without_form: Trace
 ) -> None:
     kinds = _kinds(odd_requests, misformed_ids, misformed_bodies, runs_without_form)
-    answer = _refusal(kinds[kind][-1])
+    answer = refusal_of(kinds[kind][-1])
     content_type = answer.headers.get("content-type", "")
     if "json" in content_type:
         conforms(answer.json, "error-body", answer)
@@ -185,7 +175,7 @@ def test_error_is_json_with_a_detail(
     kind: str, odd_requests: Trace, misformed_ids: Trace, misformed_bodies: Trace, runs_without_form: Trace
 ) -> None:
     kinds = _kinds(odd_requests, misformed_ids, misformed_bodies, runs_without_form)
-    answer = _refusal(kinds[kind][-1])
+    answer = refusal_of(kinds[kind][-1])
     assert answer.headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
     detail = answer.json.get("detail") if isinstance(answer.json, dict) else None
     told = isinstance(detail, str) and bool(detail.strip())
@@ -199,21 +189,21 @@ def test_unknown_thread_is_not_found(odd_requests: Trace) -> None:
 
 
 @requirement("ERR-004")
-@pytest.mark.parametrize("operation", MISFORMED_IDS)
+@cases("operation", MISFORMED_IDS)
 def test_misformed_id_is_refused(operation: str, misformed_ids: Trace) -> None:
     assert misformed_ids.known_run.ok.complete
     _assert_refused(misformed_ids.only(operation))
 
 
 @requirement("ERR-005")
-@pytest.mark.parametrize("operation", MISFORMED_IDS)
+@cases("operation", MISFORMED_IDS)
 def test_misformed_id_answers_422(operation: str, misformed_ids: Trace) -> None:
     assert misformed_ids.known_run.ok.complete
     assert misformed_ids.only(operation).status == 422
 
 
 @requirement("ERR-006")
-@pytest.mark.parametrize("operation", BODY_PATHS)
+@cases("operation", BODY_PATHS)
 def test_body_that_is_no_json_is_refused(operation: str, misformed_bodies: Trace) -> None:
     assert misformed_bodies.accepted.ok.complete
     _assert_refused(misformed_bodies.only(operation))
@@ -228,7 +218,7 @@ def test_run_without_an_assistant_is_refused(entry_point: str, runs_without_form
 
 
 @requirement("ERR-008")
-@pytest.mark.parametrize("entry_point, field", CHOICES)
+@cases("entry_point, field", CHOICES)
 def test_choice_that_is_none_is_refused(entry_point: str, field: str, runs_without_form: Trace) -> None:
     part = runs_without_form.part(entry_point)
     assert part.result.ok.complete
@@ -239,14 +229,14 @@ def test_choice_that_is_none_is_refused(entry_point: str, field: str, runs_witho
 @by_threaded_entry_point
 def test_refused_run_leaves_nothing_behind(entry_point: str, runs_without_form: Trace) -> None:
     part = runs_without_form.part(entry_point)
-    _refusal(part.without_assistant)
+    refusal_of(part.without_assistant)
     before = some((run.get("run_id") for run in part.runs_before.array), "run of the thread")
     assert [run.get("run_id") for run in part.runs_after.array] == before
     assert part.thread_after.object.get("status") == part.last("settle").object.get("status")
 
 
 @requirement("ERR-010")
-@pytest.mark.parametrize("sent", ["as_text_plain", "without_content_type"])
+@cases("sent", ["as_text_plain", "without_content_type"])
 def test_json_of_another_type_is_accepted(sent: str, odd_requests: Trace) -> None:
     assert odd_requests.create_thread.ok.complete
     exchange = odd_requests.only(sent)

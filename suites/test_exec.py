@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from runstone.suite import (
     ENTRY_POINTS,
     GRAPHS,
     Api,
-    Exchange,
     Missing,
     Profile,
     Trace,
     assert_ran,
     by_entry_point,
     canonical,
+    cases,
+    final_values,
+    log_in,
     needs,
     requirement,
     scenario,
@@ -65,32 +65,32 @@ async def _take_stock(api: Api, thread: str, when: str) -> None:
 def test_wait_executes_every_node_once(success: Trace, profile: Profile) -> None:
     turn = success.part("wait")
     told = profile.wait.values_in(turn.result.object)
-    assert told == {} or _log(told) == STEPS, f"wanted {shown(STEPS)}, got {shown(_log(told))}"
-    assert _log(turn.state.object.get("values")) == STEPS
+    assert told == {} or log_in(told) == STEPS, f"wanted {shown(STEPS)}, got {shown(log_in(told))}"
+    assert log_in(turn.state.object.get("values")) == STEPS
     profile.wait.some_values_in(turn.result.object)  # a wait that shows nothing is no proof
 
 
 @requirement("EXEC-002")
 @needs(GRAPHS)
-@pytest.mark.parametrize("entry_point", ENTRY_POINTS[1:])
+@cases("entry_point", ENTRY_POINTS[1:])
 def test_other_entry_points_execute_every_node_once(
     success: Trace, entry_point: str, profile: Profile
 ) -> None:
     turn = success.part(entry_point)
     if not entry_point.startswith("stateless"):  # where a stateless run leaves its state is not promised
-        assert _log(turn.state.object.get("values")) == STEPS
-    assert _log(_final_values(turn.result, entry_point, profile)) == STEPS
+        assert log_in(turn.state.object.get("values")) == STEPS
+    assert log_in(final_values(turn.result, profile)) == STEPS
 
 
 @requirement("EXEC-003")
 @by_entry_point
-@pytest.mark.parametrize("graph", TWINS)
+@cases("graph", TWINS)
 def test_twins_agree(success: Trace, twins: Trace, graph: str, entry_point: str, profile: Profile) -> None:
     original, twin = success.part(entry_point), twins.part(f"{graph}.{entry_point}")
-    wanted = _final_values(original.result, entry_point, profile)
-    if _log(wanted) != STEPS:
+    wanted = final_values(original.result, profile)
+    if log_in(wanted) != STEPS:
         raise Missing(f"{original.result.where} gave no values to compare with: {shown(wanted)}")
-    assert canonical(_final_values(twin.result, entry_point, profile)) == canonical(wanted)
+    assert canonical(final_values(twin.result, profile)) == canonical(wanted)
     if not entry_point.startswith("stateless"):
         assert twin.last("poll").object.get("status") == original.last("poll").object.get("status")
         assert canonical(twin.state.object.get("values")) == canonical(original.state.object.get("values"))
@@ -110,7 +110,7 @@ def test_reading_executes_nothing(read_again_and_again: Trace) -> None:
 
 
 @requirement("EXEC-005")
-@pytest.mark.parametrize("path", ["wait", "stream", "join", "state"])
+@cases("path", ["wait", "stream", "join", "state"])
 def test_tool_turn_has_four_messages(tool_turn: Trace, path: str, profile: Profile) -> None:
     human, call, found, answer = _four_messages(_values_by(tool_turn, path, profile))
     question = "When was the heating serviced?"
@@ -129,16 +129,9 @@ def _values_by(trace: Trace, path: str, profile: Profile) -> Any:
         case "state":
             return trace.part("wait").state.object.get("values")
         case "join":
-            return _final_values(trace.part("background").result, "background", profile)
+            return final_values(trace.part("background").result, profile)
         case entry_point:
-            return _final_values(trace.part(entry_point).result, entry_point, profile)
-
-
-def _final_values(result: Exchange, entry_point: str, profile: Profile) -> Any:
-    """The values that the entry point's answer ended with."""
-    if entry_point.endswith("stream"):
-        return result.named("values")[-1].json
-    return profile.wait.some_values_in(result.object)
+            return final_values(trace.part(entry_point).result, profile)
 
 
 def _four_messages(values: Any) -> list[dict[str, Any]]:
@@ -147,8 +140,3 @@ def _four_messages(values: Any) -> list[dict[str, Any]]:
     assert len(messages) == 4, f"wanted 4 messages, got {len(messages)}"
     assert all(isinstance(each, dict) for each in messages), f"wanted objects, got {shown(messages)}"
     return messages
-
-
-def _log(values: Any) -> Any:
-    """The nodes that ran, as the values show them."""
-    return values.get("log") if isinstance(values, dict) else None

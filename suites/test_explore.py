@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
-from runstone.explore import broken_stories, stories_of, tell_stories
-from runstone.suite import Api, Broken, Profile, Trace, requirement, scenario, some
+from runstone.suite import (
+    Api,
+    Broken,
+    Profile,
+    Trace,
+    broken_stories,
+    requirement,
+    scenario,
+    some,
+    stories_of,
+    tell_stories,
+)
 
 
 @scenario(explores=True)

@@ -10,6 +10,7 @@ from runstone.suite import (
     Exchange,
     Missing,
     Trace,
+    checkpoint_ids,
     new_id,
     requirement,
     resolve,
@@ -62,14 +63,14 @@ def test_nodes_run_on_a_new_branch(run_from_a_checkpoint: Trace) -> None:
     assert nodes == ["s2", "s3"]
     assert sorted(_summaries(old) - _summaries(new)) == [], "wanted the old states in the history"
     branch = _branch(new, run_from_a_checkpoint.note("fork"))
-    shared = sorted(set(_ids(old)) & set(branch))
+    shared = sorted(set(checkpoint_ids(old)) & set(branch))
     assert shared == [], "wanted states of the run's own"
 
 
 @requirement("FORK-002")
 def test_state_is_the_head_of_the_branch(run_from_a_checkpoint: Trace) -> None:
     state = run_from_a_checkpoint.state_after.object
-    old = _ids(run_from_a_checkpoint.history_before)
+    old = checkpoint_ids(run_from_a_checkpoint.history_before)
     head = resolve(state, "/checkpoint/checkpoint_id")
     assert head not in old, f"wanted a new state as the thread's, got the old one {head}"
     assert head in _branch(run_from_a_checkpoint.history_after, run_from_a_checkpoint.note("fork"))
@@ -91,10 +92,6 @@ def test_unknown_checkpoint_is_no_beginning(run_from_a_checkpoint: Trace) -> Non
     assert resolve(run_from_a_checkpoint.state_at_the_end.object, "/values") == before
 
 
-def _ids(history: Exchange) -> list[str]:
-    return [str(resolve(entry, "/checkpoint/checkpoint_id")) for entry in history.array]
-
-
 def _summaries(history: Exchange) -> set[str]:
     pointers = ("/checkpoint/checkpoint_id", "/values", "/next")
     entries = some(history.array, f"entry in {history.where}")
@@ -105,9 +102,9 @@ def _branch(history: Exchange, fork: str) -> list[str]:
     """The states from the newest one down to the fork, which itself is left out."""
     parents = {
         identity: str(resolve(entry, "/parent_checkpoint/checkpoint_id"))
-        for identity, entry in zip(_ids(history), history.array, strict=True)
+        for identity, entry in zip(checkpoint_ids(history), history.array, strict=True)
     }
-    found = some(_ids(history), f"entry in {history.where}")[:1]
+    found = some(checkpoint_ids(history), f"entry in {history.where}")[:1]
     while parents.get(found[-1]) not in (None, fork) and len(found) <= len(parents):
         found.append(parents[found[-1]])
     assert parents.get(found[-1]) == fork, f"wanted a branch from {fork}, got {shown(found)}"

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-import pytest
-
-from runstone.contracts import operation_table
-from runstone.explore import findings, fuzz_contract, fuzz_own_document, told
-from runstone.suite import Api, Broken, Missing, Trace, has, requirement, scenario, some
-from runstone.wire.trace import Inapplicable
+from runstone.suite import (
+    Api,
+    Broken,
+    Inapplicable,
+    Missing,
+    Trace,
+    cases,
+    findings,
+    findings_told,
+    fuzz_contract,
+    fuzz_own_document,
+    has,
+    operation_table,
+    requirement,
+    scenario,
+    some,
+)
 
 OPERATIONS = {each.name: each for each in operation_table().fuzzed}
 
@@ -25,7 +36,7 @@ async def fuzzed_own_document(api: Api) -> None:
 
 
 @requirement("ROB-001")
-@pytest.mark.parametrize("name", OPERATIONS)
+@cases("name", OPERATIONS)
 def test_no_request_of_the_contract_breaks_the_server(name: str, fuzzed_contract: Trace) -> None:
     operation = OPERATIONS[name]
     for capability in operation.needs:
@@ -34,7 +45,7 @@ def test_no_request_of_the_contract_breaks_the_server(name: str, fuzzed_contract
     asked = some(fuzzed_contract.find(name), f"request to {name}")
     found = findings(asked, empty=operation.empty or operation.stream)
     if found:
-        raise Broken(told(found, len(asked)), [each.exchange for each in found])
+        raise Broken(findings_told(found, len(asked)), [each.exchange for each in found])
 
 
 @requirement("ROB-005")
@@ -44,6 +55,6 @@ def test_no_request_of_its_own_document_breaks_the_server(fuzzed_own_document: T
     if not any(asked.values()):
         raise Missing("no operation of the server's document was tried")
     broken = [(name, findings(exchanges, empty=True)) for name, exchanges in asked.items()]
-    reasons = [f"{name}: {told(found, len(asked[name]))}" for name, found in broken if found]
+    reasons = [f"{name}: {findings_told(found, len(asked[name]))}" for name, found in broken if found]
     if reasons:
         raise Broken("; ".join(reasons), [each.exchange for _, found in broken for each in found])

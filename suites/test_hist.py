@@ -9,8 +9,6 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
-import pytest
-
 from runstone.suite import (
     GRAPHS,
     Api,
@@ -18,6 +16,8 @@ from runstone.suite import (
     Exchange,
     Missing,
     Trace,
+    cases,
+    checkpoint_ids,
     conforms,
     has,
     needs,
@@ -28,6 +28,7 @@ from runstone.suite import (
     scenario,
     shown,
     some,
+    summary_of,
 )
 
 LOG = ["s1", "s2", "s3"]
@@ -66,7 +67,7 @@ async def _turn_pages(api: Api, path: str) -> None:
     last: dict[str, Any] = {}
     for _ in range(PAGES):
         page = await api.request("GET", path, params={"limit": PAGE, **last}, label="page")
-        ids = _ids(page)
+        ids = checkpoint_ids(page)
         if not ids or not isinstance(ids[-1], str):
             return
         last = {"before": ids[-1]}
@@ -88,12 +89,8 @@ async def history_of_a_subgraph(api: Api) -> None:
     await api.request("POST", f"/threads/{thread}/history", json=body, label="of_the_subgraph")
 
 
-def _ids(history: Exchange) -> list[Any]:
-    return [resolve(entry, "/checkpoint/checkpoint_id") for entry in history.array]
-
-
 @requirement("HIST-001")
-@pytest.mark.parametrize("answer", ["history", "posted"])
+@cases("answer", ["history", "posted"])
 def test_newest_comes_first(answer: str, history_read: Trace) -> None:
     got = history_read.all("history")[-1]
     history = got if answer == "history" else history_read.posted
@@ -107,11 +104,11 @@ def test_newest_comes_first(answer: str, history_read: Trace) -> None:
     stamps = [_moment(history, entry) for entry in entries]
     for newer, older in pairwise(stamps):
         assert newer >= older, f"wanted the newest first, got {older.isoformat()} after {newer.isoformat()}"
-    assert _ids(history) == _ids(got)
+    assert checkpoint_ids(history) == checkpoint_ids(got)
 
 
 @requirement("HIST-002")
-@pytest.mark.parametrize("outcome", ["success", "static_interrupt", "interrupt"])
+@cases("outcome", ["success", "static_interrupt", "interrupt"])
 def test_first_entry_is_the_state(
     outcome: str, success: Trace, static_interrupt: Trace, interrupt: Trace
 ) -> None:
@@ -120,7 +117,7 @@ def test_first_entry_is_the_state(
     newest = some(part.history.array, "entry in the history")[0]
     if not resolve(part.state.object, "/checkpoint/checkpoint_id") or not part.state.object.get("values"):
         raise Missing(f"{part.state.where} shows no state that the history could begin with")
-    assert _summary(newest) == _summary(part.state.object)
+    assert summary_of(newest) == summary_of(part.state.object)
 
 
 @requirement("HIST-003")
@@ -128,24 +125,24 @@ def test_later_run_changes_no_entry(history_read: Trace) -> None:
     first, last = history_read.first("history").array, _whole(history_read).array
     grew = len(last) - len(some(first, "entry after the first run"))
     assert grew > 0, f"wanted more entries after a later run, got {len(last)} after {len(first)}"
-    assert [_summary(entry) for entry in last[grew:]] == [_summary(entry) for entry in first]
+    assert [summary_of(entry) for entry in last[grew:]] == [summary_of(entry) for entry in first]
 
 
 @requirement("HIST-004")
 def test_entries_are_linked(history_read: Trace) -> None:
-    ids = _ids(_whole(history_read))
+    ids = checkpoint_ids(_whole(history_read))
     parents = [resolve(each, "/parent_checkpoint/checkpoint_id") for each in _whole(history_read).array]
     assert len(set(ids)) == len(ids), "wanted an id of its own for each entry"
     assert parents == [*ids[1:], None]
 
 
 @requirement("HIST-005")
-@pytest.mark.parametrize("answer", ["limited", "limited_post", "page"])
+@cases("answer", ["limited", "limited_post", "page"])
 def test_pages_are_the_whole_history(answer: str, history_read: Trace) -> None:
-    everything = _ids(_whole(history_read))
+    everything = checkpoint_ids(_whole(history_read))
     if len(everything) <= PAGE:
         raise Missing(f"there are but {len(everything)} entries, which fill one page")
-    pages = [_ids(page) for page in history_read.all(answer)]
+    pages = [checkpoint_ids(page) for page in history_read.all(answer)]
     limit = PAGE if answer == "page" else LIMIT
     assert [len(page) for page in pages if len(page) > limit] == []
     assert [each for page in pages for each in page] == everything[: None if answer == "page" else limit]
@@ -154,15 +151,15 @@ def test_pages_are_the_whole_history(answer: str, history_read: Trace) -> None:
 @requirement("HIST-006")
 @needs(GRAPHS)
 def test_default_limit_is_ten(history_read: Trace) -> None:
-    everything = _ids(_whole(history_read))
+    everything = checkpoint_ids(_whole(history_read))
     if len(everything) <= 10:
         raise Missing(f"there are but {len(everything)} entries")
-    assert len(_ids(history_read.without_limit)) == 10
-    assert _ids(history_read.without_limit) == everything[:10]
+    assert len(checkpoint_ids(history_read.without_limit)) == 10
+    assert checkpoint_ids(history_read.without_limit) == everything[:10]
 
 
 @requirement("HIST-007")
-@pytest.mark.parametrize("name", FILTERS)
+@cases("name", FILTERS)
 def test_metadata_narrows(name: str, history_read: Trace) -> None:
     entries = _whole(history_read).array
     wanted = [
@@ -172,7 +169,7 @@ def test_metadata_narrows(name: str, history_read: Trace) -> None:
     ]
     if not 0 < len(wanted) < len(entries):
         raise Missing(f"{len(wanted)} of {len(entries)} entries match, so that a filter would not show")
-    assert _ids(history_read.only(f"by_{name}")) == wanted
+    assert checkpoint_ids(history_read.only(f"by_{name}")) == wanted
 
 
 @requirement("HIST-008")
@@ -183,8 +180,10 @@ def test_namespace_tells_of_the_subgraph(history_of_a_subgraph: Trace) -> None:
     assert {resolve(entry, "/checkpoint/checkpoint_ns") for entry in entries} == {namespace}
     assert resolve(entries[0], "/next") == ["c2"]
     assert resolve(entries[0], "/values/log") == ["c1"]
-    parents = _ids(history_of_a_subgraph.history)
-    assert not set(parents) & set(_ids(own)), "wanted the states of the subgraph, got those of its parent"
+    parents = checkpoint_ids(history_of_a_subgraph.history)
+    assert not set(parents) & set(checkpoint_ids(own)), (
+        "wanted the states of the subgraph, got those of its parent"
+    )
 
 
 @requirement("HIST-009")
@@ -207,11 +206,11 @@ def test_metadata_tells_source_and_step(history_read: Trace) -> None:
 
 @requirement("HIST-011")
 def test_checkpoint_as_before(history_read: Trace) -> None:
-    everything = _ids(_whole(history_read))
+    everything = checkpoint_ids(_whole(history_read))
     if len(everything) < LIMIT:
         raise Missing(f"there are but {len(everything)} entries")
     assert history_read.before_a_checkpoint.status == 200
-    assert _ids(history_read.before_a_checkpoint) == everything[2:]
+    assert checkpoint_ids(history_read.before_a_checkpoint) == everything[2:]
 
 
 def _whole(trace: Trace) -> Exchange:
@@ -221,11 +220,6 @@ def _whole(trace: Trace) -> Exchange:
     if len(trace.all("history")) != RUNS or not ran(newest, LOG * RUNS):
         raise Missing(f"{history.where} does not begin with the state after {RUNS} runs")
     return history
-
-
-def _summary(entry: Any) -> dict[str, Any]:
-    pointers = ("/checkpoint/checkpoint_id", "/values", "/next")
-    return {pointer: resolve(entry, pointer) for pointer in pointers}
 
 
 def _moment(history: Exchange, entry: Any) -> datetime:

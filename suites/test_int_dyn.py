@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from runstone.suite import (
     GRAPHS,
     THREADED_ENTRY_POINTS,
@@ -15,20 +13,24 @@ from runstone.suite import (
     Trace,
     applicable,
     assert_ran,
+    cases,
     first_difference,
     has,
+    log_of,
     needs,
     requirement,
     resolve,
+    row,
     scenario,
     shown,
     some,
+    view,
 )
 
 QUESTION = {"text": "open the valve?", "choices": ["yes", "no"]}
 FALSY: dict[str, Any] = {"false": False, "zero": 0, "empty_text": "", "empty_list": []}
 SIDES = ("left", "right")
-SEVERAL = [pytest.param(case, marks=needs(GRAPHS)) for case in ("parallel", "sequence")]
+SEVERAL = [row(case, needs=[GRAPHS]) for case in ("parallel", "sequence")]
 CASES = (*THREADED_ENTRY_POINTS, *SEVERAL)
 # What `interrupt` asks, and the nodes that are next, by its variant.
 ASKED: dict[str, tuple[list[dict[str, Any]], list[str]]] = {
@@ -114,7 +116,7 @@ def _identified(state: Exchange) -> list[dict[str, Any]]:
 
 
 @requirement("INT-DYN-001")
-@pytest.mark.parametrize("case", CASES)
+@cases("case", CASES)
 def test_state_tells_of_the_interrupt(asked: dict[str, Trace], case: str) -> None:
     state = asked[case].asked
     questions, nodes = ASKED.get(case, ASKED["single"])
@@ -128,7 +130,7 @@ def test_state_tells_of_the_interrupt(asked: dict[str, Trace], case: str) -> Non
 
 
 @requirement("INT-DYN-002")
-@pytest.mark.parametrize("case", CASES)
+@cases("case", CASES)
 def test_state_lists_the_same_interrupts(asked: dict[str, Trace], case: str) -> None:
     state = asked[case].asked
     listed = state.object.get("interrupts")
@@ -139,23 +141,23 @@ def test_state_lists_the_same_interrupts(asked: dict[str, Trace], case: str) -> 
 
 @requirement("INT-DYN-003")
 @needs(GRAPHS)
-@pytest.mark.parametrize("case", [*THREADED_ENTRY_POINTS, "sequence"])
+@cases("case", [*THREADED_ENTRY_POINTS, "sequence"])
 def test_answer_reaches_the_node(asked: dict[str, Trace], case: str) -> None:
     answered = asked[case].answered.object
     assert resolve(answered, "/values/answer") == (["one", "two"] if case == "sequence" else "yes")
     assert resolve(answered, "/next") == []
-    assert _log(asked[case].answered)[-1:] == ["after"]
+    assert log_of(asked[case].answered)[-1:] == ["after"]
 
 
 @requirement("INT-DYN-004")
 def test_each_gets_its_own_answer(asked_more_than_once: Trace) -> None:
     answered = asked_more_than_once.part("parallel").answered
     assert resolve(answered.object, "/values/answers") == {side: f"to the {side}" for side in SIDES}
-    assert _log(answered)[-1:] == ["after"]
+    assert log_of(answered)[-1:] == ["after"]
 
 
 @requirement("INT-DYN-005")
-@pytest.mark.parametrize("case", FALSY)
+@cases("case", FALSY)
 def test_falsy_answer_is_delivered(answered_with_nothing: Trace, case: str) -> None:
     turn = answered_with_nothing.part(case)
     assert _pending(turn.asked)
@@ -169,7 +171,7 @@ def test_falsy_answer_is_delivered(answered_with_nothing: Trace, case: str) -> N
 
 
 @requirement("INT-DYN-006")
-@pytest.mark.parametrize("thread_is", ["finished", "fresh"])
+@cases("thread_is", ["finished", "fresh"])
 def test_unasked_answer_changes_nothing(answered_unasked: Trace, thread_is: str) -> None:
     assert_ran(resolve(answered_unasked.part("finished").state_before.object, "/values"), ["s1", "s2", "s3"])
     turn = answered_unasked.part(thread_is)
@@ -181,15 +183,15 @@ def test_unasked_answer_changes_nothing(answered_unasked: Trace, thread_is: str)
 
 @requirement("INT-DYN-007")
 @needs(GRAPHS)
-@pytest.mark.parametrize("case", CASES)
+@cases("case", CASES)
 def test_finished_nodes_are_not_run_again(asked: dict[str, Trace], case: str) -> None:
     _, nodes = ASKED.get(case, ASKED["single"])
-    assert _log(asked[case].asked) == ["before"]
-    log = _log(asked[case].answered)
+    assert log_of(asked[case].asked) == ["before"]
+    log = log_of(asked[case].answered)
     assert [log[:1], sorted(log[1:-1]), log[-1:]] == [["before"], nodes, ["after"]]
 
 
-@pytest.fixture
+@view
 def asked(asked_and_answered: Trace, asked_more_than_once: Trace) -> dict[str, Trace]:
     """The turns by case: one question by each entry point, and several by wait."""
     single = {each: asked_and_answered.part(each) for each in THREADED_ENTRY_POINTS}
@@ -203,12 +205,6 @@ def _pending(state: Exchange) -> list[dict[str, Any]]:
     lists = [resolve(task, "/interrupts") for task in tasks] if isinstance(tasks, list) else []
     found = [each for told in lists if isinstance(told, list) for each in told if isinstance(each, dict)]
     return some(found, f"interrupt in the tasks of {state.where}")
-
-
-def _log(state: Exchange) -> list[Any]:
-    """The nodes that were executed."""
-    log = resolve(state.object, "/values/log")
-    return log if isinstance(log, list) else []
 
 
 def _written(state: Exchange) -> dict[str, Any]:

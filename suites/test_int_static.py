@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from runstone.suite import (
     THREADED_ENTRY_POINTS,
     Api,
     Exchange,
     Trace,
     by_threaded_entry_point,
+    cases,
     requirement,
     resolve,
     scenario,
@@ -80,14 +79,14 @@ def test_stops_after_the_node(stopped_at_a_node: Trace, entry_point: str) -> Non
 
 
 @requirement("INT-STATIC-003")
-@pytest.mark.parametrize("side", SIDES)
+@cases("side", SIDES)
 def test_stops_at_every_node(stopped_at_every_node: Trace, side: str) -> None:
     stops = stopped_at_every_node.part(side).all("stopped")
     assert [_place(stop) for stop in stops] == STOPS[side]
 
 
 @requirement("INT-STATIC-004")
-@pytest.mark.parametrize("case", CASES)
+@cases("case", CASES)
 def test_null_continues(stopped_at_a_node: Trace, case: str) -> None:
     turn = stopped_at_a_node.part(case)
     assert resolve(turn.stopped.object, "/next") in (["s2"], ["s3"])

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import pytest
-
 from runstone.suite import (
     OMIT,
     Api,
@@ -14,6 +12,7 @@ from runstone.suite import (
     Schedule,
     Trace,
     assert_ran,
+    cases,
     new_id,
     requirement,
     resolve,
@@ -146,7 +145,7 @@ def test_unknown_run(joined_after_the_end: Trace) -> None:
 
 
 @requirement("JOIN-STREAM-008")
-@pytest.mark.parametrize("subscriber", SUBSCRIBERS)
+@cases("subscriber", SUBSCRIBERS)
 def test_subscribers_share_every_event(joined_while_running: Trace, subscriber: str) -> None:
     turn = joined_while_running.part("two")
     _follows_to_the_end(turn.only(subscriber), turn)

@@ -8,7 +8,6 @@ from typing import Any
 from runstone.suite import (
     THREADED_ENTRY_POINTS,
     Api,
-    Event,
     Exchange,
     Missing,
     Profile,
@@ -21,6 +20,7 @@ from runstone.suite import (
     resolve,
     scenario,
     some,
+    told_by,
 )
 
 STEPS = ["s1", "s2", "s3"]
@@ -202,7 +202,7 @@ def test_runs_are_as_fast_after_others_were_ended(
 @requirement("LOAD-005")
 def test_readers_receive_the_same_events(stream_with_eight_readers: Trace) -> None:
     trace = stream_with_eight_readers
-    received = [_told(reader) for reader in trace.all("reader")]
+    received = [_received(reader) for reader in trace.all("reader")]
     assert len(received) == READERS
     longest = max(received, key=len)
     for events in received:
@@ -211,10 +211,7 @@ def test_readers_receive_the_same_events(stream_with_eight_readers: Trace) -> No
     assert longest[-1] == ("values", trace.state.object.get("values"))
 
 
-def _told(reader: Exchange) -> list[tuple[str, Any]]:
+def _received(reader: Exchange) -> list[tuple[str, Any]]:
     """The events of the run in order; `metadata`, which greets each reader, is none of them."""
-
-    def carried(event: Event) -> bool:
-        return event.event not in {"metadata", "end"}
-
-    return some(((each.event, each.json) for each in reader.stream if carried(each)), "event of the run")
+    own = (event for event in reader.stream if event.event not in {"metadata", "end"})
+    return some(told_by(own), "event of the run")

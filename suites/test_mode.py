@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from runstone.suite import (
     GRAPHS,
     Api,
@@ -13,6 +11,7 @@ from runstone.suite import (
     Trace,
     ask,
     canonical,
+    cases,
     conforms,
     has,
     requirement,
@@ -132,7 +131,7 @@ def test_values_show_an_interrupt(interrupt_in_each_mode: Trace) -> None:
 
 
 @requirement("MODE-UPDATES-001")
-@pytest.mark.parametrize("graph", ["steps", "tools"])
+@cases("graph", ["steps", "tools"])
 def test_updates_one_per_node(steps_in_each_mode: Trace, tools_in_each_mode: Trace, graph: str) -> None:
     trace = {"steps": steps_in_each_mode, "tools": tools_in_each_mode}[graph]
     updates = [event.json for event in trace.part("updates").stream.named("updates")]
@@ -172,7 +171,7 @@ def test_messages_grow(tokens_in_each_mode: Trace, echo_in_each_mode: Trace) -> 
 
 
 @requirement("MODE-MSG-002")
-@pytest.mark.parametrize("graph", ["tokens", "echo"])
+@cases("graph", ["tokens", "echo"])
 def test_message_chunks_concatenate(tokens_in_each_mode: Trace, echo_in_each_mode: Trace, graph: str) -> None:
     trace, text = {"tokens": (tokens_in_each_mode, ANSWER), "echo": (echo_in_each_mode, "hello")}[graph]
     stream = trace.part("messages-tuple").stream
@@ -191,7 +190,7 @@ def test_message_chunks_say_where_they_come_from(tokens_in_each_mode: Trace) -> 
 
 
 @requirement("MODE-CUSTOM-001")
-@pytest.mark.parametrize("graph", ["slow", "echo"])
+@cases("graph", ["slow", "echo"])
 def test_custom_is_what_was_written(ticks_by_custom: Trace, echo_in_each_mode: Trace, graph: str) -> None:
     ticks: list[dict[str, Any]] = [{"tick": tick} for tick in range(1, TICKS + 1)]
     slow, echo = (ticks_by_custom, ticks), (echo_in_each_mode.part("custom"), [{"echo": "hello"}])
@@ -250,7 +249,7 @@ def test_checkpoints_from_input_to_end(steps_in_each_mode: Trace) -> None:
 
 
 @requirement("MODE-MULTI-001")
-@pytest.mark.parametrize("case", ["several", "subgraphs"])
+@cases("case", ["several", "subgraphs"])
 def test_only_requested_modes(echo_in_each_mode: Trace, subgraph_streams: Trace, case: str) -> None:
     nested = case == "subgraphs"
     stream = subgraph_streams.part("with").stream if nested else echo_in_each_mode.part("several").stream
@@ -263,7 +262,7 @@ def test_only_requested_modes(echo_in_each_mode: Trace, subgraph_streams: Trace,
 
 
 @requirement("MODE-MULTI-002")
-@pytest.mark.parametrize("mode", SHARED)
+@cases("mode", SHARED)
 def test_modes_do_not_disturb_each_other(echo_in_each_mode: Trace, mode: str) -> None:
     [name] = stream_grammar().modes[mode].events
     alone = echo_in_each_mode.part(mode).stream.named(name)

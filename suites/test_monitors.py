@@ -8,14 +8,15 @@ from collections.abc import Iterator
 from itertools import combinations
 from typing import Any
 
-from runstone.judge.monitoring import Finding
 from runstone.suite import (
     UUID,
     Api,
     Exchange,
+    Finding,
     Missing,
     Trace,
     has,
+    is_json,
     lifecycle,
     new_id,
     none_broken,
@@ -105,7 +106,7 @@ def test_streams_end_at_error_and_end(traces: list[Trace]) -> None:
                 ]
                 if illegal:
                     yield exchange, f"sends {illegal[0]!r} after {event.event!r}"
-                if event.data and not _is_json(event):
+                if event.data and not is_json(event):
                     yield exchange, f"sends an event {event.event!r} whose data is no JSON: {event.data[:80]}"
 
     none_broken(findings())
@@ -228,14 +229,6 @@ def _foreign_checkpoints(trace: Trace) -> Iterator[Finding]:
             run = metadata.get("run_id") if isinstance(metadata, dict) else None
             if isinstance(run, str) and run.lower() not in known:
                 yield exchange, f"shows a checkpoint of run {run}, which was never created"
-
-
-def _is_json(event: Any) -> bool:
-    try:
-        _ = event.json
-    except Missing:
-        return False
-    return True
 
 
 def _described(traces: list[Trace]) -> list[Exchange]:

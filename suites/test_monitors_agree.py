@@ -7,25 +7,23 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from runstone.judge.monitoring import (
-    Finding,
-    bare_path,
-    body_of,
-    last_id,
-    last_values,
-    lasts_as_its_run,
-    run_statuses,
-)
 from runstone.suite import (
     UUID,
     Exchange,
+    Finding,
     Trace,
+    bare_path,
+    body_of,
     canonical,
     first_difference,
+    last_id,
+    last_values,
+    lasts_as_its_run,
     lifecycle,
     none_broken,
     operation_for,
     requirement,
+    run_statuses,
     some,
 )
 

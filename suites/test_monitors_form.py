@@ -7,15 +7,17 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
-from runstone.judge.monitoring import Finding, lasts_as_its_run
 from runstone.suite import (
     GRAPHS,
     UUID,
     Event,
     Exchange,
+    Finding,
     Missing,
     Trace,
     has,
+    is_json,
+    lasts_as_its_run,
     none_broken,
     operation_for,
     requirement,
@@ -85,7 +87,7 @@ def _runs_shown(traces: list[Trace]) -> list[Exchange]:
     for exchange in _answers(traces):
         operation = operation_for(exchange.method, exchange.path)
         single = operation is not None and operation.schema == "run" and not operation.many
-        if single and exchange.complete and exchange.status < 300 and _is_json(exchange):
+        if single and exchange.complete and exchange.status < 300 and is_json(exchange):
             shown += [] if violations("run", exchange.json) else [exchange]
     return shown
 
@@ -113,7 +115,7 @@ def _unsuited(exchange: Exchange) -> str:
     kind = exchange.headers.get("content-type", "").partition(";")[0].strip().lower()
     if exchange.method == "HEAD" or exchange.status in {202, 204, 304}:
         return ""
-    if kind == "application/json" and not _is_json(exchange):
+    if kind == "application/json" and not is_json(exchange):
         return f"answers {exchange.status} as application/json, and the body is none"
     if refused:
         return _unsuited_refusal(exchange, kind)
@@ -122,7 +124,7 @@ def _unsuited(exchange: Exchange) -> str:
         if kind != "text/event-stream":
             return f"answers a stream as {kind or 'nothing'}"
     elif lasts_as_its_run(exchange):
-        if kind not in {"application/json", "text/plain"} or not _is_json(exchange):
+        if kind not in {"application/json", "text/plain"} or not is_json(exchange):
             return f"answers no JSON, but {kind or 'nothing'}"
     elif operation is not None and operation.schema and kind != "application/json":
         return f"answers as {kind or 'nothing'} what the contract describes as application/json"
@@ -136,7 +138,7 @@ def _unsuited_refusal(exchange: Exchange, kind: str) -> str:
     broken = violations("error-body", body) if body is not None else []
     if broken:
         return f"answers {exchange.status} with a body that is no error: {broken[0].message}"
-    if not kind and _is_json(exchange) and isinstance(exchange.json, dict):
+    if not kind and is_json(exchange) and isinstance(exchange.json, dict):
         return f"answers {exchange.status} with JSON, and does not call it so"
     known = {"application/json", "text/plain", ""}
     return "" if kind in known else f"answers {exchange.status} as {kind}"
@@ -218,11 +220,3 @@ def _json_of(event: Event) -> Any:
         return event.json
     except Missing:
         return None
-
-
-def _is_json(exchange: Exchange) -> bool:
-    try:
-        _ = exchange.json
-    except Missing:
-        return False
-    return True

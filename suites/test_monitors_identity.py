@@ -9,10 +9,10 @@ from email.utils import parsedate_to_datetime
 from itertools import pairwise
 from typing import Any
 
-from runstone.judge.monitoring import Finding
 from runstone.suite import (
     UUID,
     Exchange,
+    Finding,
     Missing,
     Trace,
     none_broken,
@@ -64,7 +64,7 @@ def test_histories_lead_back(traces: list[Trace]) -> None:
                 reason = _out_of_order(newer, older)
                 if reason:
                     yield exchange, reason
-            ids = [_member(each, "checkpoint", "checkpoint_id") for each in states]
+            ids = [_part(each, "checkpoint", "checkpoint_id") for each in states]
             if len(set(map(str, ids))) < len(ids):
                 yield exchange, "shows a checkpoint twice"
             yield from ((exchange, reason) for each in states for reason in _odd(each))
@@ -100,7 +100,7 @@ def _strangers(exchange: Exchange, schema: str, document: dict[str, Any]) -> Ite
     """Ids in the answer that are not those in the request."""
     asked = _asked(exchange, schema)
     for name, wanted in asked.items():
-        told = _member(document, *name.split("."))
+        told = _part(document, *name.split("."))
         if isinstance(told, str) and told.lower() != wanted.lower():
             yield exchange, f"answers about {name} {told}, and was asked about {wanted}"
 
@@ -127,7 +127,7 @@ def _of_the_future(exchange: Exchange, document: dict[str, Any]) -> Iterator[Fin
 
 def _delay_of(exchange: Exchange, document: dict[str, Any]) -> float:
     """How much later a run was asked to start: that may be when it counts as created."""
-    kept = _member(document, "kwargs", "after_seconds") or _member(exchange.request_json, "after_seconds")
+    kept = _part(document, "kwargs", "after_seconds") or _part(exchange.request_json, "after_seconds")
     return float(kept) if isinstance(kept, int | float) else 0.0
 
 
@@ -235,14 +235,14 @@ def _lost_parents(exchange: Exchange, states: list[dict[str, Any]]) -> Iterator[
     narrowed = narrowed or (isinstance(asked, dict) and bool(set(asked) - {"limit"}))
     if narrowed:
         return
-    older = {_member(each, "checkpoint", "checkpoint_id"): each for each in states}
+    older = {_part(each, "checkpoint", "checkpoint_id"): each for each in states}
     for state in states[:-1]:
-        older.pop(_member(state, "checkpoint", "checkpoint_id"), None)
-        parent = _member(state, "parent_checkpoint", "checkpoint_id")
+        older.pop(_part(state, "checkpoint", "checkpoint_id"), None)
+        parent = _part(state, "parent_checkpoint", "checkpoint_id")
         if parent not in older:
             yield exchange, f"shows a checkpoint whose parent {parent} is none of the older ones"
             continue
-        step, before = _member(state, "metadata", "step"), _member(older[parent], "metadata", "step")
+        step, before = _part(state, "metadata", "step"), _part(older[parent], "metadata", "step")
         if isinstance(step, int) and isinstance(before, int) and step != before + 1:
             yield exchange, f"shows step {step} after step {before}"
 
@@ -250,14 +250,14 @@ def _lost_parents(exchange: Exchange, states: list[dict[str, Any]]) -> Iterator[
 def _odd(state: dict[str, Any]) -> Iterator[str]:
     """What of one state contradicts the rest of it."""
     own, parent = state.get("checkpoint"), state.get("parent_checkpoint")
-    step = _member(state, "metadata", "step")
-    if _member(own, "checkpoint_id") and not isinstance(step, int):
+    step = _part(state, "metadata", "step")
+    if _part(own, "checkpoint_id") and not isinstance(step, int):
         yield "has a checkpoint without a step"
-    spaces = {_member(each, "checkpoint_ns") for each in (own, parent)} - {None}
+    spaces = {_part(each, "checkpoint_ns") for each in (own, parent)} - {None}
     if len(spaces) > 1:
         yield "has a parent of another namespace"
-    if _member(own, "checkpoint_id") and _member(state, "metadata", "source") not in _SOURCES:
-        yield f"is of the source {_member(state, 'metadata', 'source')}"
+    if _part(own, "checkpoint_id") and _part(state, "metadata", "source") not in _SOURCES:
+        yield f"is of the source {_part(state, 'metadata', 'source')}"
     yield from _odd_tasks(state)
 
 
@@ -272,14 +272,14 @@ def _odd_tasks(state: dict[str, Any]) -> Iterator[str]:
     ids = [str(each.get("id")) for each in tasks if isinstance(each, dict)]
     if len(set(ids)) < len(ids):
         yield "shows a task twice"
-    own, of_tasks = state.get("interrupts"), [_member(each, "interrupts") for each in tasks]
+    own, of_tasks = state.get("interrupts"), [_part(each, "interrupts") for each in tasks]
     if isinstance(own, list) and all(isinstance(each, list) for each in of_tasks):
         listed = [item for each in of_tasks for item in each]
         if sorted(map(str, own)) != sorted(map(str, listed)):
             yield f"has {len(own)} interrupts, and its tasks {len(listed)}, which are not the same"
 
 
-def _member(document: Any, *names: str) -> Any:
+def _part(document: Any, *names: str) -> Any:
     for name in names:
         document = document.get(name) if isinstance(document, dict) else None
     return document

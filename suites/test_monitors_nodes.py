@@ -7,23 +7,21 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
-from runstone.judge.monitoring import (
-    Finding,
-    bare_path,
-    last_id,
-    last_values,
-    lasts_as_its_run,
-    run_statuses,
-)
 from runstone.suite import (
     GRAPHS,
     UUID,
     Exchange,
+    Finding,
     Inapplicable,
     Trace,
+    bare_path,
     has,
+    last_id,
+    last_values,
+    lasts_as_its_run,
     none_broken,
     requirement,
+    run_statuses,
     some,
     strict_json,
 )

@@ -7,8 +7,6 @@ import math
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-import pytest
-
 from runstone.suite import (
     OMIT,
     THREADED_ENTRY_POINTS,
@@ -18,12 +16,15 @@ from runstone.suite import (
     Schedule,
     Trace,
     ask,
+    cases,
     lifecycle,
+    log_of,
     requirement,
     resolve,
     scenario,
     shown,
     some,
+    status_of,
 )
 
 BUSY_S = 1.5
@@ -40,20 +41,21 @@ async def refused_on_a_busy_thread(api: Api) -> None:
     async def pending(part: Api) -> None:
         thread = await part.create_thread()
         # A server without `after_seconds` is busy with the run meanwhile, and has to refuse all the same.
-        fields: dict[str, Any] = {"after_seconds": math.ceil(part.with_slack(0.5)), "label": "first"}
+        delay = math.ceil(part.with_slack(0.5))
+        fields: dict[str, Any] = {"after_seconds": delay, "label": "first"}
         run = await part.create_run(thread, "slow", {"sleep": BUSY_S / 2}, **fields)
         await part.send_run(thread, "slow", {"sleep": 0}, multitask_strategy="reject", label="background")
         await part.run(thread, run, label="meanwhile")
-        await _outcome(part, thread, run)
+        await _outcome(part, thread, run, delay + BUSY_S / 2)
 
     async def running(part: Api) -> None:
         thread = await part.create_thread()
-        given = {"sleep": part.with_slack(BUSY_S), "note": "first"}
-        run = await part.create_run(thread, "slow", given, label="first")
+        sleep = part.with_slack(BUSY_S)
+        run = await part.create_run(thread, "slow", {"sleep": sleep, "note": "first"}, label="first")
         await part.until_running(thread, run, label="begin")
         await asyncio.gather(*(_reject(part, thread, entry_point) for entry_point in THREADED_ENTRY_POINTS))
         await part.run(thread, run, label="meanwhile")
-        await _outcome(part, thread, run)
+        await _outcome(part, thread, run, sleep)
         accepted = await _reject(part, thread, "wait", label="idle")
         await part.run(thread, accepted.run_id, label="accepted")
 
@@ -61,8 +63,8 @@ async def refused_on_a_busy_thread(api: Api) -> None:
     await api.each(drives, lambda part, name: drives[name](part))
 
 
-async def _outcome(part: Api, thread: str, run: str) -> None:
-    await part.join(thread, run, patience=3 * BUSY_S)
+async def _outcome(part: Api, thread: str, run: str, lasts_s: float) -> None:
+    await part.join(thread, run, patience=lasts_s + BUSY_S)
     await part.poll_run(thread, run)
     await part.settle(thread)
     await part.state(thread)
@@ -87,13 +89,14 @@ async def queued_behind_a_run(api: Api) -> None:
 
     async def turn(part: Api, strategy: str) -> None:
         thread = await part.create_thread()
-        given = {"sleep": part.with_slack(BUSY_S), "note": "first"}
+        sleep = part.with_slack(BUSY_S)
+        given = {"sleep": sleep, "note": "first"}
         first = await part.create_run(thread, "slow", given, label="create_first")
         chosen: Any = OMIT if strategy == "default" else strategy
         second = await part.create_run(
             thread, "slow", {"sleep": 0, "note": "second"}, multitask_strategy=chosen, label="create_second"
         )
-        for _ in range(int(2 * part.limits.settle_s / READ_EVERY_S)):
+        for _ in range(int((2 * part.limits.settle_s + sleep) / READ_EVERY_S)):
             later = await part.run(thread, second, label="second")
             await part.run(thread, first, label="first")  # always read after the second
             if later.code != 200 or later.object.get("status") in lifecycle().runs.terminal:
@@ -154,10 +157,6 @@ async def _until_log_is(part: Api, thread: str, log: list[str]) -> None:
         await asyncio.sleep(part.limits.poll_s)
 
 
-def _log(state: Exchange) -> Any:
-    return resolve(state.object, "/values/log")
-
-
 def _refusals(trace: Trace, case: str) -> list[Exchange]:
     """The answers to "reject". Raises Missing when one was accepted when the first run may have been over."""
     part = trace.part(case)
@@ -168,7 +167,7 @@ def _refusals(trace: Trace, case: str) -> list[Exchange]:
     return answers
 
 
-by_phase = pytest.mark.parametrize("phase", ACTIVE)
+by_phase = cases("phase", ACTIVE)
 
 
 @requirement("MULTI-001")
@@ -185,15 +184,15 @@ def _one_after_the_other(turn: Trace) -> None:
     assert turn.create_first.ok.run_id
     second = turn.create_second.status
     assert 200 <= second < 300, f"wanted the second run accepted, got {second}"
-    firsts = [_status(reading) for reading in turn.all("first")]
-    seconds = [_status(reading) for reading in turn.all("second")]
+    firsts = [status_of(reading) for reading in turn.all("first")]
+    seconds = [status_of(reading) for reading in turn.all("second")]
     if firsts[0] == "success":
         raise Missing("the first run was over before the thread could be seen busy")
     assert (firsts[-1], seconds[-1]) == ("success", "success")
     for later, first in zip(seconds, firsts, strict=False):  # the first was read after the second
         begun_too_early = later != "pending" and first in ACTIVE
         assert not begun_too_early, f"wanted the second run to wait, got it {later} beside a {first} one"
-    assert _log(turn.state) == ["a", "b", "c"] * 2
+    assert log_of(turn.state) == ["a", "b", "c"] * 2
     assert resolve(turn.state.object, "/values/note") == "second"
 
 
@@ -219,14 +218,14 @@ def test_busy_thread_refuses(refused_on_a_busy_thread: Trace, phase: str) -> Non
     for refused in _refusals(refused_on_a_busy_thread, phase):
         assert refused.status in {409, 422}
     turn = refused_on_a_busy_thread.part(phase)
-    assert _status(turn.last("poll")) == "success"
-    assert _log(turn.state) == ["a", "b", "c"]
+    assert status_of(turn.last("poll")) == "success"
+    assert log_of(turn.state) == ["a", "b", "c"]
 
 
 @requirement("MULTI-REJECT-002")
 @by_phase
 def test_refusal_is_a_conflict(refused_on_a_busy_thread: Trace, phase: str) -> None:
-    assert _status(refused_on_a_busy_thread.part(phase).last("poll")) == "success"
+    assert status_of(refused_on_a_busy_thread.part(phase).last("poll")) == "success"
     for refused in _refusals(refused_on_a_busy_thread, phase):
         assert refused.status == 409
 
@@ -244,18 +243,18 @@ def test_refused_run_is_not_listed(refused_on_a_busy_thread: Trace, phase: str) 
 @requirement("MULTI-REJECT-004")
 def test_idle_thread_accepts(refused_on_a_busy_thread: Trace) -> None:
     turn = refused_on_a_busy_thread.part("running")
-    if _status(turn.last("settle")) == "busy":
+    if status_of(turn.last("settle")) == "busy":
         raise Missing(f"{turn.last('settle').where} does not show an idle thread")
     assert turn.idle.status == 200
-    assert _status(turn.accepted) == "success"
+    assert status_of(turn.accepted) == "success"
 
 
 @requirement("MULTI-INT-001")
 def test_interrupted_run_leaves_its_steps(run_ended_by_its_successor: Trace) -> None:
     turn = _taken_over(run_ended_by_its_successor, "interrupt")
-    assert _status(turn.first_after) == "interrupted"
-    assert _status(turn.last("poll")) == "success"
-    assert _log(turn.state) == ["a", "a", "b", "c"]
+    assert status_of(turn.first_after) == "interrupted"
+    assert status_of(turn.last("poll")) == "success"
+    assert log_of(turn.state) == ["a", "a", "b", "c"]
 
 
 @requirement("MULTI-INT-002")
@@ -264,7 +263,7 @@ def test_interrupted_run_can_be_read(run_ended_by_its_successor: Trace) -> None:
     first = turn.create_first.run_id
     assert turn.first_after.status == 200
     assert turn.first_after.object.get("run_id") == first
-    assert _status(turn.first_after) == "interrupted"
+    assert status_of(turn.first_after) == "interrupted"
     listed = {_member(run, "run_id"): _member(run, "status") for run in turn.runs.array}
     assert listed == {first: "interrupted", turn.create_second.run_id: "success"}
 
@@ -272,9 +271,9 @@ def test_interrupted_run_can_be_read(run_ended_by_its_successor: Trace) -> None:
 @requirement("MULTI-RB-001")
 def test_rolled_back_run_is_gone(run_ended_by_its_successor: Trace) -> None:
     turn = _taken_over(run_ended_by_its_successor, "rollback")
-    assert _status(turn.last("poll")) == "success"
+    assert status_of(turn.last("poll")) == "success"
     assert turn.first_after.status == 404
-    assert _log(turn.state) == ["a", "b", "c"]
+    assert log_of(turn.state) == ["a", "b", "c"]
     assert resolve(turn.state.object, "/values/note") == "second"
     for entry in some(turn.history.array, "entry of history"):
         assert resolve(entry, "/metadata/run_id") != turn.create_first.run_id
@@ -284,8 +283,8 @@ def test_rolled_back_run_is_gone(run_ended_by_its_successor: Trace) -> None:
 @requirement("MULTI-RB-002")
 def test_rollback_keeps_what_was_before(run_ended_by_its_successor: Trace) -> None:
     turn = _taken_over(run_ended_by_its_successor, "rollback_after_a_run")
-    assert _status(turn.last("poll")) == "success"
-    assert _log(turn.state) == ["a", "b", "c"] * 2
+    assert status_of(turn.last("poll")) == "success"
+    assert log_of(turn.state) == ["a", "b", "c"] * 2
     assert resolve(turn.state.object, "/values/note") == "second"
     notes = [resolve(entry, "/values/note") for entry in turn.history.array]
     assert "earlier" in notes, f"wanted the earlier run in the history, got the notes {shown(notes)}"
@@ -295,14 +294,10 @@ def test_rollback_keeps_what_was_before(run_ended_by_its_successor: Trace) -> No
 def _taken_over(trace: Trace, name: str) -> Trace:
     """The part of this name. Raises Missing unless the first run was at work when the second one came."""
     turn = trace.part(name)
-    before = _status(turn.first_before)
+    before = status_of(turn.first_before)
     if before not in ACTIVE or resolve(turn.last("watch").object, "/values/note") != "first":
         raise Missing(f"{turn.first_before.where} does not show the first run at work, but {shown(before)}")
     return turn
-
-
-def _status(exchange: Exchange) -> Any:
-    return exchange.object.get("status")
 
 
 def _member(document: Any, name: str) -> Any:

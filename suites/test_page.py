@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-import pytest
-
-from runstone.suite import Api, Missing, Trace, new_id, requirement, resolve, scenario, some
+from runstone.suite import (
+    Api,
+    Missing,
+    Trace,
+    cases,
+    new_id,
+    requirement,
+    resolve,
+    scenario,
+    some,
+)
 
 BEYOND = 1000
 
@@ -23,7 +31,7 @@ async def lists_beyond_their_end(api: Api) -> None:
 
 
 @requirement("PAGE-001")
-@pytest.mark.parametrize("what", ["threads", "runs", "assistants"])
+@cases("what", ["threads", "runs", "assistants"])
 def test_nothing_lies_beyond_the_end(what: str, lists_beyond_their_end: Trace) -> None:
     first = lists_beyond_their_end.only(f"{what}_first")
     listed = some(first.array, f"of the {what} on the first page")

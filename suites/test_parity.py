@@ -6,9 +6,9 @@ Every judge with the parameters `outcome` and `entry_point` fills that cell of t
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
-
-import pytest
 
 from runstone.suite import (
     ENTRY_POINTS,
@@ -17,22 +17,23 @@ from runstone.suite import (
     Api,
     Exchange,
     Missing,
-    Options,
     Profile,
     Schedule,
     Trace,
     agree,
     applicable,
     canonical,
+    cases,
     has,
     lifecycle,
-    needs,
     requirement,
+    row,
     scenario,
     some,
+    view,
 )
 
-PATIENCE_S = (1.0, 4.0)  # a busy target may not have read a request by the first
+PATIENCE_S = (1.0, 4.0)  # that a run sleeps: longer where the first time was too short
 HANG_UPS = ("undisturbed", "wait", "stream")
 _MODES = {
     "values": ["values"],
@@ -62,37 +63,35 @@ async def attended_and_unattended(api: Api) -> None:
 async def hung_up(api: Api) -> None:
     """A client hangs up on wait and on stream, with on_disconnect=continue, while the second node sleeps."""
     for patience in PATIENCE_S:
-        begun = await _hang_up(api, api.with_slack(patience))
-        if len(begun) == len(HANG_UPS):
+        if await _hang_up(api, api.with_slack(patience) + 0.5):
             return
 
 
-async def _hang_up(api: Api, hang_up_after: float) -> list[str]:
-    """Which of the turns began a run."""
-    given = {"sleep": hang_up_after + 0.5}
-    begun: list[str] = []
+async def _hang_up(api: Api, sleep: float) -> bool:
+    """Whether the client hung up on each turn but the undisturbed one."""
+    given = {"sleep": sleep}
+    ended: list[str] = []
 
     async def turn(part: Api, entry_point: str) -> None:
         thread = await part.create_thread()
         if entry_point == "undisturbed":
-            await part.wait(thread, "slow", given, patience=given["sleep"])
+            await part.wait(thread, "slow", given, patience=sleep)
         else:
             send = part.stream if entry_point == "stream" else part.wait
-            hang_up: Options = {"close_after": hang_up_after, "patience": hang_up_after}
-            await send(thread, "slow", given, options=hang_up)
+            left = await part.hang_up_amid(thread, partial(send, thread, "slow", given, patience=sleep))
+            ended.extend([] if left.closed_by_client else [entry_point])
         found = await part.runs(thread, label="runs")
         for run in found.array[:1]:
-            begun.append(entry_point)
-            await part.poll_run(thread, run["run_id"], patience=given["sleep"])
+            await part.poll_run(thread, run["run_id"], patience=sleep)
         await part.settle(thread)
         await part.state(thread)
         await part.history(thread)
 
     await api.each(HANG_UPS, turn)
-    return begun
+    return not ended
 
 
-@pytest.fixture
+@view
 def turns(
     success: Trace,
     error: Trace,
@@ -112,18 +111,17 @@ def turns(
     }
 
 
-def _cells(outcomes: list[str], entry_points: tuple[str, ...] = ENTRY_POINTS) -> pytest.MarkDecorator:
+def _cells(outcomes: list[str], entry_points: tuple[str, ...] = ENTRY_POINTS) -> Callable[[Any], Any]:
     """The cases of a judge; those that read a stateless run's thread need an answer that names it."""
 
-    def marks(outcome: str, entry_point: str) -> list[pytest.MarkDecorator]:
-        wanted = ["run_time_limit"] if outcome == "timeout" else []
-        wanted += ["stateless_threads"] if entry_point.startswith("stateless") else []
-        return [needs(*wanted)]
+    def wanted(outcome: str, entry_point: str) -> list[str]:
+        limit = ["run_time_limit"] if outcome == "timeout" else []
+        return [*limit, *(["stateless_threads"] if entry_point.startswith("stateless") else [])]
 
-    return pytest.mark.parametrize(
+    return cases(
         "outcome, entry_point",
         [
-            pytest.param(outcome, entry_point, marks=marks(outcome, entry_point))
+            row(outcome, entry_point, needs=wanted(outcome, entry_point))
             for outcome in outcomes
             for entry_point in (THREADED_ENTRY_POINTS if outcome == "static_interrupt" else entry_points)
         ],
@@ -131,8 +129,8 @@ def _cells(outcomes: list[str], entry_points: tuple[str, ...] = ENTRY_POINTS) ->
 
 
 @requirement("PARITY-001")
-@pytest.mark.parametrize("entry_point", ENTRY_POINTS)
-@pytest.mark.parametrize("outcome", ["success"])
+@cases("entry_point", ENTRY_POINTS)
+@cases("outcome", ["success"])
 def test_final_values(
     turns: dict[str, Trace], tool_turn: Trace, outcome: str, entry_point: str, profile: Profile
 ) -> None:
@@ -172,7 +170,7 @@ def test_statuses(turns: dict[str, Trace], outcome: str, entry_point: str) -> No
 
 
 @requirement("PARITY-004")
-@pytest.mark.parametrize("listener", ["updates", "many", "nobody"])
+@cases("listener", ["updates", "many", "nobody"])
 def test_checkpoints_do_not_depend_on_listeners(attended_and_unattended: Trace, listener: str) -> None:
     reference = _parents(attended_and_unattended.part("values").history)
     assert _parents(attended_and_unattended.part(listener).history) == reference
@@ -187,8 +185,8 @@ def test_error_names(turns: dict[str, Trace], outcome: str, entry_point: str, pr
 
 
 @requirement("PARITY-006")
-@pytest.mark.parametrize("entry_point", ENTRY_POINTS)
-@pytest.mark.parametrize("outcome", ["interrupt"])
+@cases("entry_point", ENTRY_POINTS)
+@cases("outcome", ["interrupt"])
 def test_interrupts(turns: dict[str, Trace], outcome: str, entry_point: str, profile: Profile) -> None:
     turn, reference = turns[outcome].part(entry_point), turns[outcome].part("wait")
     told = _interrupts(turn.result, profile)
@@ -208,7 +206,7 @@ def test_interrupts(turns: dict[str, Trace], outcome: str, entry_point: str, pro
 
 
 @requirement("PARITY-007")
-@pytest.mark.parametrize("entry_point", ["wait", "stream"])
+@cases("entry_point", ["wait", "stream"])
 def test_a_hang_up_leaves_no_trace(hung_up: Trace, entry_point: str) -> None:
     undisturbed, left = hung_up.part("undisturbed"), hung_up.part(entry_point)
     assert left.last("state").object["values"] == undisturbed.last("state").object["values"]

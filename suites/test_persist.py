@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 
-import pytest
-
 from runstone.suite import (
     Api,
-    Exchange,
     Missing,
     Schedule,
     Trace,
+    cases,
     lifecycle,
+    log_of,
     own_server,
     requirement,
     scenario,
@@ -96,7 +95,7 @@ async def recover(part: Api, thread: str, runs: list[str], sleep: float) -> None
 
 
 @requirement("PERS-001")
-@pytest.mark.parametrize("outcome", OUTCOMES)
+@cases("outcome", OUTCOMES)
 def test_what_was_at_rest_is_the_same_after_a_restart(
     outcome: str, restart_with_threads_at_rest: Trace
 ) -> None:
@@ -110,7 +109,7 @@ def test_what_was_at_rest_is_the_same_after_a_restart(
 
 
 @requirement("PERS-002")
-@pytest.mark.parametrize("thread", THREADS)
+@cases("thread", THREADS)
 def test_a_killed_run_comes_to_an_end(thread: str, kill_in_mid_run: Trace) -> None:
     part = _killed_in_the_midst(kill_in_mid_run, thread)
     assert part.first("run after").ok.object.get("status") in lifecycle().runs.terminal
@@ -121,7 +120,7 @@ def test_a_killed_run_comes_to_an_end(thread: str, kill_in_mid_run: Trace) -> No
 def test_completed_nodes_are_not_executed_again(kill_in_mid_run: Trace) -> None:
     part = _killed_in_the_midst(kill_in_mid_run, "single")
     resumed = part.only("run after").ok.object.get("status") == "success"
-    assert _log(part.state) == (["a", "b", "c"] if resumed else ["a"])
+    assert some(log_of(part.state), f"log in {part.state.where}") == (["a", "b", "c"] if resumed else ["a"])
 
 
 @requirement("PERS-004")
@@ -131,21 +130,13 @@ def test_no_accepted_run_is_lost(kill_in_mid_run: Trace) -> None:
     assert len(statuses) == 1 + ENQUEUED
     assert set(statuses) <= lifecycle().runs.terminal
     # The last node of a run that succeeded has executed exactly once, and that of no other run.
-    assert _log(part.state).count("c") == statuses.count("success")
+    assert some(log_of(part.state), f"log in {part.state.where}").count("c") == statuses.count("success")
 
 
 def _killed_in_the_midst(trace: Trace, thread: str) -> Trace:
     """What was seen of the thread. Raises Missing unless its run was at work in node `b` before the kill."""
     part = trace.part(thread)
-    status, log = part.only("run before").ok.object.get("status"), _log(part.only("state before"))
+    status, log = part.only("run before").ok.object.get("status"), log_of(part.only("state before"))
     if (status, log) != ("running", ["a"]):
         raise Missing(f"the server was not killed in mid-run: the run was {status}, its log {log}")
     return part
-
-
-def _log(state: Exchange) -> list[str]:
-    values = state.ok.object.get("values")
-    log = values.get("log") if isinstance(values, dict) else None
-    if not isinstance(log, list):
-        raise Missing(f"{state.where} shows no log")
-    return log

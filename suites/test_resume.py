@@ -7,8 +7,6 @@ import re
 from itertools import pairwise
 from typing import Any
 
-import pytest
-
 from runstone.suite import (
     Api,
     Blocked,
@@ -16,10 +14,13 @@ from runstone.suite import (
     Missing,
     Schedule,
     Trace,
+    cases,
     requirement,
+    row,
     scenario,
     shown,
     some,
+    told_by,
 )
 
 SLEEP_S, TICKS = 1.5, 6  # a tick every 0.25 s or more: apart even for ids that are made of milliseconds
@@ -89,7 +90,7 @@ def test_every_event_has_an_id(resumable_stream: Trace) -> None:
 
 @requirement("RESUME-002")
 def test_ids_ascend(resumable_stream: Trace) -> None:
-    ids = _ids(resumable_stream.stream)
+    ids = _event_ids(resumable_stream.stream)
     strange = [each for each in ids if not ASCENDING_NUMBERS.fullmatch(each)]
     assert strange == [], f"wanted numbers joined by dashes, got {', '.join(strange[:3])}"
     numbers = [tuple(map(int, each.split("-"))) for each in ids]
@@ -101,17 +102,17 @@ def test_ids_ascend(resumable_stream: Trace) -> None:
 def test_nothing_is_lost_or_repeated(resumed_stream: Trace) -> None:
     seen = _before_the_loss(resumed_stream)
     assert resumed_stream.lost.closed_by_client, "the stream ended before the client hung up"
-    assert _told(resumed_stream.resumed) == _ticks(len(seen), TICKS)
+    assert _heard(resumed_stream.resumed) == _ticks(len(seen), TICKS)
 
 
 @requirement("RESUME-004")
 def test_minus_one_is_the_beginning(resumed_stream: Trace) -> None:
     seen = _before_the_loss(resumed_stream)
-    assert _told(resumed_stream.from_the_first) == [*seen, *_ticks(len(seen), TICKS)]
+    assert _heard(resumed_stream.from_the_first) == [*seen, *_ticks(len(seen), TICKS)]
 
 
 @requirement("RESUME-005")
-@pytest.mark.parametrize("start", ["the first", "the last seen"])
+@cases("start", ["the first", "the last seen"])
 def test_ended_run_is_replayed(resumable_stream: Trace, resumed_stream: Trace, start: str) -> None:
     if start == "the first":
         assert resumable_stream.last("poll").object.get("status") == "success"
@@ -121,11 +122,11 @@ def test_ended_run_is_replayed(resumable_stream: Trace, resumed_stream: Trace, s
         ]
     else:
         assert resumed_stream.run.object.get("status") == "success"
-        assert _told(resumed_stream.resumed_late) == _ticks(len(_before_the_loss(resumed_stream)), TICKS)
+        assert _heard(resumed_stream.resumed_late) == _ticks(len(_before_the_loss(resumed_stream)), TICKS)
 
 
 @requirement("RESUME-006")
-@pytest.mark.parametrize("event_id", ["-1", "1"])
+@cases("event_id", ["-1", "1"])
 def test_run_without_kept_events(resumed_without_being_resumable: Trace, event_id: str) -> None:
     trace = resumed_without_being_resumable
     assert trace.last("poll").object.get("status") == "success"
@@ -137,7 +138,7 @@ def test_run_without_kept_events(resumed_without_being_resumable: Trace, event_i
 
 
 @requirement("RESUME-007")
-@pytest.mark.parametrize("number", range(len(NO_EVENT_IDS)), ids=NO_EVENT_IDS)
+@cases("number", [row(number, name=name) for number, name in enumerate(NO_EVENT_IDS)])
 def test_what_is_no_event_id(resumable_stream: Trace, number: int) -> None:
     assert resumable_stream.replay.named("values")
     answer = resumable_stream.only(f"strange_{number}")
@@ -147,13 +148,13 @@ def test_what_is_no_event_id(resumable_stream: Trace, number: int) -> None:
         assert "error" not in [event.event for event in answer.events]
 
 
-def _ids(stream: Exchange) -> list[str]:
+def _event_ids(stream: Exchange) -> list[str]:
     return some((event.id for event in stream.stream if event.id), f"event id in {stream.where}")
 
 
-def _told(stream: Exchange) -> list[tuple[str, Any]]:
+def _heard(stream: Exchange) -> list[tuple[str, Any]]:
     """What a stream of ticks tells; servers may add events that nobody asked for."""
-    return [(event.event, event.json) for event in stream.ok.events if event.event in {"metadata", "custom"}]
+    return told_by(event for event in stream.ok.events if event.event in {"metadata", "custom"})
 
 
 def _ticks(first: int, last: int) -> list[tuple[str, Any]]:
@@ -162,7 +163,7 @@ def _ticks(first: int, last: int) -> list[tuple[str, Any]]:
 
 def _before_the_loss(trace: Trace) -> list[tuple[str, Any]]:
     """What the client saw before it hung up. Raises Missing unless it was metadata and the first ticks."""
-    seen = _told(trace.lost)
+    seen = _heard(trace.lost)
     if len(seen) < 2 or seen[0][0] != "metadata" or seen[1:] != _ticks(1, len(seen) - 1):
         raise Missing(f"{trace.lost.where} did not begin with metadata and ticks, but {shown(seen)}")
     return seen

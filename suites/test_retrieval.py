@@ -5,9 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import pytest
-
-from runstone.contracts import lifecycle
 from runstone.suite import (
     GRAPHS,
     Api,
@@ -17,10 +14,13 @@ from runstone.suite import (
     Profile,
     Trace,
     assert_ran,
+    cases,
     has,
+    lifecycle,
     needs,
     ran,
     requirement,
+    row,
     scenario,
     shown,
     some,
@@ -131,7 +131,7 @@ def test_joined_stream_ends_with_the_result(result_by_every_path: Trace) -> None
 
 
 @requirement("RETR-004")
-@pytest.mark.parametrize("way", ["background", "joined_early", "stream"])
+@cases("way", ["background", "joined_early", "stream"])
 def test_replay_ends_with_the_result(result_by_every_path: Trace, way: str) -> None:
     turn = result_by_every_path.part(way)
     values = [event.json for event in turn.replay.ok.events if event.event == "values"]
@@ -143,7 +143,7 @@ def test_replay_ends_with_the_result(result_by_every_path: Trace, way: str) -> N
 
 
 @requirement("RETR-005")
-@pytest.mark.parametrize("way", ["background", "joined_early", "stream"])
+@cases("way", ["background", "joined_early", "stream"])
 def test_all_paths_agree(result_by_every_path: Trace, way: str, profile: Profile) -> None:
     turn = result_by_every_path.part(way)
     final = turn.state.object.get("values")
@@ -158,7 +158,7 @@ def test_all_paths_agree(result_by_every_path: Trace, way: str, profile: Profile
 
 
 @requirement("RETR-006")
-@pytest.mark.parametrize("path", ["state", "join"])
+@cases("path", ["state", "join"])
 def test_finished_result_is_at_hand(retrievals_timed: Trace, path: str) -> None:
     for answer in retrievals_timed.all(path):
         assert ("s3" if has(GRAPHS) else ":") in answer.ok.text
@@ -170,10 +170,8 @@ def test_finished_result_is_at_hand(retrievals_timed: Trace, path: str) -> None:
 
 
 @requirement("RETR-007")
-@pytest.mark.parametrize("path", ["wait", "background"])
-@pytest.mark.parametrize(
-    "ending", ["error", "interrupt", "cancel", pytest.param("timeout", marks=needs("run_time_limit"))]
-)
+@cases("path", ["wait", "background"])
+@cases("ending", ["error", "interrupt", "cancel", row("timeout", needs=["run_time_limit"])])
 def test_failure_is_no_empty_result(
     success: Trace,
     error: Trace,
@@ -196,7 +194,7 @@ def test_failure_is_no_empty_result(
 
 
 @requirement("RETR-008")
-@pytest.mark.parametrize("entry_point", ["wait", "stream", "background", "stateless"])
+@cases("entry_point", ["wait", "stream", "background", "stateless"])
 def test_status_tells_the_end(
     success: Trace, error: Trace, stateless_runs_kept: Trace, entry_point: str
 ) -> None:
@@ -209,8 +207,8 @@ def test_status_tells_the_end(
 
 
 @requirement("RETR-009")
-@pytest.mark.parametrize("mode", OTHER_MODES)
-@pytest.mark.parametrize("path", ["wait", "join"])
+@cases("mode", OTHER_MODES)
+@cases("path", ["wait", "join"])
 def test_values_whatever_the_stream_mode(
     results_of_other_stream_modes: Trace, mode: str, path: str, profile: Profile
 ) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from runstone.suite import (
     THREADED_ENTRY_POINTS,
     Api,
@@ -15,7 +13,9 @@ from runstone.suite import (
     Schedule,
     Trace,
     ask,
+    cases,
     new_id,
+    refusal_of,
     requirement,
     resolve,
     scenario,
@@ -145,13 +145,6 @@ def _is_refused(exchange: Exchange) -> bool:
     return 400 <= exchange.status < 500
 
 
-def _refusal(exchange: Exchange) -> Exchange:
-    """The exchange, if it answered a 4xx: whether it should have is another requirement's question."""
-    if not _is_refused(exchange):
-        raise Missing(f"{exchange.where} answered {exchange.status}: it was not refused")
-    return exchange
-
-
 def _nodes(exchange: Exchange) -> list[str]:
     """The nodes whose updates were streamed, in order."""
     updates = [event.json for event in exchange.stream if event.event == "updates"]
@@ -165,7 +158,7 @@ def _assert_echoed(exchange: Exchange, profile: Profile, text: str) -> None:
 
 
 @requirement("ROB-002")
-@pytest.mark.parametrize("size", NOTES)
+@cases("size", NOTES)
 def test_outsized_input_is_accepted_or_refused(size: str, outsized_inputs: Trace, profile: Profile) -> None:
     if _nodes(outsized_inputs.small) != LOG:
         raise Missing(f"a small input gave no result: {outsized_inputs.small.where}")
@@ -179,7 +172,7 @@ def test_outsized_input_is_accepted_or_refused(size: str, outsized_inputs: Trace
 
 
 @requirement("ROB-003")
-@pytest.mark.parametrize("kind", ODD)
+@cases("kind", ODD)
 def test_odd_value_is_unchanged_or_refused(kind: str, odd_values: Trace, profile: Profile) -> None:
     ordinary = odd_values.part("ordinary").wait
     if profile.wait.values_in(ordinary.object) != {"log": LOG, "note": "as it is"}:
@@ -198,12 +191,12 @@ def test_odd_value_is_unchanged_or_refused(kind: str, odd_values: Trace, profile
 
 
 @requirement("ROB-004")
-@pytest.mark.parametrize("refused", [*THREADED_ENTRY_POINTS, *REFUSED_CHANGES])
+@cases("refused", [*THREADED_ENTRY_POINTS, *REFUSED_CHANGES])
 def test_refused_request_leaves_nothing(refused: str, refused_requests: Trace, profile: Profile) -> None:
     of_runs = refused in THREADED_ENTRY_POINTS
     part = refused_requests.part(refused if of_runs else "changes")
     for kind in REFUSED_RUNS if of_runs else (refused,):
-        _refusal(part.only(kind))
+        refusal_of(part.only(kind))
     _assert_nothing_was_added(part)
     for unborn in _unborn(part, refused):
         assert unborn.status == 404
@@ -217,7 +210,7 @@ def _unborn(part: Trace, refused: str) -> list[Exchange]:
     if refused == "creation":
         return [part.creation_thread]
     for kind in REFUSED_RUNS:
-        _refusal(part.only(f"{kind}_on_new"))
+        refusal_of(part.only(f"{kind}_on_new"))
     return [part.only(f"{kind}_thread") for kind in REFUSED_RUNS]
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-import pytest
-
 from runstone.suite import (
     ABSENT,
     GRAPHS,
@@ -19,6 +17,7 @@ from runstone.suite import (
     Schedule,
     Trace,
     by_threaded_entry_point,
+    cases,
     conforms,
     needs,
     new_id,
@@ -262,7 +261,7 @@ def test_unknown_thread_is_rejected_by_default(
 
 
 @requirement("RUN-CREATE-008")
-@pytest.mark.parametrize("kind", INPUTS)
+@cases("kind", INPUTS)
 def test_input_is_taken_or_refused(kind: str, runs_with_every_kind_of_input: Trace, profile: Profile) -> None:
     _assert_reached(runs_with_every_kind_of_input.part("object"), profile, INPUTS["object"]["note"])
     answer = runs_with_every_kind_of_input.part(kind).wait
@@ -277,7 +276,7 @@ def test_configurable_reaches_the_graph(runs_with_config_and_context: Trace, pro
 
 
 @requirement("RUN-CREATE-010")
-@pytest.mark.parametrize("sent", ["context", "both"])
+@cases("sent", ["context", "both"])
 def test_context_reaches_the_graph(sent: str, runs_with_config_and_context: Trace, profile: Profile) -> None:
     _assert_seen(runs_with_config_and_context.part("context").wait, profile, "context", CONTEXT)
     answer = runs_with_config_and_context.part("both").wait
@@ -287,7 +286,7 @@ def test_context_reaches_the_graph(sent: str, runs_with_config_and_context: Trac
 
 
 @requirement("RUN-CREATE-011")
-@pytest.mark.parametrize("given, kind", [("config", "configurable"), ("context", "context")])
+@cases("given, kind", [("config", "configurable"), ("context", "context")])
 def test_run_overrides_its_assistant(
     given: str, kind: str, runs_of_configured_assistants: Trace, profile: Profile
 ) -> None:
@@ -313,7 +312,7 @@ def test_headers_reach_the_graph(runs_with_config_and_context: Trace, profile: P
 
 
 @requirement("RUN-CREATE-014")
-@pytest.mark.parametrize("kind", [kind for kind in INPUTS if kind not in {"object", "null"}])
+@cases("kind", [kind for kind in INPUTS if kind not in {"object", "null"}])
 def test_input_reaches_the_graph(kind: str, runs_with_every_kind_of_input: Trace, profile: Profile) -> None:
     _assert_reached(runs_with_every_kind_of_input.part("object"), profile, INPUTS["object"]["note"])
     answer = runs_with_every_kind_of_input.part(kind).wait

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-import pytest
-
-from runstone.suite import Api, Trace, conforms, new_id, requirement, scenario
+from runstone.suite import (
+    Api,
+    Trace,
+    cases,
+    conforms,
+    new_id,
+    requirement,
+    scenario,
+)
 
 
 @scenario(agent=True)
@@ -20,7 +26,7 @@ async def run_read_by_id(api: Api) -> None:
 
 
 @requirement("RUN-GET-001")
-@pytest.mark.parametrize("asked", ["own", "unknown", "of_another_thread"])
+@cases("asked", ["own", "unknown", "of_another_thread"])
 def test_run_is_found_on_its_own_thread_only(asked: str, run_read_by_id: Trace) -> None:
     own = run_read_by_id.own
     assert own.status == 200

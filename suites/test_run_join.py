@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any
-
-import pytest
 
 from runstone.suite import (
     GRAPHS,
@@ -14,19 +13,23 @@ from runstone.suite import (
     Exchange,
     Inapplicable,
     Missing,
+    Options,
     Profile,
     Schedule,
     Trace,
+    asked_in,
     assert_ran,
+    cases,
     conforms,
+    demand_values,
     has,
+    log_in,
     needs,
     new_id,
     ran,
     requirement,
     scenario,
     shown,
-    some,
 )
 
 PATIENCE_S = (0.5, 1.5, 4.0)  # a busy target was seen to take 0.5 s to read a request, which is then lost
@@ -40,7 +43,7 @@ ENDINGS: dict[str, tuple[str, dict[str, Any]]] = {
     "error": ("fail", {"message": "the filter is full"}),
     "interrupt": ("interrupt", {"question": "change the filter?"}),
 }
-by_moment = pytest.mark.parametrize("moment", ["join early", "join late"])
+by_moment = cases("moment", ["join early", "join late"])
 
 
 @scenario(Schedule(steady=True), agent=True)
@@ -120,16 +123,18 @@ async def hung_up_joins(api: Api) -> None:
 async def _hang_up(part: Api, choice: str) -> None:
     cancel = True if choice == "cancel" else OMIT
     for patience in PATIENCE_S:
-        hang_up_after = part.with_slack(patience)
         # A server may notice the hang-up at its next keep-alive only: 5 s on the slowest known.
-        sleep = hang_up_after + (7.0 if choice == "cancel" else 2.0)
+        sleep = part.with_slack(patience) + (7.0 if choice == "cancel" else 2.0)
         thread = await part.create_thread()
         run = await part.create_run(thread, "slow", {"sleep": sleep})
-        await part.until_running(thread, run, label="watch")
-        joined = await part.join(thread, run, cancel_on_disconnect=cancel, close_after=hang_up_after)
+        joined = await part.hang_up_amid(thread, partial(_join, part, thread, run, cancel), pause_s=patience)
         if joined.answered:
             break
     await part.poll_run(thread, run, patience=sleep)
+
+
+async def _join(part: Api, thread: str, run: str, cancel: Any, options: Options) -> Exchange:
+    return await part.join(thread, run, cancel_on_disconnect=cancel, **options)
 
 
 @requirement("RUN-JOIN-001")
@@ -140,7 +145,7 @@ def test_blocks_until_the_end(joined_while_it_goes_on: Trace, profile: Profile) 
     conforms(answer.object, profile.wait.schema, answer)
     passed = answer.ended_at - joined_while_it_goes_on.create_run.sent_at
     assert passed >= SLEEP_S, f"wanted an answer after the run's {SLEEP_S} s, got it after {passed:.2f} s"
-    assert _log(profile.wait.some_values_in(answer.object)) == ["a", "b", "c"]
+    assert log_in(profile.wait.some_values_in(answer.object)) == ["a", "b", "c"]
 
 
 @requirement("RUN-JOIN-002")
@@ -159,7 +164,7 @@ def test_ended_run_is_answered_at_once(joined_early_and_late: Trace, profile: Pr
 @requirement("RUN-JOIN-003")
 @by_moment
 def test_error_of_a_failed_run(joined_early_and_late: Trace, moment: str, profile: Profile) -> None:
-    _demand_values(joined_early_and_late.part("success").only(moment), profile)
+    demand_values(joined_early_and_late.part("success").only(moment), profile)
     answer = joined_early_and_late.part("error").only(moment)
     told = profile.wait.error_in(answer.object)
     assert isinstance(told, dict), f"wanted an error object, got {shown(answer.json)}"
@@ -170,13 +175,13 @@ def test_error_of_a_failed_run(joined_early_and_late: Trace, moment: str, profil
 @requirement("RUN-JOIN-004")
 @by_moment
 def test_interrupts_of_a_paused_run(joined_early_and_late: Trace, moment: str, profile: Profile) -> None:
-    _demand_values(joined_early_and_late.part("success").only(moment), profile)
+    demand_values(joined_early_and_late.part("success").only(moment), profile)
     turn = joined_early_and_late.part("interrupt")
     answer = turn.only(moment)
     listed = profile.wait.interrupts_in(answer.object)
     assert isinstance(listed, list), f"wanted a list of interrupts, got {shown(answer.json)}"
     values = [each.get("value") if isinstance(each, dict) else each for each in listed]
-    assert values == ([{"question": "change the filter?"}] if has(GRAPHS) else _asked_in(turn.state))
+    assert values == ([{"question": "change the filter?"}] if has(GRAPHS) else asked_in(turn.state))
 
 
 @requirement("RUN-JOIN-005")
@@ -193,9 +198,9 @@ def test_older_run_keeps_its_output(older_run_joined: Trace, profile: Profile) -
 
 
 @requirement("RUN-JOIN-006")
-@pytest.mark.parametrize("which", ["unknown run", "run of another thread"])
+@cases("which", ["unknown run", "run of another thread"])
 def test_strange_run_is_an_error(strange_runs_joined: Trace, which: str, profile: Profile) -> None:
-    _demand_values(strange_runs_joined.only("own run"), profile)
+    demand_values(strange_runs_joined.only("own run"), profile)
     answer = strange_runs_joined.only(which)
     assert answer.complete, f"wanted an answer, got {answer.code}, then {answer.failure}"
     if not 400 <= answer.status < 500:
@@ -216,27 +221,10 @@ def test_every_join_gets_the_values(joined_by_four: Trace, profile: Profile) -> 
 
 
 @requirement("RUN-JOIN-008")
-@pytest.mark.parametrize("choice, ending", [("cancel", "interrupted"), ("leave", "success")])
+@cases("choice, ending", [("cancel", "interrupted"), ("leave", "success")])
 def test_hang_up(hung_up_joins: Trace, choice: str, ending: str) -> None:
     turn = hung_up_joins.part(choice)
     hung_up = turn.last("join")
     if not hung_up.closed_by_client:
         raise Missing(f"{hung_up.where} was over before the client hung up: {hung_up.code}")
     assert turn.last("poll").object.get("status") == ending
-
-
-def _demand_values(answer: Exchange, profile: Profile) -> None:
-    """Raise Missing when not even `steps` gave its values: other joins then show nothing."""
-    if not ran(profile.wait.values_in(answer.object), ["s1", "s2", "s3"]):
-        raise Missing(f"{answer.where}, a run in order, gave no values: {shown(answer.json)}")
-
-
-def _asked_in(state: Exchange) -> list[Any]:
-    """The values of the interrupts that the state's tasks show, at least one."""
-    asked = [each for task in state.object["tasks"] for each in task["interrupts"]]
-    return [each["value"] for each in some(asked, f"interrupt in {state.where}")]
-
-
-def _log(values: Any) -> Any:
-    """The nodes that ran, as the values show them."""
-    return values.get("log") if isinstance(values, dict) else None

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import pytest
+from typing import Any
 
 from runstone.suite import (
     Api,
     Exchange,
     Missing,
     Trace,
+    cases,
     conforms,
+    each_of,
     needs,
     new_id,
     requirement,
+    resolve,
     scenario,
     some,
 )
@@ -40,40 +43,39 @@ async def runs_listed(api: Api) -> None:
     await api.runs(new_id(), limit=100, label="of_unknown_thread")
 
 
-def _ids(exchange: Exchange, status: str | None = None) -> list[str]:
-    """The ids of the listed runs; with `status`, only of those that say they are in it."""
-    runs = [run if isinstance(run, dict) else {} for run in exchange.array]
-    return [str(run.get("run_id")) for run in runs if status in (None, run.get("status"))]
+def _in_status(listed: Exchange, status: str) -> list[Any]:
+    """The ids of those of the listed runs that say they are in this status."""
+    return [run["run_id"] for run in listed.array if resolve(run, "/status") == status]
 
 
 @requirement("RUN-LIST-001")
-@pytest.mark.parametrize("label, note", [("runs", "own"), ("others", "others")])
+@cases("label, note", [("runs", "own"), ("others", "others")])
 def test_list_holds_the_runs_of_its_thread(label: str, note: str, runs_listed: Trace) -> None:
     listed = runs_listed.only(label)
     assert listed.status == 200
     for run in some(listed.array, "run in the list"):
         conforms(run, "run", listed)
-    assert sorted(_ids(listed)) == sorted(runs_listed.note(note))
+    assert sorted(each_of(listed, "/run_id")) == sorted(runs_listed.note(note))
 
 
 @requirement("RUN-LIST-002")
 @needs("error_outcome")
-@pytest.mark.parametrize("status", ["success", "error"])
+@cases("status", ["success", "error"])
 def test_status_filters(status: str, runs_listed: Trace) -> None:
-    everything, wanted = _ids(runs_listed.runs), _ids(runs_listed.runs, status)
+    everything, wanted = each_of(runs_listed.runs, "/run_id"), _in_status(runs_listed.runs, status)
     if not 0 < len(wanted) < len(everything):
         raise Missing(f"{len(wanted)} of {len(everything)} runs are in {status}, so a filter would not show")
-    assert sorted(_ids(runs_listed.only(f"in_{status}"))) == sorted(wanted)
+    assert sorted(each_of(runs_listed.only(f"in_{status}"), "/run_id")) == sorted(wanted)
 
 
 @requirement("RUN-LIST-003")
 def test_newest_comes_first(runs_listed: Trace) -> None:
-    assert _ids(runs_listed.runs) == list(reversed(runs_listed.note("own")))
+    assert each_of(runs_listed.runs, "/run_id") == list(reversed(runs_listed.note("own")))
 
 
 @requirement("RUN-LIST-004")
 def test_pages_hold_every_run_once(runs_listed: Trace) -> None:
-    pages = [_ids(page) for page in runs_listed.all("page")]
+    pages = [each_of(page, "/run_id") for page in runs_listed.all("page")]
     own = runs_listed.note("own")
     assert [len(page) for page in pages] == [len(own[offset : offset + PAGE]) for offset in OFFSETS]
     assert sorted(run for page in pages for run in page) == sorted(own)

@@ -6,8 +6,6 @@ import datetime as dt
 from itertools import pairwise
 from typing import Any
 
-import pytest
-
 from runstone.suite import (
     THREADED_ENTRY_POINTS,
     Api,
@@ -16,11 +14,13 @@ from runstone.suite import (
     Schedule,
     Trace,
     by_threaded_entry_point,
+    cases,
     conforms,
     requirement,
     scenario,
     shown,
     some,
+    time_in,
 )
 
 METADATA: dict[str, Any] = {"ticket": 4711, "origin": {"desk": "Süd", "tags": ["a", None, 1.5]}}
@@ -68,26 +68,23 @@ def _metadata(run: dict[str, Any], exchange: Exchange) -> dict[str, Any]:
     return metadata
 
 
-def _time(run: dict[str, Any], exchange: Exchange) -> dt.datetime:
+def _updated_at(run: dict[str, Any], exchange: Exchange) -> dt.datetime:
     """When the run was changed. Raises Missing when that is no time with an offset."""
-    try:
-        time = dt.datetime.fromisoformat(str(run.get("updated_at")))
-    except ValueError:
-        time = None
-    if time is None or time.tzinfo is None:
+    time = time_in(run.get("updated_at"), f"updated_at in {exchange.where}")
+    if time.tzinfo is None:
         raise Missing(f"{exchange.where} shows {shown(run.get('updated_at'))} as updated_at")
     return time
 
 
 @requirement("RUN-SCHEMA-001")
-@pytest.mark.parametrize("answer", ANSWERS)
+@cases("answer", ANSWERS)
 def test_run_is_whole(answer: str, runs_described: Trace) -> None:
     exchange, run = _described(runs_described, answer)
     conforms(run, "run", exchange)
 
 
 @requirement("RUN-SCHEMA-002")
-@pytest.mark.parametrize("answer", ANSWERS)
+@cases("answer", ANSWERS)
 def test_run_carries_arguments_and_strategy(answer: str, runs_described: Trace) -> None:
     _, run = _described(runs_described, answer)
     assert isinstance(run.get("kwargs"), dict), f"wanted an object `kwargs`, got {shown(run.get('kwargs'))}"
@@ -116,7 +113,7 @@ def test_assistant_id_is_the_assistants(runs_described: Trace) -> None:
 
 
 @requirement("RUN-SCHEMA-005")
-@pytest.mark.parametrize("answer", ANSWERS)
+@cases("answer", ANSWERS)
 def test_metadata_comes_back(answer: str, runs_described: Trace) -> None:
     exchange, run = _described(runs_described, answer)
     metadata = _metadata(run, exchange)
@@ -151,6 +148,6 @@ def test_updated_at_never_goes_back(runs_described: Trace) -> None:
     seen = [exchange.object.get("status") for exchange in (readings[0], readings[-1])]
     if seen[0] == seen[1] or seen[1] != "success":
         raise Missing(f"the run did not go on between the readings: {shown(seen)}")
-    times = [_time(exchange.object, exchange) for exchange in readings]
+    times = [_updated_at(exchange.object, exchange) for exchange in readings]
     for (earlier, later), exchange in zip(pairwise(times), readings[1:], strict=True):
         assert later >= earlier, f"wanted {earlier} or later, got {later} ({exchange.where})"

@@ -5,9 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import pytest
-
-from runstone.contracts import lifecycle
 from runstone.suite import (
     Api,
     Exchange,
@@ -16,10 +13,13 @@ from runstone.suite import (
     Schedule,
     Trace,
     by_threaded_entry_point,
+    cases,
     has,
+    lifecycle,
     requirement,
     scenario,
     some,
+    status_of,
 )
 
 WATCHED: dict[str, tuple[str, dict[str, Any]]] = {
@@ -34,7 +34,7 @@ LATER: dict[str, dict[str, Any]] = {
     "interrupt": {"command": {"resume": "yes"}},
     "cancel": {"input": {"sleep": 0}},
 }
-by_watched = pytest.mark.parametrize("ending", WATCHED)
+by_watched = cases("ending", WATCHED)
 
 
 @scenario(agent=True)
@@ -94,7 +94,7 @@ async def recursion_overrun(api: Api) -> None:
 def test_status_is_one_of_six(watched_runs: Trace, ending: str) -> None:
     turn = watched_runs.part(ending)
     for reading in [turn.create_run, *turn.all("poll"), turn.again]:
-        assert _status(reading) in sorted(lifecycle().runs.statuses)
+        assert _status_word(reading) in sorted(lifecycle().runs.statuses)
     if has("error_outcome"):
         _tell_apart(watched_runs.part("success"), watched_runs.part("error"))
 
@@ -116,7 +116,7 @@ def test_readings_follow_the_automaton(watched_runs: Trace, ending: str) -> None
         _tell_apart(watched_runs.part("success"), watched_runs.part("error"))
     turn = watched_runs.part(ending)
     _ending(turn)
-    seen = [_status(reading) for reading in [turn.create_run, *turn.all("poll"), turn.again]]
+    seen = [_status_word(reading) for reading in [turn.create_run, *turn.all("poll"), turn.again]]
     illegal = lifecycle().runs.first_illegal(seen)
     assert illegal is None, f"wanted a legal transition, got {' -> '.join(illegal or ())}"
 
@@ -128,7 +128,7 @@ def test_terminal_status_stays(watched_runs: Trace, ending: str) -> None:
     ended_as = _ending(turn)
     later = turn.later.ok.run_id
     assert turn.again.object.get("run_id") != later, "wanted a later run of its own id, got the same id"
-    assert _status(turn.again) == ended_as
+    assert _status_word(turn.again) == ended_as
 
 
 @requirement("RUN-STATUS-005")
@@ -157,11 +157,11 @@ def test_cancelled_run_ends_as_interrupted(cancel: Trace, entry_point: str) -> N
 
 @requirement("RUN-STATUS-008")
 @by_threaded_entry_point
-@pytest.mark.parametrize("pause", ["dynamic", "static"])
+@cases("pause", ["dynamic", "static"])
 def test_paused_run(interrupt: Trace, static_interrupt: Trace, pause: str, entry_point: str) -> None:
     turn = {"dynamic": interrupt, "static": static_interrupt}[pause].part(entry_point)
     assert _ending(turn) in ["success", "interrupted"]
-    assert _status(turn.last("settle")) == "interrupted"
+    assert _status_word(turn.last("settle")) == "interrupted"
 
 
 @requirement("RUN-STATUS-009")
@@ -188,15 +188,15 @@ def test_recursion_overrun_is_named(recursion_overrun: Trace, profile: Profile) 
     assert "GraphRecursionError" in named, f"wanted GraphRecursionError named, got {named}"
 
 
-def _status(reading: Exchange) -> str:
+def _status_word(reading: Exchange) -> str:
     """The status that an answer shows; `None` in words for an object without one."""
-    return str(reading.object.get("status"))
+    return str(status_of(reading))
 
 
 def _ending(turn: Trace) -> str:
     """The terminal status of the turn's run. Raises Missing when it was never seen to end."""
     last = turn.last("poll")
-    status = _status(last)
+    status = _status_word(last)
     if status not in lifecycle().runs.terminal:
         raise Missing(f"the run was not seen to end: {last.where} still shows {status}")
     return status

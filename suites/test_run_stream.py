@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from typing import Any
 
 import httpx
-import pytest
 
 from runstone.suite import (
-    GRAPHS,
     OMIT,
     Api,
     Blocked,
@@ -20,7 +17,8 @@ from runstone.suite import (
     Schedule,
     Trace,
     assert_ran,
-    has,
+    cases,
+    events_of_state,
     lifecycle,
     new_id,
     raw,
@@ -28,6 +26,7 @@ from runstone.suite import (
     resolve,
     scenario,
     some,
+    view,
 )
 
 CLOSING = {"metadata", "error", "end"}  # events that belong to every stream, whatever its mode
@@ -142,20 +141,20 @@ def test_location_leads_to_the_stream(stream_and_its_location: Trace) -> None:
 
 
 @requirement("RUN-STREAM-006")
-@pytest.mark.parametrize("outcome", OUTCOMES)
+@cases("outcome", OUTCOMES)
 def test_stream_closes_at_the_end_of_the_run(outcomes: dict[str, Trace], outcome: str) -> None:
     turn = outcomes[outcome].part("stream")
     assert turn.result.status == 200
     assert turn.result.complete, f"the stream did not end: {turn.result.failure}"
-    assert _told(turn.result)
+    assert events_of_state(turn.result)
     assert turn.last("poll").object.get("status") in lifecycle().runs.terminal
 
 
 @requirement("RUN-STREAM-007")
-@pytest.mark.parametrize("outcome", OUTCOMES)
+@cases("outcome", OUTCOMES)
 def test_end_is_sent_once_and_last(outcomes: dict[str, Trace], outcome: str) -> None:
     stream = outcomes[outcome].part("stream").result
-    assert _told(stream)
+    assert events_of_state(stream)
     names = stream.names
     assert names[:-1].count("end") == 0, f"wanted `end` as the last event only, got {', '.join(names)}"
 
@@ -214,7 +213,7 @@ def test_hanging_up_lets_the_run_go_on(hang_up_on_stream: Trace) -> None:
 
 
 @requirement("RUN-STREAM-015")
-@pytest.mark.parametrize("graph", ["steps", "tools"])
+@cases("graph", ["steps", "tools"])
 def test_success_stands_when_the_stream_closes(success: Trace, tool_turn: Trace, graph: str) -> None:
     turn = {"steps": success, "tools": tool_turn}[graph].part("stream")
     last = turn.result.named("values")[-1]
@@ -224,7 +223,7 @@ def test_success_stands_when_the_stream_closes(success: Trace, tool_turn: Trace,
 
 
 @requirement("RUN-STREAM-016")
-@pytest.mark.parametrize("case", REFUSED)
+@cases("case", REFUSED)
 def test_refusal_is_a_status(refused_streams: Trace, case: str) -> None:
     assert_ran(refused_streams.served.named("values")[-1].json, STEPS)
     assert 400 <= refused_streams.only(case).status < 500, (
@@ -232,7 +231,7 @@ def test_refusal_is_a_status(refused_streams: Trace, case: str) -> None:
     )
 
 
-@pytest.fixture
+@view
 def outcomes(success: Trace, error: Trace, interrupt: Trace, cancel: Trace) -> dict[str, Trace]:
     """The shared traces by the way in which the run ends or pauses."""
     return {"success": success, "error": error, "interrupt": interrupt, "cancel": cancel}
@@ -242,11 +241,6 @@ def _only_run(trace: Trace) -> str:
     """The id of the one run that the thread lists: what the stream says of itself is held against it."""
     run = some(trace.runs.array, "run of the thread")[0]
     return str(resolve(run, "/run_id")).lower()
-
-
-def _told(stream: Exchange) -> Sequence[Event]:
-    """The events that tell of the state; an agent of the user's own may fail before there is a state."""
-    return stream.named("values") if has(GRAPHS) else stream.stream
 
 
 def _logs(events: list[Event]) -> list[list[Any]]:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import re
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
-import pytest
-
-from runstone.contracts import lifecycle
 from runstone.suite import (
     GRAPHS,
     OMIT,
@@ -22,21 +20,24 @@ from runstone.suite import (
     Profile,
     Schedule,
     Trace,
+    asked_in,
     assert_ran,
+    cases,
     conforms,
+    demand_values,
     has,
+    lifecycle,
+    log_in,
     needs,
     new_id,
-    ran,
     requirement,
     scenario,
     shown,
-    some,
 )
 
 ERROR_CLASSES = ("ValueError", "KeyError", "RuntimeError", "CustomError")
 ON_DISCONNECT: dict[str, Any] = {"cancel": "cancel", "continue": "continue", "default": OMIT}
-PATIENCE_S = (0.5, 1.5, 4.0)  # a busy target was seen to take 0.5 s to read a request, which is then lost
+PATIENCE_S = (0.5, 1.5, 4.0)  # that a run sleeps: longer where the first time was too short
 SLEEP_S = 1.5
 REFUSALS = ("unknown assistant", "unknown thread", "no assistant", "malformed JSON", "busy thread")
 
@@ -52,7 +53,7 @@ async def slow_wait(api: Api) -> None:
         group.create_task(api.wait(thread, "slow", {"sleep": sleep}, options=options, patience=sleep))
         location = (await opened).headers.get("location")
         if location is not None:
-            await api.request("GET", _path(location, api.target.url), label="located")
+            await api.request("GET", _path(location, api.target.url), label="located", patience=sleep)
     await api.state(thread)
 
 
@@ -90,26 +91,22 @@ async def hung_up_waits(api: Api) -> None:
 
 async def _hang_up(part: Api, choice: str) -> None:
     for patience in PATIENCE_S:
-        # By then even a slow queue has started the run.
-        hang_up_after = part.with_slack(patience + 0.5 * part.limits.turn_s)
         # A server may notice the hang-up at its next keep-alive only: 5 s on the slowest known.
-        sleep = hang_up_after + (7.0 if choice == "cancel" else 1.0)
+        sleep = part.with_slack(patience) + (7.0 if choice == "cancel" else 1.0)
         thread = await part.create_thread()
-        await part.wait(
-            thread,
-            "slow",
-            {"sleep": sleep},
-            options={"close_after": hang_up_after},
-            on_disconnect=ON_DISCONNECT[choice],
+        wait = partial(
+            part.wait, thread, "slow", {"sleep": sleep}, patience=sleep, on_disconnect=ON_DISCONNECT[choice]
         )
-        listed = await part.runs(thread, limit=10)
-        runs = [run for run in listed.array if isinstance(run, dict)]
-        if runs:
-            await part.poll_run(thread, str(runs[0].get("run_id")), patience=sleep)
-            await part.settle(thread)
-            await part.state(thread)
-            return
-    raise Blocked(f"{listed.where} lists no run of the wait that was hung up")
+        waited = await part.hang_up_amid(thread, wait)
+        if waited.closed_by_client:
+            break
+    listed = await part.runs(thread, limit=10)
+    runs = [run for run in listed.array if isinstance(run, dict)]
+    if not runs:
+        raise Blocked(f"{listed.where} lists no run of the wait that was hung up")
+    await part.poll_run(thread, str(runs[0].get("run_id")), patience=sleep)
+    await part.settle(thread)
+    await part.state(thread)
 
 
 @scenario(agent=True)
@@ -137,11 +134,11 @@ def test_blocks_until_the_end(slow_wait: Trace, profile: Profile) -> None:
     answer = slow_wait.wait
     assert answer.status == 200
     assert answer.finished_after >= SLEEP_S, f"wanted {SLEEP_S} s of blocking, got {answer.finished_after} s"
-    assert _log(profile.wait.some_values_in(answer.object)) == ["a", "b", "c"]
+    assert log_in(profile.wait.some_values_in(answer.object)) == ["a", "b", "c"]
 
 
 @requirement("RUN-WAIT-002")
-@pytest.mark.parametrize("graph", ["steps", "tools"])
+@cases("graph", ["steps", "tools"])
 def test_body_is_the_final_values(success: Trace, tool_turn: Trace, graph: str, profile: Profile) -> None:
     turn = {"steps": success, "tools": tool_turn}[graph].part("wait")
     final = turn.state.object.get("values")
@@ -152,7 +149,7 @@ def test_body_is_the_final_values(success: Trace, tool_turn: Trace, graph: str, 
 
 @requirement("RUN-WAIT-003")
 def test_failing_graph_answers_200(success: Trace, error: Trace, profile: Profile) -> None:
-    _demand_values(success.part("wait").result, profile)
+    demand_values(success.part("wait").result, profile)
     turn = error.part("wait")
     if turn.last("poll").object.get("status") != "error":
         raise Missing(f"{turn.last('poll').where} does not show that the run failed")
@@ -160,9 +157,9 @@ def test_failing_graph_answers_200(success: Trace, error: Trace, profile: Profil
 
 
 @requirement("RUN-WAIT-004")
-@pytest.mark.parametrize("name", ERROR_CLASSES)
+@cases("name", ERROR_CLASSES)
 def test_error_object(failures_by_class: Trace, name: str, profile: Profile) -> None:
-    _demand_values(failures_by_class.part("none").result, profile)
+    demand_values(failures_by_class.part("none").result, profile)
     answer = failures_by_class.part(name).result
     told = _error(answer, profile)
     conforms(answer.json, profile.wait.error_schema, answer)
@@ -174,16 +171,16 @@ def test_error_object(failures_by_class: Trace, name: str, profile: Profile) -> 
 
 @requirement("RUN-WAIT-005")
 @needs(GRAPHS)
-@pytest.mark.parametrize("name", ERROR_CLASSES)
+@cases("name", ERROR_CLASSES)
 def test_error_names_the_class(failures_by_class: Trace, name: str, profile: Profile) -> None:
-    _demand_values(failures_by_class.part("none").result, profile)
+    demand_values(failures_by_class.part("none").result, profile)
     assert _error(failures_by_class.part(name).result, profile).get("error") == name
 
 
 @requirement("RUN-WAIT-006")
 def test_interrupt_is_listed(interrupt: Trace, profile: Profile) -> None:
     turn = interrupt.part("wait")
-    asked = [{"question": "open the valve?"}] if has(GRAPHS) else _asked_in(turn.state)
+    asked = [{"question": "open the valve?"}] if has(GRAPHS) else asked_in(turn.state)
     assert _interrupt_values(turn.result, profile) == asked
 
 
@@ -195,13 +192,13 @@ def test_parallel_interrupts_are_all_listed(parallel_interrupts: Trace, profile:
 
 
 @requirement("RUN-WAIT-008")
-@pytest.mark.parametrize("where, log", [("before", ["s1"]), ("after", ["s1", "s2"])])
+@cases("where, log", [("before", ["s1"]), ("after", ["s1", "s2"])])
 def test_static_stop(
     static_interrupt: Trace, stopped_after_a_node: Trace, where: str, log: list[str], profile: Profile
 ) -> None:
     turn = static_interrupt.part("wait") if where == "before" else stopped_after_a_node
     so_far = turn.state.object.get("values")
-    if _log(so_far) != log:
+    if log_in(so_far) != log:
         raise Missing(f"{turn.state.where} does not show a run that stopped {where} s2: {shown(so_far)}")
     body = turn.result.object
     assert profile.wait.interrupts_in({"__interrupt__": [], "interrupts": [], **body}) == []
@@ -210,7 +207,7 @@ def test_static_stop(
 
 
 @requirement("RUN-WAIT-009")
-@pytest.mark.parametrize("ending", ["success", "error", "interrupt"])
+@cases("ending", ["success", "error", "interrupt"])
 def test_content_location_names_the_run(success: Trace, error: Trace, interrupt: Trace, ending: str) -> None:
     turn = {"success": success, "error": error, "interrupt": interrupt}[ending].part("wait")
     located = turn.result.ok.headers.get("content-location", "no Content-Location")
@@ -234,7 +231,7 @@ def test_location_joins_the_run(slow_wait: Trace, profile: Profile) -> None:
 @requirement("RUN-WAIT-011")
 def test_white_space_in_a_long_silence(silence_by_wait: Trace, profile: Profile) -> None:
     answer = silence_by_wait.result.ok
-    assert _log(profile.wait.some_values_in(answer.object)) == ["a", "b", "c"]
+    assert log_in(profile.wait.some_values_in(answer.object)) == ["a", "b", "c"]
     first = answer.first_byte_after or answer.finished_after
     assert first < _slept(answer), f"wanted a byte while the run slept, got the first one after {first} s"
     assert answer.text[0].isspace(), f"wanted white space first, got {shown(answer.text[0])}"
@@ -244,7 +241,7 @@ def test_white_space_in_a_long_silence(silence_by_wait: Trace, profile: Profile)
 @needs(GRAPHS)
 def test_headers_arrive_before_the_end(slow_wait: Trace, profile: Profile) -> None:
     answer = slow_wait.wait.ok
-    assert _log(profile.wait.some_values_in(answer.object)) == ["a", "b", "c"]
+    assert log_in(profile.wait.some_values_in(answer.object)) == ["a", "b", "c"]
     ahead = answer.finished_after - (answer.headers_after or 0.0)
     # Headers that come with the end have next to no lead; a busy target was seen to send them 0.8 s late.
     assert ahead > SLEEP_S / 5, (
@@ -253,7 +250,7 @@ def test_headers_arrive_before_the_end(slow_wait: Trace, profile: Profile) -> No
 
 
 @requirement("RUN-WAIT-013")
-@pytest.mark.parametrize("ending", ["success", "error", "interrupt"])
+@cases("ending", ["success", "error", "interrupt"])
 def test_status_and_state_agree(
     success: Trace, error: Trace, interrupt: Trace, ending: str, profile: Profile
 ) -> None:
@@ -272,9 +269,9 @@ def test_status_and_state_agree(
 
 
 @requirement("RUN-WAIT-014")
-@pytest.mark.parametrize("ending", ["success", "error"])
+@cases("ending", ["success", "error"])
 def test_content_type_is_json(success: Trace, error: Trace, ending: str, profile: Profile) -> None:
-    _demand_values(success.part("wait").result, profile)
+    demand_values(success.part("wait").result, profile)
     answer = {"success": success, "error": error}[ending].part("wait").result
     assert answer.object, f"wanted a body, got {shown(answer.json)}"
     assert answer.headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
@@ -289,14 +286,14 @@ def test_hang_up_cancels(hung_up_waits: Trace) -> None:
 def test_hang_up_lets_the_run_continue(hung_up_waits: Trace) -> None:
     turn = hung_up_waits.part("continue")
     assert _after_hang_up(turn) == "success"
-    assert _log(turn.state.object.get("values")) == ["a", "b", "c"]
+    assert log_in(turn.state.object.get("values")) == ["a", "b", "c"]
 
 
 @requirement("RUN-WAIT-017")
 def test_hang_up_continues_by_default(hung_up_waits: Trace) -> None:
     turn = hung_up_waits.part("default")
     assert _after_hang_up(turn) == "success"
-    assert _log(turn.state.object.get("values")) == ["a", "b", "c"]
+    assert log_in(turn.state.object.get("values")) == ["a", "b", "c"]
 
 
 @requirement("RUN-WAIT-018")
@@ -304,13 +301,13 @@ def test_slow_run_is_waited_for(silence_by_wait: Trace, profile: Profile) -> Non
     answer = silence_by_wait.result
     assert answer.status == 200
     assert answer.finished_after >= _slept(answer)
-    assert _log(profile.wait.some_values_in(answer.object)) == ["a", "b", "c"]
+    assert log_in(profile.wait.some_values_in(answer.object)) == ["a", "b", "c"]
 
 
 @requirement("RUN-WAIT-019")
-@pytest.mark.parametrize("reason", REFUSALS)
+@cases("reason", REFUSALS)
 def test_refusal_has_its_status(refused_waits: Trace, reason: str, profile: Profile) -> None:
-    _demand_values(refused_waits.accepted, profile)
+    demand_values(refused_waits.accepted, profile)
     refused = refused_waits.only(reason)
     if reason == "busy thread" and refused_waits.run.object.get("status") in lifecycle().runs.terminal:
         raise Missing("the thread was no longer busy when the wait was answered")
@@ -324,17 +321,6 @@ def _path(location: str, base: str) -> str:
     return f"{path}?{parts.query}" if parts.query else path
 
 
-def _log(values: Any) -> Any:
-    """The nodes that ran, as the values show them."""
-    return values.get("log") if isinstance(values, dict) else None
-
-
-def _demand_values(answer: Exchange, profile: Profile) -> None:
-    """Raise Missing when not even `steps` gave its values: other waits then show nothing."""
-    if not ran(profile.wait.values_in(answer.object), ["s1", "s2", "s3"]):
-        raise Missing(f"{answer.where}, a run in order, gave no values: {shown(answer.json)}")
-
-
 def _error(answer: Exchange, profile: Profile) -> dict[str, Any]:
     told = profile.wait.error_in(answer.object)
     assert isinstance(told, dict), f"wanted an error object, got {shown(answer.json)}"
@@ -345,12 +331,6 @@ def _interrupt_values(answer: Exchange, profile: Profile) -> list[Any]:
     listed = profile.wait.interrupts_in(answer.object)
     assert isinstance(listed, list), f"wanted a list of interrupts, got {shown(answer.json)}"
     return [each.get("value") if isinstance(each, dict) else each for each in listed]
-
-
-def _asked_in(state: Exchange) -> list[Any]:
-    """The values of the interrupts that the state's tasks show, at least one."""
-    asked = [each for task in state.object["tasks"] for each in task["interrupts"]]
-    return [each["value"] for each in some(asked, f"interrupt in {state.where}")]
 
 
 def _slept(answer: Exchange) -> float:

@@ -7,8 +7,6 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
-import pytest
-
 from runstone.suite import (
     Api,
     Exchange,
@@ -17,12 +15,14 @@ from runstone.suite import (
     Schedule,
     Trace,
     ask,
-    needs,
+    cases,
     raw,
     requirement,
     resolve,
+    row,
     scenario,
     some,
+    view,
 )
 
 CLIENTS_START_S = 6.0  # what an interpreter, its imports and the first back-off of a reconnect take together
@@ -166,14 +166,14 @@ async def turns_of_the_react_hook(api: Api) -> None:
     await api.poll_run(thread, stopped, label="stopped")
 
 
-PYTHON = pytest.param("python_sdk", marks=needs("python_sdk"))
-REMOTE_GRAPH = pytest.param("remote_graph", marks=needs("python_sdk"))
-NODE = pytest.param("node_sdk", marks=needs("node_sdk"))
-by_sdk = pytest.mark.parametrize("client", [PYTHON, NODE])
-by_client = pytest.mark.parametrize("client", [PYTHON, REMOTE_GRAPH, NODE])
+PYTHON = row("python_sdk", needs=["python_sdk"])
+REMOTE_GRAPH = row("remote_graph", needs=["python_sdk"])
+NODE = row("node_sdk", needs=["node_sdk"])
+by_sdk = cases("client", [PYTHON, NODE])
+by_client = cases("client", [PYTHON, REMOTE_GRAPH, NODE])
 
 
-@pytest.fixture
+@view
 def held(
     client: str, turns_by_python_sdk: Trace, turns_by_remote_graph: Trace, turns_by_node_sdk: Trace
 ) -> Trace:
@@ -280,7 +280,7 @@ def _raised_status(outcome: Turn) -> int:
 
 
 @requirement("SDK-001")
-@pytest.mark.parametrize("operation", OPERATIONS)
+@cases("operation", OPERATIONS)
 @by_sdk
 def test_clients_work(held: Trace, operation: str, profile: Profile) -> None:
     turn, check = OPERATIONS[operation]
@@ -299,16 +299,19 @@ def test_wait_raises(held: Trace) -> None:
 
 
 @requirement("SDK-003")
-@pytest.mark.parametrize("turn", ["wait", "stream", "background"])
+@cases("turn", ["wait", "stream", "background"])
 @by_sdk
 def test_clients_tell_the_ids(held: Trace, turn: str) -> None:
     outcome = _outcome(held, turn)
-    wanted = {"run_id": _creation(held.part(turn)).run_id, "thread_id": _member(outcome, "thread_id")}
+    wanted = {
+        "run_id": _creation(held.part(turn)).run_id,
+        "thread_id": _member(outcome, "thread_id"),
+    }
     assert _member(outcome, "created") == [wanted]
 
 
 @requirement("SDK-004")
-@pytest.mark.parametrize("answer", ["wait", "stream"])
+@cases("answer", ["wait", "stream"])
 def test_location_is_the_servers_own(what_clients_read: Trace, answer: str) -> None:
     exchange = what_clients_read.part(answer).answer
     assert exchange.ok.run_id
@@ -355,7 +358,7 @@ def _handed_on(outcome: Turn) -> list[tuple[str, Any]]:
 
 
 @requirement("SDK-007")
-@pytest.mark.parametrize("how", CANCELS)
+@cases("how", CANCELS)
 def test_cancel_body_fits_its_status(what_clients_read: Trace, how: str) -> None:
     turn = what_clients_read.part(how)
     assert turn.last("ended").object.get("status") == "interrupted"
@@ -402,7 +405,7 @@ GRAPH_CHECKS: dict[str, Callable[[Turn], None]] = {
 
 
 @requirement("SDK-008")
-@pytest.mark.parametrize("turn", GRAPH_CHECKS)
+@cases("turn", GRAPH_CHECKS)
 def test_remote_graph_is_like_a_local_one(turns_by_remote_graph: Trace, turn: str) -> None:
     GRAPH_CHECKS[turn](_outcome(turns_by_remote_graph, turn))
 

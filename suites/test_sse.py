@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import pairwise
-
-import pytest
 
 from runstone.suite import (
     GRAPHS,
@@ -15,14 +12,16 @@ from runstone.suite import (
     Schedule,
     Trace,
     applicable,
-    has,
+    cases,
+    events_of_state,
     needs,
     requirement,
     resolve,
     scenario,
     some,
+    strict_json,
+    view,
 )
-from runstone.wire.exchange import strict_json
 
 SLEEP_S, TICKS = 2.5, 5  # a tick every 0.5 s
 SILENCE_LIMIT_S = 16.0  # the 15 s that are promised, and 1 s for a comment that is under way
@@ -64,7 +63,7 @@ async def echoed_text(api: Api) -> None:
     await api.each(TEXTS, turn)
 
 
-@pytest.fixture
+@view
 def streams(
     success: Trace, error: Trace, interrupt: Trace, ticking_stream: Trace, joined_event_stream: Trace
 ) -> list[Exchange]:
@@ -78,7 +77,7 @@ def streams(
 
 
 @requirement("SSE-001")
-@pytest.mark.parametrize("route", ["stream", "stateless_stream", "join_stream"])
+@cases("route", ["stream", "stateless_stream", "join_stream"])
 def test_content_type(success: Trace, joined_event_stream: Trace, route: str) -> None:
     joined = route == "join_stream"
     answer = (joined_event_stream.join_stream if joined else success.part(route).result).ok
@@ -90,7 +89,7 @@ def test_content_type(success: Trace, joined_event_stream: Trace, route: str) ->
 @requirement("SSE-002")
 def test_lines_are_fields_or_comments(streams: list[Exchange]) -> None:
     for stream in streams:
-        assert _told(stream)
+        assert events_of_state(stream)
         assert list(stream.malformed_lines) == []
 
 
@@ -126,17 +125,17 @@ def test_silence_is_filled_with_comments(silence_by_stream: Trace) -> None:
 @requirement("SSE-006")
 def test_comments_stand_between_events(streams: list[Exchange], silence_by_stream: Trace) -> None:
     for stream in [*streams, *(trace.result for trace in applicable(silence_by_stream))]:
-        assert _told(stream)
+        assert events_of_state(stream)
         inside = [comment.text for comment in stream.comments if comment.inside]
         assert inside == []
 
 
 @requirement("SSE-007")
-@pytest.mark.parametrize("header", ["cache-control", "x-accel-buffering"])
+@cases("header", ["cache-control", "x-accel-buffering"])
 def test_headers_forbid_caching_and_buffering(streams: list[Exchange], header: str) -> None:
     wanted = {"cache-control": {"no-store", "no-cache"}, "x-accel-buffering": {"no"}}[header]
     for stream in streams:
-        assert _told(stream)
+        assert events_of_state(stream)
         value = stream.headers.get(header, "nothing")
         found = {word.strip().lower() for word in value.split(",")}
         assert found & wanted, f"wanted {header}: {' or '.join(sorted(wanted))}, got {value}"
@@ -170,12 +169,7 @@ def test_text_arrives_as_it_was_sent(echoed_text: Trace) -> None:
 
 def _events(streams: list[Exchange]) -> list[tuple[Exchange, Event]]:
     """Every event, with its stream; each stream tells of the state at least once."""
-    return [(stream, event) for stream in streams if _told(stream) for event in stream.stream]
-
-
-def _told(stream: Exchange) -> Sequence[Event]:
-    """The events that tell of the state; an agent of the user's own may fail before there is a state."""
-    return stream.named("values") if has(GRAPHS) else stream.stream
+    return [(stream, event) for stream in streams if events_of_state(stream) for event in stream.stream]
 
 
 def _is_json(text: str) -> bool:

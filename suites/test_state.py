@@ -5,8 +5,6 @@ from __future__ import annotations
 from itertools import combinations
 from typing import Any
 
-import pytest
-
 from runstone.suite import (
     GRAPHS,
     Api,
@@ -17,6 +15,7 @@ from runstone.suite import (
     Profile,
     Trace,
     by_threaded_entry_point,
+    cases,
     conforms,
     has,
     new_id,
@@ -27,6 +26,7 @@ from runstone.suite import (
     scenario,
     shown,
     some,
+    summary_of,
 )
 
 LOG = ["s1", "s2", "s3"]
@@ -91,7 +91,7 @@ def _checkpoint_in(state: Any) -> dict[str, Any]:
 
 
 @requirement("STATE-001")
-@pytest.mark.parametrize("outcome", ["success", "error", "interrupt", "static_interrupt"])
+@cases("outcome", ["success", "error", "interrupt", "static_interrupt"])
 def test_state_is_whole(
     outcome: str, success: Trace, error: Trace, interrupt: Trace, static_interrupt: Trace
 ) -> None:
@@ -126,7 +126,7 @@ def test_state_before_a_run_is_empty(state_read: Trace) -> None:
 
 
 @requirement("STATE-004")
-@pytest.mark.parametrize("where", ["state", "read", "update", "run"])
+@cases("where", ["state", "read", "update", "run"])
 def test_checkpoint_can_be_handed_back(where: str, checkpoint_handed_back: Trace, profile: Profile) -> None:
     trace = checkpoint_handed_back
     checkpoint = resolve(trace.state.object, "/checkpoint")
@@ -151,7 +151,7 @@ def test_checkpoint_can_be_handed_back(where: str, checkpoint_handed_back: Trace
 
 
 @requirement("STATE-005")
-@pytest.mark.parametrize("reading", READINGS)
+@cases("reading", READINGS)
 def test_earlier_state_is_answered(reading: str, state_read: Trace) -> None:
     entries = some(state_read.history.array, "entry in the history")
     wanted = [entries[index] for index in _ends_and_middle(entries)]
@@ -161,14 +161,9 @@ def test_earlier_state_is_answered(reading: str, state_read: Trace) -> None:
         raise Inapplicable("the agent leaves no three states that differ, so that none is told from another")
     if not told_apart:
         raise Missing("the history has no three states that differ, so that one cannot be told from another")
-    read = [_summary(exchange.object) for exchange in state_read.all(reading)]
-    assert read == [_summary(entry) for entry in wanted]
+    read = [summary_of(exchange.object) for exchange in state_read.all(reading)]
+    assert read == [summary_of(entry) for entry in wanted]
     assert [exchange.status for exchange in state_read.all(reading)] == [200] * 3
-
-
-def _summary(state: Any) -> dict[str, Any]:
-    pointers = ("/values", "/next", "/checkpoint/checkpoint_id")
-    return {pointer: resolve(state, pointer) for pointer in pointers}
 
 
 @requirement("STATE-006")

@@ -6,8 +6,6 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import pytest
-
 from runstone.suite import (
     Api,
     Blocked,
@@ -15,6 +13,7 @@ from runstone.suite import (
     Missing,
     Schedule,
     Trace,
+    cases,
     conforms,
     raw,
     requirement,
@@ -83,10 +82,11 @@ async def busy_thread_updated(api: Api) -> None:
     async def drive(part: Api, name: str) -> None:
         for seconds in LONG_S:
             thread = await part.create_thread()
-            run = await starts[name](part, thread, part.with_slack(seconds))
+            lasts_s = part.with_slack(seconds)
+            run = await starts[name](part, thread, lasts_s)
             await part.update_state(thread, values={"note": "meddled"}, label="during")
             during = await part.run(thread, run, label="run_during")
-            await part.poll_run(thread, run, patience=2 * seconds)
+            await part.poll_run(thread, run, patience=2 * lasts_s)
             if '"success"' not in during.content:
                 break
         await part.settle(thread)
@@ -171,7 +171,7 @@ def test_update_leaves_a_pause(paused_thread_updated: Trace) -> None:
 
 
 @requirement("STATE-UPD-005")
-@pytest.mark.parametrize("run_is", ["pending", "running"])
+@cases("run_is", ["pending", "running"])
 def test_busy_thread_is_not_updated(run_is: str, busy_thread_updated: Trace) -> None:
     part = busy_thread_updated.part(run_is)
     seen = part.last("run_during").object.get("status")
@@ -202,7 +202,7 @@ def test_update_without_values_moves_on(paused_thread_updated: Trace) -> None:
 
 
 @requirement("STATE-UPD-008")
-@pytest.mark.parametrize("update", ["plain", "as_node", "fork", "edit"])
+@cases("update", ["plain", "as_node", "fork", "edit"])
 def test_thread_shows_the_update(
     update: str, finished_thread_updated: Trace, paused_thread_updated: Trace
 ) -> None:

@@ -6,8 +6,6 @@ import asyncio
 import re
 from typing import Any
 
-import pytest
-
 from runstone.suite import (
     GRAPHS,
     OMIT,
@@ -21,6 +19,7 @@ from runstone.suite import (
     agree,
     assert_ran,
     canonical,
+    cases,
     conforms,
     needs,
     ran,
@@ -30,6 +29,7 @@ from runstone.suite import (
     scenario,
     shown,
     some,
+    told_by,
 )
 
 SLEEP_S = 1.0
@@ -40,7 +40,7 @@ ON_COMPLETION: dict[str, Any] = {"delete": "delete", "default": OMIT, "keep": "k
 JOINS = ("stream", "wait")
 ROUTES = ("/runs", "/runs/wait", "/runs/stream")
 BATCH = [("steps", "first"), ("slow", "second"), ("steps", "third")]
-by_outcome = pytest.mark.parametrize("outcome", ["success", "error", "interrupt"])
+by_outcome = cases("outcome", ["success", "error", "interrupt"])
 
 
 @scenario(Schedule(waits=1.0, calm=True))
@@ -60,10 +60,10 @@ async def stateless_completions(api: Api) -> None:
     """Runs with each `on_completion` are joined on the threads that they name, which are then read."""
 
     async def turn(part: Api, choice: str) -> None:
-        given = {"sleep": part.with_slack(SLEEP_S)}
-        created = await part.send_run(None, "slow", given, on_completion=ON_COMPLETION[choice])
+        sleep = part.with_slack(SLEEP_S)
+        created = await part.send_run(None, "slow", {"sleep": sleep}, on_completion=ON_COMPLETION[choice])
         thread, run = created.thread_id, created.run_id
-        await asyncio.gather(part.run(thread, run, label="meanwhile"), part.join(thread, run))
+        await asyncio.gather(part.run(thread, run, label="meanwhile"), part.join(thread, run, patience=sleep))
         if choice == "keep":
             await part.settle(thread)
             await part.state(thread)
@@ -148,11 +148,11 @@ def test_stream_is_like_one_on_a_thread(success: Trace, error: Trace, interrupt:
     assert reference.named("values")
     if outcome == "error":
         assert reference.named("error")
-    assert _told(answer) == _told(reference)
+    assert _canonical_events(answer) == _canonical_events(reference)
 
 
-def _told(stream: Exchange) -> list[tuple[str, Any]]:
-    return [(event.event, canonical(event.json) if event.data else None) for event in stream.stream]
+def _canonical_events(stream: Exchange) -> list[tuple[str, Any]]:
+    return [(name, canonical(data)) for name, data in told_by(stream.stream)]
 
 
 @requirement("STATELESS-003")
@@ -174,7 +174,7 @@ def test_run_is_answered_before_its_end(stateless_in_the_background: Trace) -> N
 
 
 @requirement("STATELESS-004")
-@pytest.mark.parametrize("choice", ["delete", "default"])
+@cases("choice", ["delete", "default"])
 def test_thread_goes_with_the_run(stateless_completions: Trace, choice: str, profile: Profile) -> None:
     # The join of a run whose thread goes may find nothing; the kept one shows that runs are executed.
     turn = _seen_on_its_thread(stateless_completions, choice)
@@ -222,7 +222,7 @@ def test_run_sees_nothing_of_an_earlier_one(stateless_twice: Trace, profile: Pro
 
 
 @requirement("STATELESS-007")
-@pytest.mark.parametrize("route", ROUTES)
+@cases("route", ROUTES)
 def test_nothing_can_be_resumed(stateless_resumes: Trace, route: str) -> None:
     if not stateless_resumes.without.object:
         raise Missing(f"{stateless_resumes.without.where} shows no result of the run that resumes nothing")
@@ -231,7 +231,7 @@ def test_nothing_can_be_resumed(stateless_resumes: Trace, route: str) -> None:
 
 
 @requirement("STATELESS-008")
-@pytest.mark.parametrize("route", ROUTES)
+@cases("route", ROUTES)
 def test_content_location_names_the_run(
     stateless_in_the_background: Trace, success: Trace, route: str, profile: Profile
 ) -> None:
@@ -265,7 +265,7 @@ def test_batch_answers_its_runs_in_order(stateless_batch: Trace) -> None:
 
 
 @requirement("STATELESS-010")
-@pytest.mark.parametrize("how", JOINS)
+@cases("how", JOINS)
 def test_run_is_joined_by_its_own_id(stateless_in_the_background: Trace, how: str, profile: Profile) -> None:
     answer = stateless_in_the_background.only(how)
     assert stateless_in_the_background.create_run.ok
@@ -277,7 +277,7 @@ def test_run_is_joined_by_its_own_id(stateless_in_the_background: Trace, how: st
 
 
 @requirement("STATELESS-011")
-@pytest.mark.parametrize("choice, status", [("cancel", "interrupted"), ("continue", "success")])
+@cases("choice, status", [("cancel", "interrupted"), ("continue", "success")])
 def test_hang_up_decides(stateless_hang_ups: Trace, choice: str, status: str) -> None:
     turn = stateless_hang_ups.part(choice)
     if not turn.stream.closed_by_client:

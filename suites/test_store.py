@@ -6,8 +6,6 @@ import asyncio
 from datetime import datetime
 from typing import Any
 
-import pytest
-
 from runstone.suite import (
     Api,
     Exchange,
@@ -15,6 +13,8 @@ from runstone.suite import (
     Profile,
     Schedule,
     Trace,
+    assert_done,
+    cases,
     conforms,
     new_id,
     raw,
@@ -23,6 +23,7 @@ from runstone.suite import (
     scenario,
     shown,
     some,
+    time_in,
 )
 
 FIRST = {"name": "Ida Ørsted", "floors": [1, 2.5, None], "plan": {"heated": True}}
@@ -91,6 +92,8 @@ async def store_shared_with_graphs(api: Api) -> None:
             await _put(part, [*base, direction], "ida", FIRST)
             await part.wait(thread, "memory", {"op": "get", **given})
         else:
+            # Known to be made, so that it is deleted at the end, also where the run is never heard of again.
+            await _put(part, [*base, direction], "ida", {"name": "by a client"})
             await part.wait(thread, "memory", {"op": "put", "value": FIRST, **given})
             await _get(part, [*base, direction], "ida", label="got")
 
@@ -146,10 +149,6 @@ def _assert_absent(exchange: Exchange) -> None:
     assert absent, f"wanted 404 or null, got {exchange.status}: {shown(exchange.content)}"
 
 
-def _assert_done(exchange: Exchange) -> None:
-    assert 200 <= exchange.status < 300, f"wanted a 2xx, got {exchange.status}: {shown(exchange.content)}"
-
-
 def _found(exchange: Exchange) -> list[dict[str, Any]]:
     """The items that a search answered, at least one."""
     items = exchange.object.get("items")
@@ -157,21 +156,18 @@ def _found(exchange: Exchange) -> list[dict[str, Any]]:
     return some(listed, f"item in {exchange.where}")
 
 
-def _numbers(exchange: Exchange) -> list[Any]:
+def _numbers_found(exchange: Exchange) -> list[Any]:
     return [resolve(item, "/value/number") for item in _found(exchange)]
 
 
-def _time(item: dict[str, Any], member: str) -> datetime:
-    try:
-        return datetime.fromisoformat(str(item.get(member)))
-    except ValueError:
-        raise Missing(f"the item's {member} is no time: {shown(item.get(member))}") from None
+def _time_of_item(item: dict[str, Any], member: str) -> datetime:
+    return time_in(item.get(member), f"the item's {member}")
 
 
 @requirement("STORE-001")
 def test_item_that_was_put_is_there(store_items_written_and_deleted: Trace) -> None:
     trace = store_items_written_and_deleted
-    _assert_done(trace.put)
+    assert_done(trace.put)
     item = _item(trace.got)
     conforms(item, "store-item", trace.got)
     assert item.get("namespace") == [*trace.note("base"), "users"]
@@ -199,7 +195,7 @@ def test_second_put_replaces_the_whole_value(store_items_written_and_deleted: Tr
     trace = store_items_written_and_deleted
     if _item(trace.got).get("value") != FIRST:
         raise Missing(f"{trace.got.where} does not show the value that was to be replaced")
-    _assert_done(trace.put_again)
+    assert_done(trace.put_again)
     assert _item(trace.got_again).get("value") == SECOND
 
 
@@ -207,10 +203,10 @@ def test_second_put_replaces_the_whole_value(store_items_written_and_deleted: Tr
 def test_deleted_item_is_gone(store_items_written_and_deleted: Trace) -> None:
     trace = store_items_written_and_deleted
     assert _item(trace.got_again).get("key") == "ida"
-    _assert_done(trace.delete)
+    assert_done(trace.delete)
     _assert_absent(trace.got_after_delete)
     if trace.delete_again.status != 404:
-        _assert_done(trace.delete_again)
+        assert_done(trace.delete_again)
     _assert_absent(trace.got_after_delete_again)
     assert _item(trace.got_last).get("value") == SECOND
 
@@ -223,26 +219,26 @@ def test_search_finds_what_is_below_the_prefix(store_items_searched: Trace) -> N
 
 
 @requirement("STORE-007")
-@pytest.mark.parametrize("member", ["filter", "limit", "default"])
+@cases("member", ["filter", "limit", "default"])
 def test_search_is_narrowed(member: str, store_items_searched: Trace) -> None:
     trace = store_items_searched
-    everything = sorted(_numbers(trace.everything))
+    everything = sorted(_numbers_found(trace.everything))
     if everything != list(range(MANY)):
         raise Missing(f"{trace.everything.where} does not find the {MANY} items that were put")
     if member == "filter":
-        assert sorted(_numbers(trace.filter)) == list(range(0, MANY, 2))
+        assert sorted(_numbers_found(trace.filter)) == list(range(0, MANY, 2))
     elif member == "limit":
         pages = trace.all("page")
-        first, second = _numbers(pages[0]), _numbers(pages[1])
+        first, second = _numbers_found(pages[0]), _numbers_found(pages[1])
         assert [len(first), len(second)] == [MANY - 5, 5]
         assert sorted(first + second) == everything
     else:
-        few = len(_numbers(trace.default))
+        few = len(_numbers_found(trace.default))
         assert few <= 10, f"wanted at most 10 items without a limit, got {few}"
 
 
 @requirement("STORE-008")
-@pytest.mark.parametrize("member", ["prefix", "suffix", "max_depth"])
+@cases("member", ["prefix", "suffix", "max_depth"])
 def test_namespaces_are_listed(member: str, store_items_searched: Trace) -> None:
     exchange, base = store_items_searched.only(member), store_items_searched.note("base")
     listed = resolve(exchange.ok.json, "/namespaces")
@@ -257,14 +253,14 @@ def test_namespaces_are_listed(member: str, store_items_searched: Trace) -> None
 
 
 @requirement("STORE-009")
-@pytest.mark.parametrize("faulty", FAULTY)
+@cases("faulty", FAULTY)
 def test_faulty_label_is_refused(faulty: str, store_items_written_and_deleted: Trace) -> None:
     assert _item(store_items_written_and_deleted.got).get("key") == "ida"
     assert store_items_written_and_deleted.only(f"put_{faulty}").status == 422
 
 
 @requirement("STORE-010")
-@pytest.mark.parametrize("direction", ["to_the_graph", "from_the_graph"])
+@cases("direction", ["to_the_graph", "from_the_graph"])
 def test_graphs_and_clients_share_the_store(
     direction: str, store_shared_with_graphs: Trace, profile: Profile
 ) -> None:
@@ -282,7 +278,7 @@ def test_graphs_and_clients_share_the_store(
 def test_second_put_keeps_the_creation(store_items_written_and_deleted: Trace) -> None:
     before = _item(store_items_written_and_deleted.got)
     after = _item(store_items_written_and_deleted.got_again)
-    advanced = _time(after, "updated_at") > _time(before, "updated_at")
+    advanced = _time_of_item(after, "updated_at") > _time_of_item(before, "updated_at")
     assert advanced, f"wanted a later updated_at than {before['updated_at']}, got {after['updated_at']}"
-    kept = _time(after, "created_at") == _time(before, "created_at")
+    kept = _time_of_item(after, "created_at") == _time_of_item(before, "created_at")
     assert kept, f"wanted the created_at to stay {before['created_at']}, got {after['created_at']}"

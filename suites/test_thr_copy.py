@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from runstone.suite import (
     Api,
     Blocked,
     Exchange,
     Missing,
     Trace,
+    cases,
     conforms,
     first_difference,
     new_id,
     ran,
     requirement,
     resolve,
+    row,
     scenario,
     shown,
     some,
@@ -25,7 +25,7 @@ from runstone.suite import (
 
 LOG = ["s1", "s2", "s3"]
 NEXT: dict[str, list[str]] = {"finished": [], "paused": ["s2"]}  # the nodes before which the source stops
-by_source = pytest.mark.parametrize("source", NEXT)
+by_source = cases("source", NEXT)
 
 
 @scenario(agent=True)
@@ -97,12 +97,12 @@ def test_copy_has_the_history(source: str, thread_copied: Trace) -> None:
 
 
 @requirement("THR-COPY-003")
-@pytest.mark.parametrize(
+@cases(
     "source, changed, kept, when",
     [
-        pytest.param("finished", "twin", "source", "later", id="run_on_the_copy"),
-        pytest.param("paused", "twin", "source", "later", id="update_of_the_copy"),
-        pytest.param("finished", "source", "twin", "last", id="run_on_the_source"),
+        row("finished", "twin", "source", "later", name="run_on_the_copy"),
+        row("paused", "twin", "source", "later", name="update_of_the_copy"),
+        row("finished", "source", "twin", "last", name="run_on_the_source"),
     ],
 )
 def test_each_goes_its_own_way(source: str, changed: str, kept: str, when: str, thread_copied: Trace) -> None:

@@ -5,9 +5,20 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import pytest
-
-from runstone.suite import Api, Exchange, Missing, Trace, conforms, new_id, requirement, scenario, shown, some
+from runstone.suite import (
+    Api,
+    Exchange,
+    Missing,
+    Trace,
+    assert_metadata,
+    cases,
+    conforms,
+    new_id,
+    requirement,
+    scenario,
+    shown,
+    some,
+)
 
 METADATA: dict[str, Any] = {
     "owner": "Ida Ørsted",
@@ -63,13 +74,6 @@ def _thread_in(exchange: Exchange) -> dict[str, Any]:
     return {key: exchange.object.get(key) for key in ("thread_id", "created_at", "metadata")}
 
 
-def _assert_holds(exchange: Exchange, metadata: dict[str, Any]) -> None:
-    held = exchange.object.get("metadata")
-    if not isinstance(held, dict):
-        raise Missing(f"{exchange.where} answered no metadata")
-    assert {key: held.get(key) for key in metadata} == metadata
-
-
 @requirement("THR-CREATE-001")
 def test_server_makes_the_id(threads_created: Trace) -> None:
     first, second = threads_created.empty, threads_created.create_thread
@@ -81,7 +85,7 @@ def test_server_makes_the_id(threads_created: Trace) -> None:
 
 
 @requirement("THR-CREATE-002")
-@pytest.mark.parametrize("answer", ["empty", "given", "given_read", "do_nothing", "found", "after_a_run"])
+@cases("answer", ["empty", "given", "given_read", "do_nothing", "found", "after_a_run"])
 def test_thread_is_whole_wherever_it_is_answered(answer: str, threads_created: Trace, success: Trace) -> None:
     exchange = (
         success.part("wait").last("settle") if answer == "after_a_run" else threads_created.only(answer)
@@ -108,7 +112,7 @@ def test_given_id_becomes_the_id(threads_created: Trace) -> None:
 
 
 @requirement("THR-CREATE-005")
-@pytest.mark.parametrize("if_exists", ["raise", "default"])
+@cases("if_exists", ["raise", "default"])
 def test_second_creation_conflicts(if_exists: str, threads_created: Trace) -> None:
     assert threads_created.given.ok.complete
     assert threads_created.only(if_exists).status == 409
@@ -125,10 +129,10 @@ def test_second_creation_answers_the_thread_as_it_was(threads_created: Trace) ->
 
 
 @requirement("THR-CREATE-007")
-@pytest.mark.parametrize("answer", ["given", "given_read"])
+@cases("answer", ["given", "given_read"])
 def test_metadata_comes_back(answer: str, threads_created: Trace) -> None:
     assert threads_created.given_read.ok.complete
-    _assert_holds(threads_created.only(answer), METADATA)
+    assert_metadata(threads_created.only(answer), METADATA)
 
 
 @requirement("THR-CREATE-008")

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
-import pytest
-
-from runstone.suite import Api, Exchange, Missing, Trace, new_id, ran, requirement, resolve, scenario, shown
+from runstone.suite import (
+    Api,
+    Exchange,
+    Missing,
+    Trace,
+    cases,
+    new_id,
+    ran,
+    requirement,
+    resolve,
+    scenario,
+    shown,
+)
 
 LOG = ["s1", "s2", "s3"]
 
@@ -52,7 +62,7 @@ def test_answer_is_empty(thread_deleted: Trace) -> None:
 
 
 @requirement("THR-DEL-003")
-@pytest.mark.parametrize("what", ["state", "history", "run", "runs"])
+@cases("what", ["state", "history", "run", "runs"])
 def test_what_it_had_is_gone(what: str, thread_deleted: Trace) -> None:
     _insist_that_it_had_run(thread_deleted)
     after = thread_deleted.only(f"{what}_after")
@@ -63,7 +73,7 @@ def test_what_it_had_is_gone(what: str, thread_deleted: Trace) -> None:
 
 
 @requirement("THR-DEL-004")
-@pytest.mark.parametrize("which", ["unknown", "again"])
+@cases("which", ["unknown", "again"])
 def test_unknown_thread_is_not_found(which: str, thread_deleted: Trace) -> None:
     assert thread_deleted.delete.ok
     assert thread_deleted.only(f"delete_{which}").status == 404

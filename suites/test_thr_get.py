@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-import pytest
-
-from runstone.suite import Api, Missing, Trace, conforms, requirement, scenario
+from runstone.suite import (
+    Api,
+    Missing,
+    Trace,
+    cases,
+    conforms,
+    requirement,
+    scenario,
+)
 
 MEMBERS = ("thread_id", "created_at", "updated_at", "metadata", "status")
 
@@ -21,7 +27,7 @@ async def threads_read_back(api: Api) -> None:
 
 
 @requirement("THR-GET-001")
-@pytest.mark.parametrize("name", ["first", "second"])
+@cases("name", ["first", "second"])
 def test_thread_is_read_as_it_was_created(name: str, threads_read_back: Trace) -> None:
     part = threads_read_back.part(name)
     if len({each.object.get("thread_id") for each in threads_read_back.all("create_thread")}) != 2:

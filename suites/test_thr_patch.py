@@ -6,14 +6,13 @@ import asyncio
 from datetime import datetime
 from typing import Any
 
-import pytest
-
 from runstone.suite import (
     Api,
     Exchange,
     Missing,
     Schedule,
     Trace,
+    cases,
     conforms,
     new_id,
     requirement,
@@ -51,7 +50,7 @@ async def _patch(
 
 
 @requirement("THR-PATCH-001")
-@pytest.mark.parametrize("answer", ["patch", "after"])
+@cases("answer", ["patch", "after"])
 def test_metadata_is_merged(answer: str, thread_patched: Trace) -> None:
     before, patched = _metadata(thread_patched.before), thread_patched.patch
     if any(before.get(key) != value for key, value in OLD.items()):

@@ -7,15 +7,15 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any
 
-import pytest
-
 from runstone.suite import (
     Api,
     Exchange,
     Missing,
     Schedule,
     Trace,
+    cases,
     conforms,
+    each_of,
     new_id,
     raw,
     requirement,
@@ -41,7 +41,7 @@ FOUND: dict[str, list[int]] = {
     "deep": [number for number in range(THREADS) if number % 2 == 0],
     "stranger": [],
 }
-by_filter = pytest.mark.parametrize("name", FOUND)
+by_filter = cases("name", FOUND)
 
 
 def _metadata(mark: str, number: int) -> dict[str, Any]:
@@ -85,9 +85,9 @@ async def threads_searched(api: Api) -> None:
             await api.search_threads(**only_own, limit=100, **sort, label=f"{by}_{order}")
 
 
-@scenario(agent=True)
+@scenario(needs=["exclusive"], agent=True)
 async def threads_pruned(api: Api) -> None:
-    """Two of three threads are pruned."""
+    """Two of three threads are pruned; a server that does not heed which would prune those of others too."""
     own = [await api.create_thread() for _ in range(3)]
     for thread in own:
         await api.thread(thread, label="before")
@@ -142,7 +142,7 @@ def test_answers_threads(threads_searched: Trace) -> None:
     assert isinstance(found.json, list), f"wanted an array of threads, got {shown(found.json)}"
     for thread in some(found.array, "thread that was found"):
         conforms(thread, "thread", found)
-    assert sorted(_ids(found)) == sorted(threads_searched.note("own"))
+    assert sorted(_thread_ids(found)) == sorted(threads_searched.note("own"))
 
 
 @requirement("THR-SEARCH-002")
@@ -151,11 +151,13 @@ def test_metadata_finds_what_contains_it(name: str, threads_searched: Trace) -> 
     own = threads_searched.note("own")
     if name != "all":
         _insist_on_all(threads_searched)
-    assert sorted(_ids(threads_searched.only(f"by_{name}"))) == sorted(own[number] for number in FOUND[name])
+    assert sorted(_thread_ids(threads_searched.only(f"by_{name}"))) == sorted(
+        own[number] for number in FOUND[name]
+    )
 
 
 @requirement("THR-SEARCH-003")
-@pytest.mark.parametrize("status", STATUSES)
+@cases("status", STATUSES)
 def test_status_finds_its_threads(status: str, threads_in_each_status: Trace) -> None:
     own = threads_in_each_status.note("own")
     seen = {own[each]: threads_in_each_status.only(f"is_{each}").object.get("status") for each in STATUSES}
@@ -164,12 +166,12 @@ def test_status_finds_its_threads(status: str, threads_in_each_status: Trace) ->
     found = threads_in_each_status.only(f"in_{status}")
     assert {each.get("status") for each in _threads(found)} <= {status}
     wanted = sorted(thread for thread, is_in in seen.items() if is_in == status)
-    assert sorted(thread for thread in _ids(found) if thread in seen) == wanted
+    assert sorted(thread for thread in _thread_ids(found) if thread in seen) == wanted
 
 
 @requirement("THR-SEARCH-004")
 def test_pages_hold_each_thread_once(threads_searched: Trace) -> None:
-    pages = [_ids(page) for page in threads_searched.all("page")]
+    pages = [_thread_ids(page) for page in threads_searched.all("page")]
     assert [len(page) for page in pages] == [PAGE, PAGE, PAGE, 0]
     assert sorted(thread for page in pages for thread in page) == sorted(threads_searched.note("own"))
 
@@ -177,13 +179,13 @@ def test_pages_hold_each_thread_once(threads_searched: Trace) -> None:
 @requirement("THR-SEARCH-005")
 def test_default_limit_is_ten(threads_searched: Trace) -> None:
     _insist_on_all(threads_searched)
-    found = some(_ids(threads_searched.without_limit), "thread found without a limit")
+    found = some(_thread_ids(threads_searched.without_limit), "thread found without a limit")
     assert set(found) <= set(threads_searched.note("own"))
     assert len(found) <= 10, f"wanted at most 10 threads, got {len(found)}"
 
 
 @requirement("THR-SEARCH-006")
-@pytest.mark.parametrize("limit", [0, 1001])
+@cases("limit", [0, 1001])
 def test_limit_out_of_range_is_refused(limit: int, threads_searched: Trace) -> None:
     _insist_on_all(threads_searched)
     status = threads_searched.only(f"limit_{limit}").status
@@ -201,12 +203,12 @@ def test_newest_comes_first(threads_searched: Trace) -> None:
 
 
 @requirement("THR-SEARCH-008")
-@pytest.mark.parametrize("order", ORDERS)
-@pytest.mark.parametrize("by", [*SORTED_BY, "status"])
+@cases("order", ORDERS)
+@cases("by", [*SORTED_BY, "status"])
 def test_sorts(by: str, order: str, threads_searched: Trace, threads_in_each_status: Trace) -> None:
     trace = threads_in_each_status if by == "status" else threads_searched
     found, everything = trace.only(f"{by}_{order}"), trace.only("by_all")
-    assert sorted(_ids(found)) == sorted(some(_ids(everything), "thread to sort"))
+    assert sorted(_thread_ids(found)) == sorted(some(_thread_ids(everything), "thread to sort"))
     keys = _keys(found, by)
     if len(set(keys)) < 2:
         raise Missing(f"all threads have the same {by}, so that no order shows")
@@ -231,18 +233,18 @@ def _keys(found: Exchange, by: str) -> list[Any]:
 @requirement("THR-SEARCH-009")
 def test_ids_find_their_threads(threads_searched: Trace) -> None:
     _insist_on_all(threads_searched)
-    assert sorted(_ids(threads_searched.by_ids)) == sorted(threads_searched.note("own")[3:5])
+    assert sorted(_thread_ids(threads_searched.by_ids)) == sorted(threads_searched.note("own")[3:5])
 
 
 @requirement("THR-SEARCH-010")
-@pytest.mark.parametrize("among", ["those_that_ended", "all"])
+@cases("among", ["those_that_ended", "all"])
 def test_values_find_their_threads(among: str, threads_in_each_status: Trace) -> None:
-    everything = _ids(threads_in_each_status.by_all)
+    everything = _thread_ids(threads_in_each_status.by_all)
     if len(everything) != len(STATUSES) + 1:
         raise Missing(f"the search finds {len(everything)} of {len(STATUSES) + 1} threads without `values`")
     found = threads_in_each_status.only(f"values_of_{among}")
     assert found.status == 200
-    assert _ids(found) == [threads_in_each_status.note("own")["idle"]]
+    assert _thread_ids(found) == [threads_in_each_status.note("own")["idle"]]
 
 
 @requirement("THR-SEARCH-011")
@@ -266,14 +268,14 @@ def test_headers_tell_of_more(threads_searched: Trace) -> None:
 
 
 @requirement("THR-SEARCH-013")
-@pytest.mark.parametrize("name", [*FOUND, "interrupted"])
+@cases("name", [*FOUND, "interrupted"])
 def test_count_is_what_a_search_finds(
     name: str, threads_searched: Trace, threads_in_each_status: Trace
 ) -> None:
     by_status = name == "interrupted"
     trace = threads_in_each_status if by_status else threads_searched
-    some(_ids(trace.by_all), "thread to count")
-    wanted = len(_ids(trace.only("in_interrupted" if by_status else f"by_{name}")))
+    some(_thread_ids(trace.by_all), "thread to count")
+    wanted = len(_thread_ids(trace.only("in_interrupted" if by_status else f"by_{name}")))
     counted = trace.only(f"count_{name}").ok.json
     assert type(raw(counted)) is int, f"wanted a bare integer, got {shown(counted)}"
     assert counted == wanted
@@ -292,8 +294,8 @@ def test_prune_deletes_the_named_threads(threads_pruned: Trace) -> None:
 def _insist_on_all(trace: Trace) -> Exchange:
     """The search that finds all threads. Raises Missing when it does not: then no filter shows."""
     found = trace.by_all
-    if sorted(_ids(found)) != sorted(trace.note("own")):
-        raise Missing(f"{found.where} finds {len(_ids(found))} threads where there are {THREADS}")
+    if sorted(_thread_ids(found)) != sorted(trace.note("own")):
+        raise Missing(f"{found.where} finds {len(found.array)} threads where there are {THREADS}")
     return found
 
 
@@ -301,10 +303,10 @@ def _threads(found: Exchange) -> list[dict[str, Any]]:
     return [thread for thread in found.array if isinstance(thread, dict)]
 
 
-def _ids(found: Exchange) -> list[str]:
-    return [str(thread.get("thread_id")) for thread in _threads(found)]
-
-
 def _moment(found: Exchange, thread: dict[str, Any], key: str) -> datetime:
     conforms(thread.get(key), "timestamp", found)
     return datetime.fromisoformat(str(thread[key]).upper())
+
+
+def _thread_ids(found: Exchange) -> list[Any]:
+    return each_of(found, "/thread_id")

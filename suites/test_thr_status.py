@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import pytest
-
 from runstone.suite import (
     THREADED_ENTRY_POINTS,
     Api,
@@ -16,9 +14,11 @@ from runstone.suite import (
     Trace,
     applicable,
     by_threaded_entry_point,
+    cases,
     requirement,
     scenario,
     shown,
+    status_of,
 )
 
 STATUSES = ("idle", "busy", "interrupted", "error")
@@ -34,24 +34,26 @@ async def thread_during_a_run(api: Api) -> None:
 
     async def pending(part: Api) -> None:
         thread = await part.create_thread()
-        run = await part.create_run_later(thread, "slow", {"sleep": 0.5}, part.with_slack(1.0))
+        delay = part.with_slack(1.0)
+        run = await part.create_run_later(thread, "slow", {"sleep": 0.5}, delay)
         await asyncio.sleep(0.3)  # run and thread are not written at once everywhere
-        await _thread_within_run(part, thread, run)
+        await _thread_within_run(part, thread, run, delay + 0.5)
 
     async def running(part: Api) -> None:
         thread = await part.create_thread()
-        run = await part.create_run(thread, "slow", {"sleep": part.with_slack(SLEEP_S)})
+        sleep = part.with_slack(SLEEP_S)
+        run = await part.create_run(thread, "slow", {"sleep": sleep})
         await part.until_logged(thread, "a")
-        await _thread_within_run(part, thread, run)
+        await _thread_within_run(part, thread, run, sleep)
 
     drives = {"pending": pending, "running": running}
     await api.each(drives, lambda part, name: drives[name](part))
 
 
-async def _thread_within_run(part: Api, thread: str, run: str) -> None:
+async def _thread_within_run(part: Api, thread: str, run: str, lasts_s: float) -> None:
     await part.thread(thread, label="during")
     await part.run(thread, run, label="run_during")
-    await part.poll_run(thread, run, patience=2 * SLEEP_S)
+    await part.poll_run(thread, run, patience=2 * lasts_s)
     await part.settle(thread)
 
 
@@ -106,22 +108,18 @@ async def thread_after_a_rollback(api: Api) -> None:
     await api.settle(thread)
 
 
-def _status(exchange: Exchange) -> Any:
-    return exchange.object.get("status")
-
-
 def _insist(exchange: Exchange, status: set[str], why: str) -> None:
     """Raise Missing unless the run or thread is in one of these: the case would not be the one meant."""
-    if _status(exchange) not in status:
-        raise Missing(f"{why}: {exchange.where} says {shown(_status(exchange))}")
+    if status_of(exchange) not in status:
+        raise Missing(f"{why}: {exchange.where} says {shown(status_of(exchange))}")
 
 
 def _interrupts_by_task(state: dict[str, Any]) -> dict[str, list[Any]]:
     tasks = state.get("tasks") or []
-    return {task["id"]: _told(task.get("interrupts")) for task in tasks if task.get("interrupts")}
+    return {task["id"]: _ids_and_values(task.get("interrupts")) for task in tasks if task.get("interrupts")}
 
 
-def _told(interrupts: Any) -> list[Any]:
+def _ids_and_values(interrupts: Any) -> list[Any]:
     """Id and value of each interrupt; servers add members of their own."""
     return [{key: each.get(key) for key in ("id", "value")} for each in interrupts or []]
 
@@ -132,20 +130,20 @@ def test_status_is_one_of_four(
 ) -> None:
     for trace in applicable(success, error, interrupt, cancel):
         for exchange in trace.all("settle"):
-            assert _status(exchange) in STATUSES
+            assert status_of(exchange) in STATUSES
     for trace in applicable(thread_during_a_run):
         for exchange in trace.all("during"):
-            assert _status(exchange) in STATUSES
+            assert status_of(exchange) in STATUSES
 
 
 @requirement("THR-STATUS-002")
-@pytest.mark.parametrize("status", ["pending", "running"])
+@cases("status", ["pending", "running"])
 def test_thread_of_an_active_run_is_busy(status: str, thread_during_a_run: Trace) -> None:
     part = thread_during_a_run.part(status)
     # A server without `after_seconds` has begun the run meanwhile; its thread is busy all the same.
     active = ACTIVE if status == "pending" else {"running"}
     _insist(part.run_during, active, "the run was no longer in the middle")
-    assert _status(part.during) == "busy"
+    assert status_of(part.during) == "busy"
     _insist(part.last("poll"), {"success"}, "the run did not end well")
 
 
@@ -154,19 +152,19 @@ def test_thread_of_an_active_run_is_busy(status: str, thread_during_a_run: Trace
 def test_thread_is_idle_after_success(entry_point: str, success: Trace) -> None:
     part = success.part(entry_point)
     _insist(part.last("poll"), {"success"}, "the run did not end well")
-    assert _status(part.last("settle")) == "idle"
+    assert status_of(part.last("settle")) == "idle"
 
 
 @requirement("THR-STATUS-004")
 @by_threaded_entry_point
-@pytest.mark.parametrize("kind", ["static", "dynamic"])
+@cases("kind", ["static", "dynamic"])
 def test_thread_is_interrupted_at_an_interrupt(
     kind: str, entry_point: str, interrupt: Trace, static_interrupt: Trace
 ) -> None:
     part = (static_interrupt if kind == "static" else interrupt).part(entry_point)
     if not part.state.object.get("next"):
         raise Missing(f"{part.state.where} names no next node, so nothing was interrupted")
-    assert _status(part.last("settle")) == "interrupted"
+    assert status_of(part.last("settle")) == "interrupted"
 
 
 @requirement("THR-STATUS-005")
@@ -174,20 +172,20 @@ def test_thread_is_interrupted_at_an_interrupt(
 def test_thread_is_in_error_after_an_exception(entry_point: str, error: Trace) -> None:
     part = error.part(entry_point)
     _insist(part.last("poll"), {"error"}, "the run did not fail")
-    assert _status(part.last("settle")) == "error"
+    assert status_of(part.last("settle")) == "error"
 
 
 @requirement("THR-STATUS-006")
-@pytest.mark.parametrize("status", ["error", "interrupted"])
+@cases("status", ["error", "interrupted"])
 def test_good_run_makes_the_thread_idle_again(status: str, thread_that_recovers: Trace) -> None:
     part = thread_that_recovers.part(status)
     _insist(part.last("before"), {status}, "the thread was not in the status to recover from")
     assert part.good.ok.complete
-    assert _status(part.last("after")) == "idle"
+    assert status_of(part.last("after")) == "idle"
 
 
 @requirement("THR-STATUS-007")
-@pytest.mark.parametrize("after", ["success", "error", "interrupt", "cancel", "rollback"])
+@cases("after", ["success", "error", "interrupt", "cancel", "rollback"])
 def test_thread_leaves_busy(
     after: str, success: Trace, error: Trace, interrupt: Trace, cancel: Trace, thread_after_a_rollback: Trace
 ) -> None:
@@ -199,7 +197,7 @@ def test_thread_leaves_busy(
         last = part.last("poll")
         if after != "rollback" or last.status != 404:  # a run that was rolled back may be gone
             _insist(last, TERMINAL, "the run did not end")
-        assert _status(part.last("settle")) in ("idle", "interrupted", "error")
+        assert status_of(part.last("settle")) in ("idle", "interrupted", "error")
 
 
 @requirement("THR-STATUS-008")
@@ -209,15 +207,15 @@ def test_thread_after_a_cancel(entry_point: str, cancel: Trace) -> None:
     assert part.cancel.ok.complete
     _insist(part.last("poll"), {"interrupted"}, "the run was not cancelled")
     allowed = ["idle", "interrupted"] if part.state.object.get("next") else ["idle"]
-    assert _status(part.last("settle")) in allowed
+    assert status_of(part.last("settle")) in allowed
 
 
 @requirement("THR-STATUS-009")
-@pytest.mark.parametrize("when", ["between", "in_second"])
+@cases("when", ["between", "in_second"])
 def test_thread_stays_busy_for_the_queue(when: str, thread_with_a_queue: Trace) -> None:
     _insist(thread_with_a_queue.last("first"), {"success"}, "the first run did not end well")
     _insist(thread_with_a_queue.only(f"run_{when}"), ACTIVE, "the queued run was over")
-    assert _status(thread_with_a_queue.only(when)) == "busy"
+    assert status_of(thread_with_a_queue.only(when)) == "busy"
     _insist(thread_with_a_queue.last("second"), {"success"}, "the queued run did not end well")
 
 
@@ -229,6 +227,6 @@ def test_thread_shows_its_interrupts(thread_that_recovers: Trace) -> None:
         raise Missing(f"{part.state_before.where} shows no task with an interrupt")
     before, after = (part.last(label).object.get("interrupts") for label in ("before", "after"))
     assert isinstance(before, dict), f"wanted interrupts by task, got {shown(before)}"
-    assert {task: _told(each) for task, each in before.items() if each} == wanted
+    assert {task: _ids_and_values(each) for task, each in before.items() if each} == wanted
     _insist(part.last("after"), {"idle"}, "the resume did not end well")
     assert [each for each in (after or {}).values() if each] == []

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-import pytest
-
 from runstone.suite import (
     Api,
     Blocked,
@@ -16,6 +14,7 @@ from runstone.suite import (
     Options,
     Schedule,
     Trace,
+    cases,
     requirement,
     resolve,
     scenario,
@@ -26,33 +25,28 @@ MODES = {"runs": None, "lifecycle": "lifecycle", "state_update": "state_update"}
 NOTES = ("first", "second")  # of the two runs
 UPDATES = ("updated", "updated again")
 NO_EVENT_ID = "no-event-id"
-LISTEN_S = 6.0
-LISTEN_TURNS = 6  # two runs, and two turns of slack each
-REPLAY_S = 1.5  # the events are kept already; what does not arrive in this time was not replayed
 
 
-@scenario(Schedule(waits=LISTEN_S + REPLAY_S), needs=["thread_stream"])
+@scenario(Schedule(waits=3.0), needs=["thread_stream"])
 async def thread_watched(api: Api) -> None:
     """Three clients watch a thread on which two runs end and the state is updated twice; then one returns."""
     thread = await api.create_thread()
-    listening_s = api.with_slack(LISTEN_S) + LISTEN_TURNS * api.limits.turn_s
+    over = asyncio.Event()
     opened: list[Opened] = []
     watching: list[asyncio.Task[Exchange]] = []
     for label, mode in MODES.items():
         opened.append(asyncio.get_running_loop().create_future())
-        options: Options = {
-            "label": label,
-            "close_after": listening_s,
-            "patience": listening_s,
-            "opened": opened[-1],
-        }
+        options: Options = {"label": label, "opened": opened[-1], **api.until_quiet(over)}
         watching.append(asyncio.create_task(_watch(api, thread, mode, options)))
     await asyncio.gather(*opened)
     runs = []
-    for note, update in zip(NOTES, UPDATES, strict=True):
-        answer = await api.wait(thread, "steps", {"note": note}, stream_resumable=True)
-        runs.append(answer.found_run_id)
-        await api.update_state(thread, values={"note": update}, as_node="s3")
+    try:
+        for note, update in zip(NOTES, UPDATES, strict=True):
+            answer = await api.wait(thread, "steps", {"note": note}, stream_resumable=True)
+            runs.append(answer.found_run_id)
+            await api.update_state(thread, values={"note": update}, as_node="s3")
+    finally:
+        over.set()
     api.note(runs=runs)
     feed, *_ = await asyncio.gather(*watching)
     await _return(api, thread, feed, runs[1])
@@ -76,11 +70,10 @@ async def _return(api: Api, thread: str, feed: Exchange, second_run: str | None)
     if last is None:
         raise Blocked(f"{feed.where} gives its events no ids to return with")
     api.note(starts=starts)
-    replay_s = api.with_slack(REPLAY_S)
     ids = {"resumed": last, "replayed": "-", "misformed": NO_EVENT_ID}
     await asyncio.gather(
         *(
-            _watch(api, thread, None, {"label": label, "close_after": replay_s}, last_event_id)
+            _watch(api, thread, None, {"label": label, **api.until_quiet()}, last_event_id)
             for label, last_event_id in ids.items()
         )
     )
@@ -90,7 +83,7 @@ def _start_of(run: str | None, events: tuple[Event, ...]) -> int | None:
     return next((at for at, event in enumerate(events) if run is not None and run in event.data), None)
 
 
-def _told(events: list[Event] | tuple[Event, ...]) -> list[tuple[str, str]]:
+def _names_and_data(events: list[Event] | tuple[Event, ...]) -> list[tuple[str, str]]:
     return [(event.event, event.data) for event in events]
 
 
@@ -121,7 +114,7 @@ def test_each_state_update_is_told(thread_watched: Trace) -> None:
 
 
 @requirement("TSTREAM-004")
-@pytest.mark.parametrize("last_event_id", ["resumed", "replayed", "misformed"])
+@cases("last_event_id", ["resumed", "replayed", "misformed"])
 def test_last_event_id_says_where_to_go_on(last_event_id: str, thread_watched: Trace) -> None:
     feed, starts = thread_watched.runs.stream, thread_watched.note("starts")
     again = thread_watched.only(last_event_id)
@@ -129,7 +122,7 @@ def test_last_event_id_says_where_to_go_on(last_event_id: str, thread_watched: T
         assert thread_watched.replayed.stream
         assert again.status == 422
         return
-    wanted = _told(feed[starts:] if last_event_id == "resumed" else feed)
+    wanted = _names_and_data(feed[starts:] if last_event_id == "resumed" else feed)
     if not wanted:
         raise Missing("the second run streamed no event that could be sent again")
-    assert _told(again.stream) == wanted
+    assert _names_and_data(again.stream) == wanted

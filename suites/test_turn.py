@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
-from runstone.suite import Api, Exchange, Profile, Trace, ask, requirement, scenario, shown
+from runstone.suite import (
+    Api,
+    Profile,
+    Trace,
+    ask,
+    cases,
+    final_values,
+    requirement,
+    scenario,
+    shown,
+)
 
 QUESTIONS = ("Is the boiler on?", "Is the pump on?", "Is the valve open?")
 TEXTS = {
@@ -54,10 +62,10 @@ async def texts_echoed(api: Api) -> None:
 
 
 @requirement("TURN-001")
-@pytest.mark.parametrize("turn", [2, 3])
+@cases("turn", [2, 3])
 def test_later_turns_see_the_earlier_ones(conversation: Trace, turn: int, profile: Profile) -> None:
     earlier = _messages_of(conversation.only(f"state {turn - 1}").object.get("values"))
-    later = _messages_of(_final_values(conversation.only(f"turn {turn}"), profile))
+    later = _messages_of(final_values(conversation.only(f"turn {turn}"), profile))
     assert len(earlier) == 4 * (turn - 1)
     assert len(later) == 4 * turn
     assert later[: len(earlier)] == earlier
@@ -80,31 +88,31 @@ def test_first_values_hold_the_history(conversation: Trace) -> None:
 def test_message_ids_are_the_same_everywhere(conversation: Trace, profile: Profile) -> None:
     entries = conversation.history.array
     newest = entries[0].get("values") if entries and isinstance(entries[0], dict) else None
-    ids = _ids(newest)
+    ids = _message_ids(newest)
     assert len(ids) == 12
     assert all(isinstance(each, str) and each for each in ids), f"wanted text ids, got {shown(ids)}"
     assert len(set(ids)) == 12, f"wanted twelve ids of their own, got {shown(ids)}"
     for turn in (1, 2, 3):
-        assert _ids(_final_values(conversation.only(f"turn {turn}"), profile)) == ids[: 4 * turn]
-        assert _ids(conversation.only(f"state {turn}").object.get("values")) == ids[: 4 * turn]
+        assert _message_ids(final_values(conversation.only(f"turn {turn}"), profile)) == ids[: 4 * turn]
+        assert _message_ids(conversation.only(f"state {turn}").object.get("values")) == ids[: 4 * turn]
 
 
 @requirement("TURN-004")
-@pytest.mark.parametrize("path", ["wait", "stream", "state"])
-@pytest.mark.parametrize("text", TEXTS)
+@cases("path", ["wait", "stream", "state"])
+@cases("text", TEXTS)
 def test_text_is_unchanged(texts_echoed: Trace, text: str, path: str, profile: Profile) -> None:
     answer = texts_echoed.part(text).only(path)
-    values = answer.object.get("values") if path == "state" else _final_values(answer, profile)
+    values = answer.object.get("values") if path == "state" else final_values(answer, profile)
     turns = 1 if path == "wait" else 2
     said = [message.get("content") for message in _messages_of(values)]
     assert said == [TEXTS[text]] * (2 * turns)
 
 
 @requirement("TURN-005")
-@pytest.mark.parametrize("path", ["turn 1", "turn 2", "turn 3", "state 3"])
+@cases("path", ["turn 1", "turn 2", "turn 3", "state 3"])
 def test_messages_are_plain_objects(conversation: Trace, path: str, profile: Profile) -> None:
     answer = conversation.only(path)
-    values = answer.object.get("values") if path == "state 3" else _final_values(answer, profile)
+    values = answer.object.get("values") if path == "state 3" else final_values(answer, profile)
     messages = _messages_of(values)
     assert len(messages) >= 4, f"wanted the messages of a turn, got {shown(messages)}"
     for message in messages:
@@ -115,11 +123,6 @@ def test_messages_are_plain_objects(conversation: Trace, path: str, profile: Pro
         assert message["type"] != "constructor", f"wanted a plain message, got {shown(message)}"
 
 
-def _final_values(result: Exchange, profile: Profile) -> Any:
-    """The values that a stream, a wait or a join ended with."""
-    return result.named("values")[-1].json if result.is_stream else profile.wait.some_values_in(result.object)
-
-
 def _messages_of(values: Any) -> list[dict[str, Any]]:
     messages = values.get("messages") if isinstance(values, dict) else None
     assert isinstance(messages, list), f"wanted messages, got {shown(values)}"
@@ -127,5 +130,5 @@ def _messages_of(values: Any) -> list[dict[str, Any]]:
     return messages
 
 
-def _ids(values: Any) -> list[Any]:
+def _message_ids(values: Any) -> list[Any]:
     return [message.get("id") for message in _messages_of(values)]

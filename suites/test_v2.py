@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import pytest
-
 from runstone.suite import (
     Api,
     Event,
@@ -16,6 +14,7 @@ from runstone.suite import (
     Options,
     Trace,
     canonical,
+    cases,
     conforms,
     first_difference,
     requirement,
@@ -25,10 +24,7 @@ from runstone.suite import (
     some,
 )
 
-TURNS = 4  # that a listener stays: one run, and three turns of slack for the queue and the polls
-MORE_TURNS = 2  # for a run that is resumed
 START, NOBODY_ASKED, RESPOND = 7, 8, 9  # the ids of the commands
-REPLAY_S = 1.5  # the events are kept already; what does not arrive in this time was not replayed
 UNKNOWN = "no-such-thing"
 QUESTION, ANSWER = "open the valve?", "yes"
 CHANNELS: dict[str, list[str]] = {
@@ -77,18 +73,19 @@ async def runs_by_command(api: Api) -> None:
             await part.whole_turn("background", "steps", INPUTS["steps"])
             return
         thread = await part.create_thread()
-        listening_s = part.with_slack(2.0) + TURNS * part.limits.turn_s
-        if graph == "interrupt":
-            listening_s += ANSWER_AFTER_S + MORE_TURNS * part.limits.turn_s
+        over = asyncio.Event()
         opened: list[Opened] = []
         listening: list[asyncio.Task[Exchange]] = []
         for label, narrowing in (FILTERS if graph == "subgraph" else {"events": {}}).items():
             opened.append(asyncio.get_running_loop().create_future())
-            options: Options = {"label": label, "close_after": listening_s, "opened": opened[-1]}
+            options: Options = {"label": label, "opened": opened[-1], **part.until_quiet(over)}
             listener = _listen(part, thread, {"channels": CHANNELS[graph], **narrowing}, options)
             listening.append(asyncio.create_task(listener))
         await asyncio.gather(*opened)
-        await _run(part, thread, graph)
+        try:
+            await _run(part, thread, graph)
+        finally:
+            over.set()
         first, *_ = await asyncio.gather(*listening)
         if graph == "steps":
             await _listen_again(part, thread, first)
@@ -106,7 +103,7 @@ async def _listen_again(part: Api, thread: str, first: Exchange) -> None:
     if isinstance(since, int):
         part.note(since=since)
         body = {"channels": CHANNELS["steps"], "since": since}
-        await _listen(part, thread, body, {"label": "since", "close_after": part.with_slack(REPLAY_S)})
+        await _listen(part, thread, body, {"label": "since", **part.until_quiet()})
 
 
 async def _command(part: Api, thread: str, number: int, method: str, params: dict[str, Any]) -> Exchange:
@@ -148,13 +145,13 @@ async def misformed_commands(api: Api) -> None:
     """Streams without a known channel and commands that are none, on a thread that there is."""
     thread = await api.create_thread()
     for label, body in REFUSED_STREAMS.items():
-        await _listen(api, thread, body, {"label": label, "close_after": api.with_slack(REPLAY_S)})
+        await _listen(api, thread, body, {"label": label, **api.until_quiet()})
     await _command(api, thread, START, UNKNOWN, {})
     for label, body in NO_COMMANDS.items():
         await api.request("POST", f"/threads/{thread}/commands", json=body, label=label)
 
 
-by_graph = pytest.mark.parametrize("graph", CHANNELS)
+by_graph = cases("graph", CHANNELS)
 
 
 @requirement("V2-001")
@@ -166,7 +163,7 @@ def test_stream_is_of_protocol_events(graph: str, runs_by_command: Trace) -> Non
 
 
 @requirement("V2-002")
-@pytest.mark.parametrize("channels", REFUSED_STREAMS)
+@cases("channels", REFUSED_STREAMS)
 def test_stream_without_a_known_channel_is_refused(
     channels: str, misformed_commands: Trace, runs_by_command: Trace
 ) -> None:
@@ -197,12 +194,12 @@ def test_unknown_command_is_an_error(misformed_commands: Trace, runs_by_command:
 def test_events_are_named_and_numbered(graph: str, runs_by_command: Trace) -> None:
     stream = runs_by_command.part(graph).events.stream
     assert [event.event for event in stream] == [resolve(event.json, "/method") for event in stream]
-    numbers = _numbers(stream)
+    numbers = _numbers_of_events(stream)
     assert numbers == sorted(set(numbers)), f"wanted `seq` to ascend, got {shown(numbers)}"
     if graph == "steps":
         part = runs_by_command.part(graph)
         since = part.note("since")
-        assert _numbers(part.since.stream) == [number for number in numbers if number > since]
+        assert _numbers_of_events(part.since.stream) == [number for number in numbers if number > since]
 
 
 @requirement("V2-006")
@@ -219,7 +216,7 @@ def test_interrupt_is_told_and_answered(runs_by_command: Trace) -> None:
 
 
 @requirement("V2-007")
-@pytest.mark.parametrize("narrowed", ["child", "root"])
+@cases("narrowed", ["child", "root"])
 def test_namespaces_narrow_the_stream(narrowed: str, runs_by_command: Trace) -> None:
     part = runs_by_command.part("subgraph")
     wanted = [event for event in _in_namespaces(part.events) if _is_in(narrowed, event[0])]
@@ -241,7 +238,7 @@ def test_run_by_command_is_a_run_as_any_other(runs_by_command: Trace) -> None:
 
 
 @requirement("V2-010")
-@pytest.mark.parametrize("graph", ENDS)
+@cases("graph", ENDS)
 def test_lifecycle_tells_how_the_run_goes(graph: str, runs_by_command: Trace) -> None:
     told = [
         resolve(event.json, "/params/data/event")
@@ -272,7 +269,7 @@ def _assert_error(answer: Exchange, number: int, error: str) -> None:
     assert answer.object["message"].strip(), "wanted a message, got an empty one"
 
 
-def _numbers(stream: list[Event]) -> list[int]:
+def _numbers_of_events(stream: list[Event]) -> list[int]:
     numbers = some((resolve(event.json, "/seq") for event in stream), "event")
     if not all(isinstance(number, int) for number in numbers):
         raise Missing(f"events carry no numbers: {shown(numbers)}")

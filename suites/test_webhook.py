@@ -6,26 +6,25 @@ import asyncio
 from typing import Any
 from urllib.parse import urlsplit
 
-import pytest
-
 from runstone.suite import (
     ENTRY_POINTS,
+    LOOPBACK,
     THREADED_ENTRY_POINTS,
     Api,
     Blocked,
     Exchange,
     Missing,
     Trace,
+    cases,
     conforms,
     lifecycle,
-    needs,
     requirement,
     resolve,
+    row,
     scenario,
     shown,
     some,
 )
-from runstone.wire.webhooks import LOOPBACK
 
 ROUTES = (*ENTRY_POINTS, "stateless_background")
 MEMBERS = (
@@ -138,7 +137,7 @@ def test_body_holds_the_run_and_its_values(webhooks_of_every_route: Trace) -> No
 
 
 @requirement("WEBHOOK-003")
-@pytest.mark.parametrize("route", ["wait", "failed"])
+@cases("route", ["wait", "failed"])
 def test_status_is_the_last_one(webhooks_of_every_route: Trace, route: str) -> None:
     turn = webhooks_of_every_route.part(route)
     told = _body(turn.first("delivery")).get("status")
@@ -159,7 +158,7 @@ def test_error_is_told(webhooks_of_every_route: Trace) -> None:
 
 
 @requirement("WEBHOOK-005")
-@pytest.mark.parametrize("route", THREADED_ENTRY_POINTS)
+@cases("route", THREADED_ENTRY_POINTS)
 def test_values_are_those_of_the_thread(webhooks_of_every_route: Trace, route: str) -> None:
     turn = webhooks_of_every_route.part(route)
     values = turn.state.object.get("values")
@@ -169,7 +168,7 @@ def test_values_are_those_of_the_thread(webhooks_of_every_route: Trace, route: s
 
 
 @requirement("WEBHOOK-006")
-@pytest.mark.parametrize("end", DEAF_ENDS)
+@cases("end", DEAF_ENDS)
 def test_deaf_end_changes_nothing(webhooks_to_deaf_ends: Trace, end: str) -> None:
     turn = webhooks_to_deaf_ends.part(end)
     assert _body(turn.first("delivery"))
@@ -194,7 +193,7 @@ def test_loopback_is_called_or_refused(webhook_on_loopback: Trace) -> None:
 
 
 @requirement("WEBHOOK-008")
-@pytest.mark.parametrize("route", [*ROUTES, pytest.param("crons", marks=needs("crons"))])
+@cases("route", [*ROUTES, row("crons", needs=["crons"])])
 def test_every_route_takes_a_webhook(
     webhooks_of_every_route: Trace, webhook_of_a_cron: Trace, route: str
 ) -> None:

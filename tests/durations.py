@@ -6,30 +6,52 @@ Take the evidence of the embedded runtime on a machine that does nothing else, w
 from __future__ import annotations
 
 import sys
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
+from runstone.contracts import operation_for
+from runstone.contracts.operations import Operation
 from runstone.locations import locate
+from runstone.scenario.estimate import CREATED
 from runstone.scenario.runs import creates_run
 from runstone.session import evidence
+from runstone.wire.exchange import Exchange
 from runstone.wire.trace import Trace
 
 HEAD = """\
-# What each scenario cost on the embedded runtime, which takes no time for a turn: seconds, and runs created.
+# What each scenario cost on the embedded runtime, whose turns take no time: seconds, and what it created.
 # It tells at the start of a check how long it will take, and shares scenarios out among shards.
 # Written by: make durations
 """
 
 
 def line(trace: Trace) -> str:
-    runs = sum(creates_run(each.method, each.path) and each.answered for each in trace.exchanges)
-    return f"{trace.scenario}: {{seconds: {trace.finished_at - trace.started_at:.1f}, runs: {runs}}}"
+    """The scenario's entry: runs also where there is none, other things only where there are some."""
+    made: Counter[str] = Counter()
+    seen: set[tuple[str, str]] = set()
+    for each in trace.exchanges:
+        operation = operation_for(each.method, each.path)
+        made["runs"] += creates_run(each.method, each.path) and each.answered
+        new = set(created_things(operation, each)) - seen if operation is not None else set()
+        seen |= new
+        made.update(f"{kind}s" for kind, _ in new if kind != "run")
+    told = {"seconds": f"{trace.finished_at - trace.started_at:.1f}", "runs": str(made["runs"])}
+    told |= {kind: str(made[kind]) for kind in CREATED if kind != "runs" and made[kind]}
+    return f"{trace.scenario}: {{{', '.join(f'{name}: {value}' for name, value in told.items())}}}"
+
+
+def created_things(operation: Operation, exchange: Exchange) -> Iterator[tuple[str, str]]:
+    """Kind and id, the latter as text."""
+    for kind, found in operation.created_by(exchange):
+        yield kind, str(found)
 
 
 def main(folder: Path) -> None:
     """Read the evidence in the folder, and write the file."""
     _, traces = evidence.read(folder)
     known = [each for name, each in sorted(traces.items()) if "@" not in name and not each.inapplicable]
-    lines = [line(each) for each in known if each.scenario not in {"self_check", "capacity"}]
+    lines = [line(each) for each in known if not each.scenario.startswith(("self_check", "capacity"))]
     (locate("contracts") / "durations.yaml").write_text(HEAD + "\n".join(lines) + "\n", "utf-8")
 
 

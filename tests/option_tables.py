@@ -8,26 +8,26 @@ from typing import Final, get_args
 from msgspec import inspect
 
 from runstone.locations import CHECKOUT
-from runstone.session.options import Taker
+from runstone.session.options import Command
 from runstone.session.sources import TABLE, Entry
 
 PAGE: Final = CHECKOUT / "docs" / "configuration.md"
 
 
 def of_options() -> str:
-    """What can be said on a command line."""
+    """What a command line can set."""
     shown = [each for each in TABLE.values() if each.option.flag]
     return _table(
         ("option", "runstone.toml", "variable", "meaning", "taken by"),
         (
-            (_option(each), _key(each), _code(each.option.variable), each.help, _takers(each))
+            (_option(each), _key(each), _code(each.option.envvar), each.help, _commands(each))
             for each in shown
         ),
     )
 
 
 def of_keys() -> str:
-    """What only runstone.toml can say."""
+    """What only runstone.toml can set."""
     shown = [each for each in TABLE.values() if each.option.key and not each.option.flag]
     return _table(("key", "meaning"), ((_key(each), each.help) for each in shown))
 
@@ -59,17 +59,17 @@ def renewed(page: str) -> str:
 
 
 def _option(entry: Entry) -> str:
-    """The option as each taker has it."""
+    """The option as each command has it."""
     option = entry.option
     flag = (
-        option.flag if entry.switch else f"{option.flag} {entry.metavar.replace('|', '/')}"
+        option.flag if entry.is_flag else f"{option.flag} {entry.metavar.replace('|', '/')}"
     )  # a bar ends a cell
-    flags = _code(flag) + (f", {_code(entry.no_flag)}" if entry.no_flag else "")
+    flags = _code(flag) + (f", {_code(entry.negative_flag)}" if entry.negative_flag else "")
     return flags if option.argument is None else f"{_code(entry.parameter.upper())}; pytest: {flags}"
 
 
-def _takers(entry: Entry) -> str:
-    return ", ".join(taker for taker in get_args(Taker) if taker in entry.option.takers)
+def _commands(entry: Entry) -> str:
+    return ", ".join(name for name in get_args(Command) if name in entry.option.commands)
 
 
 def _key(entry: Entry) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,11 +11,14 @@ from typing import Any
 
 import filelock
 import httpx
+import msgspec
 import platformdirs
 import pytest
 
+from runstone.scenario import mark
 from runstone.scenario.api import Api
 from runstone.scenario.clean_up import Made, Thing
+from runstone.scenario.mark import MADE, MARK, SESSION
 from runstone.scenario.observer import Observer
 from runstone.scenario.requests import new_id
 from runstone.scenario.scenario import Scenario
@@ -22,6 +26,7 @@ from runstone.session.left_over import journal_of
 from runstone.target import recipes
 from runstone.target.target import Target
 from runstone.wire.exchange import Exchange
+from tests.command_line import runstone
 
 KINDS = ("threads", "assistants", "crons", "items")
 
@@ -61,7 +66,13 @@ async def make_one_of_each(api: Api) -> None:
     await api.request("PUT", "/store/items", json=item)
 
 
-def observed(url: str, made: Made | None, left_over: Sequence[Thing] = ()) -> Observer:
+def observed(
+    url: str,
+    made: Made | None,
+    left_over: Sequence[Thing] = (),
+    *,
+    chosen: Sequence[Scenario] = (),
+) -> Observer:
     observer = Observer(
         Target(name="t", url=url),
         concurrency=4,
@@ -72,8 +83,7 @@ def observed(url: str, made: Made | None, left_over: Sequence[Thing] = ()) -> Ob
         made=made,
         left_over=left_over,
     )
-    chosen = [Scenario("make", make_one_of_each)]
-    asyncio.run(observer.observe(lambda _: chosen))
+    asyncio.run(observer.observe(lambda _: chosen or [Scenario("make", make_one_of_each)]))
     return observer
 
 
@@ -187,3 +197,139 @@ def test_what_the_session_deleted_itself_is_gone() -> None:
     assert [(each.id, each.identity) for each in made.things()] == [("a", "second"), ("b", "first")]
     made.note("second", exchange("DELETE", "/threads/a", 204))
     assert [each.id for each in made.things()] == ["b"]
+
+
+def theirs(url: str, path: str, **body: Any) -> Any:
+    """What somebody else makes on the server."""
+    return httpx.post(f"{url}{path}", json=body, trust_env=False).raise_for_status().json()
+
+
+def is_there(url: str, path: str) -> bool:
+    return httpx.get(f"{url}{path}", trust_env=False).status_code == 200
+
+
+# --- threads that crons make by themselves -----------------------------------------------------------------
+
+
+def test_threads_that_crons_made_are_deleted_and_those_of_others_are_not(url: str) -> None:
+    other = theirs(url, "/threads")["thread_id"]
+    theirs(url, f"/threads/{other}/runs/wait", assistant_id="echo", input={})
+    before = counts(url)
+
+    async def make_a_cron_that_fires(api: Api) -> None:
+        made = await api.request("POST", "/assistants", json={"graph_id": "echo", "name": "mine"})
+        assistant = made.object["assistant_id"]
+        cron = {"assistant_id": assistant, "schedule": "0 0 1 1 *"}
+        created = await api.request("POST", "/runs/crons", json=cron)
+        # As the cron would: nothing of the session tells of the thread.
+        fired = theirs(url, "/threads")["thread_id"]
+        theirs(url, f"/threads/{fired}/runs/wait", assistant_id=assistant, input={})
+        await api.request("DELETE", f"/runs/crons/{created.object['cron_id']}")
+        await api.request("DELETE", f"/assistants/{assistant}")
+
+    observed(url, Made(), chosen=[Scenario("fires", make_a_cron_that_fires)])
+    assert counts(url) == before
+    assert is_there(url, f"/threads/{other}")
+    httpx.delete(f"{url}/threads/{other}", trust_env=False)
+
+
+# --- marks: what a session on another machine has left -----------------------------------------------------
+
+
+def marked(url: str, things: Sequence[Thing]) -> str:
+    """The mark of a session on another machine that made these."""
+    listed = msgspec.json.encode(things).decode()
+    found: str = theirs(url, "/threads", metadata={MARK: SESSION, MADE: listed})["thread_id"]
+    return found
+
+
+def test_what_a_dead_session_of_another_machine_left_is_deleted(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = counts(url)
+    thread, assistant = theirs(url, "/threads"), theirs(url, "/assistants", graph_id="echo", name="left")
+    left = [
+        Thing(kind="thread", id=thread["thread_id"]),
+        Thing(kind="assistant", id=assistant["assistant_id"]),
+        Thing(kind="thread", id=new_id()),
+    ]
+    marked(url, left)
+    alive = counts(url)
+    observed(url, Made())
+    assert counts(url) == alive, "a mark that was renewed a moment ago is that of a session that lives"
+    monkeypatch.setattr(mark, "_DEAD_S", -1.0)
+    observed(url, Made())
+    assert counts(url) == before
+
+
+def test_what_was_there_before_a_dead_session_is_not_its_own_whatever_its_mark_says(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mark, "_DEAD_S", -1.0)
+    monkeypatch.setattr(mark, "_SLACK", dt.timedelta(0))
+    other = theirs(url, "/threads")["thread_id"]
+    lying = marked(url, [Thing(kind="thread", id=other)])
+    observed(url, Made())
+    assert is_there(url, f"/threads/{other}")
+    assert not is_there(url, f"/threads/{lying}")
+    httpx.delete(f"{url}/threads/{other}", trust_env=False)
+
+
+def test_a_mark_may_say_anything(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mark, "_DEAD_S", -1.0)
+    before = counts(url)
+    listed = ["", "{", '[{"kind": "mark", "id": "a"}]', '[{"kind": "thread", "id": "../assistants/a"}]']
+    listed += [f'[{{"kind": "item", "id": "{each}"}}]' for each in ("x", "[]", "{}")]
+    lying = [theirs(url, "/threads", metadata={MARK: SESSION, MADE: each})["thread_id"] for each in listed]
+    observed(url, Made())
+    for each in lying:
+        httpx.delete(f"{url}/threads/{each}", trust_env=False)
+    assert counts(url) == before
+
+
+def test_a_session_keeps_a_mark_that_lists_what_it_made(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mark, "_RENEWED_S", 0.1)
+    seen: list[list[Thing]] = []
+
+    async def look(api: Api) -> None:
+        own = await api.create_thread()
+        for _ in range(100):
+            found = theirs(url, "/threads/search", metadata={MARK: SESSION})
+            seen.append(msgspec.json.decode(found[0]["metadata"][MADE], type=list[Thing]))
+            if own in [each.id for each in seen[-1]]:
+                return
+            await asyncio.sleep(0.1)
+
+    observed(url, Made(), chosen=[Scenario("look", look)])
+    assert "look" in [each.scenario for each in seen[-1]]
+    assert theirs(url, "/threads/search", metadata={MARK: SESSION}) == []
+
+
+# --- what is kept ------------------------------------------------------------------------------------------
+
+
+def test_what_broken_scenarios_made_can_be_kept(tmp_path: Path) -> None:
+    config = tmp_path / "runstone.toml"
+    config.write_text("[capabilities]\nstore = true\n", "utf-8")
+    words = [
+        "--area",
+        "store",
+        "--area",
+        "thr-create",
+        "--config",
+        str(config),
+        "--out",
+        str(tmp_path / "out"),
+    ]
+    with recipes.running(recipes.load("embedded"), options=["--fault", "a-second-put-merges"]) as server:
+        before = counts(server.url)
+        done = runstone("check", server.url, "--keep", "failed", *words)
+        assert done.returncode == 1, done.stdout + done.stderr
+        after = counts(server.url)
+    assert "STORE-004" in done.stdout
+    assert {kind: after[kind] - before[kind] for kind in ("threads", "assistants", "crons")} == {
+        "threads": 0,
+        "assistants": 0,
+        "crons": 0,
+    }
+    assert after["items"] > before["items"]

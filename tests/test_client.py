@@ -413,6 +413,62 @@ def test_a_stream_with_fewer_events_ends_by_itself() -> None:
     assert (len(found.events), found.closed_by_client) == (1, False)
 
 
+def listened(url: str, *, over_after: float, quiet_s: float, deadline: float) -> Exchange:
+    """One exchange of a client that listens until something that happens elsewhere is over."""
+
+    async def talk(recorder: Recorder, kept: list[Exchange]) -> Exchange:
+        over = asyncio.Event()
+        asyncio.get_running_loop().call_later(over_after, over.set)
+        return await recorder.send(asked(close_when=over, quiet_s=quiet_s, deadline=deadline), kept)
+
+    return recorded(url, talk)[0]
+
+
+def test_an_open_stream_is_listened_to_until_what_it_tells_is_over_whatever_the_deadline() -> None:
+    with serving(endless("text/event-stream", b"data: 1\n\n", b": heartbeat\n\n", 0.02)) as url:
+        found = listened(url, over_after=1.3, quiet_s=0.1, deadline=1.0)
+    assert (found.closed_by_client, found.failure) == (True, None)
+    assert found.finished_after >= 1.4
+    assert len(found.events) == 1
+
+
+def test_nobody_hangs_up_while_events_arrive() -> None:
+    with serving(endless("text/event-stream", b"", b"data: 1\n\n", 0.02)) as url:
+        found = listened(url, over_after=0.0, quiet_s=1.0, deadline=1.5)
+    assert (found.closed_by_client, found.failure) == (False, "not finished within 1.5 s")
+
+
+def test_a_listener_to_whom_nothing_is_said_at_all_waits_for_the_deadline() -> None:
+    with serving(HANGING["silent"]) as url:
+        found = listened(url, over_after=0.0, quiet_s=0.1, deadline=0.5)
+    assert (found.closed_by_client, found.failure) == (False, "not finished within 0.5 s")
+
+
+def test_who_wants_no_quiet_hangs_up_at_once_though_nothing_was_answered() -> None:
+    with serving(HANGING["silent"]) as url:
+        found = listened(url, over_after=0.2, quiet_s=0.0, deadline=5.0)
+    assert (found.closed_by_client, found.code) == (True, None)
+
+
+def test_quiet_lasts_longer_while_the_target_is_busy() -> None:
+    asked_at: list[float] = []
+
+    async def busy(_began: float) -> bool:
+        asked_at.append(asyncio.get_running_loop().time())
+        return len(asked_at) == 1
+
+    async def talk(recorder: Recorder, kept: list[Exchange]) -> Exchange:
+        recorder.grows = busy
+        over = asyncio.Event()
+        over.set()
+        return await recorder.send(asked(close_when=over, quiet_s=0.1, deadline=20.0), kept)
+
+    with serving(endless("text/event-stream", b"data: 1\n\n", b": heartbeat\n\n", 0.02)) as url:
+        found, _ = recorded(url, talk)
+    assert found.closed_by_client
+    assert len(asked_at) == 2
+
+
 def test_opened_tells_the_headers_of_a_request_that_goes_on() -> None:
     async def talk(recorder: Recorder, kept: list[Exchange]) -> tuple[Exchange, Exchange]:
         opened: asyncio.Future[Exchange] = asyncio.get_running_loop().create_future()

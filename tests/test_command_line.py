@@ -269,12 +269,11 @@ _WITH_OTHER_SUITES = """
 import sys
 from pathlib import Path
 
-from runstone.judge import suites
 from runstone.cli import main
-from runstone.judge import suites
+from runstone.judge import coverage, suites
 
 own = Path(sys.argv.pop(1))
-suites.locate = lambda _part: own
+coverage.locate = suites.locate = lambda _part: own
 main()
 """
 

@@ -17,7 +17,7 @@ from runstone.scenario.api import Api
 from runstone.session import configuration
 from runstone.session.configuration import BadConfiguration
 from runstone.session.opening import open_session
-from runstone.session.options import NOTHING, Said, said
+from runstone.session.options import NOTHING, Given, given
 from runstone.session.session import Settings
 from runstone.session.sources import TABLE
 from runstone.target import recipes
@@ -44,18 +44,18 @@ def _without_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
     monkeypatch.chdir(tmp_path)
 
 
-def loaded(text: str, **environment: str) -> Said:
+def loaded(text: str, **environment: str) -> Given:
     """What a runstone.toml of the current folder says."""
     Path("runstone.toml").write_text(text, "utf-8")
     return configuration.load(Path("runstone.toml"), environment)
 
 
-def settings(asked: Said = NOTHING) -> Settings:
+def settings(asked: Given = NOTHING) -> Settings:
     """What a session would be opened with."""
-    return open_session(asked, lambda *_: None, defaults=said(target_name="embedded")).settings
+    return open_session(asked, lambda *_: None, defaults=given(target_name="embedded")).settings
 
 
-def target(asked: Said = NOTHING) -> Target:
+def target(asked: Given = NOTHING) -> Target:
     """The target that a session would observe."""
     found = settings(asked).target
     assert found is not None
@@ -132,7 +132,7 @@ def test_flag_before_environment_before_file(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("RUNSTONE_HEADERS", "X-Tenant: environment\nX-Env: environment")
     by_environment = settings()
     assert (target().url, by_environment.profile.name) == ("http://127.0.0.1:2", "langgraph")
-    asked = said(
+    asked = given(
         target_name="http://127.0.0.1:3",
         profile_name="wait-state",
         fail_on="must",
@@ -151,7 +151,7 @@ def test_a_recipe_asked_for_is_not_the_server_of_the_file() -> None:
         'assistants = {echo = "parrot"}\nlimits = {concurrency = 2}\n',
         "utf-8",
     )
-    asked = said(target_name="embedded")
+    asked = given(target_name="embedded")
     assert (target(asked).headers, target(asked).assistants) == ({}, {})
     assert settings(asked).concurrency == 2
 
@@ -159,7 +159,7 @@ def test_a_recipe_asked_for_is_not_the_server_of_the_file() -> None:
 def test_another_url_is_not_controlled_by_the_commands_of_the_file() -> None:
     Path("runstone.toml").write_text('target = "http://127.0.0.1:1"\nserver.restart = ["true"]\n', "utf-8")
     assert "restart" in target().declared
-    assert "restart" not in target(said(target_name="http://127.0.0.1:2")).declared
+    assert "restart" not in target(given(target_name="http://127.0.0.1:2")).declared
 
 
 def test_a_recipe_of_the_users_own(tmp_path: Path) -> None:
@@ -168,7 +168,7 @@ def test_a_recipe_of_the_users_own(tmp_path: Path) -> None:
         "{name: mine, description: ours, command: [x], headers: {A: b}, second_headers: {A: c}}", "utf-8"
     )
     (tmp_path / "mine" / "runstone.toml").write_text('target = "mine.yaml"\nheaders = {B = "d"}\n', "utf-8")
-    found = target(said(config=tmp_path / "mine" / "runstone.toml"))
+    found = target(given(config=tmp_path / "mine" / "runstone.toml"))
     assert (found.name, found.headers, found.second_headers) == ("mine", {"A": "b", "B": "d"}, {"A": "c"})
 
 
@@ -241,7 +241,7 @@ def test_a_variable_that_is_not_set_is_named() -> None:
 
 def test_a_file_that_is_not_there_is_named() -> None:
     with pytest.raises(BadConfiguration, match=r"cannot read nowhere\.toml: No such file"):
-        settings(said(config=Path("nowhere.toml")))
+        settings(given(config=Path("nowhere.toml")))
 
 
 @pytest.mark.parametrize("text", ["targt = 1", "= 1", 'assistants = {echo = ""}'])

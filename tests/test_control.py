@@ -26,6 +26,7 @@ from runstone.scenario.requests import Blocked
 from runstone.scenario.scenario import Scenario, Schedule
 from runstone.session import evidence
 from runstone.target import recipes
+from runstone.target.commands import ServerCommands
 from runstone.target.control import (
     CommandControl,
     Control,
@@ -33,7 +34,6 @@ from runstone.target.control import (
     ControlledServer,
     NotUpAgain,
     RecipeControl,
-    ServerCommands,
 )
 from runstone.target.target import Target
 from runstone.wire.trace import Trace

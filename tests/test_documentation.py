@@ -36,9 +36,9 @@ def test_no_code_of_a_guide_is_made_up(name: str) -> None:
 
 
 def test_an_example_is_the_newest_text_of_its_file() -> None:
-    shown = "<!-- suites/test_run_list.py: _ids -->\n```python\ndef old(): ...\n```\n"
+    shown = "<!-- suites/test_webhook.py: _body -->\n```python\ndef old(): ...\n```\n"
     renewed = examples.renewed(f"before\n{shown}after")
-    assert renewed.startswith("before\n<!-- suites/test_run_list.py: _ids -->\n```python\ndef _ids(")
+    assert renewed.startswith("before\n<!-- suites/test_webhook.py: _body -->\n```python\ndef _body(")
     assert renewed.endswith("```\nafter")
     assert examples.renewed(renewed) == renewed
 

@@ -172,9 +172,7 @@ def test_an_area_without_a_suite_runs_nothing(house: House) -> None:
 # a judge that errs
 
 PLANTED = """
-import pytest
-
-from runstone.suite import Trace, requirement
+from runstone.suite import Trace, cases, requirement
 
 NOTHING = None
 BUGS = {
@@ -197,7 +195,7 @@ BUGS = {
 
 
 @requirement("RUN-LIST-001")
-@pytest.mark.parametrize("bug", BUGS)
+@cases("bug", BUGS)
 def test_bug(bug: str, runs_listed: Trace) -> None:
     BUGS[bug](runs_listed)
 """

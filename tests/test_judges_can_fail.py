@@ -14,7 +14,7 @@ import pytest
 from runstone.judge.suites import judge
 from runstone.session import evidence
 from runstone.session.opening import open_session
-from runstone.session.options import said
+from runstone.session.options import given
 from runstone.wire.exchange import Event, Exchange
 from runstone.wire.trace import Trace
 from tests.command_line import in_own_process, judged, runstone
@@ -186,7 +186,7 @@ def spoilt(recorded: Path, spoil: Spoil, out: Path, only: Collection[str] = ()) 
 
 
 def _judge_spoilt(recorded: Path, spoil: Spoil, out: Path, only: Collection[str]) -> None:
-    session = open_session(said(evidence=recorded, out=out, select=tuple(sorted(only))), lambda *_: None)
+    session = open_session(given(evidence=recorded, out=out, select=tuple(sorted(only))), lambda *_: None)
     session.traces = {name: _spoilt_trace(trace, spoil) for name, trace in session.traces.items()}
     session.settings = replace(session.settings, bare_report=True)
     raise SystemExit(judge(session).exit_code)

@@ -27,7 +27,7 @@ from runstone.proof.prove.null_servers import (
 from runstone.proof.prove.sockets import serving
 from runstone.session import evidence
 from runstone.session.opening import open_session
-from runstone.session.options import said
+from runstone.session.options import given
 from runstone.target import recipes
 from tests.command_line import in_own_process, judged, one_line_of_error, runstone
 
@@ -81,7 +81,7 @@ def unchecked(url: str, out: Path, config: Path, budget_s: float) -> subprocess.
 
 
 def _judge_unchecked(url: str, out: Path, config: Path, budget_s: float) -> None:
-    asked = said(
+    asked = given(
         target_name=url,
         config=config,
         out=out,

@@ -22,7 +22,7 @@ from runstone.proof.mutate.score import Score, Share, Wanted, mutate
 from runstone.proof.mutate.trying import Bar
 from runstone.session import evidence
 from runstone.session.opening import open_session
-from runstone.session.options import said
+from runstone.session.options import given
 from runstone.session.session import Session
 from runstone.wire.exchange import Event, Exchange
 from runstone.wire.trace import Trace
@@ -44,7 +44,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def session_of(folder: Path, out: Path) -> Session:
     """The session that judges the evidence again."""
-    return open_session(said(evidence=folder, out=out), lambda *_: None)
+    return open_session(given(evidence=folder, out=out), lambda *_: None)
 
 
 @pytest.fixture(scope="module")
@@ -248,7 +248,7 @@ def test_unspoilt_evidence_is_judged_as_pytest_judges_it(bar: Bar, recorded: Pat
         for case in verdict["cases"]
         if case["verdict"] != "not-run"
     }
-    by_us = {(each.promise.id, each.case): bar.bench.verdict(each).verdict for each in bar.bench.judges}
+    by_us = {(each.requirement.id, each.case): bar.bench.verdict(each).verdict for each in bar.bench.judges}
     assert {key: verdict for key, verdict in by_us.items() if key in by_pytest} == by_pytest
 
 

@@ -1,4 +1,4 @@
-"""The table of options: each thing is said once, and means the same wherever it is said."""
+"""The table of options: each option is defined once, and means the same wherever it is set."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from runstone.cli import cli
 from runstone.errors import UsageError
 from runstone.session import configuration
 from runstone.session.opening import open_session
-from runstone.session.options import Options, Said, Taker, said
+from runstone.session.options import Command, Given, Options, given
 from runstone.session.session import Settings
-from runstone.session.sources import TABLE, Entry, merged, of_command_line, of_environment, taken_by
+from runstone.session.sources import TABLE, Entry, from_command_line, from_environment, merged, options_of
 from tests.option_tables import PAGE, renewed
 
 EVERYWHERE = [each for each in TABLE.values() if each.option.flag and each.option.key]
-COMMANDS = [taker for taker in get_args(Taker) if taker != "pytest"]
+COMMANDS = [name for name in get_args(Command) if name != "pytest"]
 
 
 @pytest.fixture(autouse=True)
@@ -37,9 +37,9 @@ def command(name: str) -> click.Command:
     return found
 
 
-def settings(asked: Said) -> Settings:
+def settings(asked: Given) -> Settings:
     """What a session would be opened with."""
-    return open_session(asked, lambda *_: None, defaults=said(target_name="embedded")).settings
+    return open_session(asked, lambda *_: None, defaults=given(target_name="embedded")).settings
 
 
 def words_of(entry: Entry) -> tuple[list[str], str, object]:
@@ -67,7 +67,7 @@ def words_of(entry: Entry) -> tuple[list[str], str, object]:
 # the table
 
 
-@pytest.mark.parametrize("of", ["flag", "key", "variable"])
+@pytest.mark.parametrize("of", ["flag", "key", "envvar"])
 def test_nothing_has_two_meanings(of: str) -> None:
     names = Counter(getattr(each.option, of) for each in TABLE.values())
     del names[""]
@@ -75,8 +75,8 @@ def test_nothing_has_two_meanings(of: str) -> None:
 
 
 def test_what_a_command_line_takes_has_a_flag() -> None:
-    assert [name for name, each in TABLE.items() if each.option.takers and not each.option.flag] == []
-    assert [name for name, each in TABLE.items() if each.option.flag and not each.option.takers] == []
+    assert [name for name, each in TABLE.items() if each.option.commands and not each.option.flag] == []
+    assert [name for name, each in TABLE.items() if each.option.flag and not each.option.commands] == []
 
 
 def test_the_page_shows_the_table() -> None:
@@ -84,7 +84,7 @@ def test_the_page_shows_the_table() -> None:
     assert page == renewed(page), "write it anew: python -m tests.option_tables"
 
 
-# each source says the same
+# each source means the same
 
 
 @pytest.mark.parametrize("entry", EVERYWHERE, ids=lambda entry: entry.name)
@@ -93,28 +93,28 @@ def test_the_file_means_what_the_command_line_means(entry: Entry) -> None:
     Path("runstone.toml").write_text(f"{entry.option.key} = {text}\n", "utf-8")
     assert configuration.load(Path("runstone.toml"))[entry.name] == meant
     for name in COMMANDS:
-        if name in entry.option.takers:
+        if name in entry.option.commands:
             found = command(name)
             required = [each for each in found.params if each.required and each.name != entry.parameter]
             given = found.make_context(name, [*("x" for _ in required), *words]).params
-            asked = of_command_line(given, name)
+            asked = from_command_line(given, name)
             assert asked[entry.name] == meant
 
 
 @pytest.mark.parametrize(
-    "entry", [each for each in TABLE.values() if each.option.variable], ids=lambda e: e.name
+    "entry", [each for each in TABLE.values() if each.option.envvar], ids=lambda e: e.name
 )
 def test_the_environment_means_what_the_command_line_means(entry: Entry) -> None:
     _, _, meant = words_of(entry)
     text = "A: b\nC: d" if isinstance(meant, dict) else str(meant)
-    assert of_environment({entry.option.variable: text}) == {entry.name: meant}
-    assert of_environment({entry.option.variable: "", "UNRELATED": "x"}) == {}
+    assert from_environment({entry.option.envvar: text}) == {entry.name: meant}
+    assert from_environment({entry.option.envvar: "", "UNRELATED": "x"}) == {}
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_a_command_has_the_options_of_the_table_and_their_help(name: Taker) -> None:
+def test_a_command_has_the_options_of_the_table_and_their_help(name: Command) -> None:
     params = {each.name: each for each in command(name).params}
-    for entry in taken_by(name):
+    for entry in options_of(name):
         found = params[entry.parameter]
         assert isinstance(found, click.Argument if entry.option.argument else click.Option)
         assert isinstance(found, click.Argument) or found.help == entry.help
@@ -127,23 +127,31 @@ def test_each_command_is_in_the_module_of_its_name(name: str) -> None:
     assert import_module(f"runstone.cli.{module}").command is command(name)
 
 
+def test_a_flag_sets_the_opposite_of_the_default() -> None:
+    assert from_command_line({"no_self_check": True, "quick": False}, "pytest") == {
+        "insist_on_fitness": False,
+        "quick": False,
+    }
+    assert from_command_line({"no_self_check": None, "quick": None}, "pytest") == {}
+
+
 def test_what_cannot_be_meant_names_its_place() -> None:
     with pytest.raises(UsageError, match=r"--concurrency '0': expected `int` >= 1"):
-        of_command_line({"concurrency": "0"}, "pytest")
+        from_command_line({"concurrency": "0"}, "pytest")
     with pytest.raises(UsageError, match=r"PLACE 'soon': expected `float`"):
-        TABLE["budget_s"].read("soon", "PLACE")
+        TABLE["budget_s"].parse("soon", "PLACE")
 
 
 # merging
 
 
-def test_the_first_that_says_something_wins() -> None:
-    holds = merged(said(quick=False, areas=()), said(quick=True, seed=3), said(seed=4, areas=("turn",)))
+def test_the_first_source_that_sets_an_option_wins() -> None:
+    holds = merged(given(quick=False, areas=()), given(quick=True, seed=3), given(seed=4, areas=("turn",)))
     assert holds == {"quick": False, "areas": (), "seed": 3}
 
 
 def test_mappings_are_merged_by_name() -> None:
-    holds = merged(said(headers={"x-a": "1"}), said(headers={"X-A": "2", "X-B": "2"}))
+    holds = merged(given(headers={"x-a": "1"}), given(headers={"X-A": "2", "X-B": "2"}))
     assert holds == {"headers": {"x-a": "1", "X-B": "2"}}
 
 
@@ -155,10 +163,10 @@ def test_the_file_may_narrow_a_check_and_the_command_line_widen_it() -> None:
     Path("runstone.toml").write_text(
         'quick = true\npatient = true\nareas = ["turn"]\nselect = ["TURN-*"]\nseed = 4\n', "utf-8"
     )
-    found = settings(said())
+    found = settings(given())
     assert (found.quick, found.patient, found.areas, found.select) == (True, True, ("turn",), ("TURN-*",))
     assert (found.seed, found.concurrency) == (4, 24)
-    whole = settings(said(quick=False, patient=False, areas=(), select=(), seed=0))
+    whole = settings(given(quick=False, patient=False, areas=(), select=(), seed=0))
     assert (whole.quick, whole.patient, whole.areas, whole.select) == (False, False, (), ())
     assert (whole.seed, whole.concurrency) == (0, 16)
 
@@ -169,7 +177,7 @@ def test_a_recipe_that_the_file_does_not_name_is_checked_as_the_file_says() -> N
         "capabilities = {crons = false}\n",
         "utf-8",
     )
-    found = settings(said(target_name="embedded"))
+    found = settings(given(target_name="embedded"))
     assert (found.quick, found.path_prefix, found.server_commands) == (True, "", None)
     assert found.target is not None
     assert found.target.declared["crons"]

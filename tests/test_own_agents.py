@@ -12,9 +12,10 @@ import msgspec
 import pytest
 import yaml
 
+from runstone.judge.words import judging_by
 from runstone.locations import locate
 from runstone.session.configuration import load
-from runstone.suite import Inapplicable, Missing, Trace, agree, applicable, assert_ran, has, judging_by, ran
+from runstone.suite import Inapplicable, Missing, Trace, agree, applicable, assert_ran, has, ran
 from runstone.target import recipes
 from runstone.target.agents import GRAPHS, OUTCOMES, Agent, InterruptedTurn, Turn, capabilities, standing_in
 from runstone.wire.canonical import difference_in_shape

@@ -65,6 +65,8 @@ def sample_traces() -> list[Trace]:
                 exchange("tool_turn_by_wait", 3, content='{"long":"' + "x" * 9_000 + '"}'),
             ),
         ),
+        Trace(scenario="failing_wait", exchanges=(exchange("failing_wait", 2),)),
+        Trace(scenario="failing_wait@2", exchanges=(exchange("failing_wait@2", 2),)),
         Trace(
             scenario="failing_stream",
             exchanges=(exchange("failing_stream", 2, code=None, failure="timed out"),),
@@ -217,6 +219,16 @@ def test_an_exchange_without_a_response_or_a_record_says_why(page: Page) -> None
     expect(page.locator("#RUN-STREAM-004 .remark")).to_have_text("timed out")
     unfold(page, "META-004")
     expect(page.locator("#META-004 .exchange-body")).to_have_text("Not among the recorded traces.")
+
+
+def test_a_flaky_verdict_shows_both_recordings(page: Page) -> None:
+    page.locator("#PARITY-005 > summary").click()
+    case = page.locator("#PARITY-005 .case").nth(1)
+    shown = case.locator(".exchanges > *").all_inner_texts()
+    titles = [text.splitlines()[0] for text in shown]
+    assert titles[0] == "Judged on"
+    assert titles[2] == "Judged on when it was observed again"
+    assert [case.locator(".exchange").count(), len(titles)] == [2, 4]
 
 
 def test_hostile_text_stays_text(page: Page, report: Report) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import pytest
 
 from runstone.proof.mutate.judges import Bench
 from runstone.session.opening import open_session
-from runstone.session.options import said
+from runstone.session.options import given
 from runstone.wire.exchange import Event, Exchange
 from runstone.wire.trace import Trace
 from tests.command_line import runstone
@@ -37,12 +38,13 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def bench(recorded: Path, tmp_path: Path) -> Bench:
-    return Bench(open_session(said(evidence=recorded, out=tmp_path), lambda *_: None))
+    return Bench(open_session(given(evidence=recorded, out=tmp_path), lambda *_: None))
 
 
 def broken_judges(bench: Bench, spoil: Callable[[Trace], Trace]) -> dict[str, str]:
     """The judges that fail by themselves where every trace is spoilt, and how."""
-    bench.session.traces = {name: spoil(trace) for name, trace in bench.session.traces.items()}
+    traces = {name: spoil(trace) for name, trace in bench.observed.traces.items()}
+    bench.observed = replace(bench.observed, traces=traces)
     cases = {judge.name: bench.verdict(judge) for judge in bench.judges}
     return {name: case.reason for name, case in cases.items() if case.verdict == "harness-error"}
 
@@ -118,8 +120,8 @@ def test_no_early_end_of_a_scenario_breaks_a_judge(most: int, bench: Bench) -> N
 
 def test_every_name_in_a_recording_is_one_that_its_scenario_knows(bench: Bench) -> None:
     unknown = {}
-    for name, trace in bench.session.traces.items():
-        scenario = bench.scenarios.get(name)
+    for name, trace in bench.observed.traces.items():
+        scenario = bench.observed.scenarios.get(name)
         if scenario is None:  # what the engine does for itself is judged by nobody
             assert name in {"self_check", "capacity", "again", "clean_up"}
             continue
@@ -129,5 +131,5 @@ def test_every_name_in_a_recording_is_one_that_its_scenario_knows(bench: Bench) 
 
 
 def test_no_scenario_knows_every_name(bench: Bench) -> None:
-    knowing = [name for name, each in bench.scenarios.items() if each.names.knows("no such name")]
+    knowing = [name for name, each in bench.observed.scenarios.items() if each.names.knows("no such name")]
     assert knowing == []

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
 
 import pytest
@@ -32,3 +33,28 @@ def test_every_requirement_has_one_judge() -> None:
 @pytest.mark.parametrize("suite", SUITES, ids=lambda path: path.stem)
 def test_no_suite_is_green_by_absence(suite: Path) -> None:
     assert _FORBIDDEN.findall(suite.read_text("utf-8")) == []
+
+
+@pytest.mark.parametrize("suite", [*SUITES, locate("suites") / "conftest.py"], ids=lambda path: path.stem)
+def test_a_suite_imports_nothing_of_the_engine_but_its_words(suite: Path) -> None:
+    imported = {
+        name
+        for node in ast.walk(ast.parse(suite.read_text("utf-8")))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in (
+            [node.module or ""] if isinstance(node, ast.ImportFrom) else [n.name for n in node.names]
+        )
+    }
+    assert {name for name in imported if name.partition(".")[0] in {"runstone", "pytest"}} <= {
+        "runstone.suite"
+    }
+
+
+def test_no_helper_of_judges_is_written_twice() -> None:
+    bodies: defaultdict[str, list[str]] = defaultdict(list)
+    for suite in SUITES:
+        for node in ast.parse(suite.read_text("utf-8")).body:
+            if isinstance(node, ast.FunctionDef) and node.name.startswith("_"):
+                said = [each for each in node.body if not isinstance(each, ast.Expr)]  # without its docstring
+                bodies[ast.dump(node.args) + "".join(map(ast.dump, said))].append(f"{suite.stem}.{node.name}")
+    assert [names for names in bodies.values() if len(names) > 1] == []

@@ -14,7 +14,7 @@ from runstone.errors import UsageError
 from runstone.locations import CHECKOUT
 from runstone.scenario.runs import creates_run
 from runstone.session import evidence
-from runstone.session.options import said
+from runstone.session.options import given
 from runstone.session.own_agent import of_words
 from runstone.target import doctor
 from runstone.target.agents import NO_RUNS, Agent, InterruptedTurn, Turn
@@ -55,7 +55,7 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
 
 
 def test_an_agent_is_made_of_its_words() -> None:
-    asked = said(
+    asked = given(
         agent_id="mine",
         agent_input='{"q": 1}',
         agent_error_input="[]",
@@ -68,18 +68,18 @@ def test_an_agent_is_made_of_its_words() -> None:
         error=Turn(input=[]),
         interrupt=InterruptedTurn(input={}, resume="yes"),
     )
-    assert of_words(said(quick=True)) == {}
+    assert of_words(given(quick=True)) == {}
 
 
 @pytest.mark.parametrize(
     "words, wrong",
     [
-        (said(agent_id="mine"), "--agent needs --input"),
-        (said(agent_input="{}"), "name it by --agent ID"),
-        (said(agent_id="mine", agent_input="{"), "--input '{' is not JSON"),
-        (said(agent_id="mine", agent_input="{}", agent_resume="1"), "need each other"),
-        (said(agent_id="mine", agent_input="{}", agent_interrupt_input="1"), "need each other"),
-        (said(agent_id="mine", agent_input="{}", no_graphs=True), "give one of them"),
+        (given(agent_id="mine"), "--agent needs --input"),
+        (given(agent_input="{}"), "name it by --agent ID"),
+        (given(agent_id="mine", agent_input="{"), "--input '{' is not JSON"),
+        (given(agent_id="mine", agent_input="{}", agent_resume="1"), "need each other"),
+        (given(agent_id="mine", agent_input="{}", agent_interrupt_input="1"), "need each other"),
+        (given(agent_id="mine", agent_input="{}", no_graphs=True), "give one of them"),
     ],
 )
 def test_words_that_name_no_agent_say_what_is_missing(words: dict[str, object], wrong: str) -> None:

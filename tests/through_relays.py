@@ -23,7 +23,7 @@ import msgspec
 from runstone.judge.suites import judge
 from runstone.report import document
 from runstone.session.opening import open_session
-from runstone.session.options import said
+from runstone.session.options import given
 from runstone.session.session import Session
 from runstone.target import recipes
 from runstone.target.target import Target
@@ -64,7 +64,7 @@ def checked(recipe: recipes.Recipe, conditions: Conditions | None, out: Path) ->
                 said = f"  {relay.connections} connections, {relay.resets} reset"
                 print(said, file=sys.stderr, flush=True)  # noqa: T201
 
-    session: Session = open_session(said(target_name=recipe.name, out=out), lambda *_: None, reach=reach)
+    session: Session = open_session(given(target_name=recipe.name, out=out), lambda *_: None, reach=reach)
     return judge(session)
 
 

@@ -23,7 +23,17 @@
   function drawCase(place, [numbers, leftOut]) {
     const heading = make("h5", { text: "Judged on" });
     const note = leftOut ? make("p", { class: "hint", text: `and ${leftOut} more in the evidence folder` }) : null;
-    const draw = (part) => part.map((number) => foldedExchange(proof.exchanges[number]));
+    // What was observed again bears the scenario's name and @2: both recordings are shown apart.
+    const again = (number) => proof.exchanges[number].key.split("#")[0].endsWith("@2");
+    const both = numbers.some(again) && !numbers.every(again);
+    const draw = (part) =>
+      part.flatMap((number, at) => {
+        const turned = both && (part === numbers || at) && at === numbers.findIndex(again);
+        return [
+          ...(turned ? [make("h5", { text: "Judged on when it was observed again" })] : []),
+          foldedExchange(proof.exchanges[number]),
+        ];
+      });
     place.replaceChildren(heading, ...draw(numbers.slice(0, FIRST_SHOWN)));
     if (numbers.length > FIRST_SHOWN) {
       const more = make("button", {

@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,8 +16,7 @@ import pytest
 from runstone.signoff import keys
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
-FAULT, BROKEN = "a-patch-makes-the-thread-anew", "THR-PATCH-002"
-VERIFY_S = 5.0
+FAULT, BROKEN = "a-second-put-merges", "STORE-004"  # no other promise, and no monitor, is about that
 
 
 def runstone(*words: str, before: tuple[str, ...] = (), **environment: str) -> tuple[int, str]:
@@ -75,7 +73,6 @@ def test_everything_is_signed_and_verified_offline_by_somebody_else(release: Pat
     )
     shutil.copy(release / "ada.pub", handed)
     files = [str(handed / "signoff/acceptance.intoto.jsonl"), "--evidence", str(handed / "evidence")]
-    began = time.monotonic()
     code, said = runstone(
         "verify",
         *files,
@@ -84,7 +81,6 @@ def test_everything_is_signed_and_verified_offline_by_somebody_else(release: Pat
         before=somebody_else_offline(),
         HOME=str(everybodys),
     )
-    took_s = time.monotonic() - began
     assert code == 0, said
     assert re.findall(r"^(\w+) +(yes|not asked)", said, re.MULTILINE) == [
         ("authentic", "yes"),
@@ -93,7 +89,6 @@ def test_everything_is_signed_and_verified_offline_by_somebody_else(release: Pat
         ("derivable", "yes"),
         ("acceptable", "not asked"),
     ]
-    assert took_s < VERIFY_S
 
 
 def test_a_fault_is_refused_by_name_and_a_waiver_lets_it_through_as_a_warning(release: Path) -> None:

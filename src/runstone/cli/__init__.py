@@ -38,6 +38,7 @@ def main() -> NoReturn:
 _COMMANDS: Final = (
     *(
         "check",
+        "ci",
         "compare",
         "doctor",
         "explain",
@@ -45,11 +46,11 @@ _COMMANDS: Final = (
         "faults",
         "fuzz",
         "graphs",
+        "history",
         "init",
-        "judge",
-        "keys",
     ),
-    *("list", "mutate", "prove", "result", "serve", "signoff", "up", "verify", "waivers"),
+    *("judge", "keys", "list", "mutate", "prove", "result", "serve", "signoff", "trend", "up", "verify"),
+    "waivers",
 )
 _MODULES: Final = {"list": "listing"}  # a module `list` would hide the builtin in this package
 

@@ -1,27 +1,25 @@
-"""A check as commands show it: a bar while it observes, the report at its end."""
+"""A check as commands show it: how far it is while it goes on, the report at its end."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from runstone import report
+from runstone.cli.progress import shown_progress
 from runstone.cli.saying import say_error
 from runstone.errors import ExitCode
 from runstone.judge.suites import judge
 from runstone.session.opening import open_session
-from runstone.session.options import Said
+from runstone.session.options import Given
 from runstone.session.session import Session
 from runstone.verdict.model import Report
 
 
-def check(asked: Said, defaults: Said) -> tuple[Session, int]:
+def check(asked: Given, defaults: Given) -> tuple[Session, int]:
     """Observe the target, judge it and show the report; the session and the exit code."""
-    with progress_bar() as progress:
+    with shown_progress() as progress:
         session = open_session(asked, progress, defaults=defaults)
         found = judge(session)
     return session, show(found, session.settings.out)
@@ -34,22 +32,3 @@ def show(found: Report, folder: Path) -> int:
     else:
         report.print_summary(found, Console(), report_dir=folder)
     return found.exit_code
-
-
-@contextmanager
-def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
-    """A bar on a terminal, nothing when piped."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield lambda *_: None
-        return
-    columns = (
-        TextColumn("observing"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.description}"),
-    )
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("self-check", total=None)
-        yield lambda name, done, total: bar.update(task, description=name, completed=done, total=total)

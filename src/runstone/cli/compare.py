@@ -8,17 +8,19 @@ from typing import TYPE_CHECKING
 
 import click
 
-from runstone.cli.options import options_of, out_option
+from runstone.cli.options import shared_options
+from runstone.cli.out import out_option
 from runstone.errors import UsageError
-from runstone.session.options import Said, said
+from runstone.session.options import Given, given
 
 if TYPE_CHECKING:
-    from runstone.session.session import Progress
+    from runstone.cli.progress import Shown
+    from runstone.scenario.progress import Progress
 
 
 @click.command("compare")
 @click.argument("names", metavar="A B [C …]", nargs=-1, required=True)
-@options_of("compare")
+@shared_options("compare")
 @out_option("reports/out/compare", "compare.html, compare.json and compare.md, and a folder for each target,")
 @click.option(
     "--publish",
@@ -30,7 +32,9 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="A file whose table of results is written anew; with --publish.",
 )
-def command(asked: Said, names: tuple[str, ...], out: Path, publish: Path | None, readme: Path | None) -> int:
+def command(
+    asked: Given, names: tuple[str, ...], out: Path, publish: Path | None, readme: Path | None
+) -> int:
     """Targets side by side; each is a URL, a recipe, or a folder that check wrote.
 
     Targets are checked one after the other, folders are judged offline. All are compared with the first. Exit
@@ -39,14 +43,14 @@ def command(asked: Said, names: tuple[str, ...], out: Path, publish: Path | None
     from rich.console import Console  # and the others: --help needs none of them
 
     from runstone import compare as comparing
-    from runstone.cli.checking import progress_bar
+    from runstone.cli.progress import shown_progress
     from runstone.report import write_texts
     from runstone.session.sources import merged
 
     if readme is not None and publish is None:
         raise UsageError("--readme shows what is published; give --publish DIR too")
-    with progress_bar() as progress:
-        sides = comparing.open_sides(names, merged(said(out=out), asked), _told_by(progress))
+    with shown_progress() as progress:
+        sides = comparing.open_sides(names, merged(given(out=out), asked), _told_by(progress))
     found = comparing.compare(sides)
     texts = comparing.texts_of(found, sides)
     write_texts(texts, out)
@@ -58,5 +62,5 @@ def command(asked: Said, names: tuple[str, ...], out: Path, publish: Path | None
     return found.exit_code
 
 
-def _told_by(progress: Progress) -> Callable[[str], Progress]:
-    return lambda name: lambda doing, done, total: progress(f"{name}: {doing}", done, total)
+def _told_by(shown: Shown) -> Callable[[str], Progress]:
+    return lambda name: lambda told: shown(told, name)

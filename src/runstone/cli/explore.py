@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import click
 
-from runstone.cli.options import options_of
-from runstone.session.options import EXPLORE_S, Said, said
+from runstone.cli.options import shared_options
+from runstone.session.options import EXPLORE_S, Given, given
 from runstone.session.sources import merged
 
-# Of `explore` and `fuzz`, where nobody says anything else.
-DEFAULTS = said(target_name="embedded", budget_s=EXPLORE_S)
+# Of `explore` and `fuzz`, where nothing else is set.
+DEFAULTS = given(target_name="embedded", budget_s=EXPLORE_S)
 
 
 @click.command("explore")
-@options_of("explore")
-def command(asked: Said) -> int:
+@shared_options("explore")
+def command(asked: Given) -> int:
     """Make up stories of requests for TARGET, and tell the shortest that breaks a promise as a script.
 
     The same as `check --area explore`, and the script: it goes to story.sh beside the report.
@@ -23,7 +23,7 @@ def command(asked: Said) -> int:
     from runstone.explore import broken_stories, script, stories_of
     from runstone.files import replace_file
 
-    session, code = checking.check(merged(said(areas=("explore",), select=()), asked), DEFAULTS)
+    session, code = checking.check(merged(given(areas=("explore",), select=()), asked), DEFAULTS)
     trace = session.traces.get("explore")
     if trace is None:
         return code

@@ -5,14 +5,14 @@ from __future__ import annotations
 import click
 
 from runstone.cli.explore import DEFAULTS
-from runstone.cli.options import options_of
-from runstone.session.options import Said, said
+from runstone.cli.options import shared_options
+from runstone.session.options import Given, given
 from runstone.session.sources import merged
 
 
 @click.command("fuzz")
-@options_of("fuzz")
-def command(asked: Said) -> int:
+@shared_options("fuzz")
+def command(asked: Given) -> int:
     """Make up requests to each operation of TARGET, and list those that break it, as curl lines.
 
     The same as `check --area fuzz`, and the lines that prepare a fresh server for pasting the others.
@@ -20,7 +20,7 @@ def command(asked: Said) -> int:
     from runstone.cli import checking  # it brings in all that --help does not need
     from runstone.errors import ExitCode
 
-    session, code = checking.check(merged(said(areas=("fuzz",), select=()), asked), DEFAULTS)
+    session, code = checking.check(merged(given(areas=("fuzz",), select=()), asked), DEFAULTS)
     trace = session.traces.get("fuzzed_contract")
     if trace is None:
         return code

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import click
 
-from runstone.cli.options import options_of
-from runstone.session.options import Said, said
+from runstone.cli.options import shared_options
+from runstone.session.options import Given, given
 
 _USUAL = "http://127.0.0.1:2024"  # where `langgraph dev` and `runstone serve` listen
 
 
 @click.command("init")
-@options_of("init")
+@shared_options("init")
 @click.option("--yes", is_flag=True, help="Ask nothing: take the first assistant.")
-def command(asked: Said, yes: bool) -> None:
+def command(asked: Given, yes: bool) -> None:
     """Ask the server at TARGET what it is, and write a commented runstone.toml to this folder.
 
     Default: http://127.0.0.1:2024. It only reads, and never overwrites.
@@ -27,13 +27,13 @@ def command(asked: Said, yes: bool) -> None:
     from runstone.session.first_file import first_file, variable
     from runstone.session.introduction import introduce
     from runstone.session.options import Options
-    from runstone.session.sources import merged, of_environment
+    from runstone.session.sources import from_environment, merged
     from runstone.target.target import checked_url
 
     path = Path(configuration.FILE)
     if path.exists():
         raise UsageError(f"{path} exists, and is not overwritten; move it away, or change it by hand")
-    options = Options(**merged(asked, of_environment(), said(target_name=_USUAL)))
+    options = Options(**merged(asked, from_environment(), given(target_name=_USUAL)))
     url = checked_url(str(options.target_name))
     options.network.check(url)
     found = introduce(url, options.headers, options.network)

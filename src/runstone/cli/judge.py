@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import click
 
-from runstone.cli.options import options_of
-from runstone.session.options import Said
+from runstone.cli.options import shared_options
+from runstone.session.options import Given
 
 
 @click.command("judge")
-@options_of("judge")
-def command(asked: Said) -> int:
+@shared_options("judge")
+def command(asked: Given) -> int:
     """Judge recorded EVIDENCE again, offline."""
     from runstone.cli.checking import show  # they bring in all that --help does not need
     from runstone.judge.suites import judge

@@ -7,9 +7,9 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from runstone.cli.options import out_option
+from runstone.cli.out import out_option
 from runstone.errors import ExitCode
-from runstone.session.options import said
+from runstone.session.options import given
 
 _PERCENT = click.FloatRange(0, 100)
 
@@ -46,7 +46,7 @@ def command(
     from runstone.session.opening import open_session
 
     # All of it, whatever runstone.toml selects.
-    session = open_session(said(evidence=evidence, out=out, areas=(), select=()), lambda *_: None)
+    session = open_session(given(evidence=evidence, out=out, areas=(), select=()), lambda *_: None)
     wanted = score.Wanted(
         seed=seed,
         limit=limit,

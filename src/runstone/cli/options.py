@@ -4,62 +4,47 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import click
 from msgspec import inspect
 
-from runstone.session.options import Said, Taker
-from runstone.session.sources import TABLE, Entry, of_command_line, taken_by
+from runstone.session.options import Command, Given
+from runstone.session.sources import Entry, from_command_line, options_of
 
 _Params = ParamSpec("_Params")
 _Result = TypeVar("_Result")
 
 
-def options_of(
-    taker: Taker,
-) -> Callable[[Callable[Concatenate[Said, _Params], _Result]], Callable[_Params, _Result]]:
-    """Give a command the options of the table that it takes; it gets what they say as its first argument."""
+def shared_options(
+    name: Command,
+) -> Callable[[Callable[Concatenate[Given, _Params], _Result]], Callable[_Params, _Result]]:
+    """Give a command the options of the table that it takes; their values are its first argument."""
 
-    def decorate(command: Callable[Concatenate[Said, _Params], _Result]) -> Callable[_Params, _Result]:
+    def decorate(command: Callable[Concatenate[Given, _Params], _Result]) -> Callable[_Params, _Result]:
         @wraps(command)
-        def called(*args: _Params.args, **given: _Params.kwargs) -> _Result:
-            values = {each.parameter: given.pop(each.parameter) for each in taken_by(taker)}
-            return command(of_command_line(values, taker), *args, **given)
+        def called(*args: _Params.args, **parameters: _Params.kwargs) -> _Result:
+            values = {each.parameter: parameters.pop(each.parameter) for each in options_of(name)}
+            return command(from_command_line(values, name), *args, **parameters)
 
-        for each in reversed(taken_by(taker)):
+        for each in reversed(options_of(name)):
             _parameter(each)(called)
         return called
 
     return decorate
 
 
-def out_option(
-    default: str, holds: str
-) -> Callable[[Callable[_Params, _Result]], Callable[_Params, _Result]]:
-    """`--out` of a command whose results are not those of one session."""
-    return click.option(
-        TABLE["out"].option.flag,
-        type=click.Path(path_type=Path),
-        metavar=TABLE["out"].option.metavar,
-        default=Path(default),
-        show_default=True,
-        help=f"Where {holds} go.",
-    )
-
-
 def _parameter(entry: Entry) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     option = entry.option
     if option.argument is not None:
         return click.argument(entry.parameter, required=option.argument == "required")
-    if entry.switch:
-        flags = f"{option.flag}/{entry.no_flag}" if entry.no_flag else option.flag
+    if entry.is_flag:
+        flags = f"{option.flag}/{entry.negative_flag}" if entry.negative_flag else option.flag
         return click.option(flags, is_flag=True, default=None, help=entry.help)
     return click.option(
         option.flag,
         type=_type(entry.kind),
-        multiple=entry.repeated,
+        multiple=entry.multiple,
         metavar=option.metavar or None,
         help=entry.help,
     )

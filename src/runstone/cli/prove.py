@@ -8,7 +8,7 @@ import click
 from rich.console import Console
 
 from runstone.cli.embedded import reference_runtime
-from runstone.cli.options import out_option
+from runstone.cli.out import out_option
 from runstone.errors import ExitCode, UsageError
 
 

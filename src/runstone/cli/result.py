@@ -10,9 +10,9 @@ import click
 import httpx
 
 from runstone import retrieval
-from runstone.cli.options import options_of
-from runstone.session.options import Options, Said
-from runstone.session.sources import TABLE, merged, of_environment
+from runstone.cli.options import shared_options
+from runstone.session.options import Given, Options
+from runstone.session.sources import TABLE, from_environment, merged
 from runstone.target.target import checked_url
 
 
@@ -20,15 +20,15 @@ from runstone.target.target import checked_url
 @click.argument("thread")
 @click.argument("run")
 @click.option(
-    "--url", envvar=TABLE["target_name"].option.variable, default="http://127.0.0.1:2024", show_default=True
+    "--url", envvar=TABLE["target_name"].option.envvar, default="http://127.0.0.1:2024", show_default=True
 )
-@options_of("result")
+@shared_options("result")
 @click.option("--order", help="The paths to try; default: stream,state,join_stream,join.")
 @click.option("--deadline", type=click.FloatRange(min=0.1), default=60.0, show_default=True, help="Seconds.")
-def command(asked: Said, thread: str, run: str, url: str, order: str | None, deadline: float) -> int:
+def command(asked: Given, thread: str, run: str, url: str, order: str | None, deadline: float) -> int:
     """Fetch the result of RUN on THREAD by whichever path works, and say which did."""
     chosen = [name.strip() for name in order.split(",")] if order else (*retrieval.DEFAULT_ORDER, "join")
-    options = Options(**merged(asked, of_environment()))
+    options = Options(**merged(asked, from_environment()))
     network = options.network
     network.check(url)
     client = httpx.AsyncClient(

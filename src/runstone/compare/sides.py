@@ -23,10 +23,11 @@ from runstone.contracts import load_catalogue
 from runstone.errors import ExitCode, TargetError
 from runstone.judge.suites import judge
 from runstone.locations import locate
+from runstone.scenario.progress import Progress
 from runstone.session import evidence
 from runstone.session.opening import open_session
-from runstone.session.options import Said, said
-from runstone.session.session import Progress, Session
+from runstone.session.options import Given, given
+from runstone.session.session import Session
 from runstone.session.sources import merged
 from runstone.target import recipes
 from runstone.verdict.model import Report
@@ -50,7 +51,7 @@ class _Folder(msgspec.Struct, frozen=True, kw_only=True):
     report: Report | None = None
 
 
-def open_sides(names: Sequence[str], asked: Said, progress_of: Callable[[str], Progress]) -> list[Side]:
+def open_sides(names: Sequence[str], asked: Given, progress_of: Callable[[str], Progress]) -> list[Side]:
     """All sides, in the order in which they were named.
 
     `asked`: how targets are checked; its `out` takes a folder for each. `progress_of` a target tells how its
@@ -64,7 +65,7 @@ def open_sides(names: Sequence[str], asked: Said, progress_of: Callable[[str], P
     titles = _unique(each.target if each else _plain(name) for each, name in zip(folders, names, strict=True))
     outs = [asked.get("out", Path()) / safe_name(each) for each in titles]
     wanted = {
-        out: merged(said(target_name=name, out=out), asked)
+        out: merged(given(target_name=name, out=out), asked)
         for name, out, folder in zip(names, outs, folders, strict=True)
         if folder is None
     }
@@ -197,5 +198,5 @@ def _judged(folders: Mapping[Path, _Folder]) -> dict[Path, Report]:
 
 def judged_again(folder: Path, out: Path) -> Report:
     """Judge an evidence folder offline; its reports go to `out`."""
-    asked = said(evidence=folder, out=out, areas=(), select=())
+    asked = given(evidence=folder, out=out, areas=(), select=())
     return judge(open_session(asked, lambda *_: None))

@@ -1,24 +1,18 @@
-"""What the end of a judge comes to: a case with its verdict, its reason, and the text that tells it."""
+"""What a judge's end means: the one place where the verdict of a case is made."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
 
-from runstone import report as reports
-from runstone.contracts import Level, Requirement
-from runstone.session.session import NotObserved, ScenarioCrashed
-from runstone.verdict.model import Case, Outcome, broken_outcome
-from runstone.wire.canonical import first_difference, shown
-from runstone.wire.documents import Missing, raw
+from runstone.contracts import Requirement
+from runstone.judge.observed import NotObserved, ScenarioCrashed
+from runstone.verdict.model import EXCHANGES_NAMED, Case, Outcome, broken_outcome
+from runstone.wire.documents import Missing
 from runstone.wire.exchange import Exchange, excerpt
 from runstone.wire.trace import Inapplicable
 
 _REASON = 600  # characters of a reason; the exchanges hold the rest
-_EXCHANGES = 40  # that a case names; a monitor reads thousands
 _CURL_LINES = 6  # more than a single judge reads on purpose; a report shows every exchange anyway
-_SEVERITY: dict[Level, str] = {"MUST": "critical", "SHOULD": "normal", "MAY": "minor"}  # as Allure names it
-_FAILING: frozenset[Outcome] = frozenset({"fail", "harness-error"})
 
 
 def case_of(
@@ -43,7 +37,7 @@ def case_of(
         case=name,
         verdict=outcome,
         reason=reason,
-        exchanges=tuple(exchange.key for exchange in read[:_EXCHANGES]),
+        exchanges=tuple(exchange.key for exchange in read[:EXCHANGES_NAMED]),
         curl=tuple(exchange.curl() for exchange in read[-_CURL_LINES:]) if shows_curl else (),
     )
 
@@ -72,56 +66,3 @@ def _assertion_text(error: AssertionError) -> str:
     if first.startswith("assert ") and rest and "wanted" not in first:
         first = f"{first} {rest.splitlines()[0].strip()}"
     return excerpt(first.removeprefix("assert "), _REASON)
-
-
-def compared(op: str, left: object, right: object) -> str | None:
-    """`wanted …, got …` for a comparison that failed, and for documents the place where they first differ."""
-    left, right = raw(left), raw(right)
-    if op == "==" and isinstance(left, (dict, list)) and isinstance(right, type(left)):
-        difference = first_difference(left, right)
-        return None if difference is None else str(difference)
-    if op in {"in", "not in"} and isinstance(right, str):
-        return f"wanted {'no ' if op == 'not in' else ''}{shown(left)} in the text {shown(right)}"
-    words = {
-        "==": "wanted",
-        "!=": "wanted anything but",
-        "in": "wanted one of",
-        "not in": "wanted none of",
-    }
-    wanted = words.get(op, f"wanted {op}")
-    return f"{wanted} {shown(_plain(right))}, got {shown(_plain(left))}"
-
-
-def _plain(value: object) -> object:
-    return list(value) if isinstance(value, (set, frozenset, tuple)) else value
-
-
-def pytest_outcome(case: Case, promise: Requirement) -> Literal["passed", "failed", "skipped"]:
-    """How plain pytest, JUnit and Allure see a case: whatever is neither kept nor broken is never green."""
-    if case.verdict == "pass":
-        return "passed"
-    broken_must = case.verdict == "not-testable" and promise.level == "MUST"
-    return "failed" if case.verdict in _FAILING or broken_must else "skipped"
-
-
-def failure_text(promise: Requirement, case: Case) -> str:
-    """The case as plain pytest shows it: promised, seen, where, and the lines that repeat it."""
-    lines = [f"promised  {promise.id} ({promise.level}): {promise.statement}", f"seen      {case.reason}"]
-    lines += [f"where     {', '.join(case.exchanges[-4:])}"] if case.exchanges else []
-    lines += [f"repeat    {line}" for line in case.curl]
-    return "\n".join(lines)
-
-
-def tell_allure(promise: Requirement, case: Case, read: Sequence[Exchange]) -> None:
-    """Labels, description and exchanges of the result that allure-pytest is about to write."""
-    import allure  # only where --alluredir asks for it
-
-    dynamic: Any = allure.dynamic  # not annotated
-    dynamic.title(f"{promise.id}[{case.case}]" if case.case else promise.id)
-    dynamic.description(promise.statement)
-    dynamic.story(promise.area)
-    dynamic.severity(_SEVERITY[promise.level])
-    for label, value in (("requirement", promise.id), ("level", promise.level), ("verdict", case.verdict)):
-        dynamic.label(label, value)
-    for exchange in read[:_EXCHANGES]:
-        allure.attach(reports.to_text(exchange), exchange.key, allure.attachment_type.TEXT)

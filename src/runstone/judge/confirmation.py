@@ -14,11 +14,10 @@ from typing import Final
 import msgspec
 
 from runstone.scenario.estimate import Cost, recorded_costs
-from runstone.verdict.model import Case
+from runstone.verdict.model import UNCONFIRMED, Case
 from runstone.verdict.waivers import Waiver
 
 BROKEN: Final = frozenset({"fail", "warn", "not-testable"})
-_UNCONFIRMED: Final = "unconfirmed: "
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,20 +48,21 @@ def doubts(
         for case in several:
             accepted = any(each.covers(requirement, case) and each.needed_for(case) for each in valid)
             if case.verdict in BROKEN and not accepted:
-                scenarios = needs.get((requirement, case.case)) or _scenarios_in(case)
+                scenarios = needs.get((requirement, case.case)) or scenarios_in(case)
                 found.append(Doubt(requirement, case, tuple(sorted(scenarios))))
     costs = recorded_costs()
     return sorted(found, key=lambda doubt: sum(costs.get(each, Cost()).seconds for each in doubt.scenarios))
 
 
-def _scenarios_in(case: Case) -> set[str]:
+def scenarios_in(case: Case) -> set[str]:
+    """The scenarios whose exchanges show what the case says."""
     return {each.partition("#")[0].partition("@")[0] for each in case.exchanges}
 
 
 def confirmed(first: Case, second: Case | None, *, disturbed: bool) -> Case:
     """What both observations together say. `disturbed`: the first one was."""
     if second is None or second.verdict not in BROKEN | {"pass"}:
-        return msgspec.structs.replace(first, reason=_UNCONFIRMED + first.reason)
+        return msgspec.structs.replace(first, reason=UNCONFIRMED + first.reason)
     if second.verdict in BROKEN:
         return first
     if disturbed:

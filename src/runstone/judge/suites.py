@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import replace
 from io import StringIO
@@ -13,19 +13,21 @@ from io import StringIO
 import pytest
 from platformdirs import user_cache_path
 
-from runstone.errors import RunstoneError
-from runstone.judge.confirmation import confirmed, doubts
-from runstone.judge.hooks import Judging, marked_requirements, reads_all
+from runstone.judge.confirmation import BROKEN, confirmed, doubts, scenarios_in
+from runstone.judge.coverage import SuitesBroken, suite_files
+from runstone.judge.hooks import Judging
+from runstone.judge.judges import Judge
+from runstone.judge.observed import observed_by
+from runstone.judge.running import run
 from runstone.locations import locate
 from runstone.report import write_all
 from runstone.report.assembly import Judged, report_of
+from runstone.scenario.progress import Step
+from runstone.scenario.scenario import Scenario
+from runstone.session.plan import Plan, plan_of
 from runstone.session.session import Session
 from runstone.verdict.model import Case, Report
 from runstone.wire.exchange import excerpt
-
-
-class SuitesBroken(RunstoneError):  # noqa: N818 - a diagnosis, named for what it says
-    """The suites could not be collected or run: Runstone itself is at fault."""
 
 
 @contextmanager
@@ -61,10 +63,12 @@ def judge(session: Session) -> Report:
     of the session; SuitesBroken when pytest itself could not run them.
     """
     with session:
-        judging, said, _ = _run_suites(session, reports=False)
+        session.progress(Step(doing="judging"))
+        judging, said, _ = _run_suites(session)
         if judging.judged is None:
             raise SuitesBroken(f"the suites in {locate('suites')} cannot be run: {excerpt(said, 600)}")
         judged = judging.judged if judging.interrupted else _confirmed(session, judging, judging.judged)
+        session.clean_up(_behind_what_is_broken(judging, judged))
     report = report_of(session, judged)
     write_all(report, list(session.traces.values()), session.settings.out, bare=session.settings.bare_report)
     if judging.interrupted:
@@ -72,31 +76,35 @@ def judge(session: Session) -> Report:
     return report
 
 
+def _behind_what_is_broken(judging: Judging, judged: Judged) -> set[str]:
+    """The scenarios that cases which are not kept were judged on."""
+    broken = [
+        (name, case)
+        for name, several in judged.cases.items()
+        for case in several
+        if case.verdict in BROKEN | {"flaky"}
+    ]
+    needs = judging.needs
+    needed = {each for name, case in broken for each in needs.get((name, case.case), ())}
+    return needed | {each for _, case in broken for each in scenarios_in(case)}
+
+
 def _confirmed(session: Session, judging: Judging, judged: Judged) -> Judged:
     """What was judged, with what seemed broken judged once more on a second observation."""
     today = dt.datetime.now(dt.UTC).date()
-    needs = {case: names for case, names in judging.needs.items() if names}
-    doubted = doubts(judged.cases, needs, session.waivers, today) if session.confirms else []
+    judges = {(judge.requirement.id, judge.case): judge for judge in judging.judges}
+    doubted = doubts(judged.cases, judging.needs, session.waivers, today) if session.confirms else []
     reached = session.observe_again(
         [(each.scenarios, each.requirement) for each in doubted], judging.scenarios
     )
-    wanted = [each for each in doubted if reached.issuperset(each.scenarios)]
-    again: dict[tuple[str, str], Case] = {}
-    if wanted:
-        with session.second_observation():
-            second, _, _ = _run_suites(
-                session, reports=False, again={(each.requirement, each.case.case) for each in wanted}
-            )
-        cases = second.judged.cases if second.judged is not None else {}
-        again = {(name, case.case): case for name, several in cases.items() for case in several}
-    settled = {
-        (each.requirement, each.case.case): confirmed(
-            each.case,
-            again.get((each.requirement, each.case.case)),
-            disturbed=session.disturbed(each.scenarios),
-        )
-        for each in doubted
-    }
+    if reached:
+        session.progress(Step(doing="judging"))
+    second = observed_by(session, judging.scenarios, again=True, narrowed=True)
+    settled: dict[tuple[str, str], Case] = {}
+    for each in doubted:
+        case = each.requirement, each.case.case
+        again = run(judges[case], second).case if reached.issuperset(each.scenarios) else None
+        settled[case] = confirmed(each.case, again, disturbed=session.disturbed(each.scenarios))
     cases = {
         name: [settled.get((name, case.case), case) for case in several]
         for name, several in judged.cases.items()
@@ -117,12 +125,20 @@ def collect(session: Session) -> dict[str, float]:
     return _collected(session).waits
 
 
-def collect_judges(session: Session) -> list[pytest.Item]:
-    """Import the suites into this process and run none; answers every judge that the session would run.
+def collect_judges(session: Session) -> tuple[list[Judge], Mapping[str, Scenario]]:
+    """Import the suites into this process and run none.
 
-    Raises SuitesBroken.
+    Answers every judge that the session would run, and the scenarios of all judges by name. Raises
+    SuitesBroken.
     """
-    return _collected(session).items
+    judging = _collected(session)
+    return judging.judges, judging.scenarios
+
+
+def plan(session: Session) -> Plan:
+    """What a check in this session would do. Raises SuitesBroken, and what `plan_of` raises."""
+    judging = _collected(session)
+    return plan_of(session, judging.wanted(), judging.needs)
 
 
 def _collected(session: Session) -> Judging:
@@ -132,14 +148,9 @@ def _collected(session: Session) -> Judging:
     return judging
 
 
-def _run_suites(
-    session: Session,
-    *options: str,
-    reports: bool = True,
-    again: Collection[tuple[str, str]] | None = None,
-) -> tuple[Judging, str, int]:
+def _run_suites(session: Session, *options: str) -> tuple[Judging, str, int]:
     """pytest over all suites, in this process: what it printed, and its exit code. Raises as `judge` does."""
-    judging = Judging(lambda: session, demanding=again is None, reports=reports, again=again)
+    judging = Judging(lambda: session, demanding=True, reports=False)
     suites = str(locate("suites"))
     # Judges open nothing that could be left open; looking for it collects all garbage five times.
     without = [
@@ -149,29 +160,9 @@ def _run_suites(
     loaded = ["--confcutdir", suites, "--import-mode=importlib", "-p", "runstone.plugin", "-W", "error"]
     output = StringIO()
     with _alone(), _compiled_suites_kept(), redirect_stdout(output):
-        code = pytest.main([*quiet, *loaded, *options, *_suite_files(session)], plugins=[judging])
+        code = pytest.main([*quiet, *loaded, *options, *map(str, suite_files(session))], plugins=[judging])
     if judging.error is not None:
         raise judging.error
     if judging.uncollected:
         raise SuitesBroken(f"the suites in {suites} cannot be run: {judging.uncollected[0]}")
     return judging, output.getvalue(), code
-
-
-def _suite_files(session: Session) -> list[str]:
-    """The suites that judge something of the selected areas, as collecting all of them takes half a second.
-
-    All of them where no area is selected, and for monitors by themselves, which read the traces of all.
-    Never none, as pytest would then run whatever tests lie in the user's own folder: raises SuitesBroken.
-    """
-    folder = locate("suites")
-    if reads_all(session):
-        return [str(folder)]
-    marked, catalogue = marked_requirements(folder), session.catalogue
-    areas = catalogue.selected(session.settings.areas)
-    judged = {
-        path: {catalogue[each].area for each in ids if each in catalogue} for path, ids in marked.items()
-    }
-    for area in sorted(areas):
-        if not any(area in of for of in judged.values()):
-            raise SuitesBroken(f"no suite in {folder} judges the area {area}: the installation is incomplete")
-    return [str(path) for path, of in judged.items() if of & areas]

@@ -56,8 +56,8 @@ def write_all(report: Report, traces: Sequence[Trace], folder: Path, *, bare: bo
 def write_texts(texts: Mapping[str, str], folder: Path) -> None:
     """Write texts by the name of their file; each appears whole or not at all. Raises UnwritableReport."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         for name, text in texts.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
             replace_file(folder / name, text)
     except OSError as error:
         reason = error.strerror or error

@@ -18,8 +18,10 @@ from runstone.session.session import Session, Settings
 from runstone.target import agents
 from runstone.verdict import waivers
 from runstone.verdict.model import (
+    NO_JUDGE,
     AgentShare,
     Case,
+    Observation,
     Phases,
     Report,
     TargetSummary,
@@ -27,15 +29,13 @@ from runstone.verdict.model import (
     agent_share,
     exit_code,
     grid_from,
-    most_severe,
     totals_by_area,
     totals_by_level,
+    with_cases,
 )
 from runstone.verdict.waivers import Waiver
 from runstone.wire.pace import put_off
 from runstone.wire.trace import Trace
-
-_NO_JUDGE = Case(case="", verdict="harness-error", reason="it has no judge: no suite that was run judges it")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,13 +111,13 @@ def assemble(
         waiver_errors=waiver_errors,
         unusable=manifest is not None and bool(manifest.unusable),
     )
-    observe_s = 0.0 if manifest is None else manifest.observe_s
+    phases = _phases(manifest, judge_s)
     return Report(
         runstone=runstone.__version__,
         profile=settings.profile.name,
         started_at=manifest.started_at if manifest else now.isoformat(timespec="seconds"),
-        duration_s=round(observe_s + judge_s, 2),
-        phases=Phases(observe_s=round(observe_s, 2), judge_s=round(judge_s, 2)),
+        duration_s=round(phases.sum_s, 2),
+        phases=phases,
         complete=stopped is None,
         stopped=stopped,
         conforming=code == ExitCode.CONFORMING,
@@ -135,28 +135,55 @@ def assemble(
         judged_by=measure.basis,
         observed_by=measure.basis if manifest is None else manifest.basis,
         changes=measure.changes,
+        observation=_observation(manifest, observed.traces),
         put_off=put_off(each for trace in observed.traces.values() for each in trace.exchanges),
     )
 
 
+def _phases(manifest: Manifest | None, judge_s: float) -> Phases:
+    if manifest is None:
+        return Phases(judge_s=round(judge_s, 2))
+    return Phases(
+        prepare_s=round(manifest.prepare_s, 2),
+        observe_s=round(manifest.observe_s, 2),
+        confirm_s=round(manifest.confirm_s, 2),
+        clean_s=round(manifest.clean_s, 2),
+        judge_s=round(judge_s, 2),
+    )
+
+
+def _observation(manifest: Manifest | None, traces: Mapping[str, Trace]) -> Observation:
+    if manifest is None:
+        return Observation()
+    return Observation(
+        capacity=manifest.capacity,
+        findings=manifest.findings,
+        again=manifest.again,
+        disturbed={name: each.disturbed for name, each in sorted(traces.items()) if each.disturbed},
+        left=manifest.left,
+    )
+
+
 def _verdict(each: Requirement, measure: Measure, observed: Observed, judged: Judged) -> Verdict:
-    cases = (_NO_JUDGE,) if each.id in judged.without_judge else tuple(judged.cases.get(each.id, ()))
-    excluded = measure.settings.profile.excludes_requirement(each)
-    if not cases and excluded:
-        cases = (Case(case="", verdict="not-applicable", reason=excluded),)
-    elif not cases:
-        reason = judged.set_aside.get(each.id) or measure.settings.not_asked_for(each, measure.catalogue)
-        reason = reason or observed.stopped
-        cases = (Case(case="", verdict="not-run", reason=reason or "its suite was not collected"),)
-    return Verdict(
+    cases = (NO_JUDGE,) if each.id in judged.without_judge else judged.cases.get(each.id, ())
+    unjudged = Verdict(
         id=each.id,
         level=each.level,
         area=each.area,
         statement=each.statement,
         source=tuple(each.source),
-        verdict=most_severe(case.verdict for case in cases),
-        cases=cases,
+        verdict="not-run",
     )
+    return with_cases(unjudged, cases or [_why_not_judged(each, measure, observed, judged)])
+
+
+def _why_not_judged(each: Requirement, measure: Measure, observed: Observed, judged: Judged) -> Case:
+    excluded = measure.settings.profile.excludes_requirement(each)
+    if excluded:
+        return Case(case="", verdict="not-applicable", reason=excluded)
+    reason = judged.set_aside.get(each.id) or measure.settings.not_asked_for(each, measure.catalogue)
+    reason = reason or observed.stopped
+    return Case(case="", verdict="not-run", reason=reason or "its suite was not collected")
 
 
 def _is_no_part(each: Verdict, measure: Measure) -> bool:

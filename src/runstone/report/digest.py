@@ -178,6 +178,10 @@ def reservations(report: Report) -> list[str]:
     told = [f"{count} {word}" for count, word in counts if count]
     told += [NO_RUNS] if any(each.reason == NO_RUNS for each in report.target.capabilities.values()) else []
     told += ["no certificate was checked (--insecure)"] if report.target.insecure else []
+    told += [counted(len(report.observation.findings), "finding")] if report.observation.findings else []
+    told += (
+        [f"{counted(len(report.observation.left), 'thing')} left behind"] if report.observation.left else []
+    )
     return told + ([report.put_off] if report.put_off else [])
 
 

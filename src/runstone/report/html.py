@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 from markupsafe import Markup
 
-from runstone.report import digest
+from runstone.report import digest, remarks
 from runstone.report.proof import gather, inert_json
 from runstone.report.templates import environment, folder
 from runstone.report.text import counted, for_terminal, shortened
@@ -55,6 +55,9 @@ def to_html(report: Report, traces: Iterable[Trace], seal: Seal | None = None) -
         report=report,
         seal=seal,
         digest=digest,
+        remarks=remarks.remarks(report),
+        repeats=remarks.repeats(report),
+        took=remarks.took(report),
         areas=areas(report),
         segments=segments,
         consequence=consequence,

@@ -6,6 +6,7 @@ import msgspec
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
 from runstone.report.digest import judged, revision
+from runstone.report.remarks import remarks
 from runstone.report.text import for_xml, shortened
 from runstone.verdict.model import Case, Report, Verdict, fails_target
 
@@ -42,7 +43,7 @@ def _suite(name: str, cases: list[TestCase], report: Report) -> TestSuite:
         ("profile", report.profile),
         ("revision", revision(report)),
         ("runstone", report.runstone),
-        *((("insecure", "no certificate was checked"),) if report.target.insecure else ()),
+        *((remark.about, remark.text) for remark in remarks(report)),
     ):
         suite.add_property(key, for_xml(value))
     suite.add_testcases(cases)

@@ -6,7 +6,7 @@ import html
 import re
 from typing import Any
 
-from runstone.report import digest
+from runstone.report import digest, remarks
 from runstone.report.templates import environment
 from runstone.report.text import counted, for_terminal, shortened
 from runstone.verdict.model import Report
@@ -37,6 +37,8 @@ def to_markdown(report: Report) -> str:
     return template.render(
         report=report,
         digest=digest,
+        remarks=remarks.remarks(report),
+        took=remarks.took(report),
         rows=rows,
         total=digest.total_row(rows),
         outcomes=digest.OUTCOME_WORDS,

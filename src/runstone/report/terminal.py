@@ -9,7 +9,7 @@ from typing import Protocol
 from rich.console import Console
 from rich.text import Text
 
-from runstone.report import digest
+from runstone.report import digest, remarks
 from runstone.report.text import counted, for_terminal, shortened
 from runstone.verdict.model import Case, Outcome, Report, Verdict
 
@@ -165,12 +165,13 @@ def _print_head(report: Report, out: Page) -> None:
     target = report.target
     out.entry("target   ", f"{target.name} at {target.url} ({target.server or 'server unknown'})")
     mode = ", quick" if report.quick else ""
-    took = f"{report.phases.observe_s:.1f} s observing, {report.phases.judge_s:.1f} s judging"
-    out.entry("profile  ", f"{report.profile}{mode}; {took}")
+    out.entry("profile  ", f"{report.profile}{mode}; {remarks.took(report)}")
     note = digest.revision_note(report)
     out.entry("contract ", f"revision {digest.revision(report)}" + (f"; {note}" if note else ""))
     if report.agent is not None:
         out.entry("agent    ", digest.agent_words(report))
+    for remark in remarks.remarks(report):
+        out.entry(f"{remark.about:<9}", shortened(remark.text, _REASON), "yellow" if remark.grave else "")
     out.line()
 
 

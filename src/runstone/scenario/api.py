@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Unpack
 
@@ -34,6 +34,7 @@ from runstone.wire.request import Request
 from runstone.wire.trace import Inapplicable
 from runstone.wire.webhooks import Sink, listening
 
+_QUIET_S = 1.5  # what is kept or happens at once has been told by then, or never will be
 _REQUESTS_MEANWHILE = 4  # a status, what is watched for, and what is then done
 
 
@@ -222,6 +223,8 @@ class Api(Operations):
             content=content,
             deadline=self.limits.request_s + options.get("patience", 0.0),
             close_after=options.get("close_after"),
+            close_when=options.get("close_when"),
+            quiet_s=options.get("quiet_s", 0.0),
             close_after_events=options.get("close_after_events"),
             unread_until=options.get("unread_until"),
             identity=self._identity,
@@ -238,6 +241,33 @@ class Api(Operations):
         if opened is not None:  # somebody waits for the answer that never comes
             opened.set_exception(Inapplicable(agents.NO_RUNS))
         raise Inapplicable(agents.NO_RUNS)
+
+    def until_quiet(self, over: asyncio.Event | None = None) -> Options:
+        """Listen until what is listened to, if anything, is over, and nothing has come for a while."""
+        if over is None:
+            over = asyncio.Event()
+            over.set()
+        return {"close_when": over, "quiet_s": self.with_slack(_QUIET_S)}
+
+    async def hang_up_amid(
+        self, thread: str, send: Callable[..., Coroutine[Any, Any, Exchange]], *, pause_s: float = 0.5
+    ) -> Exchange:
+        """Hang up while the second node of `slow` sleeps on this thread: on what `send(options=…)` sends.
+
+        The target has read the request by then: it has begun to answer, or had `pause_s` and the time for it.
+        """
+        await self._lease.enter(self._holder)
+        seen = asyncio.Event()
+        opened: Opened = asyncio.get_running_loop().create_future()
+        sending = asyncio.create_task(send(options={"close_when": seen, "opened": opened}))
+        try:
+            await self.until_logged(thread, "a", unless=sending.done)
+            await asyncio.wait(
+                {sending, opened}, timeout=self.with_slack(pause_s), return_when=asyncio.FIRST_COMPLETED
+            )
+        finally:
+            seen.set()
+        return await sending
 
     def _with_own_assistants(self, body: Any) -> Any:
         """The body with the target's own ids of the conformance graphs, wherever an assistant is named."""

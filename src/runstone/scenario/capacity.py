@@ -21,6 +21,7 @@ WAVES: Final = (
     8,
     32,
 )  # runs that are asked for at once; each wave only when the one before ran as a whole
+OF_CAPACITY: Final = "capacity: "  # how the reason begins of what needs more runs at once than there are
 _SLEEP_S: Final = 1.0
 _SLEEPS_TURNS: Final = (
     2.0  # beyond that, in turns: a queue that is asked twice a second starts runs that late
@@ -56,14 +57,14 @@ class _Count:
         return any(each.over for each in self.probes)
 
 
-async def measure_capacity(api: Api) -> None:
+async def measure_capacity(api: Api, most: int = WAVES[-1]) -> None:
     """Start sleeping runs in growing waves until one more would wait; the result is the note `capacity`.
 
-    `WAVES[-1]` stands for that many or more. Raises Blocked where no run can be started or seen to work.
+    `most` stands for that many or more. Raises Blocked where no run can be started or seen to work.
     """
     count = _Count()
     sleep_s = _SLEEP_S + _SLEEPS_TURNS * api.limits.turn_s
-    for size in WAVES:
+    for size in (*(each for each in WAVES if each < most), most):
         starting = (_started(api, sleep_s) for _ in range(size - len(count.probes)))
         count.probes += await asyncio.gather(*starting)
         patience = api.clock + sleep_s + api.limits.settle_s

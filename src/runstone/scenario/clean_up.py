@@ -14,6 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from runstone.contracts import Kind, operation_for, operation_table
+from runstone.scenario.asking import BY_ITSELF
 from runstone.wire.exchange import Exchange
 from runstone.wire.identity import Identity
 from runstone.wire.recorder import Recorder
@@ -21,7 +22,7 @@ from runstone.wire.request import Request
 
 # Crons first, so that they make nothing more meanwhile.
 _ORDER: Final[tuple[Kind, ...]] = ("cron", "thread", "assistant", "item")
-_AT_ONCE: Final = 16
+DELETED_AT_ONCE: Final = 16
 _MOST_UNANSWERED: Final = 4  # in a row
 _TRIES: Final = 3  # a thread whose run is just ending may be refused as busy
 _PAUSE_S: Final = 0.5
@@ -43,12 +44,15 @@ class Made:
 
     def __init__(self, on_new: Callable[[Thing], None] = lambda _: None) -> None:
         self._things: dict[tuple[Kind, str], Thing] = {}
+        self._assistants: set[str] = set()  # those that were deleted since too
+        self._scheduled: dict[str, Thing] = {}
+        self._mark: Thing | None = None
         self._on_new = on_new
 
     def note(self, identity: Identity, exchange: Exchange) -> None:
         """Take from an exchange what is there since, and what is gone."""
         operation = operation_for(exchange.method, exchange.path)
-        if operation is None:
+        if operation is None or exchange.scenario == BY_ITSELF:
             return
         for kind, found in operation.created_by(exchange):
             if kind in _ORDER and (key := _key(found)):
@@ -56,9 +60,38 @@ class Made:
                 if (kind, key) not in self._things:
                     self._on_new(thing)
                 self._things[kind, key] = thing
+                self._note_scheduled(thing, exchange)
         if exchange.code is not None and 200 <= exchange.code < 300:
             for kind, found in operation.deleted_by(exchange):
                 self._things.pop((kind, _key(found)), None)
+
+    def _note_scheduled(self, thing: Thing, exchange: Exchange) -> None:
+        if thing.kind == "assistant":
+            self._assistants.add(thing.id)
+        asked = exchange.request_json
+        named = asked.get("assistant_id") if isinstance(asked, dict) else None
+        if thing.kind == "cron" and named in self._assistants:
+            self._scheduled[named] = Thing(kind="assistant", id=named, identity=thing.identity)
+
+    @property
+    def scheduled(self) -> list[Thing]:
+        """The assistants that it made, and made crons for: these go on to make threads."""
+        return list(self._scheduled.values())
+
+    @property
+    def mark(self) -> Thing | None:
+        """The thread that tells other machines of this session, to be deleted last."""
+        return self._mark
+
+    @mark.setter
+    def mark(self, thing: Thing | None) -> None:
+        self._mark = thing
+        if thing is not None:
+            self._on_new(thing)
+
+    def forget(self, thing: Thing) -> None:
+        """It is gone: what is deleted at the end of one observation is not deleted again after the next."""
+        self._things.pop((thing.kind, thing.id), None)
 
     def things(self) -> list[Thing]:
         """All of it, in the order in which it is to be deleted."""
@@ -74,13 +107,16 @@ def _key(found: Any) -> str:
     return ""
 
 
-async def clean_up(recorder: Recorder, things: Iterable[Thing]) -> list[str]:
+async def clean_up(
+    recorder: Recorder, things: Iterable[Thing], on_gone: Callable[[Thing], None] = lambda _: None
+) -> list[str]:
     """Delete them; what could not be deleted, and why, one line each. What is gone already is no trouble.
 
-    A target that has left several deletions without a whole answer is asked for no more.
+    A target that has left several deletions without a whole answer is asked for no more. `on_gone` is told of
+    each thing that is there no more.
     """
     unanswered = 0
-    slots = asyncio.Semaphore(_AT_ONCE)
+    slots = asyncio.Semaphore(DELETED_AT_ONCE)
     left: list[str] = []
     by_kind: dict[Kind, list[Thing]] = {kind: [] for kind in _ORDER}
     for thing in things:
@@ -96,6 +132,8 @@ async def clean_up(recorder: Recorder, things: Iterable[Thing]) -> list[str]:
                 unanswered = 0 if answered else unanswered + 1
         if trouble:
             left.append(f"{thing.kind} {thing.id}: {trouble}")
+        else:
+            on_gone(thing)
 
     for kind in _ORDER:
         await asyncio.gather(*(delete(each) for each in by_kind[kind]))

@@ -1,7 +1,7 @@
 """How long an observation is expected to take, from what each scenario cost when it was last recorded.
 
 contracts/durations.yaml has it by scenario: the seconds that it took on a server that takes no time for
-anything, and how many runs it created. The same figures share scenarios out among shards.
+anything, and what it created. The same figures share scenarios out among shards.
 """
 
 from __future__ import annotations
@@ -14,20 +14,26 @@ import msgspec
 
 from runstone.contracts.reading import read_yaml
 from runstone.locations import locate
+from runstone.scenario.patience import QUICK_S
 from runstone.scenario.phases import CALM_AT_ONCE, Phases
-from runstone.scenario.scenario import QUICK_S, Scenario
+from runstone.scenario.scenario import Scenario
 
 _PIPELINED: Final = 0.3  # of a turn: what a brief run costs a worker that finds the next one waiting
 _TURNS_IN_A_ROW: Final = 5
 _SLACK: Final = 1.2  # of a target that does other things as well
 _UNKNOWN_S: Final = 1.0
+CREATED: Final = ("runs", "threads", "assistants", "crons", "items")
 
 
 class Cost(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What one scenario costs: seconds on a server that takes no time, and runs created."""
+    """What one scenario costs: seconds on a server that takes no time, and what is created, by its kind."""
 
     seconds: float = _UNKNOWN_S
     runs: int = 1
+    threads: int = 0
+    assistants: int = 0
+    crons: int = 0
+    items: int = 0
 
 
 @cache
@@ -57,6 +63,20 @@ def expected_seconds(phases: Phases, *, capacity: int, turn_s: float) -> float:
     beside_s = phase_s(others, capacity) + phase_s(phases.quiet, CALM_AT_ONCE)
     beside_s += sum(silence_s) / max(1, capacity - 1)
     return _SLACK * (max([beside_s, *silence_s]) + phase_s(phases.last, 1))
+
+
+def expected_creations(scenarios: Iterable[Scenario]) -> dict[str, int]:
+    """How many of each kind of thing the scenarios create, runs first; only what is created at all."""
+    costs = [recorded_costs().get(each.name, Cost()) for each in scenarios]
+    sums = {kind: sum(getattr(each, kind) for each in costs) for kind in CREATED}
+    return {kind: count for kind, count in sums.items() if count}
+
+
+def slot_seconds(scenario: Scenario, turn_s: float) -> float:
+    """How long it keeps one of the target's workers, or a place among those that need none."""
+    if scenario.schedule.takes_turns:
+        return _own_seconds(scenario, turn_s)
+    return recorded_costs().get(scenario.name, Cost()).seconds + _PIPELINED * _runs(scenario) * turn_s
 
 
 def _own_seconds(scenario: Scenario, turn_s: float) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -15,26 +15,37 @@ from runstone.contracts import may_last
 from runstone.errors import RunstoneError, TargetError
 from runstone.scenario.api import Api
 from runstone.scenario.canaries import Canaries
-from runstone.scenario.capacity import WAVES, measure_capacity
+from runstone.scenario.capacity import OF_CAPACITY, WAVES, measure_capacity
 from runstone.scenario.clean_up import Made, Thing, clean_up
+from runstone.scenario.ending import blocked_by, loss, trace_of, unanswered, until_dead
 from runstone.scenario.exploration import Exploration
+from runstone.scenario.fired import scheduled_among, threads_fired
+from runstone.scenario.mark import left_behind, marking
 from runstone.scenario.phases import SLOW_TURN_S, Phases
-from runstone.scenario.pulse import Dead, Pulse
-from runstone.scenario.requests import Blocked
+from runstone.scenario.progress import Course, Known, Progress, Step, begun_of
+from runstone.scenario.pulse import Pulse
 from runstone.scenario.runs import unfinished
 from runstone.scenario.scenario import SELF_CHECK, Scenario, Schedule
-from runstone.scenario.self_check import AGENT_PATIENCE_S, SELF_CHECK_PATHS, Fitness, assess, self_check
+from runstone.scenario.self_check import (
+    AGENT_PATIENCE_S,
+    SELF_CHECK_PATHS,
+    Fitness,
+    Unfit,
+    assess,
+    clock_off,
+    self_check,
+)
 from runstone.scenario.slots import MANY, Lease, Slots
 from runstone.target.agents import Agent, Turn
 from runstone.target.control import Control
 from runstone.target.target import Target
-from runstone.wire.documents import Missing
 from runstone.wire.identity import FURTHER_IDENTITIES
 from runstone.wire.limits import Limits
 from runstone.wire.recorder import Recorder
 from runstone.wire.recording import Story
 from runstone.wire.trace import Inapplicable, Trace
 
+_FEW_RUNS: Final = 10  # at a time: each worker that is lost is felt
 ASKS_PLAINLY: Final = (
     "runs are refused with the fields that official clients send along (multitask_strategy, on_disconnect): "
     "they were left out"
@@ -49,7 +60,8 @@ class Observation:
     """What an observation resulted in. `stopped`: why it ended early; `crashed`: by scenario what broke it.
 
     `capacity`: how many runs the target was seen, or is said, to execute at once; None where nobody knows.
-    `findings`: what was noticed of the target beside all scenarios.
+    `findings`: what was noticed of the target beside all scenarios. `preparing_s`: what installing clients
+    took, which is not counted in `seconds`.
     """
 
     fitness: Fitness
@@ -58,15 +70,7 @@ class Observation:
     crashed: dict[str, str]
     capacity: int | None = None
     findings: tuple[str, ...] = ()
-
-
-class Begun(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known when the scenarios begin; `measured`: the capacity was found out, and not declared."""
-
-    scenarios: tuple[Scenario, ...]
-    capacity: int
-    measured: bool
-    turn_s: float
+    preparing_s: float = 0.0
 
 
 class Observer:
@@ -79,21 +83,21 @@ class Observer:
         concurrency: int,
         budget_s: float | None,
         on_trace: Callable[[Trace], None],
-        on_progress: Callable[[str, int, int], None],
-        on_begin: Callable[[Begun], None] = lambda _: None,
+        on_progress: Progress,
         limits: Mapping[str, float] | None = None,
         control: Control | None = None,
         exploration: Exploration | None = None,
         capacity: int | None = None,
         made: Made | None = None,
         left_over: Sequence[Thing] = (),
+        keep_until_judged: bool = False,
     ) -> None:
         """`limits`: fields of Limits that the user has set. `control`: how servers are restarted.
 
         `exploration`: how far the scenarios may go that explore; by default there is none of them.
         `capacity`: how many runs the target executes at once; by default it is found out. `made` learns what
         is made on the target, which is deleted at the end; without it, all is left there. `left_over`, of
-        sessions that were killed, is deleted first.
+        sessions that were killed, is deleted first. `keep_until_judged`: it stays until `clean_up`.
         """
         self.target = target
         self._limits: Mapping[str, Any] = limits or {}
@@ -103,13 +107,14 @@ class Observer:
         self._budget_s = budget_s
         self._on_trace = on_trace
         self._on_progress = on_progress
-        self._on_begin = on_begin
         self._capacity = capacity
         self._made = made
         self._left_over = left_over
+        self._keep_until_judged = keep_until_judged
         self._slots = Slots(MANY)
         self._crashed: dict[str, str] = {}
         self._fitness: Fitness | None = None
+        self._deadline: float | None = None  # of the whole observation, by the loop's clock
         self.left: tuple[str, ...] = ()  # what could not be deleted
         self.cleaning_s = 0.0
 
@@ -121,23 +126,10 @@ class Observer:
         Raises TargetError when the target does not answer or serves no fit conformance graphs,
         SelfCheckBroken when Runstone's own check failed.
         """
-        others = {who: self.target.headers_of(who) for who in FURTHER_IDENTITIES}
-        limits = msgspec.structs.replace(Limits(), **self._limits)
-        target = self.target
-        recorder = Recorder(target.url, target.headers, limits, others, target.network, may_last)
+        recorder = self._recorder(Limits())
         async with recorder, self._leaving_nothing(recorder):
-            checked = await self._record(self._self_check(), recorder)
-            if checked.scenario in self._crashed:
-                cause = self._crashed[checked.scenario].splitlines()[-1]
-                raise SelfCheckBroken(f"the self-check itself failed: {cause}")
-            fitness = assess(checked, self.target)
-            self._fitness = fitness
-            recorder.alive_path = fitness.answered_path
-            if fitness.plain:
-                self.target = msgspec.structs.replace(self.target, plain=True)
-            if target.without_runs:
-                self.target = _standing_for(self.target, fitness)
-                asyncio.get_running_loop().set_exception_handler(_passing_over_what_is_inapplicable)
+            checked = await self._checked(recorder)
+            fitness = self._assessed(checked, recorder)
             if insist_on_fitness:
                 fitness.insist(self.target)
             measured = Limits.calibrated(fitness.turn_s, fitness.answer_s)
@@ -145,37 +137,85 @@ class Observer:
             began = recorder.clock
             scenarios = sorted(choose(fitness), key=lambda each: -each.schedule.waits)
             preparing_s = recorder.clock - began  # long where a client had to be installed first
-            await clean_up(recorder, self._left_over)
-            stopped, findings = await self._observe_with_pulse(scenarios, recorder, fitness, preparing_s)
+            if self._deadline is not None:
+                self._deadline += preparing_s
+            await self._clean_up_after_the_dead(recorder)
+            async with marking(recorder, self._made):
+                stopped, findings = await self._observe_with_pulse(scenarios, recorder, fitness)
+            off = clock_off(checked, recorder.clock)
             return Observation(
                 fitness=fitness,
                 seconds=recorder.clock - preparing_s,
+                preparing_s=preparing_s,
                 stopped=stopped,
                 crashed=self._crashed,
                 capacity=self._capacity,
-                findings=tuple(findings),
+                findings=(*findings, *([] if off is None else [off])),
             )
+
+    async def check(self) -> Fitness:
+        """The self-check alone; what it made is deleted again. Raises TargetError and SelfCheckBroken."""
+        recorder = self._recorder(Limits())
+        async with recorder, self._leaving_nothing(recorder):
+            fitness = self._assessed(await self._checked(recorder), recorder)
+        fitness.insist(self.target)
+        return fitness
+
+    def _recorder(self, limits: Limits) -> Recorder:
+        target = self.target
+        others = {who: target.headers_of(who) for who in FURTHER_IDENTITIES}
+        limits = msgspec.structs.replace(limits, **self._limits)
+        return Recorder(target.url, target.headers, limits, others, target.network, may_last)
+
+    def _assessed(self, checked: Trace, recorder: Recorder) -> Fitness:
+        """What the self-check found. Raises SelfCheckBroken where it is Runstone that failed."""
+        if checked.scenario in self._crashed:
+            cause = self._crashed[checked.scenario].splitlines()[-1]
+            raise SelfCheckBroken(f"the self-check itself failed: {cause}")
+        fitness = self._fitness = assess(checked, self.target)
+        recorder.alive_path = fitness.answered_path
+        if fitness.plain:
+            self.target = msgspec.structs.replace(self.target, plain=True)
+        if self.target.without_runs:
+            self.target = _standing_for(self.target, fitness)
+            asyncio.get_running_loop().set_exception_handler(_passing_over_what_is_inapplicable)
+        return fitness
+
+    async def _checked(self, recorder: Recorder) -> Trace:
+        """The trace of the self-check. Raises Unfit where the budget ends before it does."""
+        self._deadline = None if self._budget_s is None else _now() + self._budget_s
+        self._on_progress(Step(doing="checking that it works"))
+        try:
+            async with asyncio.timeout_at(self._deadline):
+                return await self._record(self._self_check(), recorder)
+        except TimeoutError:
+            raise Unfit(
+                f"the budget of {self._budget_s:g} s was used up before {self.target.url} was seen to run "
+                "anything; give --budget more seconds"
+            ) from None
 
     async def observe_again(self, scenarios: Sequence[Scenario], budget_s: float) -> None:
         """Record these once more, one after the other, as long as the budget lasts, under their own names.
 
         For a target that was observed before.
         """
-        others = {who: self.target.headers_of(who) for who in FURTHER_IDENTITIES}
-        target, fitness = self.target, self._fitness
+        fitness = self._fitness
         if fitness is None:
             return
-        limits = msgspec.structs.replace(Limits.calibrated(fitness.turn_s), **self._limits)
-        recorder = Recorder(target.url, target.headers, limits, others, target.network, may_last)
+        limits = Limits.calibrated(fitness.turn_s, fitness.answer_s)
+        recorder = self._recorder(limits)
         async with recorder, self._leaving_nothing(recorder):
             recorder.alive_path = fitness.answered_path
-            recorder.limits = msgspec.structs.replace(limits, capacity=self._capacity or 1)
+            recorder.limits = msgspec.structs.replace(recorder.limits, capacity=self._capacity or 1)
             self._slots = Slots(self._capacity or 1)
             pulse = self._pulse(recorder, fitness)
             with suppress(TimeoutError):
-                async with pulse.beating(), asyncio.timeout(budget_s):
+                async with marking(recorder, self._made), pulse.beating(), asyncio.timeout(budget_s):
                     recorder.grows = pulse.grows
-                    for each in scenarios:
+                    for done, each in enumerate(scenarios):
+                        self._on_progress(
+                            Step(doing="confirming", name=each.name, done=done, total=len(scenarios))
+                        )
                         await self._record(each, recorder)
 
     def _pulse(self, recorder: Recorder, fitness: Fitness) -> Pulse:
@@ -196,95 +236,147 @@ class Observer:
             yield
         finally:
             recorder.heard = None
-            began = recorder.clock
-            self.left = tuple(await clean_up(recorder, made.things()))
-            self.cleaning_s = recorder.clock - began
+            await self._clean_up(recorder, made, [] if self._keep_until_judged else made.things())
+
+    async def clean_up(self, keep: Collection[str] = ()) -> None:
+        """Delete what was made and is there still, but for what these scenarios made."""
+        if (made := self._made) is not None:
+            recorder = self._recorder(Limits())
+            async with recorder:
+                things = [each for each in made.things() if each.scenario not in keep]
+                await self._clean_up(recorder, made, things)
+
+    async def _clean_up(self, recorder: Recorder, made: Made, things: Sequence[Thing]) -> None:
+        began, told = recorder.clock, iter(range(1, len(things) + 1))
+        self._on_progress(Step(doing="cleaning up", total=len(things)))
+
+        def deleted(thing: Thing) -> None:
+            made.forget(thing)
+            self._on_progress(Step(doing="cleaning up", done=next(told), total=len(things)))
+
+        left = await clean_up(recorder, things, deleted)
+        if things and not left:
+            left = await clean_up(recorder, await threads_fired(recorder, made.scheduled))
+        if made.mark is not None:
+            left += await clean_up(recorder, [made.mark])
+            made.mark = None
+        self.left = tuple(left)
+        self.cleaning_s += recorder.clock - began
+
+    async def _clean_up_after_the_dead(self, recorder: Recorder) -> None:
+        """Delete what killed sessions left: of this machine by their journals, of others by their marks."""
+        if self._made is None:
+            return
+        await clean_up(recorder, self._left_over)
+        await clean_up(recorder, await threads_fired(recorder, scheduled_among(self._left_over)))
+        for mark, things in await left_behind(recorder):
+            await clean_up(recorder, things)
+            await clean_up(recorder, await threads_fired(recorder, scheduled_among(things)))
+            await clean_up(recorder, [mark])
 
     def _self_check(self) -> Scenario:
         waits = 0.0 if self.target.agent is None else len(SELF_CHECK_PATHS) * AGENT_PATIENCE_S
         return Scenario(SELF_CHECK, self_check, Schedule(waits=waits))
 
     async def _observe_with_pulse(
-        self, scenarios: list[Scenario], recorder: Recorder, fitness: Fitness, preparing_s: float
+        self, scenarios: list[Scenario], recorder: Recorder, fitness: Fitness
     ) -> tuple[str | None, list[str]]:
         """Why the observation ended early, and what was noticed beside the scenarios."""
         if not fitness.answers:
-            return await self._observe_all(scenarios, recorder, preparing_s), []
+            return await self._observe_all(scenarios, recorder), []
         pulse = self._pulse(recorder, fitness)
         async with pulse.beating():
             recorder.grows = pulse.grows
-            if fitness.fit and not self.target.without_runs:
-                await self._learn_capacity(recorder)
+            known: Known = "assumed" if self._capacity is None else "declared"
+            may_run = fitness.fit and self.target.agent is None and not self.target.without_runs
+            if self._capacity is None and may_run:
+                self._capacity = await self._measured(recorder, "capacity")
+                known = "assumed" if self._capacity is None else "measured"
             capacity = self._capacity or 1
             self._slots.capacity = capacity
             recorder.limits = msgspec.structs.replace(recorder.limits, capacity=capacity)
             scenarios = self._within_capacity(scenarios)
-            self._on_begin(
-                Begun(
-                    scenarios=tuple(scenarios),
-                    capacity=capacity,
-                    measured=True,
-                    turn_s=recorder.limits.turn_s,
-                )
-            )
-            stopped = await self._observe_all(scenarios, recorder, preparing_s, pulse)
+            begun = begun_of(self._phases(scenarios, recorder), fitness, capacity=capacity, known=known)
+            self._on_progress(begun)
+            stopped = await self._observe_all(scenarios, recorder, pulse, begun.seconds)
+            lost = None
+            if known == "measured" and stopped is None:
+                lost = await self._lost_workers(recorder, pulse)
         noticed = {ASKS_PLAINLY: fitness.plain, EXECUTES_NO_RUNS: pulse.executes_no_runs}
-        return stopped, [finding for finding, seen in noticed.items() if seen]
+        found = [finding for finding, seen in noticed.items() if seen]
+        return stopped, found + ([] if lost is None else [lost])
+
+    async def _lost_workers(self, recorder: Recorder, pulse: Pulse) -> str | None:
+        """What tells that fewer runs are executed at once than at the beginning; None where nothing does.
+
+        Where there are workers in abundance it is looked into only if runs were late. A busy machine is seen
+        to execute fewer than it does, so that it takes two looks to say so.
+        """
+        before, now = self._slots.capacity, 0
+        if pulse.executes_no_runs or (before > _FEW_RUNS and not pulse.late_runs):
+            return None
+        for look in ("capacity_at_the_end", "capacity_seen_again"):
+            now = max(now, await self._measured(recorder, look, most=before) or before)
+            if now >= before:
+                return None
+        return f"it executed {before} runs at a time at the beginning, and {now} at the end"
 
     def _within_capacity(self, scenarios: list[Scenario]) -> list[Scenario]:
         """Those that the target can execute; of every other one a trace that says why it does not apply."""
         capacity = self._slots.capacity
         for each in scenarios:
             if each.schedule.runs > capacity:
-                why = f"capacity: it needs {each.schedule.runs} runs at once, the target executes {capacity}"
+                needed = f"it needs {each.schedule.runs} runs at once, the target executes {capacity}"
+                why = OF_CAPACITY + needed
                 self._on_trace(Trace(scenario=each.name, inapplicable={"": why}))
         return [each for each in scenarios if each.schedule.runs <= capacity]
 
-    async def _learn_capacity(self, recorder: Recorder) -> None:
-        if self._capacity is None and self.target.agent is None:
-            trace = await self._record(Scenario("capacity", measure_capacity), recorder)
-            found = trace.notes.get("capacity")
-            self._capacity = found if isinstance(found, int) else None
+    async def _measured(self, recorder: Recorder, name: str, most: int = WAVES[-1]) -> int | None:
+        """How many runs are executed at a time; None where that cannot be told, or not within the budget."""
+
+        async def measure(api: Api) -> None:
+            await measure_capacity(api, most)
+
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(self._deadline):
+                found = (await self._record(Scenario(name, measure), recorder)).notes.get("capacity")
+                return found if isinstance(found, int) else None
+        return None
+
+    def _phases(self, scenarios: Iterable[Scenario], recorder: Recorder) -> Phases:
+        shared = self._control is not None and self._control.shared
+        return Phases.of(scenarios, shared=shared, slow=recorder.limits.turn_s >= SLOW_TURN_S)
 
     async def _observe_all(
         self,
         scenarios: list[Scenario],
         recorder: Recorder,
-        preparing_s: float,
         pulse: Pulse | None = None,
+        expected_s: float = 0.0,
     ) -> str | None:
         # Those that sleep most of the time load nobody, and have slots of their own: nobody waits for them.
         at_once = {sleeps: asyncio.Semaphore(self._concurrency) for sleeps in (True, False)}
-        done = 0
+        course, began = Course(scenarios, expected_s, recorder.limits.turn_s), recorder.clock
 
         async def observe_one(chosen: Scenario) -> None:
-            nonlocal done
             async with at_once[chosen.schedule.sleeps]:
                 trace = await self._record(chosen, recorder)
-            done += 1
-            self._on_progress(chosen.name, done, len(scenarios))
+            self._on_progress(course.end(chosen.name, recorder.clock - began))
             # A server that was killed on purpose does not answer; a canary tells whether any other lives.
-            if pulse is not None and not chosen.controls and _unanswered(trace):
+            if pulse is not None and not chosen.controls and unanswered(trace):
                 await pulse.grows(asyncio.get_running_loop().time())
 
-        spent = recorder.clock - preparing_s
-        left = None if self._budget_s is None else max(0.0, self._budget_s - spent)
         stopped = None
-        phases = Phases.of(
-            scenarios,
-            shared=self._control is not None and self._control.shared,
-            slow=recorder.limits.turn_s >= SLOW_TURN_S,
-        )
         try:
-            async with asyncio.timeout(left), _until_dead(pulse):
-                await phases.run(observe_one)
+            async with asyncio.timeout_at(self._deadline), until_dead(pulse):
+                await self._phases(scenarios, recorder).run(observe_one)
         except TimeoutError:
             stopped = f"the budget of {self._budget_s:g} s was used up"
         except (BaseExceptionGroup, TargetError) as error:
-            stopped = _loss(error)
+            stopped = loss(error)
             if stopped is None:
                 raise
-        return stopped and f"{stopped}; {done} of {len(scenarios)} scenarios ended"
+        return stopped and f"{stopped}; {course.done} of {len(scenarios)} scenarios ended"
 
     async def _record(self, chosen: Scenario, recorder: Recorder) -> Trace:
         story = Story(chosen.name)
@@ -315,7 +407,7 @@ class Observer:
             cut_short = True
             raise
         except Exception as error:
-            blocked, inapplicable = _reason(error, Blocked, Missing), _reason(error, Inapplicable)
+            blocked, inapplicable = blocked_by(error), blocked_by(error, Inapplicable)
             if blocked is not None:
                 story.blocked[""] = blocked
             elif inapplicable is not None:
@@ -323,7 +415,7 @@ class Observer:
             else:  # it becomes a harness-error of every judge of this trace
                 self._crashed[chosen.name] = "".join(traceback.format_exception(error)).strip()
         finally:
-            trace = _trace(story, began, recorder.clock, cut_short)
+            trace = trace_of(story, began, recorder.clock, cut_short)
             self._on_trace(trace)
             if not cut_short:
                 await lease.leave_all()
@@ -364,55 +456,9 @@ def _passing_over_what_is_inapplicable(loop: asyncio.AbstractEventLoop, context:
         loop.default_exception_handler(context)
 
 
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
 class SelfCheckBroken(RunstoneError):  # noqa: N818 - named as what it reports
     """The self-check raised something that is not the target's doing; nothing can be said of the target."""
-
-
-@asynccontextmanager
-async def _until_dead(pulse: Pulse | None) -> AsyncIterator[None]:
-    """End the block by Dead as soon as the target is."""
-    if pulse is None:
-        yield
-        return
-    async with asyncio.TaskGroup() as group:
-
-        async def watch() -> None:
-            raise Dead(await asyncio.shield(pulse.dead))
-
-        watching = group.create_task(watch())
-        yield
-        watching.cancel()
-
-
-def _unanswered(trace: Trace) -> bool:
-    """Whether some request of the scenario got no answer at all."""
-    return any(each.code is None and not each.closed_by_client for each in trace.exchanges)
-
-
-def _reason(error: BaseException, *kinds: type[Exception]) -> str | None:
-    """Why the scenario could not go on, be it said within a task group of its own; None for anything else."""
-    if isinstance(error, BaseExceptionGroup):
-        reasons = [_reason(each, *kinds) for each in error.exceptions]
-        return reasons[0] if None not in reasons else None
-    return str(error) if isinstance(error, kinds) else None
-
-
-def _loss(error: BaseException) -> str | None:
-    """How the target was lost; None when it was something else that went wrong, or that too."""
-    if isinstance(error, BaseExceptionGroup):
-        losses = [_loss(each) for each in error.exceptions]
-        return losses[0] if None not in losses else None
-    return str(error) if isinstance(error, TargetError) else None
-
-
-def _trace(story: Story, began: float, ended: float, cut_short: bool) -> Trace:
-    return Trace(
-        scenario=story.scenario,
-        exchanges=tuple(sorted(story.exchanges, key=lambda exchange: exchange.number)),
-        blocked=dict(story.blocked),
-        inapplicable=dict(story.inapplicable),
-        notes=dict(story.notes),
-        started_at=round(began, 4),
-        finished_at=round(ended, 4),
-        cut_short=cut_short,
-    )

@@ -7,7 +7,8 @@ from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
-from runstone.scenario.scenario import QUICK_S, Scenario
+from runstone.scenario.patience import QUICK_S
+from runstone.scenario.scenario import Scenario
 
 SLOW_TURN_S: Final = 0.3  # the official servers take 0.6 s and more for a turn, the reference runtime 0.03 s
 CALM_AT_ONCE: Final = 8  # they sleep most of their time
@@ -41,6 +42,11 @@ class Phases:
                 sorted(last, key=lambda each: each.schedule.heavy)
             ),  # a server may be worn out by a heavy one
         )
+
+    @property
+    def all(self) -> tuple[Scenario, ...]:
+        """Every scenario."""
+        return self.first + self.quiet + self.last
 
     async def run(self, one: One) -> None:
         """Run `one` of every scenario. Raises what it raises, as a group."""

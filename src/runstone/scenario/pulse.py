@@ -71,6 +71,7 @@ class Pulse:
         self._runs_unanswered = 0
         self._lagged_at = float("-inf")
         self.late = 0
+        self.late_runs = 0
         self.sent = 0
         self.dead: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
@@ -117,6 +118,7 @@ class Pulse:
         run = await self._beat(self._runs, self._run_s)
         self._runs_unanswered = 0 if run.answered else self._runs_unanswered + 1
         self.late += not run.answered
+        self.late_runs += not run.answered
         return not run.answered
 
     async def _beat(self, canary: Canary, most_s: float) -> Beat:

@@ -34,7 +34,9 @@ class Options(TypedDict, total=False):
 
     label: str  # how judges find the exchange; default: the operation
     patience: float  # seconds that the answer may take beyond an ordinary one
-    close_after: float  # hang up so many seconds after sending
+    close_after: float  # hang up so many seconds after sending; no verdict may rest on that
+    close_when: asyncio.Event  # hang up when this is set, and nothing has come for `quiet_s`
+    quiet_s: float
     close_after_events: int  # hang up when so many events have arrived
     unread_until: asyncio.Event  # read nothing of the body before it is set
     opened: Opened  # is given the exchange as soon as its headers have arrived

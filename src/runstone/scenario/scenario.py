@@ -6,24 +6,18 @@ import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, overload
-
-import pytest
+from typing import Final, overload
 
 from runstone.scenario.api import Api
 from runstone.scenario.vocabulary import Vocabulary, vocabulary
 from runstone.target.agents import GRAPHS
-from runstone.wire.trace import Trace
 
-QUICK_S: Final = 5.0  # `--quick` leaves out scenarios that must wait longer than this
-PATIENT_S: Final = 60.0  # and only `--patient` runs those that must wait longer than this
 _SLEEPS_S: Final = 1.0  # a scenario that waits so long spends most of its time asleep
 
 Drive = Callable[[Api], Awaitable[None]]
 _CONTROLS: Final = frozenset({"restart", "kill"})
 SELF_CHECK: Final = "self_check"  # the one scenario that no suite declares
 _DECLARED: Final = re.compile(r"^@scenario\b.*?^async def (\w+)", re.DOTALL | re.MULTILINE)
-SCENARIO_ATTRIBUTE = "__runstone_scenario__"  # how the plugin knows a fixture for a scenario
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,11 +87,11 @@ class Scenario:
 
 
 @overload
-def scenario(drive: Drive, /) -> Any: ...
+def scenario(drive: Drive, /) -> Scenario: ...
 @overload
 def scenario(
     schedule: Schedule = ..., /, *, needs: Sequence[str] = ..., agent: bool = ..., explores: bool = ...
-) -> Callable[[Drive], Any]: ...
+) -> Callable[[Drive], Scenario]: ...
 def scenario(
     declared: Drive | Schedule = AT_ANY_TIME,
     /,
@@ -105,8 +99,8 @@ def scenario(
     needs: Sequence[str] = (),
     agent: bool = False,
     explores: bool = False,
-) -> Any:
-    """Make an asynchronous function of an `Api` a scenario: a session fixture whose value is its trace.
+) -> Scenario | Callable[[Drive], Scenario]:
+    """Make an asynchronous function of an `Api` a Scenario, whose trace is given to judges by its name.
 
     `agent`: an agent of the user's own may stand in for the conformance graphs, because the scenario runs
     none or needs no more than the way in which a run ends. Any other one runs with the graphs only.
@@ -114,18 +108,9 @@ def scenario(
 
     schedule = declared if isinstance(declared, Schedule) else AT_ANY_TIME
 
-    def decorate(function: Drive) -> Any:
+    def decorate(function: Drive) -> Scenario:
         name = getattr(function, "__name__", "scenario")
-        found = Scenario(name, function, schedule, tuple(needs), agent, explores)
-
-        def recorded(runstone_session: Any) -> Trace:
-            trace: Trace = runstone_session.trace(found)
-            return trace
-
-        recorded.__name__ = name
-        recorded.__doc__ = function.__doc__
-        setattr(recorded, SCENARIO_ATTRIBUTE, found)
-        return pytest.fixture(scope="session", name=name)(recorded)
+        return Scenario(name, function, schedule, tuple(needs), agent, explores)
 
     return decorate if isinstance(declared, Schedule) else decorate(declared)
 

@@ -9,8 +9,11 @@ agent of the user's own nothing is known but that its run must end well and leav
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 from runstone.contracts import load_capabilities
@@ -34,6 +37,7 @@ _AGENT = "agent"  # the name of its parts
 _ASKED_FOR_BY_A_PROXY = 407
 _SERVED = 100  # assistants that are asked for where none of the expected ones can be run
 _NAMED = 5  # of them that a message names
+_CLOCK_OFF_S = 60.0  # clocks of machines that nobody sets differ by seconds
 
 
 async def self_check(api: Api) -> None:
@@ -170,6 +174,7 @@ class Fitness:
     answered_path: str = "/ok"  # of a GET that was answered, by whatever
     plain: bool = False  # whether runs are accepted only with nothing but assistant and input
     served: tuple[str, ...] = ()  # the server's own assistants, where what should run cannot be seen to
+    info: frozenset[str] = frozenset()  # the members of GET /info
 
     def insist(self, target: Target) -> None:
         """Raise TargetError when nothing answers, Unfit when nothing that runs here can be seen to work."""
@@ -228,6 +233,7 @@ def assess(trace: Trace, target: Target | None = None) -> Fitness:
         answered_path=_answered_path(trace),
         plain=bool(trace.notes.get("plain")),
         served=_served(trace),
+        info=frozenset(_info(trace)),
     )
 
 
@@ -239,6 +245,26 @@ def _served(trace: Trace) -> tuple[str, ...]:
         return ()
     names = [each.get("graph_id") or each.get("assistant_id") for each in listed if isinstance(each, dict)]
     return tuple(dict.fromkeys(name for name in names if isinstance(name, str)))
+
+
+def clock_off(trace: Trace, elapsed_s: float) -> str | None:
+    """What tells that the target's clock is wrong, by the time that its last answer names; None if it is not.
+
+    `elapsed_s`: how long ago the session began whose self-check the trace is.
+    """
+    began = time.time() - elapsed_s
+    for exchange in reversed(trace.exchanges):
+        try:
+            said = parsedate_to_datetime(dict(exchange.response_headers).get("date", "")).timestamp()
+        except ValueError:
+            continue
+        off_s = said - (began + exchange.sent_at)
+        if abs(off_s) < _CLOCK_OFF_S:
+            return None
+        ahead = "ahead of" if off_s > 0 else "behind"
+        apart = dt.timedelta(seconds=round(abs(off_s)))
+        return f"its clock is {apart} {ahead} this machine's, as {exchange.where} tells"
+    return None
 
 
 def _answered_path(trace: Trace) -> str:

@@ -1,7 +1,7 @@
 """runstone.toml: where the server is and what it can do, written down once.
 
 Its keys are those of the table of options. Each is optional and none is ignored: an unknown one is an error
-that suggests the nearest known one. What the command line or the environment says wins (see `opening`).
+that suggests the nearest known one. What the command line or the environment sets wins (see `opening`).
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from msgspec import inspect
 from runstone.contracts import load_capabilities
 from runstone.contracts.reading import WrongShape, convert
 from runstone.errors import UsageError, suggestion
-from runstone.session.options import Options, Said
+from runstone.session.options import Given, Options
 from runstone.session.sources import TABLE, Entry
 from runstone.target.agents import GRAPHS, OUTCOMES, conformance_graphs
-from runstone.target.control import ServerCommands
+from runstone.target.commands import ServerCommands
 from runstone.target.target import parsed_headers
 
 FILE: Final = "runstone.toml"
@@ -53,8 +53,8 @@ def find(wanted: Path | None) -> Path | None:
     return wanted
 
 
-def load(path: Path, environment: Mapping[str, str] = os.environ) -> Said:
-    """What the file says. Its paths are relative to it; `${NAME}` in a header is an environment variable.
+def load(path: Path, environment: Mapping[str, str] = os.environ) -> Given:
+    """What the file sets. Its paths are relative to it; `${NAME}` in a header is an environment variable.
 
     Raises BadConfiguration.
     """
@@ -68,11 +68,11 @@ def load(path: Path, environment: Mapping[str, str] = os.environ) -> Said:
         found = convert(document, _shape())
     except WrongShape as error:
         raise BadConfiguration(f"{path}: {error}") from None
-    told = {name: value for name in TABLE if (value := _value(found, TABLE[name].option.key)) is not None}
-    problem = next(_problems(Options(**told)), None)
+    values = {name: value for name in TABLE if (value := _value(found, TABLE[name].option.key)) is not None}
+    problem = next(_problems(Options(**values)), None)
     if problem is not None:
         raise BadConfiguration(f"{path}: {problem}")
-    return {name: _resolved(TABLE[name], value, path, environment) for name, value in told.items()}
+    return {name: _resolved(TABLE[name], value, path, environment) for name, value in values.items()}
 
 
 def _shape() -> type[msgspec.Struct]:

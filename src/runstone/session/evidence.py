@@ -51,6 +51,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     server: str = "unknown"
     started_at: str
     observe_s: float = 0.0
+    prepare_s: float = 0.0  # of installing official clients, meanwhile
     turn_s: float = 1.0
     capacity: int | None = None  # runs that the target executes at once; None where nobody found out
     findings: tuple[str, ...] = ()  # what was noticed of the target beside all scenarios

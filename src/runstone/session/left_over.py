@@ -44,15 +44,16 @@ class Journal:
 
 
 @contextmanager
-def journal_of(url: str) -> Iterator[Journal]:
+def journal_of(url: str, *, take_over: bool = True) -> Iterator[Journal]:
     """A session's journal for the time of the block; it takes over those of dead sessions on the same target.
 
+    `take_over`: False for who deletes nothing but its own.
     Raises OSError where nothing can be written.
     """
     folder = platformdirs.user_cache_path("runstone") / _FOLDER
     with ExitStack() as locks:
         folder.mkdir(parents=True, exist_ok=True)
-        dead = list(_dead(folder, url, locks))
+        dead = list(_dead(folder, url, locks)) if take_over else []
         things = [thing for path in dead for thing in _things(path)]
         own = folder / f"{uuid4()}.jsonl"
         locks.enter_context(filelock.FileLock(own.with_suffix(".lock"), timeout=0))

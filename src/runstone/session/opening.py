@@ -15,12 +15,14 @@ import msgspec
 
 from runstone.contracts import load_profile
 from runstone.errors import UsageError
+from runstone.scenario.progress import Progress
 from runstone.session import configuration, evidence, own_agent
-from runstone.session.options import NOTHING, Options, Said, said
-from runstone.session.session import Progress, Reach, Session, Settings
-from runstone.session.sources import TABLE, merged, of_environment
+from runstone.session.options import NOTHING, Given, Options, given
+from runstone.session.session import Reach, Session, Settings
+from runstone.session.sources import TABLE, from_environment, merged
 from runstone.target import recipes
-from runstone.target.control import CommandControl, Control, RecipeControl, ServerCommands
+from runstone.target.commands import ServerCommands
+from runstone.target.control import CommandControl, Control, RecipeControl
 from runstone.target.target import Target, checked_url
 
 _CONCURRENCY: Final = 16
@@ -29,17 +31,17 @@ _QUICK_CONCURRENCY: Final = 24
 
 
 def open_session(
-    asked: Said, progress: Progress, *, defaults: Said = NOTHING, reach: Reach | None = None
+    asked: Given, progress: Progress, *, defaults: Given = NOTHING, reach: Reach | None = None
 ) -> Session:
     """The session that is meant; nothing is started or sent yet. Raises UsageError and MalformedContract.
 
-    `asked`: what the command line says. `defaults`: what the command says itself where nobody else does.
+    `asked`: what the command line sets. `defaults`: what holds for this command where nobody sets it.
     `reach` starts the server of a recipe in another way than the recipe does.
     """
     asked = {**asked, **own_agent.of_words(asked)}
     path = configuration.find(asked.get("config"))
     file = NOTHING if path is None else configuration.load(path)
-    environment = of_environment()
+    environment = from_environment()
     folder: Path | None = asked.get("evidence")
     if folder is not None:
         return Session(_settings_of_evidence(folder, asked, environment, file), progress)
@@ -53,7 +55,7 @@ def open_session(
         )
     recipe = None if name is None or _is_address(name) else recipes.load(name)
     file = _of_target(file, name, recipe)
-    own = NOTHING if recipe is None else _said_by(recipe)
+    own = NOTHING if recipe is None else _given_by(recipe)
     target = None if name is None else _addressed(name) if recipe is None else recipe.target("")
     settings = _settled(target, asked, environment, file, own, defaults)
     if recipe is not None:
@@ -62,21 +64,23 @@ def open_session(
     return Session(settings, progress, control=_by_commands(settings.server_commands, place))
 
 
-def _not_contradicted(file: Said, asked: Said) -> Said:
-    """What runstone.toml says, without whom to trust and what to show where the command line says that."""
-    unsaid = {"ca_file", "insecure"} if asked.keys() & {"ca_file", "insecure"} else set()
-    unsaid |= {"client_key"} if "client_cert" in asked else set()
-    return {option: value for option, value in file.items() if option not in unsaid}
+def _not_contradicted(file: Given, asked: Given) -> Given:
+    """What runstone.toml sets, without whom to trust and what to show where the command line sets that."""
+    overruled = {"ca_file", "insecure"} if asked.keys() & {"ca_file", "insecure"} else set()
+    overruled |= {"client_key"} if "client_cert" in asked else set()
+    return {option: value for option, value in file.items() if option not in overruled}
 
 
-def _settled(target: Target | None, *sources: Said, explored: bool = False) -> Settings:
-    """What holds of what the sources say, and what follows from it."""
+def _settled(target: Target | None, *sources: Given, explored: bool = False) -> Settings:
+    """The values that hold, and what follows from them."""
     options = Options(**merged(*sources))
     profile = load_profile(options.profile_name)
     commands = options.server_commands
-    known = [said(capabilities={} if commands is None else commands.capabilities)]
-    known += [said(capabilities=profile.capabilities)]
-    holds = merged(*sources, *known)
+    holds = merged(
+        *sources,
+        given(capabilities={} if commands is None else commands.capabilities),
+        given(capabilities=profile.capabilities),
+    )
     name = "judged" if target is None else target.name.replace(":", "-")
     follows = {
         "profile": profile,
@@ -88,20 +92,20 @@ def _settled(target: Target | None, *sources: Said, explored: bool = False) -> S
     return Settings(**(holds | follows))
 
 
-def _settings_of_evidence(folder: Path, asked: Said, *further: Said) -> Settings:
+def _settings_of_evidence(folder: Path, asked: Given, *further: Given) -> Settings:
     """Judging again: profile and extent are those of the observation, reports go beside the evidence."""
     manifest = evidence.read_manifest(folder)
-    observed = said(
+    observed = given(
         profile_name=manifest.profile, quick=manifest.quick, patient=manifest.patient, out=folder.parent
     )
     known = manifest.target in recipes.names()
     waivers = recipes.load(manifest.target).waivers if known else None
-    own = NOTHING if waivers is None else said(waivers=Path(waivers))
+    own = NOTHING if waivers is None else given(waivers=Path(waivers))
     return _settled(None, asked, observed, *further, own, explored=manifest.explored)
 
 
-def _of_target(file: Said, name: str | None, recipe: recipes.Recipe | None) -> Said:
-    """What runstone.toml says, without what it says of another target than the one asked for.
+def _of_target(file: Given, name: str | None, recipe: recipes.Recipe | None) -> Given:
+    """What runstone.toml sets, without what it sets for another target than the one asked for.
 
     The commands of a server control the one that the file names, and no other; a recipe brings its own.
     """
@@ -114,9 +118,9 @@ def _of_target(file: Said, name: str | None, recipe: recipes.Recipe | None) -> S
     return {option: value for option, value in file.items() if TABLE[option].option.holds_for in holding}
 
 
-def _said_by(recipe: recipes.Recipe) -> Said:
+def _given_by(recipe: recipes.Recipe) -> Given:
     server = recipe.target("")
-    known = said(
+    known = given(
         headers=server.headers,
         second_headers=server.second_headers,
         restricted_headers=server.restricted_headers,
@@ -141,7 +145,7 @@ def _addressed(address: str) -> Target:
 
 
 def _described(server: Target, options: Options) -> Target:
-    """The server with all that is said of it; a recipe's has its URL once it runs. Raises BadNetwork."""
+    """The server with all that is known of it; a recipe's has its URL once it runs. Raises BadNetwork."""
     options.network.check(server.url)
     return msgspec.structs.replace(
         server,

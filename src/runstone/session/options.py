@@ -1,4 +1,4 @@
-"""All that a user can say of a run, each thing once: type, default, help, and where it can be said.
+"""Everything that a user can set, each option once: its type, default and help, and where it can be set.
 
 The fields of `Options` are the table. From it follow the options of the commands (`runstone.cli.options`) and
 of pytest (`runstone.plugin`), the environment variables (`session.sources`), the keys of runstone.toml
@@ -17,23 +17,23 @@ from typing import Annotated, Any, Concatenate, Final, Literal, ParamSpec, TypeA
 
 import msgspec
 
-from runstone.scenario.scenario import PATIENT_S, QUICK_S
+from runstone.scenario.patience import PATIENT_S, QUICK_S
 from runstone.target.agents import Agent
-from runstone.target.control import ServerCommands
+from runstone.target.commands import ServerCommands
 from runstone.target.target import RunTimeLimit
 from runstone.wire.network import Network
 
-# What one source (a command line, the environment, a file, a recipe) says, by the fields of `Options`.
-Said: TypeAlias = Mapping[str, Any]
-Taker = Literal["check", "explore", "fuzz", "judge", "compare", "result", "init", "pytest"]
+# What one source (a command line, the environment, a file, a recipe) sets, by the fields of `Options`.
+Given: TypeAlias = Mapping[str, Any]
+Command = Literal["check", "explore", "fuzz", "judge", "compare", "result", "init", "pytest"]
 _Params = ParamSpec("_Params")
 _Value = TypeVar("_Value")
 
-_EXPLORING: Final[tuple[Taker, ...]] = ("check", "explore", "fuzz", "pytest")
-_REACHING: Final[tuple[Taker, ...]] = (*_EXPLORING, "result", "init")
-_CHECKING: Final[tuple[Taker, ...]] = ("check", "compare", "pytest")
-_JUDGING: Final[tuple[Taker, ...]] = ("check", "judge", "pytest")
-EXPLORE_S: Final = 60.0  # what the commands explore and fuzz take, where nobody says anything else
+_EXPLORING: Final[tuple[Command, ...]] = ("check", "explore", "fuzz", "pytest")
+_REACHING: Final[tuple[Command, ...]] = (*_EXPLORING, "result", "init")
+_CHECKING: Final[tuple[Command, ...]] = ("check", "compare", "pytest")
+_JUDGING: Final[tuple[Command, ...]] = ("check", "judge", "pytest")
+EXPLORE_S: Final = 60.0  # of the commands explore and fuzz, where no other budget is set
 _HEADER: Final = "'NAME: VALUE'"
 _JSON: Final = "JSON"
 
@@ -62,21 +62,21 @@ class LimitsTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """How a field of `Options` can be said, and what it means.
+    """What a field of `Options` means, and where it can be set.
 
     `help`: for command lines and docs/configuration.md; the default is added, unless it must be explained.
-    `flag`: of command lines, "" for what only runstone.toml or the program says; a flag without a value says
-    the opposite of the default. `argument`: commands take it by its position. `takers`: the commands, and
-    pytest. `key`: of runstone.toml, with its table. `holds_for`: which targets take it from runstone.toml;
-    any at all, any but another recipe than the file's own, or only the one that the file names.
+    `flag`: of command lines, "" for what only runstone.toml or the program sets; a flag without a value sets
+    the opposite of the default. `argument`: commands take it by its position, pytest by its flag. `commands`:
+    those that take it. `key`: of runstone.toml, with its table. `holds_for`: which targets take it
+    from there: any at all, any but another recipe than the file's own, or only the one that the file names.
     """
 
     help: str
     flag: str = ""
     metavar: str = ""
     argument: Literal["optional", "required"] | None = None
-    takers: tuple[Taker, ...] = ()
-    variable: str = ""
+    commands: tuple[Command, ...] = ()
+    envvar: str = ""
     key: str = ""
     holds_for: Literal["any target", "any address", "its target"] = "any target"
 
@@ -98,7 +98,7 @@ option = _with_default(Option)
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """The table: what holds, where everybody who may say something was asked."""
+    """The table: the options with the values that hold, once all sources are merged."""
 
     target_name: str | None = option(
         None,
@@ -106,8 +106,8 @@ class Options:
         flag="--target",
         metavar="URL",
         argument="optional",
-        takers=(*_EXPLORING, "init"),
-        variable="RUNSTONE_TARGET",
+        commands=(*_EXPLORING, "init"),
+        envvar="RUNSTONE_TARGET",
         key="target",
     )
     evidence: Path | None = option(
@@ -116,15 +116,15 @@ class Options:
         flag="--evidence",
         metavar="DIR",
         argument="required",
-        takers=("judge", "pytest"),
+        commands=("judge", "pytest"),
     )
     profile_name: str = option(
         "langgraph",
         "The profile of the contract, of contracts/profiles.",
         flag="--profile",
         metavar="NAME",
-        takers=(*_EXPLORING, "compare"),
-        variable="RUNSTONE_PROFILE",
+        commands=(*_EXPLORING, "compare"),
+        envvar="RUNSTONE_PROFILE",
         key="profile",
     )
     headers: dict[str, str] = option(
@@ -132,8 +132,8 @@ class Options:
         "Sent with every request, never recorded.",
         flag="--header",
         metavar=_HEADER,
-        takers=_REACHING,
-        variable="RUNSTONE_HEADERS",
+        commands=_REACHING,
+        envvar="RUNSTONE_HEADERS",
         key="headers",
         holds_for="any address",
     )
@@ -142,8 +142,8 @@ class Options:
         "The same of a second user, for isolation; declares the capability second_identity.",
         flag="--second-header",
         metavar=_HEADER,
-        takers=("check", "pytest"),
-        variable="RUNSTONE_SECOND_HEADERS",
+        commands=("check", "pytest"),
+        envvar="RUNSTONE_SECOND_HEADERS",
         key="second_identity.headers",
         holds_for="any address",
     )
@@ -152,7 +152,7 @@ class Options:
         "Trust who is certified by these authorities (PEM).",
         flag="--ca-file",
         metavar="FILE",
-        takers=_REACHING,
+        commands=_REACHING,
         key="network.ca_file",
         holds_for="any address",
     )
@@ -161,7 +161,7 @@ class Options:
         "The certificate that is shown to the target (PEM).",
         flag="--client-cert",
         metavar="FILE",
-        takers=_REACHING,
+        commands=_REACHING,
         key="network.client_cert",
         holds_for="any address",
     )
@@ -170,7 +170,7 @@ class Options:
         "Its key, if that is in a file of its own.",
         flag="--client-key",
         metavar="FILE",
-        takers=_REACHING,
+        commands=_REACHING,
         key="network.client_key",
         holds_for="any address",
     )
@@ -178,7 +178,7 @@ class Options:
         False,
         "Check no certificate; every report says so.",
         flag="--insecure",
-        takers=_REACHING,
+        commands=_REACHING,
         key="network.insecure",
         holds_for="any address",
     )
@@ -187,7 +187,7 @@ class Options:
         "Reach the target by this proxy; env: by what HTTP_PROXY, HTTPS_PROXY and NO_PROXY say.",
         flag="--proxy",
         metavar="URL|env",
-        takers=_REACHING,
+        commands=_REACHING,
         key="network.proxy",
         holds_for="any address",
     )
@@ -195,21 +195,21 @@ class Options:
         False,
         f"Leave out what must wait for more than {QUICK_S:g} s.",
         flag="--quick",
-        takers=_CHECKING,
+        commands=_CHECKING,
         key="quick",
     )
     patient: bool = option(
         False,
         f"Judge also what must wait for more than {PATIENT_S:g} s.",
         flag="--patient",
-        takers=("check", "pytest"),
+        commands=("check", "pytest"),
         key="patient",
     )
     concurrency: Annotated[int, msgspec.Meta(ge=1, le=256)] | None = option(
         None,
         "Scenarios at once, beside as many that sleep. Default: 16, quick: 24.",
         flag="--concurrency",
-        takers=_CHECKING,
+        commands=_CHECKING,
         key="limits.concurrency",
     )
     budget_s: Annotated[float, msgspec.Meta(ge=1)] | None = option(
@@ -217,18 +217,18 @@ class Options:
         f"End the observation after so many seconds. Default: never, explore and fuzz: {EXPLORE_S:g}.",
         flag="--budget",
         metavar="SECONDS",
-        takers=_EXPLORING,
+        commands=_EXPLORING,
         key="limits.budget_s",
     )
     seed: Annotated[int, msgspec.Meta(ge=0)] = option(
-        0, "Which requests areas explore and fuzz make up.", flag="--seed", takers=_EXPLORING, key="seed"
+        0, "Which requests areas explore and fuzz make up.", flag="--seed", commands=_EXPLORING, key="seed"
     )
     areas: tuple[str, ...] = option(
         (),
         "Only this area; may be repeated.",
         flag="--area",
         metavar="AREA",
-        takers=(*_JUDGING, "compare"),
+        commands=(*_JUDGING, "compare"),
         key="areas",
     )
     select: tuple[str, ...] = option(
@@ -236,14 +236,14 @@ class Options:
         "Only these requirements, like 'RUN-*'; may be repeated.",
         flag="--select",
         metavar="ID-GLOB",
-        takers=_JUDGING,
+        commands=_JUDGING,
         key="select",
     )
     fail_on: Literal["must", "should"] = option(
         "must",
         "The weakest promise that a conforming target must keep.",
         flag="--fail-on",
-        takers=_JUDGING,
+        commands=_JUDGING,
         key="fail_on",
     )
     waivers: Path | None = option(
@@ -251,7 +251,7 @@ class Options:
         "The file of known failures, each with its expiry.",
         flag="--waivers",
         metavar="FILE",
-        takers=_JUDGING,
+        commands=_JUDGING,
         key="waivers",
     )
     out: Path | None = option(
@@ -259,28 +259,28 @@ class Options:
         "Where reports and evidence go. Default: reports/out/TARGET, judge: beside the evidence.",
         flag="--out",
         metavar="DIR",
-        takers=(*_EXPLORING, "judge"),
+        commands=(*_EXPLORING, "judge"),
         key="out",
     )
-    keep: Literal["none", "all"] = option(
+    keep: Literal["none", "failed", "all"] = option(
         "none",
-        "What a check made on the target and leaves there at its end.",
+        "What a check made on the target and leaves there at its end; failed: what broken scenarios made.",
         flag="--keep",
-        takers=("check", "pytest"),
+        commands=("check", "pytest"),
         key="keep",
     )
     confirm: Annotated[int, msgspec.Meta(ge=0, le=1)] = option(
         1,
         "How often what seems broken is observed again, alone and calm; 0: never.",
         flag="--confirm",
-        takers=("check", "pytest"),
+        commands=("check", "pytest"),
         key="confirm",
     )
     capacity: Count | None = option(
         None,
         "How many runs the target executes at once. Default: it is measured.",
         flag="--capacity",
-        takers=_CHECKING,
+        commands=_CHECKING,
         key="limits.capacity",
     )
     config: Path | None = option(
@@ -288,13 +288,13 @@ class Options:
         "Default: runstone.toml in the current folder, if there is one.",
         flag="--config",
         metavar="FILE",
-        takers=(*_EXPLORING, "judge", "compare"),
+        commands=(*_EXPLORING, "judge", "compare"),
     )
     insist_on_fitness: bool = option(
         True,
         "Judge even a target without fit conformance graphs.",
         flag="--no-self-check",
-        takers=("pytest",),
+        commands=("pytest",),
     )
 
     path_prefix: str = option(
@@ -352,26 +352,26 @@ class Options:
         "Check one of the server's own assistants in place of the conformance graphs.",
         flag="--agent",
         metavar="ID",
-        takers=("check",),
+        commands=("check",),
     )
     agent_input: str | None = option(
-        None, "The input with which its run ends well.", flag="--input", metavar=_JSON, takers=("check",)
+        None, "The input with which its run ends well.", flag="--input", metavar=_JSON, commands=("check",)
     )
     agent_error_input: str | None = option(
-        None, "An input with which its run fails.", flag="--error-input", metavar=_JSON, takers=("check",)
+        None, "An input with which its run fails.", flag="--error-input", metavar=_JSON, commands=("check",)
     )
     agent_interrupt_input: str | None = option(
         None,
         "An input with which its run pauses; needs --resume.",
         flag="--interrupt-input",
         metavar=_JSON,
-        takers=("check",),
+        commands=("check",),
     )
     agent_resume: str | None = option(
-        None, "The answer that lets it go on.", flag="--resume", metavar=_JSON, takers=("check",)
+        None, "The answer that lets it go on.", flag="--resume", metavar=_JSON, commands=("check",)
     )
     no_graphs: bool = option(
-        False, "Start no run: judge only what needs none.", flag="--no-graphs", takers=("check",)
+        False, "Start no run: judge only what needs none.", flag="--no-graphs", commands=("check",)
     )
 
     idle: bool = option(False, "Nothing will be observed, so that no target is needed.")
@@ -385,13 +385,13 @@ class Options:
         return Network(**paths, insecure=self.insecure, proxy=self.proxy)
 
 
-def _sparse(_make: Callable[_Params, Options]) -> Callable[_Params, Said]:
-    def given(*_: _Params.args, **fields: _Params.kwargs) -> Said:
+def _sparse(_make: Callable[_Params, Options]) -> Callable[_Params, Given]:
+    def given(*_: _Params.args, **fields: _Params.kwargs) -> Given:
         return fields
 
     return given
 
 
-# `said(quick=True)` is a source that says no more. The keywords and their types are those of `Options`.
-said = _sparse(Options)
-NOTHING: Final = said()
+# What the program sets: `given(quick=True)`. The keywords and their types are those of `Options`.
+given = _sparse(Options)
+NOTHING: Final = given()

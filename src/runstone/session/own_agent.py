@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from runstone.errors import UsageError
-from runstone.session.options import NOTHING, Said, said
+from runstone.session.options import NOTHING, Given, given
 from runstone.target.agents import Agent, InterruptedTurn, Turn
 
 _FLAGS: Final = {
@@ -18,7 +18,7 @@ _FLAGS: Final = {
 }
 
 
-def of_words(asked: Said) -> Said:
+def of_words(asked: Given) -> Given:
     """The agent that a command line names; nothing where it names none. Raises UsageError."""
     named = asked.get("agent_id")
     inputs = {name: _json(flag, asked[name]) for name, flag in _FLAGS.items() if name in asked}
@@ -39,7 +39,7 @@ def of_words(asked: Said) -> Said:
         error=None if failing is None else Turn(input=failing),
         interrupt=None if pausing is None else InterruptedTurn(input=pausing, resume=inputs["agent_resume"]),
     )
-    return said(agent=agent)
+    return given(agent=agent)
 
 
 def _json(flag: str, text: str) -> Any:

@@ -24,7 +24,9 @@ from runstone.scenario import clients
 from runstone.scenario.clean_up import Made
 from runstone.scenario.exploration import DEFAULT_S, Exploration, insist_on_packages
 from runstone.scenario.observer import Observation, Observer
-from runstone.scenario.scenario import PATIENT_S, QUICK_S, Scenario, scenarios_declared_in
+from runstone.scenario.patience import PATIENT_S, QUICK_S
+from runstone.scenario.progress import Progress
+from runstone.scenario.scenario import Scenario, scenarios_declared_in
 from runstone.scenario.self_check import Fitness, Unfit
 from runstone.session import evidence
 from runstone.session.left_over import Journal, journal_of
@@ -36,12 +38,9 @@ from runstone.target.target import Target
 from runstone.verdict import waivers
 from runstone.wire.trace import Trace
 
-Progress = Callable[[str, int, int], None]
 SECOND: Final = "@2"  # what the name of a scenario ends with that was observed again
 _CONFIRMING_S: Final = 30.0
 Reach = Callable[[Target], AbstractContextManager[Target]]
-# What evidence of the conformance graphs need not say.
-_UNTOLD = agents.capabilities(None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,9 +110,10 @@ class Session:
         control: Callable[[Target], Control] | None = None,
     ) -> None:
         self.settings = settings
-        self._reach = reach or _as_it_is
+        self.reach = reach or _as_it_is
         self._control = control
         self._observing_s = 0.0  # with all that it took to reach the target
+        self._collecting_s = 0.0  # before that
         self.catalogue: Catalogue = load_catalogue()
         self.basis = basis_of(settings.profile.name, current_revision())
         self.progress = progress
@@ -124,7 +124,7 @@ class Session:
         self._opened = ExitStack()
         self._writer: evidence.EvidenceWriter | None = None
         self._observer: Observer | None = None
-        self._second = False
+        self._to_be_cleaned = False
         self.token = ""  # what the workers of `pytest -n` share; only one of them observes
         self.waivers = self._load_waivers()
         self._check_selection()
@@ -177,8 +177,8 @@ class Session:
 
     @property
     def judging_s(self) -> float:
-        """Seconds since the session began that were not spent observing."""
-        elapsed_s = time.monotonic() - self.began
+        """Seconds since the observation, or the evidence was read, that were not spent observing again."""
+        elapsed_s = time.monotonic() - self.began - self._collecting_s
         observed_s = 0.0 if self.manifest is None or self.settings.evidence else self.manifest.observe_s
         return max(0.0, elapsed_s - max(self._observing_s, observed_s))
 
@@ -190,14 +190,7 @@ class Session:
 
     def absent(self, needs: Iterable[str]) -> str | None:
         """Why something that needs these capabilities does not apply to the target; None when it does."""
-        for name in needs:
-            capability = self.capabilities.get(name) or _UNTOLD.get(name) or Capability()
-            if capability.reason:
-                return capability.reason
-            if not capability.present:
-                found = "not found by the probe" if capability.probed is False else "not probed"
-                return f"the target has no {name}: not declared, {found}"
-        return None
+        return agents.absent(self.capabilities, needs)
 
     def observe(self, scenarios: Sequence[Scenario]) -> None:
         """Fill the traces: from the evidence if given, else from the target, once for all workers.
@@ -214,6 +207,7 @@ class Session:
                 f"cannot write to {self.settings.out}: {error.strerror}; use --out DIR"
             ) from None
         began = time.monotonic()
+        self._collecting_s = began - self.began
         if not self.token:
             self._reach_and_observe(scenarios)
         else:
@@ -240,8 +234,10 @@ class Session:
     def _reach_and_observe(self, scenarios: Sequence[Scenario]) -> None:
         if self.settings.target is None:
             raise UsageError("no target: give --target URL, or set RUNSTONE_TARGET")
+        if self.settings.keep == "failed" and not self._entered:
+            raise UsageError("--keep failed works with `runstone check` only; give pytest --keep all or none")
         with ExitStack() as opened:
-            target = opened.enter_context(self._reach(self.settings.target))
+            target = opened.enter_context(self.reach(self.settings.target))
             journal = opened.enter_context(_journal(target, self.settings.keep))
             self._observe_target(target, scenarios, journal)
             if self._entered:  # who entered the session may want to observe more
@@ -298,7 +294,9 @@ class Session:
             control=None if self._control is None else self._control(target),
             made=None if journal is None else Made(journal.add),
             left_over=() if journal is None else journal.left_over,
+            keep_until_judged=settings.keep == "failed",
         )
+        self._to_be_cleaned = settings.keep == "failed"
         began = time.monotonic()
         try:
             seen = asyncio.run(observer.observe(choose, insist_on_fitness=settings.insist_on_fitness))
@@ -324,6 +322,7 @@ class Session:
 
     def __exit__(self, *_: object) -> None:
         self._entered = False
+        self.clean_up(())  # where nobody could say what is broken
         self._opened.close()
 
     @property
@@ -349,73 +348,52 @@ class Session:
         chosen = chosen[: 1 if agent else None]  # a run of an agent may cost money
         if not chosen:
             return set()
-        began = time.monotonic()
+        began, cleaned_s = time.monotonic(), self._observer.cleaning_s
         budget_s = max(_CONFIRMING_S, self.manifest.observe_s if self.manifest else 0.0)
         again = [replace(each, name=each.name + SECOND) for each in chosen]
         with suppress(TargetError):  # what is kept from being seen again stays as it was seen
             asyncio.run(self._observer.observe_again(again, budget_s))
-        self._observing_s += time.monotonic() - began
+        again_s = time.monotonic() - began
+        self._observing_s += again_s
         seen = {each.name for each in chosen if self._whole(each.name + SECOND)}
         self.manifest = self._writer.save(
             again={name + SECOND: why[name] for name in sorted(seen)},
             confirmations=len(seen),
-            confirm_s=round(time.monotonic() - began, 3),
+            confirm_s=round(again_s - (self._observer.cleaning_s - cleaned_s), 3),
+            clean_s=round(self._observer.cleaning_s, 3),
             left=self._observer.left,
         )
         return seen
 
+    def clean_up(self, broken: Iterable[str]) -> None:
+        """With `keep` failed: delete now what was made, but for what these scenarios made."""
+        if not self._to_be_cleaned or self._observer is None or self._writer is None:
+            return
+        self._to_be_cleaned = False
+        kept = {name + suffix for name in broken for suffix in ("", SECOND)}
+        asyncio.run(self._observer.clean_up(kept))
+        left, clean_s = self._observer.left, round(self._observer.cleaning_s, 3)
+        self.manifest = self._writer.save(left=left, clean_s=clean_s)
+
     def _whole(self, name: str) -> bool:
         return name in self.traces and not self.traces[name].cut_short
-
-    @contextmanager
-    def second_observation(self) -> Iterator[None]:
-        """For the time of the block, judges are given what was observed again."""
-        self._second = True
-        try:
-            yield
-        finally:
-            self._second = False
 
     def disturbed(self, scenarios: Iterable[str]) -> bool:
         """Whether the first observation of any of these was disturbed."""
         return any(self.traces[name].disturbed for name in scenarios if name in self.traces)
 
-    def seen(self) -> dict[str, Trace]:
-        """The traces that are judged now, by scenario: of the first observation, or of the second one."""
-        chosen = {name: each for name, each in self.traces.items() if name.endswith(SECOND) == self._second}
+    def seen(self, *, again: bool = False) -> dict[str, Trace]:
+        """The traces by scenario: of the first observation, or of the second one."""
+        chosen = {name: each for name, each in self.traces.items() if name.endswith(SECOND) == again}
         return {name.removesuffix(SECOND): each for name, each in chosen.items()}
-
-    def trace(self, scenario: Scenario) -> Trace:
-        """What the scenario saw; an empty trace where the target lacks a capability that it needs.
-
-        Raises NotObserved when the session ended before it did, ScenarioCrashed when its own code failed.
-        """
-        absent = self.absent(scenario.demands)
-        if absent is not None:
-            return Trace(scenario=scenario.name, inapplicable={"": absent})
-        found = self.seen().get(scenario.name)
-        if found is None or found.cut_short:
-            remark = self.manifest.of_a_part if self.manifest else ""
-            raise NotObserved(self.stopped or f"the evidence has no trace of {scenario.name}{remark}")
-        if self.manifest is not None and scenario.name in self.manifest.crashed:
-            raise ScenarioCrashed(self.manifest.crashed[scenario.name])
-        return found
 
     def not_asked_for(self, each: Requirement) -> str | None:
         """Why a requirement is none of what the user wants judged; None for one that must have a judge."""
         return self.settings.not_asked_for(each, self.catalogue)
 
 
-class NotObserved(Exception):  # noqa: N818 - a finding about the session, not an error
-    """The session ended before this scenario was observed: nothing can be said."""
-
-
-class ScenarioCrashed(Exception):  # noqa: N818 - a diagnosis: the scenario's own code failed
-    """A scenario raised something that is not the target's doing; the text is its traceback."""
-
-
 @contextmanager
-def _journal(target: Target, keep: Literal["none", "all"]) -> Iterator[Journal | None]:
+def _journal(target: Target, keep: Literal["none", "failed", "all"]) -> Iterator[Journal | None]:
     """What is written down of what is made; None where all of it shall stay."""
     if keep == "all":
         yield None
@@ -431,6 +409,7 @@ def _as_it_is(target: Target) -> AbstractContextManager[Target]:
 def _outcome(seen: Observation) -> dict[str, object]:
     return {
         "observe_s": round(seen.seconds, 3),
+        "prepare_s": round(seen.preparing_s, 3),
         "stopped": seen.stopped,
         "complete": seen.stopped is None,
         "crashed": seen.crashed,

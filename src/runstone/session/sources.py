@@ -1,7 +1,7 @@
-"""What each source says of the table of options, and what holds when all were asked.
+"""The table of options as the sources of settings need it, and the one rule by which sources are merged.
 
-A source (a command line, the environment, a file, a recipe) says few of the options: it is a mapping by their
-names. `merged` makes one of several.
+A source (a command line, the environment, a file, a recipe) sets few of the options: it is a mapping by their
+names.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ import msgspec
 from msgspec import inspect
 
 from runstone.errors import UsageError
-from runstone.session.options import Option, Options, Said, Taker
+from runstone.session.options import Command, Given, Option, Options
 from runstone.target.target import parsed_headers
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """A row of the table: an option with its field. `hint`: the type as it is written, `kind`: as msgspec's.
 
-    None among the types of a field stands for what nobody says; no source says it, and no type here has it.
+    None among the types of a field stands for what nobody has set; no source sets it, no type here has it.
     """
 
     name: str
@@ -39,18 +39,18 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
         return self.option.flag.removeprefix("--").replace("-", "_")
 
     @property
-    def switch(self) -> bool:
+    def is_flag(self) -> bool:
         """Whether the flag has no value."""
         return isinstance(self.kind, inspect.BoolType)
 
     @property
-    def no_flag(self) -> str:
+    def negative_flag(self) -> str:
         """The flag that turns off what runstone.toml may turn on; "" where there is none."""
-        return f"--no-{self.option.flag[2:]}" if self.switch and self.option.key else ""
+        return f"--no-{self.option.flag[2:]}" if self.is_flag and self.option.key else ""
 
     @property
-    def repeated(self) -> bool:
-        """Whether it can be said several times."""
+    def multiple(self) -> bool:
+        """Whether it can be given several times."""
         return isinstance(self.kind, inspect.DictType | inspect.VarTupleType)
 
     @property
@@ -68,17 +68,20 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def help(self) -> str:
         """What it means, with its default."""
-        told = isinstance(self.default, str | int) and not self.switch and self.default != ""
-        return f"{self.option.help} Default: {self.default}." if told else self.option.help
+        shown = isinstance(self.default, str | int) and not self.is_flag and self.default != ""
+        return f"{self.option.help} Default: {self.default}." if shown else self.option.help
 
-    def read(self, words: object, place: str = "") -> Any:
+    def parse(self, words: object, place: str = "") -> Any:
         """What the words of a command line or of a variable mean; `place`: where they stand.
 
-        Raises UsageError. Headers are lines `Name: value`.
+        A flag is True where it was given and False where its opposite was; headers are lines `Name: value`.
+        Raises UsageError.
         """
+        if isinstance(words, bool):
+            return words is not self.default
         if isinstance(self.kind, inspect.DictType):
             return parsed_headers(words.splitlines() if isinstance(words, str) else words)  # type: ignore[arg-type]
-        if self.repeated and isinstance(words, str):
+        if self.multiple and isinstance(words, str):
             words = words.split()
         try:
             return msgspec.convert(words, self.hint, strict=False, dec_hook=lambda kind, text: kind(text))
@@ -105,28 +108,28 @@ def _entry(field: Field[Any], hint: Any, default: object) -> Entry:
 TABLE: Final[Mapping[str, Entry]] = _entries()
 
 
-def taken_by(taker: Taker) -> list[Entry]:
+def options_of(command: Command) -> list[Entry]:
     """The options that a command or pytest takes, in the order of the table."""
-    return [each for each in TABLE.values() if taker in each.option.takers]
+    return [each for each in TABLE.values() if command in each.option.commands]
 
 
-def of_command_line(given: Mapping[str, object], taker: Taker) -> Said:
-    """What a command line says, from its values by parameter; None and () where it says nothing.
+def from_command_line(parameters: Mapping[str, object], command: Command) -> Given:
+    """What a command line sets, from its values by parameter; None and () stand for what it leaves open.
 
     Raises UsageError.
     """
-    words = {each.name: (each, given.get(each.parameter)) for each in taken_by(taker)}
-    return {name: each.read(value) for name, (each, value) in words.items() if value not in (None, (), [])}
+    words = {each.name: (each, parameters.get(each.parameter)) for each in options_of(command)}
+    return {name: each.parse(value) for name, (each, value) in words.items() if value not in (None, (), [])}
 
 
-def of_environment(environment: Mapping[str, str] = os.environ) -> Said:
-    """What the environment says; a variable that is empty says nothing. Raises UsageError."""
-    named = [each for each in TABLE.values() if environment.get(each.option.variable)]
-    return {each.name: each.read(environment[each.option.variable], each.option.variable) for each in named}
+def from_environment(environment: Mapping[str, str] = os.environ) -> Given:
+    """What the environment sets; a variable that is empty sets nothing. Raises UsageError."""
+    named = [each for each in TABLE.values() if environment.get(each.option.envvar)]
+    return {each.name: each.parse(environment[each.option.envvar], each.option.envvar) for each in named}
 
 
-def merged(*sources: Said) -> dict[str, Any]:
-    """What holds of what the sources say: the first one that says something wins.
+def merged(*sources: Given) -> dict[str, Any]:
+    """The values that hold: of each option that of the first source that sets it.
 
     Mappings are merged by name, however its letters are written: of each name the first one wins.
     """

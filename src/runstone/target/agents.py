@@ -7,6 +7,7 @@ more than a run with that outcome; what needs a graph of known behaviour is not 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any, Final, Literal
 
@@ -78,6 +79,22 @@ def capabilities(agent: Agent | None) -> dict[str, Capability]:
         has = outcome in agent.outcomes
         found[name] = Capability(declared=has, reason="" if has else agent.lacks(outcome))
     return found
+
+
+# What evidence of the conformance graphs need not say.
+_UNTOLD: Final = capabilities(None)
+
+
+def absent(known: Mapping[str, Capability], needs: Iterable[str]) -> str | None:
+    """Why something that needs these does not apply to a target that is known so; None when it does."""
+    for name in needs:
+        capability = known.get(name) or _UNTOLD.get(name) or Capability()
+        if capability.reason:
+            return capability.reason
+        if not capability.present:
+            found = "not found by the probe" if capability.probed is False else "not probed"
+            return f"the target has no {name}: not declared, {found}"
+    return None
 
 
 def standing_in(agent: Agent, body: Any) -> Any:

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import httpx
-import msgspec
 
 from runstone.errors import TargetError
 from runstone.target import recipes
+from runstone.target.commands import ServerCommands
 from runstone.target.readiness import ANSWER_S, NotReady, await_answer
 from runstone.wire.network import Network
 
@@ -101,24 +101,6 @@ class _Private:
             await asyncio.to_thread(self._server.start)
         except recipes.StartFailed as error:
             raise NotUpAgain(f"the server did not come up again: {error}") from None
-
-
-class ServerCommands(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How the user's own server is controlled: commands, which no shell reads.
-
-    Each is ended after `timeout_s` seconds, which is also how long the server may take to answer again.
-    """
-
-    restart: tuple[str, ...] = ()
-    kill: tuple[str, ...] = ()
-    start: tuple[str, ...] = ()
-    timeout_s: float = 30.0
-
-    @property
-    def capabilities(self) -> dict[str, bool]:
-        """What can be done with these commands."""
-        found = {"restart": bool(self.restart), "kill": bool(self.kill and self.start)}
-        return {name: True for name, given in found.items() if given}
 
 
 class CommandControl:

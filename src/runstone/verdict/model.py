@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Container, Iterable, Mapping, Sequence
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -35,9 +35,11 @@ SEVERITY: tuple[Outcome, ...] = (
     "fail",
     "harness-error",
 )
+UNCONFIRMED: Final = "unconfirmed: "  # how the reason begins of what was broken once and not observed again
 JUDGED: frozenset[Outcome] = frozenset({"pass", "waived", "warn", "fail", "flaky", "not-testable"})
 GRID_ROWS = ("success", "error", "interrupt", "cancel", "timeout")
 GRID_COLUMNS = ("wait", "stream", "background", "stateless_wait", "stateless_stream")
+EXCHANGES_NAMED = 40  # by a case; a monitor reads thousands
 
 
 class Case(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,6 +74,10 @@ class Cause(msgspec.Struct, frozen=True, kw_only=True):
     must: int
     should: int
     curl: str
+
+
+# Of a requirement that was asked for and that no suite judges.
+NO_JUDGE = Case(case="", verdict="harness-error", reason="it has no judge: no suite that was run judges it")
 
 
 class AcceptedBy(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,10 +127,38 @@ class AgentShare(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Phases(msgspec.Struct, frozen=True, kw_only=True):
-    """Seconds spent observing and judging."""
+    """Where the time went, in seconds; they sum to the report's `duration_s`.
 
+    `prepare_s`: installing official clients. `observe_s`: from the self-check to the last scenario.
+    `confirm_s`: observing again. `clean_s`: deleting what was made. `judge_s`: judging, also in between.
+    """
+
+    prepare_s: float = 0.0
     observe_s: float = 0.0
+    confirm_s: float = 0.0
+    clean_s: float = 0.0
     judge_s: float = 0.0
+
+    @property
+    def sum_s(self) -> float:
+        """All of it."""
+        return self.prepare_s + self.observe_s + self.confirm_s + self.clean_s + self.judge_s
+
+
+class Observation(msgspec.Struct, frozen=True, kw_only=True):
+    """How the target was observed, beside what its verdicts rest on.
+
+    `capacity`: how many runs it executes at a time; None where nobody knows. `findings`: what was noticed of
+    it beside all scenarios. `again`: what was observed again, by the name of that recording, and the
+    requirement that seemed broken. `disturbed`: by recording, why it may show the network rather than the
+    target. `left`: what was made on the target and could not be deleted, and why.
+    """
+
+    capacity: int | None = None
+    findings: tuple[str, ...] = ()
+    again: dict[str, str] = {}
+    disturbed: dict[str, tuple[str, ...]] = {}
+    left: tuple[str, ...] = ()
 
 
 class Cell(msgspec.Struct, frozen=True, kw_only=True):
@@ -153,10 +187,10 @@ class AreaTotals(msgspec.Struct, frozen=True, kw_only=True):
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """Everything one run found. Schema: contracts/schemas/report.json.
 
-    `put_off`: what the target refused for a while, and how long it was waited for; '' for nothing.
-    `judged_by`: the contract and the judges; None in reports of Runstone 0.1.0. `observed_by`: those that the
-    evidence names; None where it names none. `changes`: what `judged_by` promises otherwise, where the two
-    are of different revisions that are both known.
+    `duration_s`: from the first request to the end of clean-up and judging. `put_off`: what the target
+    refused for a while, and how long it was waited for; '' for nothing. `judged_by`: the contract and the
+    judges; None in reports of Runstone 0.1.0. `observed_by`: those that the evidence names; None where it
+    names none. `changes`: what `judged_by` promises otherwise, where both revisions are known and differ.
     """
 
     runstone: str
@@ -182,11 +216,18 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     judged_by: Basis | None = None
     observed_by: Basis | None = None
     changes: Changes | None = None
+    observation: Observation = Observation()
 
 
 def most_severe(outcomes: Iterable[Outcome]) -> Outcome:
     """The outcome that stands for all; `not-run` for none."""
     return max(outcomes, key=SEVERITY.index, default="not-run")
+
+
+def with_cases(verdict: Verdict, cases: Sequence[Case], waiver: AcceptedBy | None = None) -> Verdict:
+    """The requirement as these cases judge it: the only place where its verdict is made of theirs."""
+    outcome = most_severe(case.verdict for case in cases)
+    return msgspec.structs.replace(verdict, verdict=outcome, cases=tuple(cases), waiver=waiver)
 
 
 def broken_outcome(level: Level) -> Outcome:
@@ -196,11 +237,16 @@ def broken_outcome(level: Level) -> Outcome:
 
 def fails_target(verdict: Verdict, fail_on: FailOn) -> bool:
     """Whether this verdict alone makes the target not conforming."""
-    if verdict.verdict == "fail":
+    return fails(verdict.verdict, verdict.level, fail_on)
+
+
+def fails(outcome: Outcome, level: Level, fail_on: FailOn) -> bool:
+    """Whether this outcome of a requirement of this level alone makes a target not conforming."""
+    if outcome == "fail":
         return True
-    if verdict.verdict in {"not-testable", "flaky"}:
-        return verdict.level == "MUST" or (fail_on == "should" and verdict.level == "SHOULD")
-    return verdict.verdict == "warn" and fail_on == "should" and verdict.level == "SHOULD"
+    if outcome in {"not-testable", "flaky"}:
+        return level == "MUST" or (fail_on == "should" and level == "SHOULD")
+    return outcome == "warn" and fail_on == "should" and level == "SHOULD"
 
 
 def totals_by_level(verdicts: Sequence[Verdict]) -> dict[str, dict[str, int]]:

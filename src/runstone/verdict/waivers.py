@@ -25,7 +25,7 @@ import msgspec
 
 from runstone.contracts.reading import read_yaml
 from runstone.errors import UsageError, suggestion
-from runstone.verdict.model import AcceptedBy, Case, Verdict, most_severe
+from runstone.verdict.model import AcceptedBy, Case, Verdict, with_cases
 
 _BROKEN = frozenset({"fail", "warn", "not-testable"})
 _JUDGED = frozenset({"pass", "waived", "flaky"}) | _BROKEN
@@ -158,17 +158,13 @@ def _waived(verdict: Verdict, waivers: Sequence[Waiver]) -> Verdict:
         cases.append(case)
     if not accepted:
         return verdict
-    return msgspec.structs.replace(
-        verdict,
-        verdict=most_severe(case.verdict for case in cases),
-        cases=tuple(cases),
-        waiver=AcceptedBy(
-            reason="; ".join(dict.fromkeys(each.reason for each in accepted)),
-            owner=", ".join(dict.fromkeys(each.owner for each in accepted)),
-            expires=min(each.expires for each in accepted).isoformat(),
-            link=accepted[0].link,
-        ),
+    waiver = AcceptedBy(
+        reason="; ".join(dict.fromkeys(each.reason for each in accepted)),
+        owner=", ".join(dict.fromkeys(each.owner for each in accepted)),
+        expires=min(each.expires for each in accepted).isoformat(),
+        link=accepted[0].link,
     )
+    return with_cases(verdict, cases, waiver)
 
 
 def _cover_all(waivers: Sequence[Waiver], case: Case) -> bool:

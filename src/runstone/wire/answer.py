@@ -43,6 +43,7 @@ class Answer:
         self.cut = False
         self.busy = False  # not finished in time, while target or machine were busy
         self.put_off_s = 0.0  # of the time since sending: no deadline counts it
+        self.happened_at: float | None = None  # what the client listened for until then
         self.handed_over = False  # all of the request: the target may have got it
 
     async def note_step(self, step: str, _details: Mapping[str, Any]) -> None:
@@ -63,6 +64,19 @@ class Answer:
         if self.held_s > _NOTICEABLE_S:
             return f"held back for {self.held_s:.1f} s, as the target had asked for a pause"
         return None
+
+    @property
+    def heard_after(self) -> float | None:
+        """When the client last heard something: an event, or the headers. Comments are mere signs of life."""
+        if self.reader is not None and self.reader.events:
+            return self.reader.events[-1].at
+        return self.headers_after
+
+    def listened_s(self, now: float) -> float:
+        """How long the open answer has been listened to until what the client waited for had happened."""
+        if self.headers_after is None:
+            return 0.0
+        return max(0.0, (self.happened_at or now) - self.sent_at - self.headers_after)
 
     def may_be_asked_for_again(self, method: str, *, passed_on: bool) -> bool:
         """Whether sending its request twice does nothing twice: it reads, or the target cannot have got it.

@@ -7,7 +7,7 @@ item of a number, text in the place of a time) raises `Missing` in words about t
 exception of a judge is then its own fault.
 
 null, true and false cannot be derived from: `Null` equals None and `Truth` equals True or False, but neither
-*is* it. Ask `is_null`, or compare by `==`.
+*is* it. Compare by `==`, or ask `raw(value) is None`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import operator
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
-from typing import Any, ClassVar, Final, SupportsIndex, TypeVar, overload
+from typing import Any, ClassVar, Final, Self, SupportsIndex, TypeVar, overload
 
 Item = TypeVar("Item")
 
@@ -27,37 +27,27 @@ class Missing(Exception):  # noqa: N818 - it is a finding about the target, not 
     """The trace lacks what a judge needs, because the target did not deliver it."""
 
 
-class Place:
-    """Where in an answer a value stands: the answer in words, and the way to the value."""
-
-    __slots__ = ("_outer", "_step", "_where")
-
-    def __init__(self, where: str, outer: Place | None = None, step: str | int = "") -> None:
-        self._where = where
-        self._outer = outer
-        self._step = step
-
-    def at(self, step: str | int) -> Place:
-        """The place of a member or an item of what is here."""
-        return Place(self._where, self, step)
-
-    @property
-    def pointer(self) -> str:
-        """The JSON pointer (RFC 6901) to the value; '' for the whole document."""
-        if self._outer is None:
-            return ""
-        return f"{self._outer.pointer}/{str(self._step).replace('~', '~0').replace('/', '~1')}"
-
-    def __str__(self) -> str:
-        return f"{self._where} at {self.pointer}" if self.pointer else self._where
-
-
 class _Told:
-    """What all values of an answer have in common. `plain`: the value as Python itself has it."""
+    """What all values of an answer have in common.
+
+    `plain`: the value as Python itself has it; `outer` and `step`: what holds it, and under which name or
+    number; of a whole document the answer in words.
+    """
 
     kind: ClassVar[str]
-    place: Place
     plain: Any
+    outer: _Told | str
+    step: str | int
+
+    @property
+    def place(self) -> str:
+        """Where it stands: the answer in words, and the JSON pointer (RFC 6901) to it."""
+        steps: list[str] = []
+        at = self
+        while isinstance(at.outer, _Told):
+            steps.append(str(at.step).replace("~", "~0").replace("/", "~1"))
+            at = at.outer
+        return f"{at.outer} at /{'/'.join(reversed(steps))}" if steps else at.outer
 
     def _lacks(self, wanted: str) -> Missing:
         return Missing(f"{self.place}: wanted {wanted}, got {self._shown()}")
@@ -79,31 +69,48 @@ class _Told:
         raise AttributeError(f"there is no {name!r} of {self.kind} in an answer")
 
 
-class Object(_Told, dict[str, Any]):
-    """A JSON object; its members are read-only."""
+class _Holder(_Told):
+    """An object or an array; what it holds is read-only."""
+
+    def __init__(self, plain: Any, outer: _Told | str, step: str | int = "") -> None:
+        super().__init__(plain)  # type: ignore[call-arg]  # as dict and list have it
+        self.plain = plain
+        self.outer = outer
+        self.step = step
+
+
+class _Scalar(_Told):
+    """A text or a number."""
+
+    def __new__(cls, plain: Any, _outer: _Told | str, _step: str | int = "") -> Self:
+        return super().__new__(cls, plain)  # type: ignore[call-arg]  # as str, int and float have it
+
+    def __init__(self, plain: Any, outer: _Told | str, step: str | int = "") -> None:
+        self.plain = plain
+        self.outer = outer
+        self.step = step
+
+
+class Object(_Holder, dict[str, Any]):
+    """A JSON object."""
 
     kind = "an object"
-
-    def __init__(self, plain: dict[str, Any], place: Place) -> None:
-        super().__init__(plain)
-        self.plain = plain
-        self.place = place
 
     def __getitem__(self, key: Any) -> Any:
         if not isinstance(key, str):
             raise self._without(key)
         if key not in self:
             raise Missing(f"{self.place} has no {json.dumps(key, ensure_ascii=False)}, {self._members()}")
-        return _told(self.plain[key], self.place.at(key))
+        return _told(self.plain[key], self, key)
 
     def get(self, key: str, default: Any = ...) -> Any:
         """The member; the default, or else `Null`, where there is none."""
         if key in self:
-            return _told(self.plain[key], self.place.at(key))
-        return Null(self.place.at(key), absent=True) if default is ... else default
+            return _told(self.plain[key], self, key)
+        return Null(self, key, absent=True) if default is ... else default
 
     def __iter__(self) -> Iterator[str]:
-        return (Text(key, self.place) for key in self.plain)
+        return (Text(key, self.outer, self.step) for key in self.plain)
 
     def keys(self) -> Any:
         return dict.fromkeys(self).keys()
@@ -123,27 +130,22 @@ class Object(_Told, dict[str, Any]):
         return f"only {', '.join(names[:_NAMES])}{more}" if names else "it is empty"
 
 
-class Array(_Told, list[Any]):
-    """A JSON array; its items are read-only."""
+class Array(_Holder, list[Any]):
+    """A JSON array."""
 
     kind = "an array"
 
-    def __init__(self, plain: list[Any], place: Place) -> None:
-        super().__init__(plain)
-        self.plain = plain
-        self.place = place
-
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
-            return Array(self.plain[index], self.place)
+            return Array(self.plain[index], self.outer, self.step)
         if not isinstance(index, int):
             raise self._without(index)
         if not -len(self) <= index < len(self):
             raise Missing(f"{self.place} holds {len(self)} items, and no item {index}")
-        return _told(self.plain[index], self.place.at(index))
+        return _told(self.plain[index], self, index)
 
     def __iter__(self) -> Iterator[Any]:
-        return (_told(item, self.place.at(number)) for number, item in enumerate(self.plain))
+        return (_told(item, self, number) for number, item in enumerate(self.plain))
 
     def __reversed__(self) -> Iterator[Any]:
         return iter(list(self)[::-1])
@@ -158,17 +160,10 @@ class Array(_Told, list[Any]):
         raise Missing(f"{self.place} does not hold {_excerpt(json.dumps(raw(value), default=str))}")
 
 
-class Text(_Told, str):
+class Text(_Scalar, str):
     """A JSON string."""
 
     kind = "a text"
-
-    def __new__(cls, plain: str, _place: Place) -> Text:
-        return super().__new__(cls, plain)
-
-    def __init__(self, plain: str, place: Place) -> None:
-        self.plain = plain
-        self.place = place
 
     def __getitem__(self, index: Any) -> Any:
         if not isinstance(index, int | slice):
@@ -199,36 +194,22 @@ class Text(_Told, str):
             raise self._lacks("a number") from None
 
     def split(self, sep: str | None = None, maxsplit: SupportsIndex = -1) -> Any:
-        return Array(list(self.plain.split(sep, maxsplit)), self.place)
+        return Array(list(self.plain.split(sep, maxsplit)), self.outer, self.step)
 
     def splitlines(self, keepends: bool = False) -> Any:
-        return Array(list(self.plain.splitlines(keepends)), self.place)
+        return Array(list(self.plain.splitlines(keepends)), self.outer, self.step)
 
 
-class Number(_Told, int):
+class Number(_Scalar, int):
     """A JSON number that is whole."""
 
     kind = "a number"
 
-    def __new__(cls, plain: int, _place: Place) -> Number:
-        return super().__new__(cls, plain)
 
-    def __init__(self, plain: int, place: Place) -> None:
-        self.plain = plain
-        self.place = place
-
-
-class Fraction(_Told, float):
+class Fraction(_Scalar, float):
     """Any other JSON number."""
 
     kind = "a number"
-
-    def __new__(cls, plain: float, _place: Place) -> Fraction:
-        return super().__new__(cls, plain)
-
-    def __init__(self, plain: float, place: Place) -> None:
-        self.plain = plain
-        self.place = place
 
 
 class Truth(_Told):
@@ -236,9 +217,10 @@ class Truth(_Told):
 
     kind = "true or false"
 
-    def __init__(self, plain: bool, place: Place) -> None:
+    def __init__(self, plain: bool, outer: _Told | str, step: str | int = "") -> None:
         self.plain = plain
-        self.place = place
+        self.outer = outer
+        self.step = step
 
     @property  # type: ignore[misc]
     def __class__(self) -> type:  # what `isinstance` asks for
@@ -263,8 +245,9 @@ class Null(_Told):
     kind = "nothing"
     plain = None
 
-    def __init__(self, place: Place, *, absent: bool = False) -> None:
-        self.place = place
+    def __init__(self, outer: _Told | str, step: str | int = "", *, absent: bool = False) -> None:
+        self.outer = outer
+        self.step = step
         self._absent = absent
 
     def _shown(self) -> str:
@@ -314,13 +297,13 @@ class Several(list[Item]):
 
 def told(document: Any, where: str) -> Any:
     """A decoded JSON document as judges read it. `where` says in words which one it is."""
-    return _told(document, Place(where))
+    return _told(document, where)
 
 
 def without(document: Any, names: Container[str]) -> Any:
     """The object without these of its members."""
     kept = {key: member for key, member in raw(document).items() if key not in names}
-    return Object(kept, document.place) if isinstance(document, Object) else kept
+    return Object(kept, document.outer, document.step) if isinstance(document, Object) else kept
 
 
 def resolve(document: Any, pointer: str) -> Any:
@@ -332,7 +315,7 @@ def resolve(document: Any, pointer: str) -> Any:
         elif isinstance(document, list) and step.isdecimal() and int(step) < len(document):
             document = document[int(step)]
         else:
-            return Null(document.place.at(step), absent=True) if isinstance(document, _Told) else None
+            return Null(document, step, absent=True) if isinstance(document, _Told) else None
     return document
 
 
@@ -363,14 +346,14 @@ def raw(value: Any) -> Any:
     return value
 
 
-def _told(value: Any, place: Place) -> Any:
+def _told(value: Any, outer: _Told | str, step: str | int = "") -> Any:
     make = _MAKERS.get(type(value))
     if make is not None:
-        return make(value, place)
-    return Null(place) if value is None else value
+        return make(value, outer, step)
+    return Null(outer, step) if value is None else value
 
 
-_MAKERS: Final[dict[type, Callable[[Any, Place], Any]]] = {
+_MAKERS: Final[dict[type, Callable[..., Any]]] = {
     dict: Object,
     list: Array,
     str: Text,
@@ -434,7 +417,7 @@ def _operating(operate: Callable[[Any, Any], Any], *, reflected: bool = False) -
             if raw(other) is None or isinstance(raw(other), tuple(_KINDS)):
                 raise self._lacks(_kind_of(other)) from None
             return NotImplemented
-        return _told(result, self.place) if isinstance(result, dict | list) else result
+        return _told(result, self.outer, self.step) if isinstance(result, dict | list) else result
 
     return of_both
 

@@ -7,20 +7,19 @@ with its `failure`. Secrets are replaced by their exact value before anything is
 from __future__ import annotations
 
 import asyncio
-import ssl
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Self
-from zlib import crc32
 
 import httpx
 
 from runstone.wire.answer import Answer
 from runstone.wire.causes import cause, was_cut
+from runstone.wire.connections import Connections
 from runstone.wire.exchange import UUID, Exchange, Refusal
+from runstone.wire.hanging_up import hanging_up
 from runstone.wire.identity import Identity
 from runstone.wire.limits import Limits
 from runstone.wire.network import Network
@@ -32,17 +31,8 @@ from runstone.wire.sse import EventReader
 
 _KEPT_OF_A_REQUEST = 64 * 1024  # characters of its body; what a scenario sends beyond that is its own filler
 _SLOW_LINE = 16 * 1024  # bytes per second, at which even a large answer is in time; life signs are far less
-_PIECE = 256 * 1024  # bytes; a longer body is sent piece by piece
 
 Heard = Callable[[Identity, Exchange], None]
-
-# Servers close connections that are idle: uvicorn and Node.js after 5 s. A request that is on its way to one
-# that is being closed is lost, and on a line with 1.5 s of jitter it is on its way for long.
-_IDLE_S = 1.0
-
-# For each request httpcore looks at every connection of its pool, several times: in one pool of the 100
-# connections that 16 scenarios have open at once, that took half of the harness's time.
-_POOLS = 16
 
 _LATEST = 16  # requests
 _SLOWEST_S = 1.0  # a request that takes longer tells of itself, not of how busy the target is
@@ -73,7 +63,6 @@ class Recorder:
         self.pace = Pace()
         self._url = url.rstrip("/")
         self._network = network or Network()
-        self._proxy = self._network.proxy_for(url)
         self._putting_off: set[str] = set()  # operations that were put off until the last try
         self._stopped_at_will = (
             False  # cut connections are no disturbance where a server is killed on purpose
@@ -88,9 +77,9 @@ class Recorder:
         self.heard: Heard | None = None  # told of every exchange, and of who made it
         self._kept_bytes = 0
         self._latest_s: deque[float] = deque([0.0], maxlen=_LATEST)
-        trusted = self._network.trust(url)  # expensive; all clients share it
-        self._clients = [_client(trusted, self._proxy, kept_alive=8) for _ in range(_POOLS)]
-        self._unpooled = _client(trusted, self._proxy, kept_alive=0)
+        self._connections = Connections(
+            self._url, self._network, self._identities, self.pace, lambda: self.clock
+        )
 
     async def __aenter__(self) -> Self:
         return self
@@ -98,8 +87,7 @@ class Recorder:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for client in (*self._clients, self._unpooled):
-            await client.aclose()
+        await self._connections.close()
 
     def beside(self, url: str) -> Recorder:
         """A recorder of a server that is stopped at will: same clock, headers, limits and network."""
@@ -225,15 +213,18 @@ class Recorder:
     ) -> None:
         closing = request.close_after is not None and request.close_after < request.deadline
         seconds = min(request.deadline, request.close_after or request.deadline)
+        grows = None if closing or request.canary else self.grows
         began = self.clock
 
         def own_time() -> float:
-            return self.clock - began - answer.put_off_s
+            listened_s = 0.0 if request.close_when is None else answer.listened_s(self.clock)
+            return self.clock - began - answer.put_off_s - listened_s
 
         try:
             async with (
-                patient(seconds, None if closing or request.canary else self.grows, own_time) as patience,
-                self._responding(request, answer) as response,
+                patient(seconds, grows, own_time) as patience,
+                hanging_up(request, answer, lambda: self.clock, grows),
+                self._connections.responding(request, answer, self.limits) as response,
             ):
                 answer.response = response
                 answer.headers_after = self.clock - answer.sent_at
@@ -254,7 +245,7 @@ class Recorder:
                 answer.busy = patience.grew > 0
                 answer.failure = f"not finished within {request.deadline:.1f} s"
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:  # the last: TLS that breaks off
-            answer.failure = cause(error, self._proxy)
+            answer.failure = cause(error, self._connections.proxy)
             answer.cut = was_cut(error)
 
     async def _read_body(
@@ -282,58 +273,6 @@ class Recorder:
             if enough is not None and answer.reader is not None and len(answer.reader.events) >= enough:
                 answer.closed_by_client = True
                 return
-
-    @asynccontextmanager
-    async def _responding(self, request: Request, answer: Answer) -> AsyncIterator[httpx.Response]:
-        """Send it: on a connection that is kept alive, but a second time on a fresh one."""
-        pool = self._clients[crc32(request.scenario.encode()) % _POOLS]
-        client = self._unpooled if answer.retried else pool
-        response = await client.send(self._built(request, answer), stream=True)
-        try:
-            yield response
-        finally:
-            await response.aclose()
-            if response.is_server_error:
-                # The official Python server resets the connection after an unhandled 500. A request that is
-                # sent on it just then would be lost, and could not be sent again.
-                await response.extensions["network_stream"].aclose()
-
-    def _built(self, request: Request, answer: Answer) -> httpx.Request:
-        headers = {
-            "accept-encoding": "identity",
-            **self._identities[request.identity],
-            **dict(request.headers),
-        }
-        content: bytes | AsyncIterator[bytes] | None = request.content
-        if request.content is not None and len(request.content) > _PIECE:
-            headers["content-length"] = str(len(request.content))
-            content = self._in_pieces(request, request.content, answer)
-        encoded = [(name.encode(), value.encode("utf-8", "replace")) for name, value in headers.items()]
-        return self._unpooled.build_request(
-            request.method,
-            self._url + request.path,
-            params=list(request.params) or None,
-            headers=encoded,
-            content=content,
-            timeout=httpx.Timeout(None, connect=self.limits.connect_s),
-            extensions={"trace": answer.note_step},
-        )
-
-    async def _in_pieces(self, request: Request, content: bytes, answer: Answer) -> AsyncIterator[bytes]:
-        """A large body. As long as it is taken no time is up: how fast it goes is the network's doing.
-
-        What has been handed over but is still on its way gets as much time as what has arrived took.
-        """
-        began = at = self.clock
-        for start in range(0, len(content), _PIECE):
-            yield content[start : start + _PIECE]
-            last = start + _PIECE >= len(content)
-            taken_s = self.clock - at + (self.clock - began if last else 0.0)
-            at = self.clock
-            self.pace.put_off(taken_s)
-            if request.close_after is None:
-                answer.put_off_s += taken_s
-        answer.sent_after = self.clock - began
 
     def _url_of(self, request: Request) -> str:
         text = self._url + request.path
@@ -385,19 +324,6 @@ class Recorder:
             refused=tuple(answer.refusals),
             disturbed=None if disturbed is None else text(disturbed),
         )
-
-
-def _client(trusted: ssl.SSLContext, proxy: str | None, *, kept_alive: int) -> httpx.AsyncClient:
-    return httpx.AsyncClient(
-        limits=httpx.Limits(
-            max_connections=None, max_keepalive_connections=kept_alive, keepalive_expiry=_IDLE_S
-        ),
-        timeout=None,  # noqa: S113 - every request runs under its own wall-clock deadline
-        follow_redirects=False,
-        trust_env=False,
-        verify=trusted,
-        proxy=proxy,
-    )
 
 
 def _rounded(seconds: float | None) -> float | None:

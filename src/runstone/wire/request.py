@@ -24,7 +24,9 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     headers: tuple[tuple[str, str], ...] = ()
     content: bytes | None = None
     deadline: float
-    close_after: float | None = None  # hang up then
+    close_after: float | None = None  # hang up then, whatever is under way: no verdict may rest on that
+    close_when: asyncio.Event | None = None  # hang up when this is set, and nothing has come for `quiet_s`
+    quiet_s: float = 0.0
     close_after_events: int | None = None  # hang up when so many events have arrived
     unread_until: asyncio.Event | None = None  # read nothing of the body before it is set
     identity: Identity = "first"  # whose headers go with it

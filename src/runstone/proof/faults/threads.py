@@ -171,7 +171,7 @@ def a_patch_replaces_the_metadata(seams: Seams) -> None:
         return await handler(call)
 
 
-@fault("THR-PATCH-002")
+@fault("THR-PATCH-002", "MON-007")
 def a_patch_makes_the_thread_anew(seams: Seams) -> None:
     """PATCH of a thread replaces its row, which is created at that moment."""
 

@@ -129,8 +129,8 @@ def mutate(session: Session, wanted: Wanted, say: Callable[[str], None]) -> Scor
 
 def _drawn(bar: Bar, wanted: Wanted) -> tuple[list[Mutant], list[tuple[Mutant, Rule]]]:
     """The mutants that are scored, and those that a rule leaves out; above the limit what areas lack."""
-    traces = bar.bench.session.traces
-    readers = {name: {each.promise.id for each in judges} for name, judges in bar.passing.items()}
+    traces = bar.bench.observed.traces
+    readers = {name: {each.requirement.id for each in judges} for name, judges in bar.passing.items()}
     areas = {name: areas_of(bar, name) for name in traces}
     counts = Counter(dict.fromkeys(frozenset().union(*areas.values()), 0))
     scored: list[Mutant] = []
@@ -199,7 +199,7 @@ def areas_of(bar: Bar, scenario: str) -> frozenset[str]:
     A scenario that several areas share counts to each of them; one that only monitors read, to theirs.
     """
     monitors = bar.bench.session.catalogue.of_kind("monitor")
-    return frozenset(each.promise.area for each in bar.passing[scenario]) or monitors
+    return frozenset(each.requirement.area for each in bar.passing[scenario]) or monitors
 
 
 def _share(trials: Iterable[Trial]) -> Share:

@@ -8,8 +8,9 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from runstone.judge.judges import Judge
 from runstone.proof.mutate.change import Mutant
-from runstone.proof.mutate.judges import Bench, Judge
+from runstone.proof.mutate.judges import Bench
 from runstone.verdict.model import Case, Outcome
 
 # What a mutant makes of a case that passed, the plainest finding first.

@@ -18,7 +18,7 @@ from runstone.proof.prove.processes import reference_server, write_to
 from runstone.report import from_json
 from runstone.session import configuration
 from runstone.session.opening import open_session
-from runstone.session.options import said
+from runstone.session.options import given
 from runstone.target import recipes
 from runstone.target.target import Target
 from runstone.verdict.model import Report
@@ -68,7 +68,7 @@ class Check:
                 self._judge(self.recipe, lambda target: nullcontext(msgspec.structs.replace(target, url=url)))
 
     def _judge(self, target: str, reach: Callable[[Target], AbstractContextManager[Target]] | None) -> None:
-        asked = said(
+        asked = given(
             target_name=target,
             areas=self.areas,
             quick=self.quick,

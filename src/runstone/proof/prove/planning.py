@@ -11,7 +11,7 @@ from runstone.contracts import load_catalogue
 from runstone.proof.faults import Change
 from runstone.proof.prove.checks import Check
 from runstone.proof.prove.null_servers import NULL_SERVERS
-from runstone.scenario.scenario import QUICK_S
+from runstone.scenario.patience import QUICK_S
 
 # How many checks of one area a check counts for: one of everything is more work, and one that waits for long
 # silences next to none.

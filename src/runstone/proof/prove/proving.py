@@ -26,7 +26,7 @@ from runstone.proof.prove.null_servers import NULL_SERVERS
 from runstone.proof.prove.planning import Plan, areas_of, longest_first
 from runstone.proof.prove.pool import Done, run_all
 from runstone.session.opening import open_session
-from runstone.session.options import said
+from runstone.session.options import given
 from runstone.verdict.model import Report
 
 Tell = Callable[[str], None]
@@ -140,7 +140,7 @@ def warmed(folder: Path) -> dict[str, float]:
     from runstone.reference.graphs import load_graphs
 
     load_graphs(locate("fixtures") / "graphs" / "python" / "langgraph.json")
-    waits = collect(open_session(said(idle=True, out=folder), lambda *_: None))
+    waits = collect(open_session(given(idle=True, out=folder), lambda *_: None))
     gc.collect()
     gc.freeze()  # a forked process does not copy what its collector need not look at
     return waits

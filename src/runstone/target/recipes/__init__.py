@@ -10,6 +10,7 @@ from runstone.target.recipes.recipe import (
     BadRecipe,
     Install,
     InstallFailed,
+    MoreRuns,
     PortTaken,
     Ready,
     Recipe,
@@ -18,6 +19,7 @@ from runstone.target.recipes.recipe import (
     StopFailed,
     UnknownRecipe,
     load,
+    more_runs,
     names,
 )
 from runstone.target.recipes.serving import HOST, Running, Server, running, server, stay_up
@@ -27,6 +29,7 @@ __all__ = [
     "BadRecipe",
     "Install",
     "InstallFailed",
+    "MoreRuns",
     "PortTaken",
     "Ready",
     "Recipe",
@@ -39,6 +42,7 @@ __all__ = [
     "interpreter",
     "is_installed",
     "load",
+    "more_runs",
     "names",
     "node_modules",
     "running",

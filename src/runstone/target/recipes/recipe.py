@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import string
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Final
 
@@ -73,6 +73,17 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     timeout_s: float = 60.0
 
 
+class MoreRuns(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How servers of this kind are made to execute more runs at a time, whoever started them.
+
+    `member`: of GET /info, which only they have. `how`: what to give them, for `capacity` runs at a time.
+    """
+
+    member: str
+    how: str
+    capacity: int
+
+
 class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How to start a known server, and what it can do.
 
@@ -103,6 +114,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     agent: Agent | None = None
     restartable: bool = False
     waivers: str | None = None
+    more_runs: MoreRuns | None = None
 
     def target(self, url: str) -> Target:
         """The server as a target, once it runs at `url`."""
@@ -138,6 +150,13 @@ def load(name_or_path: str) -> Recipe:
     if not path.exists():
         raise UnknownRecipe(f"cannot read the recipe {path}: No such file; there are {', '.join(names())}")
     return _resolved(read_yaml(path, Recipe, BadRecipe), path.resolve())
+
+
+def more_runs(members: Collection[str]) -> MoreRuns | None:
+    """How the server gets more workers whose GET /info has these members; None where no recipe tells."""
+    paths = (locate(f"fixtures/targets/{name}.yaml") for name in names())
+    told = (read_yaml(path, Recipe, BadRecipe).more_runs for path in paths)
+    return next((each for each in told if each is not None and each.member in members), None)
 
 
 def _resolved(recipe: Recipe, path: Path) -> Recipe:

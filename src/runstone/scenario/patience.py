@@ -1,0 +1,6 @@
+"""How long a scenario may have to wait before a check leaves it out, in seconds."""
+
+from typing import Final
+
+QUICK_S: Final = 5.0  # `--quick` leaves out scenarios that must wait longer than this
+PATIENT_S: Final = 60.0  # and only `--patient` runs those that must wait longer than this

@@ -1,0 +1,108 @@
+"""What whoever waits is told of a session that goes on: what is done, how far it is, how long it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final, Literal, TypeAlias
+
+import msgspec
+
+from runstone.scenario.clean_up import DELETED_AT_ONCE
+from runstone.scenario.estimate import expected_creations, expected_seconds, slot_seconds
+from runstone.scenario.phases import Phases
+from runstone.scenario.scenario import Scenario
+from runstone.scenario.self_check import Fitness
+from runstone.target import recipes
+
+_FEW: Final = 10  # runs at a time: whoever executes fewer is told what more would bring
+_WORTH_TELLING: Final = 0.7  # of the time
+
+Known = Literal["measured", "declared", "assumed"]
+Doing = Literal["checking that it works", "observing", "cleaning up", "confirming", "judging"]
+
+
+class Begun(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known when the scenarios begin. `known`: whence the capacity is.
+
+    `turn_s`: what a turn takes. `seconds`: how long all of it is expected to take, with the clean-up.
+    `creates`: about how many of each kind of thing, runs among them. `more`: another capacity, how the server
+    gets it ('' where nobody knows), and the seconds with it; None where it would not help.
+    """
+
+    scenarios: int
+    capacity: int
+    known: Known
+    turn_s: float
+    seconds: float
+    creates: dict[str, int]
+    more: Faster | None = None
+    agent: str = ""
+
+
+class Faster(msgspec.Struct, frozen=True, kw_only=True):
+    """What more runs at once would change."""
+
+    capacity: int
+    how: str
+    seconds: float
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that ended, or begins: `done` of `total`, 0 where nothing is counted.
+
+    `left_s`: how long this phase still takes; None where nobody knows.
+    """
+
+    doing: Doing
+    name: str = ""
+    done: int = 0
+    total: int = 0
+    left_s: float | None = None
+
+
+def begun_of(phases: Phases, fitness: Fitness, *, capacity: int, known: Known) -> Begun:
+    """What is expected of these scenarios on a target that executes so many runs at a time."""
+
+    def seconds(runs_at_once: int) -> float:
+        cleaning_s = sum(created.values()) * fitness.answer_s / DELETED_AT_ONCE
+        return expected_seconds(phases, capacity=runs_at_once, turn_s=fitness.turn_s) + cleaning_s
+
+    created = expected_creations(phases.all)
+    more = recipes.more_runs(fitness.info) if capacity < _FEW else None
+    many, how = (_FEW, "") if more is None else (more.capacity, more.how)
+    faster = Faster(capacity=many, how=how, seconds=seconds(many))
+    expected_s = seconds(capacity)
+    return Begun(
+        scenarios=len(phases.all),
+        capacity=capacity,
+        known=known,
+        turn_s=fitness.turn_s,
+        seconds=expected_s,
+        creates=created,
+        more=faster if capacity < many and faster.seconds < _WORTH_TELLING * expected_s else None,
+        agent=fitness.agent,
+    )
+
+
+Told: TypeAlias = Begun | Step
+Progress: TypeAlias = Callable[[Told], None]
+
+
+class Course:
+    """How far an observation is, by what its scenarios cost rather than by how many there are."""
+
+    def __init__(self, scenarios: Iterable[Scenario], expected_s: float, turn_s: float) -> None:
+        self._costs: Mapping[str, float] = {each.name: slot_seconds(each, turn_s) for each in scenarios}
+        self._whole = sum(self._costs.values()) or 1.0
+        self._expected_s = expected_s
+        self._ended = 0.0
+        self.done = 0
+
+    def end(self, name: str, elapsed_s: float) -> Step:
+        """Scenario `name` ended, so many seconds after the first one began."""
+        self.done += 1
+        self._ended += self._costs.get(name, 0.0)
+        share = min(1.0, self._ended / self._whole)
+        # What was expected counts as long as little is seen; then the speed so far does.
+        left_s = (1 - share) * ((1 - share) * self._expected_s + elapsed_s)
+        return Step(doing="observing", name=name, done=self.done, total=len(self._costs), left_s=left_s)
