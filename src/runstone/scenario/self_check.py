@@ -68,16 +68,17 @@ async def self_check(api: Api) -> None:
         if _shows(result, graph) or _shows(state, graph):
             missing.discard(graph)
 
-    for entry_point in SELF_CHECK_PATHS:
-        await api.each([f"{graph}.{entry_point}" for graph in sorted(missing)], turn)
-        if not threads:
-            break  # without threads no entry point is any better, and each may cost a whole deadline
+    async def by_every_path() -> None:
+        for entry_point in SELF_CHECK_PATHS:
+            await api.each([f"{graph}.{entry_point}" for graph in sorted(missing)], turn)
+            if not threads:
+                break  # without threads no entry point is any better, and each may cost a whole deadline
+
+    await asyncio.gather(by_every_path(), try_out(api, _INPUTS["steps"]))
     if missing:
         await _bare_check(api, missing)
     if missing:
         await _ask_what_is_served(api)
-    else:
-        await try_out(api, _INPUTS["steps"])
 
 
 async def _bare_check(api: Api, missing: set[str]) -> None:

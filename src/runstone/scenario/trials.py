@@ -9,7 +9,7 @@ from runstone.scenario.api import Api
 from runstone.wire.trace import Trace
 
 _LISTENING_S: Final = 0.5  # long enough for the headers of a stream that has nothing to tell
-_DELIVERY_S: Final = 3.0  # after its run; the slowest of the known servers took 1.1 s
+_DELIVERY_S: Final = 1.5  # after its run; the slowest of the known servers took 1.1 s
 _DELIVERED: Final = "webhook_delivered"  # the note of a delivery that arrived
 TRIED: Final = ("store", "crons", "thread_copy", "thread_stream")
 
