@@ -19,6 +19,7 @@ _IDS: Final = "grep -oiE '[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}'"
 _LOCATED: Final = "grep -i '^content-location:'"
 _BODY: Final = r"sed '1,/^\r*$/d'"  # of an answer that is shown with its headers
 _ASSISTANT: Final = re.compile(rf'(?:"assistant_id":"|/assistants/)({UUID.pattern})')
+_LONGEST_S: Final = 30  # that a script waits at once
 _NOTICEABLE_S: Final = 0.5  # a scenario that paused for longer may have waited for a run to go on
 
 
@@ -53,13 +54,23 @@ def needed_for(
 ) -> list[Exchange]:
     """The earlier exchanges that a request cannot be made without, and itself: what made the things it names.
 
-    Of what was only read, that alone from which an id was learnt, or that `waits` for a run.
+    Of what was only read, that alone from which an id was learnt, and once what `waits` for a run.
     """
+    learnt_from: dict[str, Exchange] = {}
+    for each in earlier:
+        for found in _ids_in_answer(each) - _ids_in_request(each):
+            learnt_from.setdefault(found, each)
     wanted, needed = _ids_in_request(exchange), [exchange]
+    waited_for: set[str] = set()
     for each in reversed(earlier):
-        told, named = wanted & _ids_in_answer(each), wanted & _ids_in_request(each)
-        acts = each.method != "GET" or waits(each)
-        if told - named or (acts and (told or named)):
+        named = wanted & _ids_in_request(each)
+        source = any(learnt_from.get(found) is each for found in wanted)
+        if each.method == "GET":
+            again = bool(named) and waits(each) and each.url not in waited_for
+            waited_for.add(each.url)
+        else:
+            again = bool(named)
+        if source or again:
             needed.append(each)
             wanted |= _ids_in_request(each)
     return needed[::-1]
@@ -100,9 +111,13 @@ class _Variables:
 
 
 def _pause(exchange: Exchange, following: Exchange) -> int:
-    """Whole seconds between the end of an answer and the next request; 0 for none worth waiting."""
+    """Whole seconds to wait before the next request, as its scenario did; 0 for none.
+
+    Nothing goes on after a thread was made: what was waited for then is a free worker.
+    """
     gap = following.sent_at - exchange.ended_at
-    return math.ceil(gap) if gap > _NOTICEABLE_S else 0
+    waits = gap > _NOTICEABLE_S and exchange.method != "GET" and not exchange.path.endswith("/threads")
+    return min(math.ceil(gap), _LONGEST_S) if waits else 0
 
 
 def _ids_in_request(exchange: Exchange) -> set[str]:
