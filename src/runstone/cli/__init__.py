@@ -37,7 +37,7 @@ def main() -> NoReturn:
 # need not import what a check needs.
 _COMMANDS: Final = (
     *("check", "ci", "compare", "explain", "explore", "faults", "fuzz", "history", "judge", "keys"),
-    *("list", "mutate", "prove", "result", "serve", "signoff", "trend", "up", "verify"),
+    *("list", "mutate", "prove", "result", "scenarios", "serve", "signoff", "trend", "up", "verify"),
 )
 _MODULES: Final = {"list": "listing"}  # a module `list` would hide the builtin in this package
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
@@ -17,10 +18,16 @@ from runstone.session.session import Session
 from runstone.verdict.model import Report
 
 
-def check(asked: Given, defaults: Given) -> tuple[Session, int]:
-    """Observe the target, judge it and show the report; the session and the exit code."""
+def check(
+    asked: Given, defaults: Given, prepare: Callable[[Session], None] = lambda _: None
+) -> tuple[Session, int]:
+    """Observe the target, judge it and show the report; the session and the exit code.
+
+    `prepare` is given the session before anything is observed.
+    """
     with shown_progress() as progress:
         session = open_session(asked, progress, defaults=defaults)
+        prepare(session)
         found = judge(session)
     return session, show(found, session.settings.out)
 

@@ -184,6 +184,12 @@ def _operation_at(method: str, path: str) -> Operation | None:
     return min(found, key=lambda each: len(each.placeholders), default=None)
 
 
+def creates_at_once(method: str, path: str) -> bool:
+    """Whether the answer comes at once, and names something new that stays until it is deleted."""
+    operation = operation_for(method, path)
+    return operation is not None and operation.lasts is None and bool(operation.creates.keys() - {"run"})
+
+
 def may_last(method: str, path: str) -> bool:
     """Whether a request may be answered long after it could be, as it waits for a run or stays open."""
     operation = operation_for(method, path)

@@ -63,7 +63,6 @@ def judge(session: Session) -> Report:
     of the session; SuitesBroken when pytest itself could not run them.
     """
     with session:
-        session.progress(Step(doing="judging"))
         judging, said, _ = _run_suites(session)
         if judging.judged is None:
             raise SuitesBroken(f"the suites in {locate('suites')} cannot be run: {excerpt(said, 600)}")

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from runstone.contracts import may_last
+from runstone.contracts import creates_at_once, may_last
 from runstone.errors import RunstoneError, TargetError
 from runstone.scenario.api import Api
 from runstone.scenario.canaries import Canaries
@@ -25,7 +25,7 @@ from runstone.scenario.phases import SLOW_TURN_S, Phases
 from runstone.scenario.progress import Course, Known, Progress, Step, begun_of
 from runstone.scenario.pulse import Pulse
 from runstone.scenario.runs import unfinished
-from runstone.scenario.scenario import CAPACITY_LOOKS, SELF_CHECK, Scenario, Schedule
+from runstone.scenario.scenario import CAPACITY_LOOKS, SELF_CHECK, Drive, Scenario, Schedule
 from runstone.scenario.self_check import (
     AGENT_PATIENCE_S,
     SELF_CHECK_PATHS,
@@ -90,6 +90,7 @@ class Observer:
         made: Made | None = None,
         left_over: Sequence[Thing] = (),
         keep_until_judged: bool = False,
+        asks_first: Drive | None = None,
     ) -> None:
         """`limits`: fields of Limits that the user has set. `control`: how servers are restarted.
 
@@ -97,8 +98,10 @@ class Observer:
         `capacity`: how many runs the target executes at once; by default it is found out. `made` learns what
         is made on the target, which is deleted at the end; without it, all is left there. `left_over`, of
         sessions that were killed, is deleted first. `keep_until_judged`: it stays until `clean_up`.
+        `asks_first`: what is asked before all else, where it is not whether the conformance graphs are fit.
         """
         self.target = target
+        self._asks_first = asks_first
         self._limits: Mapping[str, Any] = limits or {}
         self._control = control
         self._exploration = exploration
@@ -165,7 +168,7 @@ class Observer:
         target = self.target
         others = {who: target.headers_of(who) for who in FURTHER_IDENTITIES}
         limits = msgspec.structs.replace(limits, **self._limits)
-        return Recorder(target.url, target.headers, limits, others, target.network, may_last)
+        return Recorder(target.url, target.headers, limits, others, target.network, may_last, creates_at_once)
 
     def _assessed(self, checked: Trace, recorder: Recorder) -> Fitness:
         """What the self-check found. Raises SelfCheckBroken where it is Runstone that failed."""
@@ -272,7 +275,7 @@ class Observer:
 
     def _self_check(self) -> Scenario:
         waits = 0.0 if self.target.agent is None else len(SELF_CHECK_PATHS) * AGENT_PATIENCE_S
-        return Scenario(SELF_CHECK, self_check, Schedule(waits=waits))
+        return Scenario(SELF_CHECK, self._asks_first or self_check, Schedule(waits=waits))
 
     async def _observe_with_pulse(
         self, scenarios: list[Scenario], recorder: Recorder, fitness: Fitness
@@ -351,7 +354,8 @@ class Observer:
     ) -> str | None:
         # Those that sleep most of the time load nobody, and have slots of their own: nobody waits for them.
         at_once = {sleeps: asyncio.Semaphore(self._concurrency) for sleeps in (True, False)}
-        course, began = Course(scenarios, expected_s, recorder.limits.turn_s), recorder.clock
+        phases = self._phases(scenarios, recorder)
+        course, began = Course(phases, expected_s, recorder.limits.turn_s), recorder.clock
 
         async def observe_one(chosen: Scenario) -> None:
             async with at_once[chosen.schedule.sleeps]:
@@ -364,7 +368,7 @@ class Observer:
         stopped = None
         try:
             async with asyncio.timeout_at(self._deadline), until_dead(pulse):
-                await self._phases(scenarios, recorder).run(observe_one)
+                await phases.run(observe_one)
         except TimeoutError:
             stopped = f"the budget of {self._budget_s:g} s was used up"
         except (BaseExceptionGroup, TargetError) as error:
@@ -382,7 +386,7 @@ class Observer:
         seconds = (
             recorder.limits.scenario_s + chosen.schedule.waits + (control.patience_s if control else 0.0)
         )
-        seconds += exploration.seconds if exploration else 0.0
+        seconds += chosen.schedule.patience + (exploration.seconds if exploration else 0.0)
         lease = Lease(
             self._slots,
             chosen.schedule.runs,

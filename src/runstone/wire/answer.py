@@ -40,6 +40,7 @@ class Answer:
         self.truncated = False
         self.failure: str | None = None
         self.closed_by_client = False
+        self.ended = False
         self.cut = False
         self.busy = False  # not finished in time, while target or machine were busy
         self.put_off_s = 0.0  # of the time since sending: no deadline counts it
