@@ -21,6 +21,7 @@ from runstone.errors import TargetError, UsageError
 from runstone.locations import locate
 from runstone.scenario import clients
 from runstone.scenario.clean_up import Made
+from runstone.scenario.division import Division, divided
 from runstone.scenario.exploration import insist_on_packages
 from runstone.scenario.observer import Observation, Observer
 from runstone.scenario.progress import Progress, Step
@@ -88,13 +89,14 @@ class Session:
         self._opened = ExitStack()
         self._writer: evidence.EvidenceWriter | None = None
         self._observer: Observer | None = None
+        self._division: Division | None = None
         self._to_be_cleaned = False
         self.beside = Beside()
         self.token = ""  # what the workers of `pytest -n` share; only one of them observes
         self.waivers = self._load_waivers()
         self._check_selection()
         if settings.evidence is not None:
-            self.manifest, self.traces = evidence.read(settings.evidence)
+            self.manifest, self.traces = evidence.read_whole(settings.evidence)
 
     def _load_waivers(self) -> list[waivers.Waiver]:
         path = self.settings.waivers
@@ -147,16 +149,24 @@ class Session:
         observed_s = 0.0 if self.manifest is None or self.settings.evidence else self.manifest.observe_s
         return max(0.0, elapsed_s - max(self._observing_s, observed_s))
 
+    @property
+    def without_runs(self) -> bool:
+        """Whether no run was to be started."""
+        graphs = self.capabilities.get(agents.GRAPHS)
+        return graphs is not None and graphs.reason == agents.NO_RUNS
+
     def absent(self, needs: Iterable[str]) -> str | None:
         """Why something that needs these capabilities does not apply to the target; None when it does."""
         return agents.absent(self.capabilities, needs)
 
-    def observe(self, scenarios: Sequence[Scenario]) -> None:
+    def observe(self, scenarios: Sequence[Scenario], together: Iterable[Collection[str]] = ()) -> None:
         """Fill the traces: from the evidence if given, else from the target, once for all workers.
 
+        `together`: names of scenarios that one judge reads side by side; a shard has all of them or none.
         Raises UsageError before anything is started or sent.
         """
         self._check_waivers(scenarios)
+        scenarios = self.share_of(scenarios, together)
         if self.settings.evidence is not None:
             return
         try:
@@ -178,6 +188,17 @@ class Session:
                     self.manifest, self.traces = evidence.read(self.folder)
         self._observing_s = time.monotonic() - began
         self.progress(Step(doing="judging"))
+
+    def share_of(
+        self, scenarios: Sequence[Scenario], together: Iterable[Collection[str]]
+    ) -> Sequence[Scenario]:
+        """Those that the shard observes; all of them where there are no shards."""
+        shard = self.settings.shard
+        if shard is None:
+            return scenarios
+        self._division = divided(scenarios, together, shard.of)
+        own = self._division.names(shard)
+        return [each for each in scenarios if each.name in own]
 
     def _already_observed(self) -> evidence.Manifest | None:
         try:
@@ -218,10 +239,11 @@ class Session:
             wanted = {name for each in scenarios for name in each.needs}
             self.manifest = writer.save(
                 server=fitness.server,
+                start_mark=fitness.start_mark,
                 turn_s=fitness.turn_s,
                 capabilities={
                     **target.capabilities(fitness.probed, load_capabilities()),
-                    **_clients_here(wanted),
+                    **({} if target.without_runs else _clients_here(wanted)),
                 },
             )
             return [each for each in scenarios if self.absent(each.demands) is None]
@@ -243,6 +265,12 @@ class Session:
         finally:
             self.manifest = writer.save(left=observer.left, clean_s=round(observer.cleaning_s, 3))
 
+    def _shard_of(self) -> evidence.ShardOf | None:
+        shard, division = self.settings.shard, self._division
+        if shard is None or division is None:
+            return None
+        return evidence.ShardOf(number=shard.number, of=shard.of, division=division.digest)
+
     def _manifest_at_first(self, target: Target) -> evidence.Manifest:
         """What the evidence says of itself while nothing is observed yet."""
         settings = self.settings
@@ -256,6 +284,7 @@ class Session:
             select=settings.select,
             target=target.name,
             url=target.url,
+            shard=self._shard_of(),
             started_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
             quick=settings.quick,
             patient=settings.patient,

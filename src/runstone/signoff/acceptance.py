@@ -12,7 +12,7 @@ from msgspec.structs import asdict
 from runstone.contracts import UnknownArea, load_catalogue
 from runstone.report import digest
 from runstone.report.text import well_formed
-from runstone.session.evidence import Manifest
+from runstone.session.evidence import Manifest, of_shard
 from runstone.signoff.measure import differences as of_another_contract
 from runstone.signoff.statement import (
     FAILED,
@@ -28,6 +28,7 @@ from runstone.signoff.statement import (
     counted,
     wording,
 )
+from runstone.target.agents import NO_RUNS
 from runstone.verdict.model import JUDGED, Verdict
 from runstone.verdict.scenarios import ScenarioResults
 from runstone.verdict.waivers import Waiver
@@ -55,6 +56,8 @@ class Signing(msgspec.Struct, frozen=True, kw_only=True):
 def unfit(manifest: Manifest, measure: Measure) -> list[str]:
     """Why nobody may sign for an observation like this, whatever it shows; a line each."""
     found = []
+    if manifest.shard is not None:
+        return [f"the evidence is {of_shard(manifest.shard)}"]
     if manifest.stopped is not None or not manifest.complete:
         found.append(f"the observation is incomplete: {manifest.stopped or 'it has not ended'}")
     if manifest.unusable:
@@ -62,6 +65,8 @@ def unfit(manifest: Manifest, measure: Measure) -> list[str]:
     if manifest.crashed:
         names = ", ".join(sorted(manifest.crashed))
         found.append(f"Runstone's own scenarios crashed: {names}")
+    if any(each.reason == NO_RUNS for each in manifest.capabilities.values()):
+        found.append("it was observed with --no-graphs, which leaves out every run")
     if manifest.quick:
         found.append("it was observed with --quick, which leaves out what takes its time")
     elif not manifest.patient:
