@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -18,10 +19,16 @@ from runstone.session.session import SECOND, Session
 from runstone.verdict.model import Report
 
 
-def check(asked: Given, defaults: Given) -> tuple[Session, int]:
-    """Observe the target, judge it and show the report; the session and the exit code."""
+def check(
+    asked: Given, defaults: Given, prepare: Callable[[Session], None] = lambda _: None
+) -> tuple[Session, int]:
+    """Observe the target, judge it and show the report; the session and the exit code.
+
+    `prepare` is given the session before anything is observed.
+    """
     with shown_progress() as progress:
         session = open_session(asked, progress, defaults=defaults)
+        prepare(session)
         if session.settings.shard is not None:
             observe_shard(session)
             return session, show_shard(session)

@@ -16,6 +16,7 @@ from runstone.contracts.basis import Changes
 from runstone.report.remarks import set_aside
 from runstone.report.text import counted
 from runstone.verdict.model import JUDGED, Case, FailOn, Outcome, Report, Verdict, fails_target
+from runstone.verdict.scenarios import RESULTS, Result, ScenarioResults
 
 _BASIS = {
     "catalogue": "the catalogue",
@@ -39,6 +40,16 @@ OUTCOME_WORDS: dict[Outcome, str] = {
     "not-run": "not run",
     "pass": "pass",
     "not-applicable": "not applicable",
+}
+
+
+# The results of scenarios, as a reader sees them.
+RESULT_WORDS: dict[Result, str] = {
+    "pass": "pass",
+    "not-judged": "not judged",
+    "judge-error": "judge error",
+    "flaky": "flaky",
+    "fail": "fail",
 }
 
 
@@ -168,7 +179,15 @@ def grounds(report: Report) -> list[str]:
         said.append(counted(len(report.waiver_errors), "waiver") + " in error")
     if not report.complete:
         said.append("the run is incomplete")
+    if report.scenarios is not None and not report.scenarios.accepted:
+        said.append(f"scenarios not accepted ({scenario_totals(report.scenarios)})")
     return said
+
+
+def scenario_totals(results: ScenarioResults) -> str:
+    """`8 pass, 1 flaky, 1 fail`; that there is none where there is none."""
+    told = [f"{results.totals[each]} {RESULT_WORDS[each]}" for each in RESULTS if results.totals.get(each)]
+    return ", ".join(told) or "no scenario was played"
 
 
 def reservations(report: Report) -> list[str]:

@@ -227,7 +227,9 @@ class Api(Operations):
         )
         if creates_run(method, path):
             await self._lease.enter(self._holder)
-        return await self._recorder.send(request, self._recording.exchanges, options.get("opened"))
+        return await self._recorder.send(
+            request, self._recording.exchanges, options.get("opened"), options.get("relay")
+        )
 
     def until_quiet(self, over: asyncio.Event | None = None) -> Options:
         """Listen until what is listened to, if anything, is over, and nothing has come for a while."""

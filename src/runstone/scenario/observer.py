@@ -25,7 +25,7 @@ from runstone.scenario.phases import SLOW_TURN_S, Phases
 from runstone.scenario.progress import Course, Known, Progress, Step, begun_of
 from runstone.scenario.pulse import Pulse
 from runstone.scenario.runs import unfinished
-from runstone.scenario.scenario import CAPACITY_LOOKS, SELF_CHECK, Scenario, Schedule
+from runstone.scenario.scenario import CAPACITY_LOOKS, SELF_CHECK, Drive, Scenario, Schedule
 from runstone.scenario.self_check import (
     AGENT_PATIENCE_S,
     SELF_CHECK_PATHS,
@@ -90,6 +90,7 @@ class Observer:
         made: Made | None = None,
         left_over: Sequence[Thing] = (),
         keep_until_judged: bool = False,
+        asks_first: Drive | None = None,
     ) -> None:
         """`limits`: fields of Limits that the user has set. `control`: how servers are restarted.
 
@@ -97,8 +98,10 @@ class Observer:
         `capacity`: how many runs the target executes at once; by default it is found out. `made` learns what
         is made on the target, which is deleted at the end; without it, all is left there. `left_over`, of
         sessions that were killed, is deleted first. `keep_until_judged`: it stays until `clean_up`.
+        `asks_first`: what is asked before all else, where it is not whether the conformance graphs are fit.
         """
         self.target = target
+        self._asks_first = asks_first
         self._limits: Mapping[str, Any] = limits or {}
         self._control = control
         self._exploration = exploration
@@ -272,7 +275,7 @@ class Observer:
 
     def _self_check(self) -> Scenario:
         waits = 0.0 if self.target.agent is None else len(SELF_CHECK_PATHS) * AGENT_PATIENCE_S
-        return Scenario(SELF_CHECK, self_check, Schedule(waits=waits))
+        return Scenario(SELF_CHECK, self._asks_first or self_check, Schedule(waits=waits))
 
     async def _observe_with_pulse(
         self, scenarios: list[Scenario], recorder: Recorder, fitness: Fitness
@@ -383,7 +386,7 @@ class Observer:
         seconds = (
             recorder.limits.scenario_s + chosen.schedule.waits + (control.patience_s if control else 0.0)
         )
-        seconds += exploration.seconds if exploration else 0.0
+        seconds += chosen.schedule.patience + (exploration.seconds if exploration else 0.0)
         lease = Lease(
             self._slots,
             chosen.schedule.runs,

@@ -39,6 +39,12 @@ _OF_THE_SERVER: dict[str, Any] = {"metadata": {"created_by": "system"}, "limit":
 _CLOCK_OFF_S = 60.0  # clocks of machines that nobody sets differ by seconds
 
 
+async def greeting(api: Api) -> None:
+    """Ask for life signs alone, where the conformance graphs are of no concern."""
+    if (await api.server_ok()).answered:
+        await api.info()
+
+
 async def self_check(api: Api) -> None:
     """Ask for life signs, then run `echo` and `steps`, or the agent, by one entry point after another."""
     first = await api.server_ok()

@@ -7,7 +7,7 @@ import datetime as dt
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Literal, Self
 
@@ -26,7 +26,7 @@ from runstone.scenario.exploration import insist_on_packages
 from runstone.scenario.observer import Observation, Observer
 from runstone.scenario.progress import Progress, Step
 from runstone.scenario.scenario import Scenario, scenarios_declared_in
-from runstone.scenario.self_check import Fitness, Unfit
+from runstone.scenario.self_check import Fitness, Unfit, greeting
 from runstone.session import evidence
 from runstone.session.left_over import Journal, journal_of
 from runstone.session.settings import Settings
@@ -35,7 +35,24 @@ from runstone.target.capabilities import Capability
 from runstone.target.control import Control
 from runstone.target.target import Target
 from runstone.verdict import waivers
+from runstone.verdict.scenarios import ScenarioResults
 from runstone.wire.trace import Trace
+
+
+@dataclass(frozen=True, kw_only=True)
+class Beside:
+    """What is observed beside the scenarios of suites: a team's own conversations.
+
+    `traces`: what is evidence already, such as what an earlier session has observed of them. `alone`: nothing
+    else is observed, so that no conformance graphs are needed. `judged`: what they result in, once they are
+    recorded; None where there are none.
+    """
+
+    scenarios: tuple[Scenario, ...] = ()
+    traces: tuple[Trace, ...] = ()
+    alone: bool = False
+    judged: Callable[[Session], ScenarioResults] | None = None
+
 
 SECOND: Final = "@2"  # what the name of a scenario ends with that was observed again
 _CONFIRMING_S: Final = 30.0
@@ -74,6 +91,7 @@ class Session:
         self._observer: Observer | None = None
         self._division: Division | None = None
         self._to_be_cleaned = False
+        self.beside = Beside()
         self.token = ""  # what the workers of `pytest -n` share; only one of them observes
         self.waivers = self._load_waivers()
         self._check_selection()
@@ -205,8 +223,13 @@ class Session:
         settings = self.settings
         writer = self._writer = evidence.EvidenceWriter(self.folder, self._manifest_at_first(target))
         self.manifest = writer.manifest
+        for trace in self.beside.traces:
+            self._keep(trace)
+        scenarios = [*scenarios, *self.beside.scenarios]
 
         def choose(fitness: Fitness) -> list[Scenario]:
+            if self.beside.alone and not fitness.answers:
+                fitness.insist(target)
             wanted = {name for each in scenarios for name in each.needs}
             self.manifest = writer.save(
                 server=fitness.server,
@@ -222,8 +245,9 @@ class Session:
         observer = self._observer = self._observer_of(target, journal)
         self._to_be_cleaned = settings.keep == "failed"
         began = time.monotonic()
+        insist = settings.insist_on_fitness and not self.beside.alone
         try:
-            seen = asyncio.run(observer.observe(choose, insist_on_fitness=settings.insist_on_fitness))
+            seen = asyncio.run(observer.observe(choose, insist_on_fitness=insist))
         except TargetError as error:
             kind = "unfit" if isinstance(error, Unfit) else "unreachable"
             self.manifest = writer.save(unusable=kind, stopped=str(error), observe_s=time.monotonic() - began)
@@ -281,6 +305,7 @@ class Session:
             made=None if journal is None else Made(journal.add),
             left_over=() if journal is None else journal.left_over,
             keep_until_judged=settings.keep == "failed",
+            asks_first=greeting if self.beside.alone else None,
         )
 
     def _keep(self, trace: Trace) -> None:

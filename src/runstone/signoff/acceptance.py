@@ -29,6 +29,7 @@ from runstone.signoff.statement import (
     wording,
 )
 from runstone.verdict.model import JUDGED, Verdict
+from runstone.verdict.scenarios import ScenarioResults
 from runstone.verdict.waivers import Waiver
 
 _NEVER = dt.datetime.min.replace(tzinfo=dt.UTC)
@@ -129,8 +130,18 @@ def unkept(verdicts: Sequence[Verdict], requirements: Sequence[Judged]) -> list[
     return found if any(each.verdict in JUDGED for each in requirements) else [*found, "nothing was judged"]
 
 
+def unaccepted(scenarios: ScenarioResults | None) -> list[str]:
+    """What no acceptance can say of a team's own scenarios, a line each: whatever did not pass."""
+    broken = [each for each in scenarios.scenarios if each.result != "pass"] if scenarios else []
+    return [f"scenario {each.name}: {digest.RESULT_WORDS[each.result]}: {each.reason}" for each in broken]
+
+
 def build(
-    manifest: Manifest, requirements: tuple[Judged, ...], measure: Measure, signing: Signing
+    manifest: Manifest,
+    requirements: tuple[Judged, ...],
+    measure: Measure,
+    signing: Signing,
+    scenarios: ScenarioResults | None = None,
 ) -> Acceptance:
     """The acceptance: a pure function of the evidence, the measure, and what was agreed to."""
     doubtful = [each for each in requirements if each.verdict in WARNED]
@@ -157,6 +168,7 @@ def build(
         ),
         counts=counted(requirements),
         requirements=requirements,
+        scenarios={well_formed(each.name): each.result for each in scenarios.scenarios} if scenarios else {},
         capabilities={name: each.present for name, each in sorted(manifest.capabilities.items())},
         waivers=signing.waivers,
         unjudged={

@@ -16,6 +16,7 @@ from runstone.contracts import LEVELS, Level
 from runstone.contracts.basis import Basis, Changes
 from runstone.errors import ExitCode
 from runstone.target.capabilities import Capability
+from runstone.verdict.scenarios import ScenarioResults
 
 FailOn = Literal["must", "should"]
 Outcome = Literal[
@@ -167,6 +168,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     refused for a while, and how long it was waited for; '' for nothing. `judged_by`: the contract and the
     judges; None in reports of Runstone 0.1.0. `observed_by`: those that the evidence names; None where it
     names none. `changes`: what `judged_by` promises otherwise, where both revisions are known and differ.
+    `scenarios`: a team's own, where they were played too.
     """
 
     runstone: str
@@ -191,6 +193,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     judged_by: Basis | None = None
     observed_by: Basis | None = None
     changes: Changes | None = None
+    scenarios: ScenarioResults | None = None
     observation: Observation = Observation()
 
 
