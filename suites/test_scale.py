@@ -160,7 +160,7 @@ def test_events_come_one_by_one(events_in_time: Trace) -> None:
     ticks = events_in_time.last("stream").named("custom")
     assert len(ticks) == TICKS
     together = _held_back([event.at for event in ticks])
-    assert not together, f"events {together} were held back until the next one came"
+    assert not together, f"events {together} were kept back until the next one came"
 
 
 @requirement("SCALE-004")
@@ -191,5 +191,5 @@ def test_end_tells_the_runs_status(graph: str, ends_of_streams: Trace) -> None:
 def test_long_list_holds_each_once(resource: str, key: str, long_lists: Trace) -> None:
     made = [each.object.get(key) for each in long_lists.all(f"new_{resource}")]
     found = [each.get(key) for page in long_lists.all(resource) for each in page.array]
-    assert len(found) == len(set(found)), "a page repeats what an earlier one held"
+    assert len(found) == len(set(found)), "a page repeats what an earlier one showed"
     assert set(found) == set(made), f"wanted {len(made)} {resource}, got {len(set(found))}"

@@ -28,10 +28,10 @@ def check(
     """
     with shown_progress() as progress:
         session = open_session(asked, progress, defaults=defaults)
-        prepare(session)
         if session.settings.shard is not None:
             observe_shard(session)
             return session, show_shard(session)
+        prepare(session)
         found = judge(session)
     return session, show(found, session.settings.out)
 

@@ -12,6 +12,7 @@ from runstone.contracts import Catalogue, Requirement
 from runstone.contracts.basis import Basis, Changes
 from runstone.contracts.revision import changes_since
 from runstone.errors import ExitCode
+from runstone.report.causes import causes_of
 from runstone.session.evidence import Manifest
 from runstone.session.session import Session
 from runstone.session.settings import Settings
@@ -108,7 +109,8 @@ def assemble(
         observed.traces.keys(),
         now.date(),
     )
-    verdicts = [each for each in every if not _is_no_part(each, measure)]
+    every = [each for each in every if not _is_no_part(each, measure)]
+    causes, verdicts = causes_of(every, observed.traces)
     stopped = observed.stopped or _unjudged(verdicts, observed, judged)
     code = exit_code(
         verdicts,
@@ -137,6 +139,7 @@ def assemble(
         areas=totals_by_area(verdicts),
         grid=grid_from(judged.cells),
         verdicts=tuple(verdicts),
+        causes=causes,
         waiver_errors=tuple(waiver_errors),
         agent=_agent_share(manifest, verdicts),
         judged_by=measure.basis,

@@ -15,12 +15,14 @@ from runstone.report.text import counted, shortened
 from runstone.verdict.model import Case, Outcome, Report, Verdict
 
 _FAILURES_IN_FULL = 25  # a dead server breaks 200 promises; beyond these, one line each
+_CAUSES = 10
 _CASES = 4
 _CURLS = 3
 _EXCHANGES = 6
 _EXCLUSIONS = 12
 _CURL = 1_500  # characters; a longer line is in report.json
 _REASON = 600
+_IDS = 8  # of the requirements that hang on a cause
 
 STYLES: dict[Outcome, str] = {
     "pass": "green",
@@ -56,9 +58,10 @@ class RequirementLike(Protocol):
 
 
 def print_summary(report: Report, console: Console, *, report_dir: Path | str) -> None:
-    """Areas, parity grid, each failure with its proof, warnings in short; the last line is the verdict."""
+    """Causes, areas, parity grid, each failure with its proof, warnings; the last line is the verdict."""
     out = Page(console)
     _print_head(report, out)
+    _print_causes(report, out)
     _print_areas(report, out)
     _print_grid(report, out)
     _print_harness_errors(report, out)
@@ -143,6 +146,24 @@ def _print_head(report: Report, out: Page) -> None:
         out.entry("agent    ", digest.agent_words(report))
     for remark in remarks.remarks(report):
         out.entry(f"{remark.about:<9}", shortened(remark.text, _REASON), "yellow" if remark.grave else "")
+    out.line()
+
+
+def _print_causes(report: Report, out: Page) -> None:
+    """The greatest causes, each with what to ask again."""
+    if not report.causes:
+        return
+    out.line(f"What to fix first: {digest.causes_headline(report)}", "bold")
+    for number, cause in enumerate(report.causes[:_CAUSES], 1):
+        out.entry(f"{number:>3}. ", shortened(digest.cause_words(cause), _REASON), STYLES["fail"])
+        promise = f"{cause.requirement}: " if cause.requirement else ""
+        out.entry("     wanted   ", promise + cause.expected)
+        out.entry("     hang on  ", f"{digest.cause_weight(cause)}: {', '.join(cause.requirements[:_IDS])}")
+        for line in cause.curl.splitlines() if len(cause.curl) <= _CURL else []:
+            out.line(f"  {line}", "dim")
+    left = len(report.causes) - _CAUSES
+    if left > 0:
+        out.line(f"     and {counted(left, 'further cause')} in report.html and report.json (causes)")
     out.line()
 
 

@@ -36,6 +36,7 @@ from runstone.scenario.self_check import (
     self_check,
 )
 from runstone.scenario.slots import MANY, Lease, Slots
+from runstone.target.agents import Agent, Turn
 from runstone.target.control import Control
 from runstone.target.target import Target
 from runstone.wire.identity import FURTHER_IDENTITIES
@@ -175,10 +176,13 @@ class Observer:
         if checked.scenario in self._crashed:
             cause = self._crashed[checked.scenario].splitlines()[-1]
             raise SelfCheckBroken(f"the self-check itself failed: {cause}")
-        fitness = self._fitness = assess(checked, self.target.agent)
+        fitness = self._fitness = assess(checked, self.target)
         recorder.alive_path = fitness.answered_path
         if fitness.plain:
             self.target = msgspec.structs.replace(self.target, plain=True)
+        if self.target.without_runs:
+            self.target = _standing_for(self.target, fitness)
+            asyncio.get_running_loop().set_exception_handler(_passing_over_what_is_inapplicable)
         return fitness
 
     async def _checked(self, recorder: Recorder) -> Trace:
@@ -220,7 +224,8 @@ class Observer:
 
     def _pulse(self, recorder: Recorder, fitness: Fitness) -> Pulse:
         canaries = Canaries(recorder, self.target, self._slots, fitness)
-        runs = canaries.run if fitness.fit and self.target.agent is None else None
+        may_run = fitness.fit and self.target.agent is None and not self.target.without_runs
+        runs = canaries.run if may_run else None
         return Pulse(canaries.request, runs, canaries.run_s, recorder.pace.clear)
 
     @asynccontextmanager
@@ -287,7 +292,8 @@ class Observer:
         async with pulse.beating():
             recorder.grows = pulse.grows
             known: Known = "assumed" if self._capacity is None else "declared"
-            if self._capacity is None and self.target.agent is None and fitness.fit:
+            may_run = fitness.fit and self.target.agent is None and not self.target.without_runs
+            if self._capacity is None and may_run:
                 self._capacity = await self._measured(recorder, CAPACITY_LOOKS[0])
                 known = "assumed" if self._capacity is None else "measured"
             capacity = self._capacity or 1
@@ -406,9 +412,11 @@ class Observer:
             cut_short = True
             raise
         except Exception as error:
-            blocked = blocked_by(error)
+            blocked, inapplicable = blocked_by(error), blocked_by(error, Inapplicable)
             if blocked is not None:
                 recording.blocked[""] = blocked
+            elif inapplicable is not None:
+                recording.inapplicable[""] = inapplicable
             else:  # it becomes a harness-error of every judge of this trace
                 self._crashed[chosen.name] = "".join(traceback.format_exception(error)).strip()
         finally:
@@ -441,6 +449,19 @@ class Observer:
         if self._control is None or not chosen.controls:
             return None
         return self._control if chosen.schedule.alone or not self._control.shared else None
+
+
+def _standing_for(target: Target, fitness: Fitness) -> Target:
+    """The target with the first assistant that it serves in the place of the graphs, which nothing runs."""
+    if not fitness.served:
+        return target
+    return msgspec.structs.replace(target, agent=Agent(assistant=fitness.served[0], success=Turn(input={})))
+
+
+def _passing_over_what_is_inapplicable(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """A scenario that ends where it would start a run leaves the task behind that was to start it."""
+    if not isinstance(context.get("exception"), Inapplicable):
+        loop.default_exception_handler(context)
 
 
 def _now() -> float:

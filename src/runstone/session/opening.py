@@ -16,7 +16,7 @@ import msgspec
 from runstone.contracts import load_profile
 from runstone.errors import UsageError
 from runstone.scenario.progress import Progress
-from runstone.session import configuration, evidence
+from runstone.session import configuration, evidence, own_agent
 from runstone.session.options import NOTHING, Given, Options, given
 from runstone.session.session import Reach, Session
 from runstone.session.settings import Settings
@@ -39,6 +39,7 @@ def open_session(
     `asked`: what the command line sets. `defaults`: what holds for this command where nobody sets it.
     `reach` starts the server of a recipe in another way than the recipe does.
     """
+    asked = {**asked, **own_agent.of_words(asked)}
     path = configuration.find(asked.get("config"))
     file = NOTHING if path is None else configuration.load(path)
     environment = from_environment()
@@ -156,7 +157,8 @@ def _described(server: Target, options: Options) -> Target:
         second_headers=options.second_headers,
         restricted_headers=options.restricted_headers,
         assistants=options.assistants,
-        agent=options.agent,
+        agent=None if options.no_graphs else options.agent,
+        without_runs=options.no_graphs,
         declared=options.capabilities,
         run_time_limit=options.run_time_limit,
         network=options.network,

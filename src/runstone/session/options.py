@@ -26,17 +26,20 @@ from runstone.wire.network import Network
 
 # What one source (a command line, the environment, a file, a recipe) sets, by the fields of `Options`.
 Given: TypeAlias = Mapping[str, Any]
-Command = Literal["check", "explore", "fuzz", "judge", "merge", "compare", "result", "scenarios", "pytest"]
+Command = Literal[
+    "check", "explore", "fuzz", "judge", "merge", "compare", "result", "init", "scenarios", "pytest"
+]
 _Params = ParamSpec("_Params")
 _Value = TypeVar("_Value")
 
 _EXPLORING: Final[tuple[Command, ...]] = ("check", "explore", "fuzz", "pytest")
-_REACHING: Final[tuple[Command, ...]] = (*_EXPLORING, "result", "scenarios")
+_REACHING: Final[tuple[Command, ...]] = (*_EXPLORING, "result", "init", "scenarios")
 _CHECKING: Final[tuple[Command, ...]] = ("check", "compare", "pytest")
 _AT_ONCE: Final[tuple[Command, ...]] = (*_CHECKING, "scenarios")
 _JUDGING: Final[tuple[Command, ...]] = ("check", "judge", "pytest")
 EXPLORE_S: Final = 60.0  # of the commands explore and fuzz, where no other budget is set
 _HEADER: Final = "'NAME: VALUE'"
+_JSON: Final = "JSON"
 
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
@@ -107,7 +110,7 @@ class Options:
         flag="--target",
         metavar="URL",
         argument="optional",
-        commands=(*_EXPLORING, "scenarios"),
+        commands=(*_EXPLORING, "init", "scenarios"),
         envvar="RUNSTONE_TARGET",
         key="target",
     )
@@ -354,6 +357,32 @@ class Options:
         f"{', '.join(f'`{name}`' for name in LimitsTable.__struct_fields__)}. What is not set follows the "
         "server's measured speed.",
         key="limits",
+    )
+    agent_id: str | None = option(
+        None,
+        "Check one of the server's own assistants in place of the conformance graphs.",
+        flag="--agent",
+        metavar="ID",
+        commands=("check",),
+    )
+    agent_input: str | None = option(
+        None, "The input with which its run ends well.", flag="--input", metavar=_JSON, commands=("check",)
+    )
+    agent_error_input: str | None = option(
+        None, "An input with which its run fails.", flag="--error-input", metavar=_JSON, commands=("check",)
+    )
+    agent_interrupt_input: str | None = option(
+        None,
+        "An input with which its run pauses; needs --resume.",
+        flag="--interrupt-input",
+        metavar=_JSON,
+        commands=("check",),
+    )
+    agent_resume: str | None = option(
+        None, "The answer that lets it go on.", flag="--resume", metavar=_JSON, commands=("check",)
+    )
+    no_graphs: bool = option(
+        False, "Start no run: judge only what needs none.", flag="--no-graphs", commands=("check",)
     )
 
     idle: bool = option(False, "Nothing will be observed, so that no target is needed.")

@@ -149,6 +149,12 @@ class Session:
         observed_s = 0.0 if self.manifest is None or self.settings.evidence else self.manifest.observe_s
         return max(0.0, elapsed_s - max(self._observing_s, observed_s))
 
+    @property
+    def without_runs(self) -> bool:
+        """Whether no run was to be started."""
+        graphs = self.capabilities.get(agents.GRAPHS)
+        return graphs is not None and graphs.reason == agents.NO_RUNS
+
     def absent(self, needs: Iterable[str]) -> str | None:
         """Why something that needs these capabilities does not apply to the target; None when it does."""
         return agents.absent(self.capabilities, needs)
@@ -237,7 +243,7 @@ class Session:
                 turn_s=fitness.turn_s,
                 capabilities={
                     **target.capabilities(fitness.probed, load_capabilities()),
-                    **_clients_here(wanted),
+                    **({} if target.without_runs else _clients_here(wanted)),
                 },
             )
             return [each for each in scenarios if self.absent(each.demands) is None]

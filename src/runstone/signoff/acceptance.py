@@ -28,6 +28,7 @@ from runstone.signoff.statement import (
     counted,
     wording,
 )
+from runstone.target.agents import NO_RUNS
 from runstone.verdict.model import JUDGED, Verdict
 from runstone.verdict.scenarios import ScenarioResults
 from runstone.verdict.waivers import Waiver
@@ -64,6 +65,8 @@ def unfit(manifest: Manifest, measure: Measure) -> list[str]:
     if manifest.crashed:
         names = ", ".join(sorted(manifest.crashed))
         found.append(f"Runstone's own scenarios crashed: {names}")
+    if any(each.reason == NO_RUNS for each in manifest.capabilities.values()):
+        found.append("it was observed with --no-graphs, which leaves out every run")
     if manifest.quick:
         found.append("it was observed with --quick, which leaves out what takes its time")
     elif not manifest.patient:

@@ -44,13 +44,37 @@ EXCHANGES_NAMED = 40  # by a case; a monitor reads thousands
 
 
 class Case(msgspec.Struct, frozen=True, kw_only=True):
-    """One judgement: `case` names its parameters ('' where there are none), `reason` what was seen."""
+    """One judgement: `case` names its parameters ('' where there are none), `reason` what was seen.
+
+    `cause`: the id of the cause that it hangs on; '' for what is kept, waived or not judged.
+    """
 
     case: str
     verdict: Outcome
     reason: str = ""
     exchanges: tuple[str, ...] = ()
     curl: tuple[str, ...] = ()
+    cause: str = ""
+
+
+class Cause(msgspec.Struct, frozen=True, kw_only=True):
+    """What one repair would put right: an operation, what it answered, and why that is not enough.
+
+    `requirement`: the promise that this breaks by itself; '' where the catalogue has none. `requirements`:
+    all that hang on it, in the catalogue's order; `must` and `should` count them. `curl`: a shell script
+    that makes what it needs and asks again; '' where nothing was asked.
+    """
+
+    id: str
+    requirement: str
+    operation: str
+    answer: str
+    reason: str
+    expected: str
+    requirements: tuple[str, ...]
+    must: int
+    should: int
+    curl: str
 
 
 # Of a requirement that was asked for and that no suite judges.
@@ -187,6 +211,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     areas: tuple[AreaTotals, ...]
     grid: Grid
     verdicts: tuple[Verdict, ...]
+    causes: tuple[Cause, ...] = ()
     waiver_errors: tuple[str, ...] = ()
     agent: AgentShare | None = None
     put_off: str = ""
