@@ -12,6 +12,7 @@ import jsonschema
 import msgspec
 import pytest
 from junitparser import JUnitXml
+from referencing import Registry, Resource
 from rich.console import Console
 
 from runstone import report as reports
@@ -63,7 +64,10 @@ def having(report: Report, *verdicts: Verdict, **changes: object) -> Report:
 def schema() -> jsonschema.Draft202012Validator:
     document = json.loads((SCHEMAS / "report.json").read_text("utf-8"))
     jsonschema.Draft202012Validator.check_schema(document)
-    return jsonschema.Draft202012Validator(document)
+    named = json.loads((SCHEMAS / "scenarios-report.json").read_text("utf-8"))  # the schema that it refers to
+    return jsonschema.Draft202012Validator(
+        document, registry=Registry().with_resource(named["$id"], Resource.from_contents(named))
+    )
 
 
 @pytest.mark.parametrize("name", ["every-verdict", "nothing-judged", "conforming", "hostile-strings"])
