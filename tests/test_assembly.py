@@ -15,7 +15,7 @@ from runstone.contracts.basis import Basis, Changes
 from runstone.errors import ExitCode
 from runstone.report.assembly import Judged, Measure, Observed, assemble
 from runstone.session.evidence import FORMAT, Manifest
-from runstone.session.session import Settings
+from runstone.session.settings import Settings
 from runstone.target.agents import GRAPHS
 from runstone.target.capabilities import Capability
 from runstone.verdict.model import Case, Observation, Outcome, Phases, Report

@@ -17,7 +17,7 @@ from runstone.errors import UsageError
 from runstone.session import configuration
 from runstone.session.opening import open_session
 from runstone.session.options import Command, Given, Options, given
-from runstone.session.session import Settings
+from runstone.session.settings import Settings
 from runstone.session.sources import TABLE, Entry, from_command_line, from_environment, merged, options_of
 from tests.option_tables import PAGE, renewed
 

@@ -115,7 +115,8 @@ def test_what_is_created_is_summed_by_kind() -> None:
 def test_a_course_goes_by_cost_and_ends_with_nothing_left() -> None:
     brief = [Scenario(f"s{number}", nothing, Schedule(steady=True)) for number in range(4)]
     long = Scenario("long", nothing, Schedule(waits=30.0))
-    course = Course([*brief, long], expected_s=60.0, turn_s=0.5)
+    phases = Phases.of([*brief, long], shared=False, slow=True)
+    course = Course(phases, expected_s=60.0, turn_s=0.5)
     steps = [course.end(each.name, 1.0) for each in brief] + [course.end("long", 31.0)]
     assert [(each.done, each.total) for each in steps] == [(number, 5) for number in range(1, 6)]
     left = [each.left_s for each in steps]
@@ -123,6 +124,15 @@ def test_a_course_goes_by_cost_and_ends_with_nothing_left() -> None:
     assert left[3] is not None
     assert left[3] > 20.0  # four of five have ended, and most of the time is still to come
     assert left[4] == 0.0
+
+
+def test_what_comes_alone_at_the_end_is_left_until_then() -> None:
+    many = [Scenario(f"s{number}", nothing) for number in range(50)]
+    alone = Scenario("alone", nothing, Schedule(waits=20.0, alone=True))
+    course = Course(Phases.of([*many, alone], shared=False, slow=True), expected_s=30.0, turn_s=0.01)
+    steps = [course.end(each.name, 1.0) for each in many]
+    assert (steps[-1].left_s or 0.0) >= 19.0
+    assert course.end("alone", 25.0).left_s == 0.0
 
 
 def test_more_workers_never_take_longer() -> None:

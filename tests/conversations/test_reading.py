@@ -120,7 +120,7 @@ def test_a_name_is_given_once_and_a_tag_must_be_known(tmp_path: Path) -> None:
     with pytest.raises(BadScenario, match="did you mean smoke"):
         read([tmp_path], tags=["smok"])
     (tmp_path / "empty").mkdir()
-    with pytest.raises(BadScenario, match="holds no scenario"):
+    with pytest.raises(BadScenario, match="there is no scenario in"):
         read([tmp_path / "empty"])
 
 

@@ -51,6 +51,8 @@ def command(
     from runstone.conversations.reading import read
     from runstone.conversations.running import Batch, play_beside
 
+    if "shard" in asked:
+        raise UsageError("acceptance scenarios are not shared out: leave out --shard, or --scenarios")
     own = asks.own(*(path if path.is_dir() else path.parent for path in scenarios))
     batch = Batch(cases=read(scenarios, settings), talker=asks.talker(), own=own)
 

@@ -44,7 +44,7 @@ OWN: Final = pytest.StashKey[Callable[[str], OwnCheck] | None]()
 
 
 class ScenarioFile(pytest.File):
-    """A YAML file that holds a scenario."""
+    """A YAML file with a scenario in it."""
 
     def collect(self) -> Iterator[pytest.Item]:
         """One item for each choice of its variables, over all of its entry points."""

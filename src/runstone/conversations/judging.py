@@ -92,7 +92,7 @@ def conversation_result(found: Conversation, own: Own | None = None) -> Conversa
         whole = [_not_kept(each, why) for each in scenario.expect]
         if not whole and all(each.result == "pass" for each in turns):
             whole = [Check(asserts="it is played to its end", kind="run", result="fail", reason=why)]
-    if notes.broken:  # a user that a model plays, or the harness, is no fault of the agent
+    if notes.broken:  # a user that a model plays, or the harness, is not the fault of the agent
         whole = [Check(asserts="it can be played", kind="run", result="judge-error", reason=notes.broken)]
     checks = [one for turn in turns for one in turn.checks] + whole
     result = worst(each.result for each in checks) if checks else "pass"

@@ -231,24 +231,26 @@ def _contradictions(expected: Sequence[Assertion]) -> Iterator[str]:
     for number, (one, denied) in enumerate(several):
         for other, other_denied in several[number + 1 :]:
             if denied != other_denied:
-                held, refused = (other, one) if denied else (one, other)
-                if _implies(held, refused):
-                    yield f"it contradicts itself: {in_words(held)}, and not {in_words(refused)}"
+                demanded, refused = (other, one) if denied else (one, other)
+                if _implies(demanded, refused):
+                    yield f"it contradicts itself: {in_words(demanded)}, and not {in_words(refused)}"
             elif not denied and _exclude(one, other):
                 yield f"it contradicts itself: {in_words(one)}, and {in_words(other)}"
 
 
-def _implies(held: Assertion, refused: Assertion) -> bool:
-    """Whether what is held makes what is refused true."""
-    if msgspec.structs.replace(held, weight=1.0, name="") == msgspec.structs.replace(
+def _implies(demanded: Assertion, refused: Assertion) -> bool:
+    """Whether what is demanded makes what is refused true."""
+    if msgspec.structs.replace(demanded, weight=1.0, name="") == msgspec.structs.replace(
         refused, weight=1.0, name=""
     ):
         return True
     if refused.kind in {"contains", "icontains"}:
-        return any(refused.wanted in text for text in _surely_said(held))
+        return any(refused.wanted in text for text in _surely_said(demanded))
     if refused.kind == "interrupt" and refused.wanted is True:
-        return held.kind == "interrupt" or (held.kind == "status" and held.wanted == "interrupted")
-    return refused.kind == "contains_function_call" and refused.wanted in _surely_called(held)
+        return demanded.kind == "interrupt" or (
+            demanded.kind == "status" and demanded.wanted == "interrupted"
+        )
+    return refused.kind == "contains_function_call" and refused.wanted in _surely_called(demanded)
 
 
 def _exclude(one: Assertion, other: Assertion) -> bool:
@@ -272,17 +274,17 @@ def _counts_none(none: Assertion, some: Assertion) -> bool:
     return never and wanted.name in _surely_called(some)
 
 
-def _surely_said(held: Assertion) -> tuple[str, ...]:
-    if held.kind in {"contains", "equals"}:
-        return (held.wanted,)
-    return tuple(held.wanted) if held.kind == "contains_all" else ()
+def _surely_said(demanded: Assertion) -> tuple[str, ...]:
+    if demanded.kind in {"contains", "equals"}:
+        return (demanded.wanted,)
+    return tuple(demanded.wanted) if demanded.kind == "contains_all" else ()
 
 
-def _surely_called(held: Assertion) -> set[str]:
+def _surely_called(demanded: Assertion) -> set[str]:
     """The names of the tools that are called where this holds."""
-    if held.kind not in {"contains_function_call", "trajectory"}:
+    if demanded.kind not in {"contains_function_call", "trajectory"}:
         return set()
-    wanted = held.wanted
+    wanted = demanded.wanted
     calls = wanted.calls if isinstance(wanted, Trajectory) else wanted
     several = calls if isinstance(calls, tuple) else (calls,)
     return {

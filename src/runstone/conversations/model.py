@@ -135,7 +135,7 @@ class OpenAITalker:
             return Answer(error=str(error))
         tokens = 0 if said.usage is None else said.usage.total_tokens
         answer = msgspec.structs.replace(answered(text, question), model=said.model or "", tokens=tokens)
-        if question.asker == CONTROL and not answer.error:  # it is no sample, and is asked once for all
+        if question.asker == CONTROL and not answer.error:  # it is not a sample, and is asked once for all
             self._controls[question.key] = answer
         return answer
 
@@ -179,7 +179,7 @@ class OpenAITalker:
                 raise ModelFailed(f"the model did not answer within {self.limits.timeout_s:g} s") from None
             except openai.OpenAIError as error:
                 raise ModelFailed(self._plainly(f"the model cannot be asked: {error}")) from None
-            except ValueError as error:  # what came is no JSON at all
+            except ValueError as error:  # what came is not JSON at all
                 raise ModelFailed(f"the model's server answered no JSON: {error}") from None
         usage = getattr(answer, "usage", None)
         self.purse.settle(messages, None if usage is None else (usage.prompt_tokens, usage.completion_tokens))

@@ -107,7 +107,7 @@ def files_of(paths: Iterable[Path]) -> list[Path]:
         if path.is_dir():
             inside = sorted(each for each in path.rglob("*") if each.suffix in SUFFIXES)
             if not inside:
-                raise BadScenario(f"{path} holds no scenario: no file in it ends in .yaml")
+                raise BadScenario(f"there is no scenario in {path}: no file in it ends in .yaml")
             found += inside
         else:
             found.append(path)

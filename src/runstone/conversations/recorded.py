@@ -24,7 +24,7 @@ SETUP: Final = "setup"  # the part in which what is there before the first turn 
 
 
 class NoScenarios(UsageError):  # noqa: N818 - a diagnosis, named for what it says
-    """The evidence holds no conversation."""
+    """There is no conversation in the evidence."""
 
 
 class Played(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -66,7 +66,7 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def part_of(number: int) -> str:
-    """The part of a trace that holds the n-th turn, from 1."""
+    """The part of a trace with the n-th turn, from 1."""
     return f"turn-{number}"
 
 
@@ -94,7 +94,9 @@ def plan(cases: Sequence[Case]) -> Trace:
 def planned(traces: Mapping[str, Trace]) -> list[Case]:
     """The cases that were to be played. Raises NoScenarios."""
     if PLAN not in traces:
-        raise NoScenarios("the evidence holds no acceptance scenarios; `runstone scenarios run` records them")
+        raise NoScenarios(
+            "there are no acceptance scenarios in the evidence; `runstone scenarios run` records them"
+        )
     try:
         return msgspec.convert(traces[PLAN].notes.get("cases"), list[Case])
     except msgspec.ValidationError as error:

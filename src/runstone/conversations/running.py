@@ -99,7 +99,7 @@ def _unkept(report: ScenariosReport) -> set[str]:
 
 
 def _generous(limits: LimitsTable) -> LimitsTable:
-    """The limits of sizes, but for those that the user has set: long answers are no fault of an agent."""
+    """The limits of sizes, but for those that the user has set: long answers are not an agent's fault."""
     most = {"body_bytes": _BODY_BYTES, "session_bytes": _SESSION_BYTES, "events": _EVENTS}
     return msgspec.structs.replace(limits, **(most | limits.given()))
 

@@ -66,7 +66,7 @@ def _document(name: str, title: str, description: str, shape: type) -> dict[str,
 
 
 def _or_variable(member: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The same, or a variable in its place where it is no text anyway."""
+    """The same, or a variable in its place where it is not a text anyway."""
     if member.get("type") in _TYPED or "enum" in member:
         described = {key: member[key] for key in ("default", "description") if key in member}
         return {
@@ -77,7 +77,7 @@ def _or_variable(member: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def main() -> None:
-    """Write the schemas anew."""
+    """Write the schemas again."""
     for name, made in SCHEMAS.items():
         replace_file(CHECKOUT / "contracts" / "schemas" / f"{name}.json", as_text(made()))
 

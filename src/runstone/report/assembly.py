@@ -13,7 +13,8 @@ from runstone.contracts.basis import Basis, Changes
 from runstone.contracts.revision import changes_since
 from runstone.errors import ExitCode
 from runstone.session.evidence import Manifest
-from runstone.session.session import Session, Settings
+from runstone.session.session import Session
+from runstone.session.settings import Settings
 from runstone.target import agents
 from runstone.verdict import waivers
 from runstone.verdict.model import (

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from runstone.contracts import may_last
+from runstone.contracts import creates_at_once, may_last
 from runstone.errors import RunstoneError, TargetError
 from runstone.scenario.api import Api
 from runstone.scenario.canaries import Canaries
@@ -41,7 +41,7 @@ from runstone.target.target import Target
 from runstone.wire.identity import FURTHER_IDENTITIES
 from runstone.wire.limits import Limits
 from runstone.wire.recorder import Recorder
-from runstone.wire.recording import Story
+from runstone.wire.recording import Recording
 from runstone.wire.trace import Inapplicable, Trace
 
 _FEW_RUNS: Final = 10  # at a time: each worker that is lost is felt
@@ -168,7 +168,7 @@ class Observer:
         target = self.target
         others = {who: target.headers_of(who) for who in FURTHER_IDENTITIES}
         limits = msgspec.structs.replace(limits, **self._limits)
-        return Recorder(target.url, target.headers, limits, others, target.network, may_last)
+        return Recorder(target.url, target.headers, limits, others, target.network, may_last, creates_at_once)
 
     def _assessed(self, checked: Trace, recorder: Recorder) -> Fitness:
         """What the self-check found. Raises SelfCheckBroken where it is Runstone that failed."""
@@ -354,7 +354,8 @@ class Observer:
     ) -> str | None:
         # Those that sleep most of the time load nobody, and have slots of their own: nobody waits for them.
         at_once = {sleeps: asyncio.Semaphore(self._concurrency) for sleeps in (True, False)}
-        course, began = Course(scenarios, expected_s, recorder.limits.turn_s), recorder.clock
+        phases = self._phases(scenarios, recorder)
+        course, began = Course(phases, expected_s, recorder.limits.turn_s), recorder.clock
 
         async def observe_one(chosen: Scenario) -> None:
             async with at_once[chosen.schedule.sleeps]:
@@ -367,7 +368,7 @@ class Observer:
         stopped = None
         try:
             async with asyncio.timeout_at(self._deadline), until_dead(pulse):
-                await self._phases(scenarios, recorder).run(observe_one)
+                await phases.run(observe_one)
         except TimeoutError:
             stopped = f"the budget of {self._budget_s:g} s was used up"
         except (BaseExceptionGroup, TargetError) as error:
@@ -377,7 +378,7 @@ class Observer:
         return stopped and f"{stopped}; {course.done} of {len(scenarios)} scenarios ended"
 
     async def _record(self, chosen: Scenario, recorder: Recorder) -> Trace:
-        story = Story(chosen.name)
+        recording = Recording(chosen.name)
         began, since = recorder.clock, _now()
         cut_short = False
         control = self._control_for(chosen)
@@ -390,43 +391,45 @@ class Observer:
             self._slots,
             chosen.schedule.runs,
             steady=chosen.schedule.takes_turns,
-            end=self._ending(story, recorder),
+            end=self._ending(recording, recorder),
         )
-        api = Api(recorder, self.target, story, lease=lease, control=control, exploration=exploration)
+        api = Api(recorder, self.target, recording, lease=lease, control=control, exploration=exploration)
         try:
             # Time in the queue for a slot, and time that the target asked for, are not the scenario's own.
             async with recorder.pace.within(seconds, recorder.grows, lease.elapsed):
                 await chosen.drive(api)
         except Inapplicable as reason:
-            story.inapplicable[""] = str(reason)
+            recording.inapplicable[""] = str(reason)
         except TimeoutError:
-            story.blocked[""] = f"the scenario's deadline of {seconds:.0f} s passed"
+            recording.blocked[""] = f"the scenario's deadline of {seconds:.0f} s passed"
         except (asyncio.CancelledError, TargetError):
             cut_short = True
             raise
         except Exception as error:
             blocked = blocked_by(error)
             if blocked is not None:
-                story.blocked[""] = blocked
+                recording.blocked[""] = blocked
             else:  # it becomes a harness-error of every judge of this trace
                 self._crashed[chosen.name] = "".join(traceback.format_exception(error)).strip()
         finally:
             busy = self._felt is not None and self._felt.was_busy(since)
-            trace = trace_of(story, began, recorder.clock, busy=busy, cut_short=cut_short)
+            trace = trace_of(recording, began, recorder.clock, busy=busy, cut_short=cut_short)
             self._on_trace(trace)
             if not cut_short:
                 await lease.leave_all()
         return trace
 
-    def _ending(self, story: Story, recorder: Recorder) -> Callable[[str], Awaitable[None]]:
+    def _ending(self, recording: Recording, recorder: Recorder) -> Callable[[str], Awaitable[None]]:
         """What ends the runs that a part of a scenario has left under way: they would keep a worker busy.
 
         Where there are workers in abundance they are left to themselves.
         """
 
         async def end(part: str) -> None:
-            own = [each for each in story.exchanges if f"{each.part}.".startswith(f"{part}." if part else "")]
-            apart = Api(recorder, self.target, Story("after"), lease=Lease(Slots(MANY), 1, steady=False))
+            own = [
+                each for each in recording.exchanges if f"{each.part}.".startswith(f"{part}." if part else "")
+            ]
+            apart = Api(recorder, self.target, Recording("after"), lease=Lease(Slots(MANY), 1, steady=False))
             for thread, run in unfinished(own) if self._slots.capacity < WAVES[-1] else ():
                 await apart.cancel(thread, run, wait="0")
                 await apart.poll_run(thread, run)

@@ -40,7 +40,7 @@ class Beat:
     answered: bool
 
 
-class Dead(TargetError):  # noqa: N818 - it ends the observation, it is no error of the harness
+class Dead(TargetError):  # noqa: N818 - it ends the observation, it is not an error of the harness
     """The target answered once, and answers nothing any more."""
 
 

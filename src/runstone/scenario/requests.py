@@ -26,7 +26,7 @@ class Omitted:
 OMIT: Final = Omitted()  # a field of the body that shall not be sent at all
 
 
-class Blocked(Exception):  # noqa: N818 - it ends a scenario, it is no error of the harness
+class Blocked(Exception):  # noqa: N818 - it ends a scenario, it is not an error of the harness
     """The target gave no id to go on with; the scenario ends here."""
 
 

@@ -18,6 +18,7 @@ from typing import Annotated, Any, Concatenate, Final, Literal, ParamSpec, TypeA
 import msgspec
 
 from runstone.scenario.patience import PATIENT_S, QUICK_S
+from runstone.scenario.shard import Shard
 from runstone.target.agents import Agent
 from runstone.target.commands import ServerCommands
 from runstone.target.target import RunTimeLimit
@@ -25,7 +26,7 @@ from runstone.wire.network import Network
 
 # What one source (a command line, the environment, a file, a recipe) sets, by the fields of `Options`.
 Given: TypeAlias = Mapping[str, Any]
-Command = Literal["check", "explore", "fuzz", "judge", "compare", "result", "scenarios", "pytest"]
+Command = Literal["check", "explore", "fuzz", "judge", "merge", "compare", "result", "scenarios", "pytest"]
 _Params = ParamSpec("_Params")
 _Value = TypeVar("_Value")
 
@@ -243,7 +244,7 @@ class Options:
         "must",
         "The weakest promise that a conforming target must keep.",
         flag="--fail-on",
-        commands=_JUDGING,
+        commands=(*_JUDGING, "merge"),
         key="fail_on",
     )
     waivers: Path | None = option(
@@ -251,7 +252,7 @@ class Options:
         "The file of known failures, each with its expiry.",
         flag="--waivers",
         metavar="FILE",
-        commands=_JUDGING,
+        commands=(*_JUDGING, "merge"),
         key="waivers",
     )
     out: Path | None = option(
@@ -276,6 +277,13 @@ class Options:
         commands=("check", "pytest"),
         key="confirm",
     )
+    shard: Shard | None = option(
+        None,
+        "Observe the I-th of N parts of all, and report nothing: `runstone merge` judges them all.",
+        flag="--shard",
+        metavar="I/N",
+        commands=("check",),
+    )
     capacity: Count | None = option(
         None,
         "How many runs the target executes at once. Default: it is measured.",
@@ -288,7 +296,7 @@ class Options:
         "Default: runstone.toml in the current folder, if there is one.",
         flag="--config",
         metavar="FILE",
-        commands=(*_EXPLORING, "judge", "compare", "scenarios"),
+        commands=(*_EXPLORING, "judge", "merge", "compare", "scenarios"),
     )
     insist_on_fitness: bool = option(
         True,

@@ -12,7 +12,7 @@ from msgspec.structs import asdict
 from runstone.contracts import UnknownArea, load_catalogue
 from runstone.report import digest
 from runstone.report.text import well_formed
-from runstone.session.evidence import Manifest
+from runstone.session.evidence import Manifest, of_shard
 from runstone.signoff.measure import differences as of_another_contract
 from runstone.signoff.statement import (
     FAILED,
@@ -55,6 +55,8 @@ class Signing(msgspec.Struct, frozen=True, kw_only=True):
 def unfit(manifest: Manifest, measure: Measure) -> list[str]:
     """Why nobody may sign for an observation like this, whatever it shows; a line each."""
     found = []
+    if manifest.shard is not None:
+        return [f"the evidence is {of_shard(manifest.shard)}"]
     if manifest.stopped is not None or not manifest.complete:
         found.append(f"the observation is incomplete: {manifest.stopped or 'it has not ended'}")
     if manifest.unusable:
@@ -129,7 +131,7 @@ def unkept(verdicts: Sequence[Verdict], requirements: Sequence[Judged]) -> list[
 
 
 def unaccepted(scenarios: ScenarioResults | None) -> list[str]:
-    """What no acceptance can hold of a team's own scenarios, a line each: whatever did not pass."""
+    """What no acceptance can say of a team's own scenarios, a line each: whatever did not pass."""
     broken = [each for each in scenarios.scenarios if each.result != "pass"] if scenarios else []
     return [f"scenario {each.name}: {digest.RESULT_WORDS[each.result]}: {each.reason}" for each in broken]
 

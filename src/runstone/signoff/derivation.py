@@ -1,4 +1,4 @@
-"""Whether an acceptance follows from its evidence: judged again here, and put together anew."""
+"""Whether an acceptance follows from its evidence: judged again here, and put together again."""
 
 from __future__ import annotations
 

@@ -13,7 +13,8 @@ from runstone.contracts import load_profile
 from runstone.conversations.running import judge_beside
 from runstone.judge.suites import judge
 from runstone.session.evidence import EvidenceError
-from runstone.session.session import Session, Settings
+from runstone.session.session import Session
+from runstone.session.settings import Settings
 from runstone.signoff.intact import Recording
 from runstone.verdict import waivers
 from runstone.verdict.model import Report, Verdict

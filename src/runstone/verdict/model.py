@@ -1,4 +1,4 @@
-"""Verdicts: what a case, a requirement and a whole run come to.
+"""Verdicts: what a case, a requirement and a whole run result in.
 
 A *case* is one judgement of a requirement (one entry point, one graph). The most severe of its cases is the
 requirement's verdict; the requirements' levels and the policy decide whether the target conforms.
@@ -209,7 +209,7 @@ def with_cases(verdict: Verdict, cases: Sequence[Case], waiver: AcceptedBy | Non
 
 
 def broken_outcome(level: Level) -> Outcome:
-    """What breaking a promise of this level comes to: only a MUST fails the target."""
+    """What breaking a promise of this level results in: only a MUST fails the target."""
     return "fail" if level == "MUST" else "warn"
 
 

@@ -1,4 +1,4 @@
-"""Stories that were told: which break a promise, and the script that tells one again."""
+"""Sequences that were sent: which break a promise, and the script that sends one again."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from runstone.wire.trace import Trace
 
 
 @dataclass(frozen=True, slots=True)
-class BrokenStory:
+class BrokenSequence:
     """The exchanges up to the one that breaks a promise."""
 
     exchanges: tuple[Exchange, ...]
     finding: Finding
 
 
-def stories_of(trace: Trace) -> list[tuple[Exchange, ...]]:
-    """The exchanges of each story, in the order in which the stories were told."""
+def sequences_of(trace: Trace) -> list[tuple[Exchange, ...]]:
+    """The exchanges of each sequence, in the order in which the sequences were sent."""
     told: dict[str, list[Exchange]] = {}
     for exchange in trace.exchanges:
         if exchange.part:
@@ -34,31 +34,31 @@ def stories_of(trace: Trace) -> list[tuple[Exchange, ...]]:
     return [tuple(each) for each in told.values()]
 
 
-def broken_stories(
-    stories: Sequence[Sequence[Exchange]], profile: Profile, settle_s: float
-) -> list[BrokenStory]:
+def broken_sequences(
+    sequences: Sequence[Sequence[Exchange]], profile: Profile, settle_s: float
+) -> list[BrokenSequence]:
     """Those that break a promise, the shortest first."""
     found = []
-    for story in stories:
-        finding = first_broken(story, profile, settle_s)
+    for sequence in sequences:
+        finding = first_broken(sequence, profile, settle_s)
         if finding is not None:
-            until = [each for each in story if each.number <= finding.exchange.number]
-            found.append(BrokenStory(tuple(until), finding))
+            until = [each for each in sequence if each.number <= finding.exchange.number]
+            found.append(BrokenSequence(tuple(until), finding))
     return sorted(found, key=lambda each: (_requests(each), each.exchanges[0].number))
 
 
-def _requests(story: BrokenStory) -> int:
+def _requests(sequence: BrokenSequence) -> int:
     """How many requests it takes to tell it again: of readings that were repeated, one."""
-    return len(_without_repeated_readings(story.exchanges))
+    return len(_without_repeated_readings(sequence.exchanges))
 
 
-def script(story: BrokenStory) -> str:
-    """A shell script that tells the story again; each id is taken from the answer that it came in."""
-    requests = _without_repeated_readings(story.exchanges)
+def script(sequence: BrokenSequence) -> str:
+    """A shell script that sends the sequence again; each id is taken from the answer that it came in."""
+    requests = _without_repeated_readings(sequence.exchanges)
     names: dict[str, str] = {}  # id → shell variable
     lines = [
         "#!/bin/sh",
-        f"# {story.finding.requirement}: {' '.join(story.finding.reason.split())[:300]}",
+        f"# {sequence.finding.requirement}: {' '.join(sequence.finding.reason.split())[:300]}",
         "set -e",
     ]
     for number, exchange in enumerate(requests, 1):
@@ -68,7 +68,7 @@ def script(story: BrokenStory) -> str:
         }
         told = exchange.request_body or ""
         for unknown in UUID.findall(told):
-            if unknown not in names:  # made up by the story itself, so that two tellings do not meet
+            if unknown not in names:  # made up by the sequence itself, so that two tellings do not meet
                 names[unknown] = f"OWN{len(names) + 1}"
                 lines.append(f"{names[unknown]}=$(python3 -c 'import uuid; print(uuid.uuid4())')")
         request = curl.line(exchange, head=False, quote=lambda word: _quoted(word, names))
@@ -80,7 +80,7 @@ def script(story: BrokenStory) -> str:
                 f"{names[found]}=$(printf '%s' \"$ANSWER{number}\" | "
                 f"python3 -c 'import json,sys; print(json.load(sys.stdin){path})')"
             )
-    return "\n".join([*lines, f"# wanted otherwise: {story.finding.exchange.where}"]) + "\n"
+    return "\n".join([*lines, f"# wanted otherwise: {sequence.finding.exchange.where}"]) + "\n"
 
 
 def _quoted(word: str, names: dict[str, str]) -> str:
