@@ -328,5 +328,8 @@ def _whole(side: Side) -> dict[str, Trace]:
     } | {*CAPACITY_LOOKS}
     traces = side.traces or {}
     return {
-        name: traces[name] for name in sorted(traces) if name not in made_up and not traces[name].cut_short
+        name: traces[name]
+        for name in sorted(traces)
+        # Shards look at the capacity each: `capacity@shard-2`.
+        if not {name, name.partition("@")[0]} & made_up and not traces[name].cut_short
     }
