@@ -348,7 +348,7 @@ def _demand_a_real_cancel(trace: Trace) -> None:
 def test_node_is_stopped(cancelled_and_left_alone: Trace) -> None:
     trace = cancelled_and_left_alone
     if "a" not in (resolve(trace.last("watch").object, "/values/log") or []):
-        raise Missing("the run never came to the node that was to be cancelled")
+        raise Missing("the run never reached the node that was to be cancelled")
     assert trace.cancel.ok
     assert status_of(trace.run) == "interrupted"
     assert resolve(trace.state.object, "/values/log") == ["a"]

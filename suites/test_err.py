@@ -51,7 +51,7 @@ MISFORMED_IDS = {
     "join_stream": ("GET", f"/threads/{{thread}}/runs/{NO_UUID}/stream"),
     "cancel": ("POST", f"/threads/{{thread}}/runs/{NO_UUID}/cancel"),
 }
-# Whether a background run stays when nobody is connected is no question, so on_disconnect is not sent to it.
+# Whether a background run stays when nobody is connected is unasked: on_disconnect is not sent to it.
 CHOICES = [
     (entry_point, field)
     for entry_point in THREADED_ENTRY_POINTS
@@ -69,7 +69,7 @@ TRACE_OF_A_SERVER = re.compile(
 
 @scenario(agent=True)
 async def odd_requests(api: Api) -> None:
-    """Reading what is not there, creating what is, routes that are none, and types that are no JSON type."""
+    """Reading what is not there, creating what is, unknown routes, and types that are not JSON."""
     thread = await api.create_thread()
     await api.thread(thread, label="known_thread")
     await api.thread(new_id(), label="unknown_thread")
@@ -85,7 +85,7 @@ async def odd_requests(api: Api) -> None:
 
 @scenario(agent=True)
 async def misformed_ids(api: Api) -> None:
-    """Paths with an id that is no UUID, after the same with ids that exist."""
+    """Paths with an id that is not a UUID, after the same with ids that exist."""
     thread = await api.create_thread()
     accepted = await api.wait(thread, "steps", INPUT, label="accepted")
     await api.thread(thread, label="known_thread")

@@ -67,7 +67,7 @@ def test_wait_executes_every_node_once(success: Trace, profile: Profile) -> None
     told = profile.wait.values_in(turn.result.object)
     assert told == {} or log_in(told) == STEPS, f"wanted {shown(STEPS)}, got {shown(log_in(told))}"
     assert log_in(turn.state.object.get("values")) == STEPS
-    profile.wait.some_values_in(turn.result.object)  # a wait that shows nothing is no proof
+    profile.wait.some_values_in(turn.result.object)  # a wait that shows nothing is not a proof
 
 
 @requirement("EXEC-002")

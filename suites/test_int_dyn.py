@@ -88,7 +88,7 @@ async def answered_with_nothing(api: Api) -> None:
 
 @scenario(agent=True)
 async def answered_unasked(api: Api) -> None:
-    """A resume comes to a thread whose run has ended, and to one that never ran."""
+    """A resume reaches a thread whose run has ended, and to one that never ran."""
 
     async def turn(part: Api, thread_is: str) -> None:
         thread = await part.create_thread()

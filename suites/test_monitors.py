@@ -107,7 +107,10 @@ def test_streams_end_at_error_and_end(traces: list[Trace]) -> None:
                 if illegal:
                     yield exchange, f"sends {illegal[0]!r} after {event.event!r}"
                 if event.data and not is_json(event):
-                    yield exchange, f"sends an event {event.event!r} whose data is no JSON: {event.data[:80]}"
+                    yield (
+                        exchange,
+                        f"sends an event {event.event!r} whose data is not JSON: {event.data[:80]}",
+                    )
 
     none_broken(findings())
 
@@ -175,7 +178,7 @@ def _runs_in(exchange: Exchange) -> list[dict[str, Any]]:
 
 
 def _objects(exchange: Exchange) -> list[dict[str, Any]]:
-    """The objects of a JSON answer, be it one or an array; none where it is no 2xx JSON."""
+    """The objects of a JSON answer, be it one or an array; none where it is not 2xx JSON."""
     try:
         body = exchange.ok.json
     except Missing:
@@ -287,7 +290,7 @@ def _runs_backwards(document: dict[str, Any]) -> bool:
     try:
         return dt.datetime.fromisoformat(created) > dt.datetime.fromisoformat(updated)
     except (ValueError, TypeError):
-        return False  # the schema has already said that it is no timestamp
+        return False  # the schema has already said that it is not a timestamp
 
 
 def _secrets(exchange: Exchange) -> list[str]:

@@ -137,7 +137,7 @@ def _unsuited_refusal(exchange: Exchange, kind: str) -> str:
     body = exchange.json if kind == "application/json" else None
     broken = violations("error-body", body) if body is not None else []
     if broken:
-        return f"answers {exchange.status} with a body that is no error: {broken[0].message}"
+        return f"answers {exchange.status} with a body that is not an error: {broken[0].message}"
     if not kind and is_json(exchange) and isinstance(exchange.json, dict):
         return f"answers {exchange.status} with JSON, and does not call it so"
     known = {"application/json", "text/plain", ""}
@@ -207,7 +207,7 @@ def _log(event: Event) -> list[Any] | None:
 
 
 def _modes(exchange: Exchange) -> list[str] | None:
-    """The modes that the request asks for; None where it does not say, or says what is no mode."""
+    """The modes that the request asks for; None where it does not say, or says what is not a mode."""
     body = exchange.request_json
     asked: Any = body.get("stream_mode", "values") if isinstance(body, dict) else None
     modes = [asked] if isinstance(asked, str) else asked

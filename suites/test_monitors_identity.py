@@ -167,7 +167,7 @@ def _changed(trace: Trace) -> Iterator[Finding]:
     for exchange in trace.exchanges:
         if exchange.method == "DELETE":  # its id may be given to another one
             gone = {each.lower() for each in UUID.findall(exchange.path)}
-            first = {place: held for place, held in first.items() if place[0] not in gone}
+            first = {place: value for place, value in first.items() if place[0] not in gone}
         yield from _changed_in(exchange, first)
 
 

@@ -30,7 +30,7 @@ _STARTS = re.compile(r"(/runs(/wait|/stream)?|/commands)$")
 _UNCOUNTED = ("/runs/batch", "/runs/crons", "/copy")  # these begin runs, or pass on what others began
 _PLACE = re.compile(rf"/threads/{UUID.pattern}|/runs")
 # The nodes of the conformance graphs in their order (fixtures/graphs/README.md), and those that begin a run.
-_FIRST_NODES = {"s1", "a", "before", "ok", "look", "c1", "bad", "remember"}
+_FIRST_NODES = {"s1", "a", "before", "ok", "look", "c1", "bad", "remember", "make", "u1"}
 _NEXT_NODES = {
     "s1": {"s2"},
     "s2": {"s3"},
@@ -42,6 +42,7 @@ _NEXT_NODES = {
     "ask_right": {"ask_left", "after"},
     "ask_twice": {"after"},
     "c1": {"c2"},
+    **{f"u{step}": {f"u{step + 1}"} for step in range(1, 5)},
     "c2": {"done"},
 }
 

@@ -1,4 +1,4 @@
-"""Getting the result of a run: every path that answers agrees, and a failure is no empty result."""
+"""Getting the result of a run: every path that answers agrees, and a failure is not an empty result."""
 
 from __future__ import annotations
 

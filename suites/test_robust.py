@@ -29,7 +29,7 @@ NOTES = {"huge": b'"%s"' % (b"x" * HUGE), "deep": b"[" * DEEP + b"]" * DEEP}
 PATIENCE_S = 20.0  # for 20 MB through a queue and a checkpointer; seen: 1 s on the official Python server
 LOG = ["s1", "s2", "s3"]
 ORDINARY = '"as it is"'
-# What is sent as it stands here, and what must come back for it; for what is no JSON there is nothing.
+# What is sent as it stands here, and what must come back for it; for what is not JSON there is nothing.
 ODD: dict[str, tuple[str, Any]] = {
     "integer_past_2_53": ("9007199254740993", 2**53 + 1),
     "integer_past_64_bits": ("18446744073709551617", 2**64 + 1),
@@ -48,7 +48,7 @@ async def outsized_inputs(api: Api) -> None:
     """20 MB, then 3000 levels, by a stream that does not repeat its input; before and after, small runs.
 
     The runs are stateless, so that the 20 MB go as they came and stand in no other scenario's search. Nothing
-    else is held meanwhile: a server with one thread was seen to answer nobody for 20 s.
+    else runs meanwhile: a server with one thread was seen to answer nobody for 20 s.
     """
     await _stream_note(api, b'"small"', label="small")
     for name, note in NOTES.items():
@@ -181,7 +181,7 @@ def test_odd_value_is_unchanged_or_refused(kind: str, odd_values: Trace, profile
     if _is_refused(part.wait):
         return
     assert part.wait.status == 200
-    assert kind not in NO_JSON, f"wanted a 4xx for what is no JSON, got {shown(part.wait.text)}"
+    assert kind not in NO_JSON, f"wanted a 4xx for what is not JSON, got {shown(part.wait.text)}"
     wanted = ODD[kind][1]
     for note in (
         resolve(profile.wait.values_in(part.wait.object), "/note"),

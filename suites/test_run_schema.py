@@ -69,7 +69,7 @@ def _metadata(run: dict[str, Any], exchange: Exchange) -> dict[str, Any]:
 
 
 def _updated_at(run: dict[str, Any], exchange: Exchange) -> dt.datetime:
-    """When the run was changed. Raises Missing when that is no time with an offset."""
+    """When the run was changed. Raises Missing when that is not a time with an offset."""
     time = time_in(run.get("updated_at"), f"updated_at in {exchange.where}")
     if time.tzinfo is None:
         raise Missing(f"{exchange.where} shows {shown(run.get('updated_at'))} as updated_at")

@@ -238,7 +238,7 @@ def outcomes(success: Trace, error: Trace, interrupt: Trace, cancel: Trace) -> d
 
 
 def _only_run(trace: Trace) -> str:
-    """The id of the one run that the thread lists: what the stream says of itself is held against it."""
+    """The id of the one run that the thread lists: what the stream says of itself is compared with it."""
     run = some(trace.runs.array, "run of the thread")[0]
     return str(resolve(run, "/run_id")).lower()
 

@@ -259,13 +259,13 @@ def test_status_and_state_agree(
     late = [each for each in readings if each.sent_at - answer.ended_at > 1.0] or readings[-1:]
     for reading in late:
         assert reading.object.get("status") in sorted(lifecycle().runs.terminal)
-    told, held = profile.wait.values_in(answer.object), turn.state.object.get("values")
+    told, shown_values = profile.wait.values_in(answer.object), turn.state.object.get("values")
     if ending == "success":
         assert_ran(profile.wait.some_values_in(answer.object), ["s1", "s2", "s3"])
-    if not isinstance(held, dict):
-        raise Missing(f"{turn.state.where} holds no values: {shown(held)}")
+    if not isinstance(shown_values, dict):
+        raise Missing(f"{turn.state.where} holds no values: {shown(shown_values)}")
     carried = told if isinstance(told, dict) else {}  # of a failed or paused run the body need not have any
-    assert {key: held.get(key) for key in carried} == carried
+    assert {key: shown_values.get(key) for key in carried} == carried
 
 
 @requirement("RUN-WAIT-014")

@@ -80,7 +80,7 @@ async def _hold(api: Api, client: str, turns: dict[str, dict[str, Any]]) -> None
 
 
 def _long_enough(api: Api, turn: dict[str, Any]) -> dict[str, Any]:
-    """The turn with a sleep that is still going on when the client has come to join it."""
+    """The turn with a sleep that is still going on when the client joins it."""
     if turn.get("input") != SLEEPING["input"]:
         return turn
     sleep = api.with_slack(SLEEP_S)
@@ -174,7 +174,7 @@ by_client = cases("client", [PYTHON, REMOTE_GRAPH, NODE])
 
 
 @view
-def held(
+def taken(
     client: str, turns_by_python_sdk: Trace, turns_by_remote_graph: Trace, turns_by_node_sdk: Trace
 ) -> Trace:
     """The turns of the client that the case is about."""
@@ -190,9 +190,9 @@ Turn = dict[str, Any]  # an outcome, as fixtures/clients/README.md describes it
 Check = Callable[[Trace, Turn, Profile], None]
 
 
-def _outcome(held: Trace, turn: str) -> Turn:
+def _outcome(taken: Trace, turn: str) -> Turn:
     """What the client made of a turn, in which the target answered anything well."""
-    part = held.part(turn)
+    part = taken.part(turn)
     some([each for each in part.exchanges if each.answered and 200 <= each.status < 300], "2xx answer in it")
     outcome: Turn = part.note("outcome")
     return outcome
@@ -282,18 +282,18 @@ def _raised_status(outcome: Turn) -> int:
 @requirement("SDK-001")
 @cases("operation", OPERATIONS)
 @by_sdk
-def test_clients_work(held: Trace, operation: str, profile: Profile) -> None:
+def test_clients_work(taken: Trace, operation: str, profile: Profile) -> None:
     turn, check = OPERATIONS[operation]
-    check(held.part(turn), _outcome(held, turn), profile)
+    check(taken.part(turn), _outcome(taken, turn), profile)
 
 
 @requirement("SDK-002")
 @by_sdk
-def test_wait_raises(held: Trace) -> None:
-    _ended_well(_outcome(held, "wait"))
-    failing = held.part("failing_wait")
+def test_wait_raises(taken: Trace) -> None:
+    _ended_well(_outcome(taken, "wait"))
+    failing = taken.part("failing_wait")
     assert _creation(failing).ok.run_id  # it is the failed run that makes the client raise, not a refusal
-    outcome = _outcome(held, "failing_wait")
+    outcome = _outcome(taken, "failing_wait")
     assert outcome.get("error", {}).get("message"), f"wanted an error, got {outcome.get('values')}"
     assert "values" not in outcome
 
@@ -301,10 +301,10 @@ def test_wait_raises(held: Trace) -> None:
 @requirement("SDK-003")
 @cases("turn", ["wait", "stream", "background"])
 @by_sdk
-def test_clients_tell_the_ids(held: Trace, turn: str) -> None:
-    outcome = _outcome(held, turn)
+def test_clients_tell_the_ids(taken: Trace, turn: str) -> None:
+    outcome = _outcome(taken, turn)
     wanted = {
-        "run_id": _creation(held.part(turn)).run_id,
+        "run_id": _creation(taken.part(turn)).run_id,
         "thread_id": _member(outcome, "thread_id"),
     }
     assert _member(outcome, "created") == [wanted]
@@ -334,8 +334,8 @@ def test_location_leads_to_the_run(what_clients_read: Trace) -> None:
 
 @requirement("SDK-006")
 @by_client
-def test_reconnects_without_loss(held: Trace) -> None:
-    turn = held.part("reconnect")
+def test_reconnects_without_loss(taken: Trace) -> None:
+    turn = taken.part("reconnect")
     streams = [each for each in turn.exchanges if each.path.partition("?")[0].endswith("/stream")]
     cut, *later = some(streams, "request for the stream")
     if not cut.closed_by_client:
@@ -344,7 +344,7 @@ def test_reconnects_without_loss(held: Trace) -> None:
     assert last_seen, f"wanted an id on every event of a resumable stream, got none ({cut.where})"
     asked = [value for each in later for name, value in each.request_headers if name == "last-event-id"]
     assert last_seen in asked, f"wanted a reconnect with Last-Event-ID {last_seen}, got {asked or 'none'}"
-    outcome = _outcome(held, "reconnect")
+    outcome = _outcome(taken, "reconnect")
     _ended_well(outcome)
     ticks = [data["tick"] for name, data in _handed_on(outcome) if name == "custom"]
     assert ticks == list(range(1, TICKS + 1))
@@ -445,8 +445,8 @@ def test_react_hook_is_served(turns_of_the_react_hook: Trace) -> None:
 
 @requirement("SDK-011")
 @by_client
-def test_clients_resume_an_interrupt(held: Trace, client: str, profile: Profile) -> None:
-    outcome = _outcome(held, "interrupt")
+def test_clients_resume_an_interrupt(taken: Trace, client: str, profile: Profile) -> None:
+    outcome = _outcome(taken, "interrupt")
     paused = _member(outcome, "paused")
     shown = paused.get("__interrupt__") if client == "remote_graph" else profile.wait.interrupts_in(paused)
     values = [each["value"] for each in some(shown or [], "interrupt in what the client was given")]

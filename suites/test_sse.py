@@ -148,7 +148,7 @@ def test_events_are_sent_when_produced(ticking_stream: Trace) -> None:
     states = [event.at for event in ticking_stream.stream.named("values")]
     assert len(ticks) == TICKS
     sleep = ticking_stream.notes.get("sleep", SLEEP_S)
-    # Events that are held back until the end arrive at one moment, others over the whole time of the sleep;
+    # Events that are kept back until the end arrive at one moment, others over the whole time of the sleep;
     # half of it is wide of both, as a busy machine was seen to be 0.6 s late with the first event.
     for arrivals in (ticks, states):
         assert arrivals[-1] - arrivals[0] >= sleep / 2
@@ -157,7 +157,7 @@ def test_events_are_sent_when_produced(ticking_stream: Trace) -> None:
 @requirement("SSE-009")
 def test_text_arrives_as_it_was_sent(echoed_text: Trace) -> None:
     turn = echoed_text.part("beyond_ascii")
-    assert turn.stream.ok.utf8, "the stream is no valid UTF-8"
+    assert turn.stream.ok.utf8, "the stream is not valid UTF-8"
     echoed = [event.json for event in turn.stream.named("custom")]
     assert echoed == [{"echo": turn.note("text")}]
     last = turn.stream.named("values")[-1].json

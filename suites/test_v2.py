@@ -133,7 +133,7 @@ async def _run(part: Api, thread: str, graph: str) -> None:
 
 
 def _data(said: Exchange | Event) -> Any:
-    """The body or the data, decoded; None where it is no JSON."""
+    """The body or the data, decoded; None where it is not JSON."""
     try:
         return said.json
     except Missing:

@@ -14,6 +14,7 @@ from runstone.suite import (
     Blocked,
     Exchange,
     Missing,
+    Schedule,
     Trace,
     cases,
     conforms,
@@ -24,6 +25,7 @@ from runstone.suite import (
     scenario,
     shown,
     some,
+    status_of,
 )
 
 ROUTES = (*ENTRY_POINTS, "stateless_background")
@@ -33,6 +35,8 @@ MEMBERS = (
 )
 SECOND_CALL_S = 0.3  # a delivery that is made twice is made twice at once, as nothing went wrong
 DEAF_ENDS: dict[str, int | None] = {"answers 500": 500, "does not answer": None}
+ENDINGS: dict[str, tuple[str, dict[str, Any]]] = {"error": ("fail", {}), "interrupt": ("interrupt", {})}
+LONG_SLEEP_S = 60  # never slept to its end: the run is cancelled, or ended by its time limit
 ONCE_A_YEAR = "0 0 1 1 *"
 LOCAL_HOSTS = {"127.0.0.1", "localhost", "::1"}
 
@@ -62,6 +66,27 @@ async def webhooks_of_every_route(api: Api) -> None:
 
         await api.each([*ROUTES, "failed"], turn)
         await asyncio.sleep(SECOND_CALL_S)
+
+
+@scenario(Schedule(steady=True), needs=["webhooks"])
+async def webhooks_of_every_end(api: Api) -> None:
+    """A run with a webhook that fails, one that asks, one that is cancelled, and one that takes too long."""
+    limit = api.target.run_time_limit
+    async with api.webhook_sink() as sink:
+
+        async def turn(part: Api, end: str) -> None:
+            url, thread = sink.address(end), await part.create_thread()
+            graph, given = ENDINGS.get(end) or ("slow", {"sleep": LONG_SLEEP_S})
+            if end == "timeout" and limit is not None:
+                graph = limit.assistant
+            run = await part.create_run(thread, graph, given, webhook=url)
+            if end == "cancelled":
+                await part.until_logged(thread, "a")
+                await part.cancel(thread, run, wait=True)
+            await part.poll_run(thread, run, patience=limit.seconds if limit else 0)
+            await sink.delivered(url)
+
+        await api.each([*ENDINGS, "cancelled", *(["timeout"] if limit else [])], turn)
 
 
 @scenario(needs=["webhooks"])
@@ -121,6 +146,16 @@ def test_end_of_a_run_is_told_once(webhooks_of_every_route: Trace) -> None:
 
 def _without_times(body: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in body.items() if not name.endswith("_at")}
+
+
+@requirement("WEBHOOK-009")
+@cases("end", [*ENDINGS, "cancelled", row("timeout", needs=["run_time_limit"])])
+def test_every_end_is_told(webhooks_of_every_end: Trace, end: str) -> None:
+    turn = webhooks_of_every_end.part(end)
+    status = status_of(turn.last("poll"))
+    told = [_body(each).get("status") for each in turn.find("delivery")]
+    assert told, f"wanted a delivery for a run that ended as {status}, got none"
+    assert told[0] == status
 
 
 @requirement("WEBHOOK-002")
@@ -214,10 +249,10 @@ def _is_local(exchange: Exchange) -> bool:
 
 
 def _body(delivery: Exchange) -> dict[str, Any]:
-    """What was delivered. Raises Missing when it is no JSON object."""
+    """What was delivered. Raises Missing when it is not a JSON object."""
     body = delivery.request_json
     if not isinstance(body, dict):
         raise Missing(
-            f"what was delivered at {delivery.path} is no JSON object: {shown(delivery.request_body)}"
+            f"what was delivered at {delivery.path} is not a JSON object: {shown(delivery.request_body)}"
         )
     return body

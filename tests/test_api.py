@@ -17,7 +17,7 @@ from runstone.target.target import Target
 from runstone.wire.exchange import UUID, Exchange
 from runstone.wire.limits import Limits
 from runstone.wire.recorder import Recorder
-from runstone.wire.recording import Story
+from runstone.wire.recording import Recording
 from tests.servers import Heard, heard_by, reply
 
 THREAD = "018f0000-0000-7000-8000-000000000001"
@@ -39,17 +39,17 @@ def answering(*bodies: Any) -> Answering:
     return answer
 
 
-def told(drive: Drive, answer: Answering | None = None) -> tuple[Story, list[Heard]]:
+def told(drive: Drive, answer: Answering | None = None) -> tuple[Recording, list[Heard]]:
     """What the scenario kept, and what the server heard."""
-    story = Story("talk")
+    recording = Recording("talk")
 
     async def session(url: str) -> None:
         async with Recorder(url, {}, QUICK) as recorder:
-            await drive(Api(recorder, Target(name="t", url=url), story))
+            await drive(Api(recorder, Target(name="t", url=url), recording))
 
     with heard_by(answer or answering(IDS)) as (url, heard):
         asyncio.run(session(url))
-    return story, heard
+    return recording, heard
 
 
 def given(**fields: Any) -> dict[str, Any]:
@@ -163,11 +163,11 @@ OPERATIONS: list[tuple[Drive, str, Any, str]] = [
 
 @pytest.mark.parametrize("drive, line, body, label", OPERATIONS)
 def test_what_an_operation_sends(drive: Drive, line: str, body: Any, label: str) -> None:
-    story, heard = told(drive)
+    recording, heard = told(drive)
     assert [f"{each.method} {each.target}" for each in heard] == [line]
     assert (json.loads(heard[0].body) if heard[0].body else None) == body
     assert heard[0].headers.get("content-type") == (None if body is None else "application/json")
-    kept = story.exchanges[0]
+    kept = recording.exchanges[0]
     assert (kept.scenario, kept.number, kept.label, kept.method) == ("talk", 1, label, line.split()[0])
 
 
@@ -188,8 +188,8 @@ def test_options_say_how_to_send() -> None:
         await api.wait(THREAD, "echo", {}, options=options)
         await api.join_stream(THREAD, RUN, last_event_id="7-0\u00e4", headers={"x-b": "2"})
 
-    story, heard = told(drive)
-    assert story.exchanges[0].label == "mine"
+    recording, heard = told(drive)
+    assert recording.exchanges[0].label == "mine"
     assert heard[0].headers["x-a"] == "1"
     assert (heard[1].headers["last-event-id"], heard[1].headers["x-b"]) == ("7-0Ã¤", "2")
 
@@ -200,10 +200,10 @@ def test_an_id_of_half_a_surrogate_pair_is_no_crash() -> None:
         await api.runs(THREAD, status="\ud800")
         api.note(own="\ud800")
 
-    story, heard = told(drive)
+    recording, heard = told(drive)
     assert len(heard) == 2
-    assert story.notes == {"own": "?"}
-    assert msgspec.json.encode(story.exchanges)
+    assert recording.notes == {"own": "?"}
+    assert msgspec.json.encode(recording.exchanges)
 
 
 # --- turns -------------------------------------------------------------------------------------------------
@@ -220,9 +220,9 @@ def test_an_id_of_half_a_surrogate_pair_is_no_crash() -> None:
     ],
 )
 def test_a_turn_by_every_entry_point(entry_point: str, paths: list[str]) -> None:
-    story, heard = told(lambda api: api.turn(entry_point, THREAD, "echo", {}))
+    recording, heard = told(lambda api: api.turn(entry_point, THREAD, "echo", {}))
     assert [each.target for each in heard] == paths
-    assert story.exchanges[-1].label == "result"
+    assert recording.exchanges[-1].label == "result"
 
 
 def test_no_turn_by_an_entry_point_that_is_none() -> None:
@@ -232,8 +232,14 @@ def test_no_turn_by_an_entry_point_that_is_none() -> None:
 
 @pytest.mark.parametrize("entry_point", ENTRY_POINTS)
 def test_a_whole_turn_reads_everything_it_left(entry_point: str) -> None:
-    story, heard = told(lambda api: api.whole_turn(entry_point, "echo", {}))
-    assert [each.label for each in story.exchanges][-5:] == ["result", "poll", "settle", "state", "history"]
+    recording, heard = told(lambda api: api.whole_turn(entry_point, "echo", {}))
+    assert [each.label for each in recording.exchanges][-5:] == [
+        "result",
+        "poll",
+        "settle",
+        "state",
+        "history",
+    ]
     sent = next(json.loads(each.body) for each in heard if "/runs" in each.target)
     assert sent.get("on_completion") == ("keep" if entry_point.startswith("stateless") else None)
 
@@ -245,8 +251,8 @@ def test_a_turn_that_names_no_run_is_read_as_far_as_it_goes_and_then_blocked() -
         with pytest.raises(Blocked, match="names no thread"):
             await api.whole_turn("stateless_wait", "echo", {})
 
-    story, _ = told(drive, answering({"thread_id": THREAD}, {}))
-    assert [each.label for each in story.exchanges] == [
+    recording, _ = told(drive, answering({"thread_id": THREAD}, {}))
+    assert [each.label for each in recording.exchanges] == [
         "create_thread",
         "result",
         "run_by_list",
@@ -282,7 +288,7 @@ def test_without_an_answer_the_block_says_why() -> None:
 
     async def session() -> None:
         async with Recorder("http://127.0.0.1:9", {}, Limits(request_s=2.0)) as recorder:
-            await drive(Api(recorder, Target(name="t", url="http://127.0.0.1:9"), Story("talk")))
+            await drive(Api(recorder, Target(name="t", url="http://127.0.0.1:9"), Recording("talk")))
 
     with pytest.raises(Blocked, match="gave no thread_id, but nothing: connection refused"):
         asyncio.run(session())
@@ -312,11 +318,11 @@ def test_parts_run_at_once_and_are_blocked_one_by_one() -> None:
         await api.thread(THREAD, label=name)
         api.note(who=name)
 
-    story, _ = told(lambda api: api.each(["a", "b", "c"], part))
-    assert {each.part for each in story.exchanges} == {"a", "b", "c", "a.inner", "c.inner"}
-    assert sorted(each.number for each in story.exchanges) == [1, 2, 3, 4, 5]
-    assert story.blocked == {"b": "b can go no further"}
-    assert story.notes == {
+    recording, _ = told(lambda api: api.each(["a", "b", "c"], part))
+    assert {each.part for each in recording.exchanges} == {"a", "b", "c", "a.inner", "c.inner"}
+    assert sorted(each.number for each in recording.exchanges) == [1, 2, 3, 4, 5]
+    assert recording.blocked == {"b": "b can go no further"}
+    assert recording.notes == {
         "a.who": "a",
         "b.who": "b",
         "c.who": "c",

@@ -15,10 +15,10 @@ from runstone.contracts.basis import Basis, Changes
 from runstone.errors import ExitCode
 from runstone.report.assembly import Judged, Measure, Observed, assemble
 from runstone.session.evidence import FORMAT, Manifest
-from runstone.session.session import Settings
+from runstone.session.settings import Settings
 from runstone.target.agents import GRAPHS
 from runstone.target.capabilities import Capability
-from runstone.verdict.model import Case, Outcome, Report
+from runstone.verdict.model import Case, Observation, Outcome, Phases, Report
 from runstone.verdict.waivers import Waiver
 from runstone.wire.trace import Trace
 
@@ -88,6 +88,19 @@ def test_all_kept_is_conforming() -> None:
     assert (found.target.name, found.target.server) == ("here", "it 1")
     assert found.totals == {"MUST": {"pass": 2}, "SHOULD": {"pass": 1}, "MAY": {}}
     assert (found.judged_by, found.observed_by, found.changes) == (BASIS, BASIS, None)
+
+
+def test_phases_sum_to_the_duration() -> None:
+    found = report(manifest=changed(prepare_s=1.0, observe_s=10.25, confirm_s=3.5, clean_s=0.5))
+    assert found.phases == Phases(prepare_s=1.0, observe_s=10.25, confirm_s=3.5, clean_s=0.5, judge_s=0.25)
+    assert found.duration_s == 15.5
+
+
+def test_what_the_manifest_tells_of_the_observation_is_in_the_report() -> None:
+    again = {"one@2": "A-001"}
+    told = {"capacity": 4, "findings": ("it lost a worker",), "left": ("thread a: no",), "again": again}
+    assert report(manifest=changed(**told)).observation == Observation(**told)  # type: ignore[arg-type]
+    assert report(manifest=None).observation == Observation()
 
 
 def test_the_same_again_is_the_same_report() -> None:

@@ -14,7 +14,9 @@ import httpx
 import msgspec
 import platformdirs
 import pytest
+from starlette.responses import JSONResponse
 
+from runstone.report.remarks import left
 from runstone.scenario import mark
 from runstone.scenario.api import Api
 from runstone.scenario.clean_up import Made, Thing
@@ -27,6 +29,7 @@ from runstone.target import recipes
 from runstone.target.target import Target
 from runstone.wire.exchange import Exchange
 from tests.command_line import runstone
+from tests.honest import Honest, uvicorn_serving
 
 KINDS = ("threads", "assistants", "crons", "items")
 
@@ -333,3 +336,27 @@ def test_what_broken_scenarios_made_can_be_kept(tmp_path: Path) -> None:
         "crons": 0,
     }
     assert after["items"] > before["items"]
+
+
+class Forbidding(Honest):
+    """An honest server that lets nobody delete anything."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["method"] != "DELETE":
+            await super().__call__(scope, receive, send)
+            return
+        self.requests["DELETE"] += 1
+        await JSONResponse({"detail": "no"}, status_code=403)(scope, receive, send)
+
+
+def test_a_clean_up_that_is_forbidden_is_told_by_thing_and_asked_once() -> None:
+    app, told = Forbidding(), []
+
+    async def make_three(api: Api) -> None:
+        told.extend([await api.create_thread() for _ in range(3)])
+
+    with uvicorn_serving(app) as url:
+        observer = observed(url, Made(), chosen=[Scenario("make", make_three)])
+    assert app.requests["DELETE"] == app.requests["POST /threads"] == len(observer.left)
+    assert {f"thread {each}: DELETE answered 403" for each in told} <= set(observer.left)
+    assert next(left(observer.left)).startswith(f"{len(observer.left)} threads are left on the target: ")

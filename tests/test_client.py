@@ -11,10 +11,10 @@ import msgspec
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request as Arrived
-from starlette.responses import StreamingResponse
+from starlette.responses import JSONResponse, StreamingResponse
 from starlette.routing import Route
 
-from runstone.contracts import may_last
+from runstone.contracts import creates_at_once, may_last
 from runstone.wire.exchange import Exchange
 from runstone.wire.limits import Limits
 from runstone.wire.recorder import Recorder
@@ -411,6 +411,28 @@ def test_a_stream_with_fewer_events_ends_by_itself() -> None:
     with serving(streaming(b"data: 1\n\n")) as url:
         found = sent(url, close_after_events=3)
     assert (len(found.events), found.closed_by_client) == (1, False)
+
+
+def test_what_is_being_made_when_a_session_is_interrupted_is_known() -> None:
+    async def make(_: Arrived) -> JSONResponse:
+        await asyncio.sleep(0.5)
+        return JSONResponse({"thread_id": "a"})
+
+    async def session(url: str) -> Exchange:
+        kept: list[Exchange] = []
+        recorder = Recorder(url, {}, Limits(), creates=creates_at_once)
+        async with recorder:
+            making = asyncio.create_task(recorder.send(asked(method="POST", content=b"{}"), kept))
+            await asyncio.sleep(0.2)
+            making.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await making
+        return kept[0]
+
+    with uvicorn_serving(Starlette(routes=[Route("/threads", make, methods=["POST"])])) as url:
+        found = asyncio.run(session(url))
+    assert found.complete
+    assert found.json == {"thread_id": "a"}
 
 
 def listened(url: str, *, over_after: float, quiet_s: float, deadline: float) -> Exchange:

@@ -19,7 +19,7 @@ from runstone.scenario.clients import ClientBroken, NoSuchClient, serving_client
 from runstone.target.target import Target
 from runstone.wire.limits import Limits
 from runstone.wire.recorder import Recorder
-from runstone.wire.recording import Story
+from runstone.wire.recording import Recording
 from tests.command_line import runstone
 from tests.servers import Heard, heard_by, reply
 from tests.test_reference_server import Server, launched
@@ -45,20 +45,20 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def holding(
     url: str, client: str, turns: dict[str, dict[str, Any]], headers: dict[str, str] | None = None
-) -> Story:
-    """The story of a client that holds these turns."""
+) -> Recording:
+    """The recording of a client that holds these turns."""
     target = Target(name="test", url=url, assistants={"mapped": "steps"})
-    story = Story("turns")
+    recording = Recording("turns")
 
     async def hold() -> None:
         async with (
             Recorder(url, headers or {}, Limits()) as recorder,
-            serving_client(client, target, recorder, story) as at_work,
+            serving_client(client, target, recorder, recording) as at_work,
         ):
             await asyncio.gather(*(at_work.turn(name, **turn) for name, turn in turns.items()))
 
     asyncio.run(hold())
-    return story
+    return recording
 
 
 def insist_on(client: str) -> None:
@@ -81,9 +81,9 @@ def test_an_sdk_tells_values_errors_interrupts_and_ids(server: Server, client: s
         "deleted": {"do": "delete", **STEPS},
         "interrupt": {"do": "interrupt", "assistant": "interrupt", "input": {}, "answer": 7},
     }
-    story = holding(server.url, client, turns)
-    outcomes = {name: story.notes[f"{name}.outcome"] for name in turns}
-    assert story.blocked == {}
+    recording = holding(server.url, client, turns)
+    outcomes = {name: recording.notes[f"{name}.outcome"] for name in turns}
+    assert recording.blocked == {}
     assert outcomes["wait"]["values"]["log"] == DONE
     assert outcomes["wait"]["status"] == "success"
     assert outcomes["wait"]["listed"] == [outcomes["wait"]["created"][0]["run_id"]]
@@ -100,15 +100,15 @@ def test_an_sdk_tells_values_errors_interrupts_and_ids(server: Server, client: s
 def test_a_client_reconnects_and_the_trace_shows_it(server: Server, client: str) -> None:
     insist_on(client)
     turn = {"do": "stream", "assistant": "slow", "input": {"sleep": 0.6, "ticks": 3}, "modes": ["custom"]}
-    story = holding(server.url, client, {"part": {**turn, "resumable": True, "cut_after_events": 3}})
-    outcome = story.notes["part.outcome"]
+    recording = holding(server.url, client, {"part": {**turn, "resumable": True, "cut_after_events": 3}})
+    outcome = recording.notes["part.outcome"]
     handed_on = outcome.get("chunks") or [[each["event"], each["data"]] for each in outcome["events"]]
     assert [data["tick"] for name, data in handed_on if name == "custom"] == [1, 2, 3]
-    cut, again, *_ = [each for each in story.exchanges if each.path.endswith("/stream")]
+    cut, again, *_ = [each for each in recording.exchanges if each.path.endswith("/stream")]
     assert len(cut.events) == 3
     assert cut.closed_by_client
     assert ("last-event-id", cut.events[2].id) in again.request_headers
-    assert {each.part for each in story.exchanges} == {"part"}
+    assert {each.part for each in recording.exchanges} == {"part"}
 
 
 def test_remote_graph_is_used_like_a_graph(server: Server) -> None:
@@ -118,12 +118,12 @@ def test_remote_graph_is_used_like_a_graph(server: Server) -> None:
         "state": {"do": "state", **STEPS, "values": {"note": "n"}, "node": "s3"},
         "graph": {"do": "graph", "assistant": "steps"},
     }
-    story = holding(server.url, "remote_graph", turns)
-    assert story.notes["invoke.outcome"]["values"]["log"] == DONE
-    assert story.notes["failing.outcome"]["error"]["type"] == "RemoteException"
-    assert story.notes["state.outcome"]["values"] == {"log": DONE, "note": "n"}
-    assert set(DONE) < set(story.notes["graph.outcome"]["nodes"])
-    assert re.fullmatch(r"langgraph \d+\.\d+\.\d+", story.notes["client"])
+    recording = holding(server.url, "remote_graph", turns)
+    assert recording.notes["invoke.outcome"]["values"]["log"] == DONE
+    assert recording.notes["failing.outcome"]["error"]["type"] == "RemoteException"
+    assert recording.notes["state.outcome"]["values"] == {"log": DONE, "note": "n"}
+    assert set(DONE) < set(recording.notes["graph.outcome"]["nodes"])
+    assert re.fullmatch(r"langgraph \d+\.\d+\.\d+", recording.notes["client"])
 
 
 @pytest.mark.parametrize("client", SDKS)
@@ -140,27 +140,27 @@ def test_a_client_learns_no_secret_and_sends_no_key_of_the_user(
 
     with heard_by(echo_the_secret) as (url, requests):
         turns = {"wait": {"do": "wait", **STEPS}}
-        story = holding(url, client, turns, headers={"Authorization": "Bearer sesame-open"})
+        recording = holding(url, client, turns, headers={"Authorization": "Bearer sesame-open"})
     assert requests[0].headers["authorization"] == "Bearer sesame-open"
     assert all("x-api-key" not in heard.headers for heard in requests)
     assert "the-users-own" not in repr(requests)
-    assert story.notes["wait.outcome"]["thread_id"] == "[redacted:authorization]"
+    assert recording.notes["wait.outcome"]["thread_id"] == "[redacted:authorization]"
 
 
 def test_a_turn_that_does_not_end_blocks_its_part(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clients, "_MARGIN_S", -11.0)
     turn = {"do": "wait", "assistant": "slow", "input": {"sleep": 60}}
-    story = holding(server.url, "python_sdk", {"part": turn})
-    assert story.blocked["part"].startswith("python_sdk did not end its turn 'part' within ")
-    assert "part.outcome" not in story.notes
+    recording = holding(server.url, "python_sdk", {"part": turn})
+    assert recording.blocked["part"].startswith("python_sdk did not end its turn 'part' within ")
+    assert "part.outcome" not in recording.notes
 
 
 @pytest.mark.parametrize(
     "program, said",
     [
         ("raise SystemExit('no such luck')", "the program of python_sdk died with code 1: no such luck"),
-        ("print('hello')", "the program of python_sdk wrote what is no outcome: hello"),
-        ("print('{}'); print('[]'); input()", "the program of python_sdk wrote what is no outcome: []"),
+        ("print('hello')", "the program of python_sdk wrote what is not an outcome: hello"),
+        ("print('{}'); print('[]'); input()", "the program of python_sdk wrote what is not an outcome: []"),
         ("print('{}'); input(); raise SystemExit(3)", "the program of python_sdk died with code 3"),
     ],
     ids=["dies", "says hello", "says no object", "dies in a turn"],

@@ -115,7 +115,7 @@ def test_a_difference_is_told_with_the_scenarios_that_show_it(
         (["{one}", "no/such/folder"], "neither a folder nor a recipe"),
         (["{one}", "{empty}"], "no manifest.json"),
         (["{one}", "embeded"], "did you mean embedded"),
-        (["{one}", "http://"], "is no URL"),
+        (["{one}", "http://"], "is not a URL"),
         (["{one}", "{copy}", "--profile", "wait-state"], "not wait-state"),
         (["{one}", "{copy}", "--readme", "README.md"], "--publish DIR"),
         ([], "Missing argument"),

@@ -18,13 +18,13 @@ from runstone.session import configuration
 from runstone.session.configuration import BadConfiguration
 from runstone.session.opening import open_session
 from runstone.session.options import NOTHING, Given, given
-from runstone.session.session import Settings
+from runstone.session.settings import Settings
 from runstone.session.sources import TABLE
 from runstone.target import recipes
 from runstone.target.target import Target
 from runstone.wire.limits import Limits
 from runstone.wire.recorder import Recorder
-from runstone.wire.recording import Story
+from runstone.wire.recording import Recording
 from tests.command_line import judged, one_line_of_error, runstone
 from tests.servers import heard_by
 
@@ -299,12 +299,12 @@ def test_each_identity_sends_its_own_headers_and_none_is_recorded() -> None:
         headers={"Authorization": "Bearer first-secret", "X-Tenant": "first-tenant"},
         second_headers={"Authorization": "Bearer second-secret"},
     )
-    story = Story("identities")
+    recording = Recording("identities")
 
     async def ask(url: str) -> None:
         others = {"second": described.second_headers}
         async with Recorder(url, described.headers, Limits(), others) as recorder:  # type: ignore[arg-type]
-            api = Api(recorder, described, story)
+            api = Api(recorder, described, recording)
             await api.server_ok(label="first")
             await api.second.request("GET", "/echo/second-secret", label="second")
             await api.anonymous.server_ok(label="anonymous")
@@ -315,7 +315,7 @@ def test_each_identity_sends_its_own_headers_and_none_is_recorded() -> None:
     sent = [(each.headers.get("authorization"), each.headers.get("x-tenant")) for each in heard]
     second = ("Bearer second-secret", None)
     assert sent == [("Bearer first-secret", "first-tenant"), second, (None, None), second]
-    shown = [dict(each.request_headers).get("authorization") for each in story.exchanges]
+    shown = [dict(each.request_headers).get("authorization") for each in recording.exchanges]
     redacted = "[redacted:second authorization]"
     assert shown == ["[redacted:authorization]", redacted, None, redacted]
-    assert story.exchanges[1].url.endswith("/echo/[redacted:second authorization]")
+    assert recording.exchanges[1].url.endswith("/echo/[redacted:second authorization]")

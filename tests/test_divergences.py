@@ -62,7 +62,7 @@ def test_every_waiver_links_to_the_section_that_names_it(recipe: str) -> None:
     for waiver in waivers_of(recipe):
         page, _, fragment = waiver.link.partition("#")
         assert page == PAGE.relative_to(PAGE.parent.parent).as_posix()
-        assert fragment in sections, f"{waiver.requirement} links to #{fragment}, which is no section"
+        assert fragment in sections, f"{waiver.requirement} links to #{fragment}, which is not a section"
         judged = sections[fragment].split("Promised:")[0]
         named = re.findall(r"`([^`]+)`", judged)
         wanted = {waiver.requirement_id, waiver.case or waiver.requirement_id}

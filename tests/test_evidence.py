@@ -134,7 +134,7 @@ def rewrite(folder: Path, **changes: Any) -> None:
 
 
 def claim_of_an_odd_trace(folder: Path) -> None:
-    """A file that is no trace, vouched for by the manifest."""
+    """A file that is not a trace, vouched for by the manifest."""
     import hashlib
 
     content = b'{"scenario": 7}'
@@ -149,7 +149,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "swapped": (swap, "SHA-256"),
     "missing trace": (lambda folder: (folder / "traces/one.json").unlink(), "one.json is missing"),
     "extra trace": (add_a_trace, "three.json is not in the manifest"),
-    "no trace": (claim_of_an_odd_trace, "one.json is no trace"),
+    "no trace": (claim_of_an_odd_trace, "one.json is not a trace"),
     "other format": (
         lambda folder: rewrite(folder, format=99),
         "of evidence format 99, this Runstone reads up to 2",
@@ -162,7 +162,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda folder: (folder / "manifest.json").write_bytes(b'{"format":1,"x":"\xff"}'),
         "damaged",
     ),
-    "no manifest": (lambda folder: (folder / "manifest.json").unlink(), "is no evidence folder"),
+    "no manifest": (lambda folder: (folder / "manifest.json").unlink(), "is not an evidence folder"),
 }
 
 
@@ -185,7 +185,7 @@ def test_a_newer_format_is_recognised_before_its_other_members(folder: Path) -> 
 def test_a_folder_that_is_not_there_or_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x", "utf-8")
     for path in (tmp_path / "nothing", tmp_path, tmp_path / "file"):
-        with pytest.raises(EvidenceError, match="is no evidence folder"):
+        with pytest.raises(EvidenceError, match="is not an evidence folder"):
             read(path)
 
 

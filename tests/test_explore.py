@@ -1,4 +1,4 @@
-"""Exploration: the model of the contract, the stories that it judges, the scripts that tell them again."""
+"""Exploration: the model of the contract, the sequences that it judges, the scripts that tell them again."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import msgspec
 import pytest
 
 from runstone.contracts import load_catalogue, load_profile
-from runstone.explore import BrokenStory, Model, broken_stories, first_broken, script, stories_of
+from runstone.explore import BrokenSequence, Model, broken_sequences, first_broken, script, sequences_of
 from runstone.explore.model import Finding
 from runstone.session import evidence
 from runstone.target import recipes
@@ -28,7 +28,7 @@ from tests.command_line import runstone
 PROFILE = load_profile("langgraph")
 # Of the faults of the reference runtime some that any client could stumble over; the machine gets no hint.
 FAULTS = ("wait-only-stores-the-input", "deleting-a-thread-does-nothing", "a-history-begins-with-the-oldest")
-Story = tuple[Exchange, ...]
+Exchanges = tuple[Exchange, ...]
 
 
 def explored(out: Path, *options: str, fault: str = "") -> tuple[subprocess.CompletedProcess[str], Trace]:
@@ -41,19 +41,19 @@ def explored(out: Path, *options: str, fault: str = "") -> tuple[subprocess.Comp
 
 @pytest.fixture(scope="module")
 def unbroken(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Trace]:
-    """Some hundred stories on the unbroken reference runtime."""
+    """Some hundred sequences on the unbroken reference runtime."""
     out = tmp_path_factory.mktemp("explored")
     done, trace = explored(out, "--budget", "15", "--seed", "3")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert re.search(r"told \d+ stories in \d+ requests, seed 3", done.stdout), done.stdout
+    assert re.search(r"sent \d+ sequences in \d+ requests, seed 3", done.stdout), done.stdout
     return out, trace
 
 
-def test_the_unbroken_runtime_keeps_every_story(unbroken: tuple[Path, Trace]) -> None:
+def test_the_unbroken_runtime_keeps_every_sequence(unbroken: tuple[Path, Trace]) -> None:
     _, trace = unbroken
-    told = stories_of(trace)
+    told = sequences_of(trace)
     assert len(told) > 20
-    assert broken_stories(told, PROFILE, trace.notes["settle_s"]) == []
+    assert broken_sequences(told, PROFILE, trace.notes["settle_s"]) == []
     operations = {
         (each.method, re.sub(r"[0-9a-f-]{36}", "*", each.path.partition("?")[0])) for each in trace.exchanges
     }
@@ -69,7 +69,9 @@ def test_the_unbroken_runtime_keeps_every_story(unbroken: tuple[Path, Trace]) ->
     } <= operations
 
 
-def test_a_story_is_evidence_that_can_be_judged_again(unbroken: tuple[Path, Trace], tmp_path: Path) -> None:
+def test_a_sequence_is_evidence_that_can_be_judged_again(
+    unbroken: tuple[Path, Trace], tmp_path: Path
+) -> None:
     out, _ = unbroken
     done = runstone("judge", str(out / "evidence"), "--area", "explore", "--out", str(tmp_path))
     assert done.returncode == 0, done.stdout + done.stderr
@@ -77,19 +79,19 @@ def test_a_story_is_evidence_that_can_be_judged_again(unbroken: tuple[Path, Trac
 
 
 @pytest.mark.slow
-def test_the_same_seed_makes_up_the_same_stories(unbroken: tuple[Path, Trace], tmp_path: Path) -> None:
+def test_the_same_seed_makes_up_the_same_sequences(unbroken: tuple[Path, Trace], tmp_path: Path) -> None:
     _, first = unbroken
     _, second = explored(tmp_path, "--budget", "4", "--seed", "3")
     _, third = explored(tmp_path / "other", "--budget", "4", "--seed", "4")
-    beginnings = [[_requests(each) for each in stories_of(trace)[:8]] for trace in (first, second, third)]
+    beginnings = [[_requests(each) for each in sequences_of(trace)[:8]] for trace in (first, second, third)]
     assert beginnings[0] == beginnings[1]
     assert beginnings[0] != beginnings[2]
 
 
-def _requests(story: Story) -> list[str]:
+def _requests(sequence: Exchanges) -> list[str]:
     """What was asked, ids aside; how often a status was read is a matter of time."""
     asked: list[str] = []
-    for each in story:
+    for each in sequence:
         text = f"{each.method} {each.path} {each.request_body or ''}"
         text = re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}", "*", text)
         if not asked or asked[-1] != text or each.method != "GET":
@@ -103,9 +105,9 @@ def _requests(story: Story) -> list[str]:
 def test_a_fault_is_found_and_told_in_few_requests(fault: str, tmp_path: Path) -> None:
     done, trace = explored(tmp_path, "--budget", "60", fault=fault)
     assert done.returncode == 1, done.stdout + done.stderr
-    broken = broken_stories(stories_of(trace), PROFILE, trace.notes["settle_s"])
+    broken = broken_sequences(sequences_of(trace), PROFILE, trace.notes["settle_s"])
     assert broken[0].finding.requirement in load_catalogue()
-    told = (tmp_path / "story.sh").read_text()
+    told = (tmp_path / "sequence.sh").read_text()
     assert told == script(broken[0])
     assert told in done.stdout
     assert 1 <= told.count("ANSWER") // 2 <= 8 * 2
@@ -116,7 +118,7 @@ def test_a_fault_is_found_and_told_in_few_requests(fault: str, tmp_path: Path) -
 def test_the_script_shows_the_fault_on_another_server(tmp_path: Path) -> None:
     fault = "failed-run-answers-an-empty-object"
     explored(tmp_path, "--budget", "30", fault=fault)
-    told = (tmp_path / "story.sh").read_text()
+    told = (tmp_path / "sequence.sh").read_text()
     assert last_answer(told, tmp_path, fault) == {}
     assert "__error__" in last_answer(told, tmp_path, "")
 
@@ -139,7 +141,7 @@ def reference(fault: str) -> Iterator[str]:
         yield server.url
 
 
-# The model against stories that were spoilt one answer at a time
+# The model against sequences that were spoilt one answer at a time
 
 Spoil = Callable[[Exchange], Exchange]
 
@@ -188,24 +190,27 @@ def test_the_model_sees_what_is_wrong(name: str, unbroken: tuple[Path, Trace]) -
     method, path, spoil = SPOILT[name]
     _, trace = unbroken
     found = [
-        _first_spoilt(story, method, path, spoil, trace.notes["settle_s"]) for story in stories_of(trace)
+        _first_spoilt(sequence, method, path, spoil, trace.notes["settle_s"])
+        for sequence in sequences_of(trace)
     ]
     seen = [each for each in found if each is not None]
-    assert seen, f"no story in which {name} was told, or the model took no offence in any"
+    assert seen, f"no sequence in which {name} was told, or the model took no offence in any"
     assert {each.requirement for each in seen} <= set(load_catalogue())
 
 
-def _first_spoilt(story: Story, method: str, path: str, spoil: Spoil, settle_s: float) -> Finding | None:
-    """What the model says of the story with its last such answer spoilt; None where there is none."""
+def _first_spoilt(
+    sequence: Exchanges, method: str, path: str, spoil: Spoil, settle_s: float
+) -> Finding | None:
+    """What the model says of the sequence with its last such answer spoilt; None where there is none."""
     places = [
         place
-        for place, each in enumerate(story)
+        for place, each in enumerate(sequence)
         if each.method == method and re.search(path, each.path) and (each.code or 500) < 300
     ]
     if not places:
         return None
-    spoilt = spoil(story[places[-1]])
-    return first_broken([*story[: places[-1]], spoilt, *story[places[-1] + 1 :]], PROFILE, settle_s)
+    spoilt = spoil(sequence[places[-1]])
+    return first_broken([*sequence[: places[-1]], spoilt, *sequence[places[-1] + 1 :]], PROFILE, settle_s)
 
 
 def test_the_model_names_requirements_of_the_catalogue() -> None:
@@ -218,14 +223,14 @@ def test_the_model_names_requirements_of_the_catalogue() -> None:
 def test_deleted_things_stay_deleted(unbroken: tuple[Path, Trace]) -> None:
     _, trace = unbroken
     gone = [
-        (story, place)
-        for story in stories_of(trace)
-        for place, each in enumerate(story)
+        (sequence, place)
+        for sequence in sequences_of(trace)
+        for place, each in enumerate(sequence)
         if each.code == 404 and each.method == "GET"
     ]
-    assert gone, "no story read what it had deleted"
-    for story, place in gone[:20]:
-        told: Sequence[Exchange] = [*story[:place], _with_code(200)(story[place])]
+    assert gone, "no sequence read what it had deleted"
+    for sequence, place in gone[:20]:
+        told: Sequence[Exchange] = [*sequence[:place], _with_code(200)(sequence[place])]
         finding = first_broken(told, PROFILE, trace.notes["settle_s"])
         assert finding is not None
         assert finding.requirement in ("THR-DEL-003", "RUN-DEL-001")
@@ -233,8 +238,8 @@ def test_deleted_things_stay_deleted(unbroken: tuple[Path, Trace]) -> None:
 
 def test_a_script_names_no_id_of_the_telling(unbroken: tuple[Path, Trace]) -> None:
     _, trace = unbroken
-    story = max(stories_of(trace), key=len)
-    told = script(BrokenStory(story, Finding("RUN-WAIT-002", "made up", story[-1])))
+    sequence = max(sequences_of(trace), key=len)
+    told = script(BrokenSequence(sequence, Finding("RUN-WAIT-002", "made up", sequence[-1])))
     commands = [line for line in told.splitlines() if line.startswith("ANSWER")]
     assert not any(re.search(r"[0-9a-f]{8}-[0-9a-f]{4}-", line) for line in commands), commands
     assert subprocess.run(["/bin/sh", "-n"], input=told, text=True, check=False).returncode == 0

@@ -13,7 +13,7 @@ from uuid import uuid4
 
 import pytest
 from langgraph.checkpoint.memory import InMemorySaver
-from langgraph.errors import InvalidUpdateError
+from langgraph.errors import GraphRecursionError, InvalidUpdateError
 from langgraph.pregel import Pregel
 from langgraph.store.memory import InMemoryStore
 from langgraph.types import Command
@@ -321,11 +321,13 @@ def test_config_shows_what_a_caller_may_set() -> None:
     ended = thread.run({}, context={"tenant": 7})
     assert ended["log"] == ["look"]
     assert ended["seen"]["context"] == {"tenant": 7}
-    assert ended["seen"]["configurable"] == {"colour": "red", "langgraph_auth_user_id": "ada"}
+    of_the_run = {"thread_id": thread.config["configurable"]["thread_id"]}
+    sent = {"colour": "red", "langgraph_auth_user_id": "ada"}
+    assert ended["seen"]["configurable"] == of_the_run | sent
 
 
 def test_config_without_a_context_shows_an_empty_one() -> None:
-    assert Thread("config").run({})["seen"] == {"configurable": {}, "context": {}}
+    assert Thread("config").run({})["seen"]["context"] == {}
 
 
 def test_memory_outlives_the_thread() -> None:
@@ -338,3 +340,27 @@ def test_memory_outlives_the_thread() -> None:
 
 def test_memory_finds_null_where_nothing_is() -> None:
     assert Thread("memory").run({"op": "get", "namespace": ["a"], "key": "none"})["found"] is None
+
+
+def test_maker_hands_on_what_it_is_given() -> None:
+    falsy: list[Any] = [None, False, 0, "", {}, []]
+    parts = Thread("maker").stream({"given": falsy, "writes": falsy}, ["custom", "values"])
+    assert [part for mode, part in parts if mode == "custom"] == falsy
+    assert parts[-1][1]["made"] == falsy
+
+
+@pytest.mark.parametrize("kind", ["date", "uuid", "set", "bytes", "decimal", "object", "model", "nan"])
+def test_maker_makes_what_json_has_no_name_for(kind: str) -> None:
+    made = Thread("maker").run({"kind": kind})["made"]
+    with pytest.raises((TypeError, ValueError)):
+        json.dumps(made, allow_nan=False)
+
+
+def test_ceiling_ends_at_its_own_limit_unless_a_run_allows_more() -> None:
+    thread = Thread("ceiling")
+    with pytest.raises(GraphRecursionError):
+        thread.run({})
+    assert thread.values["log"] == ["u1", "u2", "u3"]
+    more = Thread("ceiling")
+    more.config["recursion_limit"] = 9
+    assert more.run({})["log"] == ["u1", "u2", "u3", "u4", "u5"]

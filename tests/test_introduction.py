@@ -76,14 +76,14 @@ def test_the_conformance_graphs_need_no_agent(tmp_path: Path) -> None:
     text = (tmp_path / "runstone.toml").read_text("utf-8")
     assert "agent" not in tomllib.loads(text)
     assert "It serves the conformance graphs" in text
-    assert "note: GET /openapi.json is no OpenAPI document that can be read (404)" in done.stdout
+    assert "note: GET /openapi.json is not an OpenAPI document that can be read (404)" in done.stdout
 
 
 @pytest.mark.parametrize("document", [b"<html>", b"[]", b'{"paths": 7}', b"\xff"])
 def test_a_document_that_cannot_be_read_is_a_note(tmp_path: Path, document: bytes) -> None:
     with introduced(tmp_path, {**OWN, "/openapi.json": document}, "--yes") as (done, _, _):
         assert done.returncode == 0, done.stderr
-    assert "is no OpenAPI document that can be read (200)" in done.stdout
+    assert "is not an OpenAPI document that can be read (200)" in done.stdout
 
 
 def test_an_assistant_without_schema_is_written_down_for_its_user_to_complete(tmp_path: Path) -> None:

@@ -141,7 +141,7 @@ def test_an_argument_that_stands_for_nothing_is_named() -> None:
     def judge(turns: Trace) -> None:
         """Nothing."""
 
-    with pytest.raises(BadDeclaration, match=r"asks for 'turns', which is no scenario"):
+    with pytest.raises(BadDeclaration, match=r"asks for 'turns', which is not a scenario"):
         judges(requirement(MUST)(judge))
 
 

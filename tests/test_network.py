@@ -237,8 +237,8 @@ BAD = [
     (["--client-cert", "one.pem"], "no certificate with its key in PEM form"),
     (["--client-key", "one.key"], "--client-key lacks its certificate"),
     (["--ca-file", "ca.pem", "--insecure"], "give one of them"),
-    (["--proxy", "socks5://127.0.0.1:1"], "--proxy is no proxy like http://127.0.0.1:3128"),
-    (["--proxy", "http://"], "--proxy is no proxy like"),
+    (["--proxy", "socks5://127.0.0.1:1"], "--proxy is not a proxy like http://127.0.0.1:3128"),
+    (["--proxy", "http://"], "--proxy is not a proxy like"),
 ]
 
 
@@ -264,7 +264,7 @@ def test_a_key_may_be_in_the_file_of_its_certificate(files: Path) -> None:
 def test_a_password_of_the_environment_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "socks5://me:s3cr3t@127.0.0.1")
     monkeypatch.delenv("NO_PROXY", raising=False)
-    with pytest.raises(BadNetwork, match=r"^HTTPS_PROXY is no proxy") as raised:
+    with pytest.raises(BadNetwork, match=r"^HTTPS_PROXY is not a proxy") as raised:
         Network(proxy="env").check("https://example.org")
     assert "s3cr3t" not in str(raised.value)
 

@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from runstone.errors import TargetError
+from runstone.scenario import pulse
 from runstone.scenario.api import Api
 from runstone.scenario.observer import Observation, Observer, SelfCheckBroken
 from runstone.scenario.progress import Step, Told
@@ -513,6 +514,42 @@ def test_limits_are_multiples_of_the_targets_own_turn() -> None:
     assert slow.scenario_s > slow.request_s > slow.turn_s
     assert 0.02 <= fast.poll_s <= slow.poll_s <= 0.2
     assert (fast.body_bytes, fast.session_bytes) == (Limits().body_bytes, Limits().session_bytes)
+
+
+# --- busy targets and machines -----------------------------------------------------------------------------
+
+
+def test_a_canary_that_comes_late_tells_that_what_goes_on_meanwhile_is_disturbed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pulse, "_WATCHED_S", 0.05)
+    sent = 0
+
+    async def asks() -> bool:
+        nonlocal sent
+        sent += 1
+        await asyncio.sleep(1.0 if sent == 9 else 0.0)  # the first eight tell what is usual
+        return True
+
+    async def clear() -> None:
+        pass
+
+    async def watched() -> tuple[bool, bool]:
+        felt = pulse.Pulse(asks, None, 0.0, clear)
+        async with felt.beating():
+            began = asyncio.get_running_loop().time()
+            for _ in range(200):
+                if felt.was_busy(began):
+                    break
+                await asyncio.sleep(0.05)
+            return felt.was_busy(began), felt.was_busy(asyncio.get_running_loop().time() + 1.0)
+
+    assert asyncio.run(watched()) == (True, False)
+
+
+def test_what_was_observed_while_the_target_was_busy_is_disturbed() -> None:
+    assert Trace(scenario="s", busy=True).disturbed
+    assert not Trace(scenario="s").disturbed
 
 
 # --- what is noticed of the target beside the scenarios ---------------------------------------------------

@@ -246,7 +246,7 @@ def exchange(
             "creates: {cron: /cron_id}",
             "'/cron_id' names no place; write it like",
         ),
-        ("$request.path.cron", "$request.path.run", r"\$request.path.run is no segment of its path"),
+        ("$request.path.cron", "$request.path.run", r"\$request.path.run is not a segment of its path"),
         (
             "promise: STATELESS-001,",
             "promise: STATELESS-001, if_not_exists: thread,",

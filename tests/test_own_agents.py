@@ -12,12 +12,15 @@ import msgspec
 import pytest
 import yaml
 
+from runstone.judge.confirmation import Doubt, one_run_per_cause
 from runstone.judge.words import judging_by
 from runstone.locations import locate
+from runstone.scenario.estimate import recorded_costs
 from runstone.session.configuration import load
 from runstone.suite import Inapplicable, Missing, Trace, agree, applicable, assert_ran, has, ran
 from runstone.target import recipes
 from runstone.target.agents import GRAPHS, OUTCOMES, Agent, InterruptedTurn, Turn, capabilities, standing_in
+from runstone.verdict.model import Case
 from runstone.wire.canonical import difference_in_shape
 from runstone.wire.exchange import Exchange
 from tests.command_line import judged, one_line_of_error, runstone
@@ -86,6 +89,28 @@ def test_capabilities_follow_from_its_inputs() -> None:
         **dict.fromkeys(OUTCOMES.values(), True),
     }
     assert not any(each.present for each in capabilities(ALONE).values())
+
+
+# what it costs
+
+
+def test_at_most_one_run_is_confirmed_per_cause() -> None:
+    def doubt(requirement: str, reason: str, *scenarios: str) -> Doubt:
+        return Doubt(requirement, Case(case="", verdict="fail", reason=reason), scenarios)
+
+    costs = recorded_costs()
+    one = next(name for name, cost in costs.items() if cost.runs == 1)
+    none = next(name for name, cost in costs.items() if cost.runs == 0)
+    many = next(name for name, cost in costs.items() if cost.runs > 5)
+    run = "6ba7b821-9dad-11d1-80b4-00c04fd430c8"
+    doubted = [
+        doubt("A-001", f"exchange 7: run {run} has no status", one),
+        doubt("A-002", f"exchange 12: run {run.replace('6', '7')} has no status", none),
+        doubt("B-001", "wanted 404, got 200", many),
+        doubt("B-002", "wanted 404, got 201", one, many),
+        doubt("C-001", "no header", none),
+    ]
+    assert [each.requirement for each in one_run_per_cause(doubted)] == ["A-001", "C-001"]
 
 
 # comparison, and what judges know
@@ -240,7 +265,9 @@ def test_both_denominators_are_told(checked: Path) -> None:
     assert share["need_outcome"] == 0
     assert share["requirements"] == share["judged"] + share["need_graphs"]
     said = f"judged {share['judged']} of {share['requirements']} requirements"
+    assert found["observation"]["capacity"] is None
     for name in ("summary.md", "report.html"):
+        assert "asked for 1 run at a time: nobody says" in (checked / name).read_text("utf-8")
         text = (checked / name).read_text("utf-8")
         assert said in text, name
         assert f"{share['need_graphs']} need the conformance graphs" in text, name

@@ -61,7 +61,7 @@ def test_while_one_waits_nobody_else_is_sent_and_deadlines_wait_too() -> None:
     assert [each.number for each in kept] == [1, 2]
     assert second.sent_at >= 1.0
     assert second.disturbed is not None
-    assert second.disturbed.startswith("held back for 0.7 s")
+    assert second.disturbed.startswith("put off for 0.7 s")
 
 
 def test_a_long_answer_keeps_nobody_waiting_once_it_is_accepted() -> None:

@@ -437,6 +437,24 @@ def test_two_workers_give_the_same_verdicts_and_observe_once(bench: Bench) -> No
     assert requests["GET /counted"] == 1
 
 
+def test_the_judging_is_spread_over_the_workers(bench: Bench) -> None:
+    bench.run()
+    alone = bench.report()["verdicts"]
+    done = bench.run("-n", "2", "-v")
+    assert [name for name in ("[gw0]", "[gw1]") if name not in done.stdout] == []
+    verdicts = [[(each["id"], case["case"], case["verdict"]) for case in each["cases"]] for each in alone]
+    spread = bench.report()["verdicts"]
+    assert verdicts == [
+        [(each["id"], case["case"], case["verdict"]) for case in each["cases"]] for each in spread
+    ]
+
+
+def test_two_workers_end_as_one_does_where_nothing_answers(bench: Bench) -> None:
+    done = bench.run("-n", "2", "--target", "http://127.0.0.1:9", target=False)  # the port "discard"
+    assert done.returncode == 3, done.stdout
+    assert set(bench.verdicts().values()) == {"not-run"}
+
+
 def test_two_workers_and_an_earlier_report_in_the_same_folder(bench: Bench) -> None:
     bench.run("-n", "2")
     bench.server.requests.clear()
@@ -511,7 +529,7 @@ def test_without_allure_nothing_is_written_for_it(bench: Bench) -> None:
 @pytest.mark.parametrize(
     "options, said",
     [
-        (["--target", "ftp://host"], "is no URL"),
+        (["--target", "ftp://host"], "is not a URL"),
         (["--header", "no colon"], "header number 1 has no 'Name: value' form"),
         (["--profile", "nonsense"], "there is no profile 'nonsense'"),
         (["--area", "nonsense"], "nonsense"),
@@ -519,7 +537,7 @@ def test_without_allure_nothing_is_written_for_it(bench: Bench) -> None:
         (["--waivers", "nowhere.yaml"], "cannot read nowhere.yaml"),
         (["--concurrency", "0"], "--concurrency '0': expected `int` >= 1"),
         (["--fail-on", "may"], "--fail-on 'may': expected must or should"),
-        (["--evidence", "nowhere"], "is no evidence folder"),
+        (["--evidence", "nowhere"], "is not an evidence folder"),
     ],
 )
 def test_a_call_that_makes_no_sense_is_2_and_one_line(options: list[str], said: str, bench: Bench) -> None:
@@ -556,7 +574,7 @@ def test_a_judge_that_cannot_be_called_is_named(bench: Bench) -> None:
     bench.write("test_odd.py", SUITE.replace("(life: Trace)", "(live: Trace)"))
     done = bench.run()
     assert done.returncode == 4, done.stdout
-    assert "asks for 'live', which is no scenario" in done.stdout
+    assert "asks for 'live', which is not a scenario" in done.stdout
     assert not bench.server.requests
 
 

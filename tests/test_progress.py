@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 import time
 from pathlib import Path
@@ -114,7 +115,8 @@ def test_what_is_created_is_summed_by_kind() -> None:
 def test_a_course_goes_by_cost_and_ends_with_nothing_left() -> None:
     brief = [Scenario(f"s{number}", nothing, Schedule(steady=True)) for number in range(4)]
     long = Scenario("long", nothing, Schedule(waits=30.0))
-    course = Course([*brief, long], expected_s=60.0, turn_s=0.5)
+    phases = Phases.of([*brief, long], shared=False, slow=True)
+    course = Course(phases, expected_s=60.0, turn_s=0.5)
     steps = [course.end(each.name, 1.0) for each in brief] + [course.end("long", 31.0)]
     assert [(each.done, each.total) for each in steps] == [(number, 5) for number in range(1, 6)]
     left = [each.left_s for each in steps]
@@ -122,6 +124,15 @@ def test_a_course_goes_by_cost_and_ends_with_nothing_left() -> None:
     assert left[3] is not None
     assert left[3] > 20.0  # four of five have ended, and most of the time is still to come
     assert left[4] == 0.0
+
+
+def test_what_comes_alone_at_the_end_is_left_until_then() -> None:
+    many = [Scenario(f"s{number}", nothing) for number in range(50)]
+    alone = Scenario("alone", nothing, Schedule(waits=20.0, alone=True))
+    course = Course(Phases.of([*many, alone], shared=False, slow=True), expected_s=30.0, turn_s=0.01)
+    steps = [course.end(each.name, 1.0) for each in many]
+    assert (steps[-1].left_s or 0.0) >= 19.0
+    assert course.end("alone", 25.0).left_s == 0.0
 
 
 def test_more_workers_never_take_longer() -> None:
@@ -157,3 +168,10 @@ def test_a_check_says_what_it_found_and_expects(tmp_path: Path) -> None:
     done = runstone("check", "--area", "run-get", "--out", str(tmp_path))
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.match(r"the target executes \d+ runs( or more)? at a time: about \d+ s\n", done.stderr)
+    found = json.loads((tmp_path / "report.json").read_text("utf-8"))
+    phases = found["phases"]
+    assert found["duration_s"] == pytest.approx(sum(phases.values()), abs=0.02)
+    assert min(phases["observe_s"], phases["clean_s"], phases["judge_s"]) > 0
+    evidence = sorted((tmp_path / "evidence/traces").glob("*.json"))
+    ended = max(json.loads(path.read_text("utf-8"))["finished_at"] for path in evidence)
+    assert phases["observe_s"] + phases["prepare_s"] >= ended  # it is counted from the first request

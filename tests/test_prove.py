@@ -22,7 +22,7 @@ from runstone import report as reports
 from runstone.cli import cli
 from runstone.contracts import Area, Catalogue, Level, Requirement, load_capabilities, violations
 from runstone.proof.faults import load_faults, load_variants
-from runstone.proof.prove import matrix, proving, published
+from runstone.proof.prove import matrix, outcomes, proving, published
 from runstone.proof.prove.checks import Check
 from runstone.proof.prove.matrix import Baseline, Fault, Hit, Matrix, Missed, Null
 from runstone.proof.prove.null_servers import BOASTFUL, LIARS, NULL_SERVERS
@@ -55,7 +55,7 @@ def report(**outcomes: Outcome) -> Report:
 
 
 def fault(name: str, breaks: Iterable[str], found: Report | None, **changes: Any) -> Fault:
-    made = matrix.fault_of(
+    made = outcomes.fault_of(
         name,
         "It is broken.",
         "embedded",
@@ -88,7 +88,7 @@ def whole(faults: Iterable[Fault], *, complete: bool = True, **changes: Any) -> 
         "2026-11-21",
         complete=complete,
         faults=told,
-        requirements=matrix.requirements_of(catalogue(), told, [report()], frozenset()),
+        requirements=outcomes.requirements_of(catalogue(), told, [report()], frozenset()),
         **given,
     )
 
@@ -130,7 +130,7 @@ def test_whatever_is_no_failure_is_no_catch(found: Report | None, why: str) -> N
 
 
 def test_only_what_the_unbroken_server_keeps_can_be_broken() -> None:
-    found = matrix.fault_of(
+    found = outcomes.fault_of(
         "f", "It.", "embedded", ["A-001"], report(A_001="fail"), KEPT - {"A-001"}, trouble=""
     )
     assert found.hits == ()
@@ -150,13 +150,13 @@ def test_reasons_say_nothing_that_differs_from_run_to_run() -> None:
     first = msgspec.structs.replace(
         told.verdicts[0], cases=(Case(case="wait", verdict="fail", reason=moving),)
     )
-    [hit] = matrix.hits([first])
+    [hit] = outcomes.hits([first])
     assert hit.reason == "wait: at … thread … of http://127.0.0.1:… took … s; wanted 3.5"
 
 
 def test_variant_is_green_when_every_must_is_kept_or_does_not_apply() -> None:
     def variant(found: Report | None, kept: frozenset[str] = KEPT, trouble: str = "") -> matrix.Variant:
-        return matrix.variant_of("v", "It differs.", found, kept, trouble=trouble)
+        return outcomes.variant_of("v", "It differs.", found, kept, trouble=trouble)
 
     assert variant(report(A_002="warn", B_002="warn", B_001="not-applicable")).green
     assert variant(report(A_001="fail"), KEPT - {"A-001"}).green
@@ -188,7 +188,7 @@ def test_requirement_is_killed_by_failing_and_survivors_are_listed() -> None:
 
 def test_what_no_server_shows_is_said_and_counts_as_survivor() -> None:
     absent = report(A_001="not-applicable", B_001="fail")
-    found = matrix.requirements_of(catalogue(), [], [absent], frozenset({"a", "b"}))
+    found = outcomes.requirements_of(catalogue(), [], [absent], frozenset({"a", "b"}))
     assert {each.id: each.unjudged for each in found} == {
         "A-001": "not-applicable: seen of A-001",
         "A-002": "",
@@ -213,7 +213,7 @@ def test_faults_come_in_the_order_of_the_catalogue() -> None:
 def test_proof_needs_everything() -> None:
     assert whole(KILLERS).proved
     hit = Hit(id="A-001", verdict="fail", reason="")
-    green = matrix.variant_of("v", "It differs.", report(), KEPT, trouble="")
+    green = outcomes.variant_of("v", "It differs.", report(), KEPT, trouble="")
     spoilt: list[dict[str, Any]] = [
         {"baselines": [Baseline(server="embedded", kept=3, hits=(hit,), trouble="")]},
         {"baselines": [Baseline(server="embedded", kept=0, hits=(), trouble="")]},

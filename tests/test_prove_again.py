@@ -12,7 +12,7 @@ from rich.console import Console
 
 from runstone import report as reports
 from runstone.contracts import load_catalogue, violations
-from runstone.proof.prove import matrix, proving, published
+from runstone.proof.prove import outcomes, proving, published
 from runstone.proof.prove.checks import Check
 from runstone.proof.prove.matrix import Matrix
 from runstone.proof.prove.pool import Done
@@ -145,9 +145,9 @@ def test_of_two_tries_the_one_counts_that_caught_more() -> None:
         fault("f", ["A-001", "A-002"], report(**broken))  # type: ignore[arg-type]
         for broken in ({"A_001": "fail", "A_002": "warn"}, {"A_001": "fail"}, {})
     )
-    better = matrix.second_try_of(one, both)
+    better = outcomes.second_try_of(one, both)
     assert (better.caught, better.tries, better.first_try) == (True, 2, "A-002: pass seen of A-002")
-    kept = matrix.second_try_of(one, none)
+    kept = outcomes.second_try_of(one, none)
     assert ([each.id for each in kept.missed], kept.tries) == (["A-002"], 2)
-    ended = matrix.second_try_of(fault("f", ["A-001"], None, trouble="it died"), none)
+    ended = outcomes.second_try_of(fault("f", ["A-001"], None, trouble="it died"), none)
     assert (ended.trouble, ended.first_try) == ("", "it died")

@@ -13,7 +13,7 @@ from runstone.wire.exchange import Exchange
 from runstone.wire.limits import Limits
 from runstone.wire.proxy import Proxy, proxying
 from runstone.wire.recorder import Recorder
-from runstone.wire.recording import Story
+from runstone.wire.recording import Recording
 from tests.servers import Heard, Reader, Writer, read_request, reply
 
 Upstream: TypeAlias = Callable[[Heard, Writer], Awaitable[None]]
@@ -64,20 +64,20 @@ def passing(upstream: Upstream, drive: Drive, *, limits: Limits | None = None) -
             writer.close()
 
     async def talk() -> list[Exchange]:
-        story = Story("talk")
+        recording = Recording("talk")
         server = await asyncio.start_server(converse, "127.0.0.1", 0)
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         secret = {"authorization": "Bearer sesame-open"}
         async with (
             server,
             Recorder(url, secret, limits or Limits()) as recorder,
-            proxying(recorder, story) as proxy,
+            proxying(recorder, recording) as proxy,
             httpx.AsyncClient(trust_env=False, timeout=20) as client,
         ):
             await drive(proxy, client)
             await client.aclose()
         await asyncio.sleep(0.02)  # the connections of the upstream end
-        return story.exchanges
+        return recording.exchanges
 
     return asyncio.run(talk())
 
@@ -232,19 +232,19 @@ def test_what_is_no_event_stream_is_not_cut() -> None:
 
 
 def test_a_refused_upstream_is_a_closed_connection_and_no_invented_answer() -> None:
-    story = Story("talk")
+    recording = Recording("talk")
 
     async def talk() -> None:
         async with (
             Recorder("http://127.0.0.1:9", {}, Limits()) as recorder,
-            proxying(recorder, story) as proxy,
+            proxying(recorder, recording) as proxy,
             httpx.AsyncClient(trust_env=False) as client,
         ):
             with pytest.raises(httpx.RemoteProtocolError):
                 await client.get(await proxy.listen("part"))
 
     asyncio.run(talk())
-    (exchange,) = story.exchanges
+    (exchange,) = recording.exchanges
     assert exchange.code is None
     assert exchange.failure is not None
     assert exchange.failure == "connection refused"
@@ -295,7 +295,7 @@ def test_junk_gets_no_answer_and_leaves_no_exchange() -> None:
     async def drive(proxy: Proxy, _client: httpx.AsyncClient) -> None:
         host, port = (await proxy.listen("part")).removeprefix("http://").split(":")
         reader, writer = await asyncio.open_connection(host, int(port))
-        writer.write(b"this is no HTTP\r\n\r\n")
+        writer.write(b"this is not HTTP\r\n\r\n")
         assert await reader.read() == b""
         writer.close()
         await writer.wait_closed()

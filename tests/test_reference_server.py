@@ -174,7 +174,7 @@ def test_what_keeps_a_server_from_starting_is_said_in_one_line(tmp_path: Path) -
     broken.write_text('{"graphs": {"x": "./nowhere.py:graph"}}')
     code, missing = said_by(graphs=broken)
     assert code == 3
-    assert missing == f"runstone: {tmp_path / 'nowhere.py'} is no Python file\n"
+    assert missing == f"runstone: {tmp_path / 'nowhere.py'} is not a Python file\n"
 
 
 def test_a_temporary_folder_goes_with_the_server() -> None:
@@ -206,7 +206,7 @@ def test_credentials_decide_what_is_seen() -> None:
         }
         path = f"/threads/{thread}/runs"
         seen = client.post(f"{path}/wait", json=spoof, headers=ann).json()["seen"]["configurable"]
-        assert seen == {"langgraph_auth_user_id": "ann"}
+        assert seen["langgraph_auth_user_id"] == "ann"
         run = client.get(path, headers=ann).json()[0]["run_id"]
         foreign: list[tuple[str, str, Any]] = [
             ("GET", f"/threads/{thread}", None),

@@ -58,6 +58,7 @@ def test_what_was_set_aside_for_the_capacity_is_named(green: Report) -> None:
     other = of(green.verdicts[0], "CRON-001", "not-applicable", "the target has no crons")
     found = observed(msgspec.structs.replace(green, verdicts=(aside, other)), capacity=1)
     assert set_aside(found) == ["CONC-001"]
+    assert "1 set aside for the capacity" in digest.reservations(found)
     assert said(found)["capacity"] == [
         "the target executes 1 run at a time; 1 requirement was set aside for that (CONC-001)"
     ]
@@ -113,7 +114,8 @@ def test_every_report_for_people_and_machines_tells_them(full: Report) -> None:
     reports.print_summary(full, Console(file=page, width=1_000), report_dir="out")
     terminal = " ".join(page.getvalue().split())
     suites = JUnitXml.fromstring(reports.to_junit(full).encode())
-    junit = " ".join(f"{each.name} {each.value}" for suite in suites for each in suite.properties())  # type: ignore[no-untyped-call]
+    properties = [each for suite in suites for each in suite.properties()]  # type: ignore[no-untyped-call]
+    junit = " ".join(f"{each.name} {each.value}" for each in properties)
     html = " ".join(reports.to_html(full, []).split())
     markdown = reports.to_markdown(full).replace("\\", "")
     for words in (

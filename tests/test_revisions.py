@@ -97,7 +97,7 @@ def test_revisions_are_ordered_by_number_and_not_by_letter(contracts: Path) -> N
 
 @pytest.mark.parametrize(
     "name, said",
-    [("2000.01", "is older than"), ("next", "is no name of a revision"), ("2999.1", "is no name")],
+    [("2000.01", "is older than"), ("next", "is not a name of a revision"), ("2999.1", "is not a name")],
 )
 def test_a_revision_that_cannot_be_begun(name: str, said: str, contracts: Path) -> None:
     before = sorted((contracts / "revisions").iterdir())

@@ -39,7 +39,7 @@ def test_addresses(text: str, url: str) -> None:
     ],
 )
 def test_what_is_no_address(text: str) -> None:
-    with pytest.raises(UsageError, match="is no URL") as caught:
+    with pytest.raises(UsageError, match="is not a URL") as caught:
         checked_url(text)
     assert "\n" not in str(caught.value)
 

@@ -81,7 +81,7 @@ def test_an_event_decodes_its_data_and_splits_its_name() -> None:
 
 @pytest.mark.parametrize("data", ["", "NaN", "{"])
 def test_an_event_without_json_is_missing(data: str) -> None:
-    with pytest.raises(Missing, match="'values' is no JSON"):
+    with pytest.raises(Missing, match="'values' is not JSON"):
         _ = event("values", data).json
 
 

@@ -137,7 +137,7 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 
 def test_an_unknown_requirement_is_named_with_the_nearest_one(tmp_path: Path) -> None:
     with pytest.raises(
-        WaiverError, match="waives RUN-WAIT-01, which is no requirement; did you mean RUN-WAIT-001"
+        WaiverError, match="waives RUN-WAIT-01, which is not a requirement; did you mean RUN-WAIT-001"
     ):
         loaded(WHOLE.format(date="2027-03-31").replace("RUN-WAIT-001:stream", "RUN-WAIT-01"), tmp_path)
 

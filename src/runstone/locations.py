@@ -1,4 +1,4 @@
-"""Where the parts of the house that are no code lie: contracts, suites, fixtures, reports."""
+"""Where the data files are: contracts, suites, fixtures, reports."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class MissingPart(RunstoneError):  # noqa: N818 - named as what it reports
 
 
 def locate(part: str) -> Path:
-    """The folder or file `part` of the house, such as "contracts" or "fixtures/targets".
+    """The folder or file `part` of the data files, such as "contracts" or "fixtures/targets".
 
     Looks beside the installed package first, then in the source checkout. Raises MissingPart.
     """

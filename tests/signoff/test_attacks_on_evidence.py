@@ -126,13 +126,13 @@ def link_all_traces(case: Case) -> None:
     (case.evidence / "traces").symlink_to(case.folder / "elsewhere")
 
 
-@refused_by("intact", "'traces/../../../outside.json' is no file", also={"bound", "derivable"})
+@refused_by("intact", "'traces/../../../outside.json' is not a file", also={"bound", "derivable"})
 def leave_the_folder(case: Case) -> None:
     shutil.copy(case.evidence / "traces/about.json", case.folder / "outside.json")
     _name_instead(case, "traces/../../../outside.json")
 
 
-@refused_by("intact", ".*outside.json' is no file", also={"bound", "derivable"})
+@refused_by("intact", ".*outside.json' is not a file", also={"bound", "derivable"})
 def leave_the_folder_by_an_absolute_path(case: Case) -> None:
     shutil.copy(case.evidence / "traces/about.json", case.folder / "outside.json")
     _name_instead(case, str(case.folder / "outside.json"))
@@ -145,7 +145,7 @@ def _name_instead(case: Case, name: str) -> None:
     rewrite(case.evidence / "manifest.json", files={**files, name: digest})
 
 
-@refused_by("intact", ".*it is no plain file", also={"derivable"})
+@refused_by("intact", ".*it is not a plain file", also={"derivable"})
 def put_a_pipe_for_a_trace(case: Case) -> None:
     remove_a_trace(case)
     os.mkfifo(case.evidence / "traces/about.json")

@@ -125,7 +125,11 @@ def test_a_changed_keyless_bundle_is_not_authentic(public: AcceptanceFile) -> No
 
 @pytest.mark.parametrize(
     "content, says",
-    [("{}", "is no trusted root"), ("no JSON", "is no trusted root"), (None, "cannot read the trusted root")],
+    [
+        ("{}", "is not a trusted root"),
+        ("no JSON", "is not a trusted root"),
+        (None, "cannot read the trusted root"),
+    ],
 )
 def test_what_is_no_trusted_root_is_one_line(content: str | None, says: str, tmp_path: Path) -> None:
     path = tmp_path / "root.json"

@@ -1,4 +1,4 @@
-"""Files that are no acceptance, no evidence and no policy: one line each, and an exit code of their own."""
+"""Files that are not an acceptance, evidence or a policy: one line each, and an exit code of their own."""
 
 from __future__ import annotations
 

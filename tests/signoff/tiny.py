@@ -22,7 +22,8 @@ from starlette.types import Receive, Scope, Send
 from runstone import locations
 from runstone.contracts import load_profile
 from runstone.judge.suites import judge
-from runstone.session.session import Session, Settings
+from runstone.session.session import Session
+from runstone.session.settings import Settings
 from runstone.target.target import Target
 from tests.honest import Honest, uvicorn_serving
 

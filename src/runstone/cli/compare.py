@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 @click.option(
     "--readme",
     type=click.Path(path_type=Path),
-    help="A file whose table of results is written anew; with --publish.",
+    help="A file whose table of results is written again; with --publish.",
 )
 def command(
     asked: Given, names: tuple[str, ...], out: Path, publish: Path | None, readme: Path | None

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Final, Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, ProgressColumn, Task, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 from rich.text import Text
 
@@ -147,13 +147,13 @@ def _bar(console: Console, _: float) -> Iterator[Shown]:
     columns = (
         TextColumn("{task.fields[doing]}"),
         BarColumn(bar_width=24),
-        MofNCompleteColumn(),
+        TextColumn("{task.fields[far]}"),
         TimeElapsedColumn(),
         _Said(phase),
         TextColumn("{task.description}", style="dim"),
     )
     with Bar(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("", total=None, doing="starting")
+        task = bar.add_task("", total=None, doing="starting", far="")
 
         def show(told: Told, title: str = "") -> None:
             if isinstance(told, Begun):
@@ -162,7 +162,12 @@ def _bar(console: Console, _: float) -> Iterator[Shown]:
             phase.note(told, title)
             name = f"{title}: {told.name}" if title else told.name
             bar.update(
-                task, description=name, doing=told.doing, completed=told.done, total=told.total or None
+                task,
+                description=name,
+                doing=told.doing,
+                far=f"{told.done}/{told.total}" if told.total else "",
+                completed=told.done,
+                total=told.total or None,
             )
 
         yield show

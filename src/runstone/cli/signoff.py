@@ -133,7 +133,7 @@ def digest_of(text: str | None) -> tuple[str, str] | None:
     length = ALGORITHMS.get(algorithm)
     if length is None or not re.fullmatch(f"[0-9a-f]{{{length}}}", digits):
         raise UsageError(
-            f"--server-digest {text!r} is no digest; write sha256: and its 64 hexadecimal digits "
+            f"--server-digest {text!r} is not a digest; write sha256: and its 64 hexadecimal digits "
             f"({', '.join(ALGORITHMS)} are known)"
         )
     return algorithm, digits

@@ -51,7 +51,7 @@ def _day(text: str) -> dt.date:
     try:
         day = dt.date.fromisoformat(text)
     except ValueError:
-        raise UsageError(f"--expires {text!r} is no day; write it like 2027-03-31") from None
+        raise UsageError(f"--expires {text!r} is not a day; write it like 2027-03-31") from None
     if day < dt.datetime.now(dt.UTC).date():
         raise UsageError(f"--expires {text} is past; such waivers would be errors at once")
     return day

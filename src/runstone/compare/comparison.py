@@ -21,6 +21,7 @@ from runstone.compare.differences import Example, Kind, Likeness, differences
 from runstone.contracts import LEVELS, Level, Requirement, load_catalogue
 from runstone.errors import ExitCode, UsageError
 from runstone.report import digest
+from runstone.scenario.scenario import CAPACITY_LOOKS
 from runstone.verdict.model import (
     Case,
     Grid,
@@ -316,16 +317,16 @@ def _concerned(left: Side, right: Side, seen: _Seen) -> defaultdict[Likeness, se
 
 
 def _whole(side: Side) -> dict[str, Trace]:
-    """The traces that can be compared: not those that were cut short or made up their own requests."""
+    """The traces that can be compared: not those cut short, or with requests made up on the way."""
     exploring = load_catalogue().of_kind("exploring")
-    explored = {
+    made_up = {
         key.rpartition("#")[0]
         for verdict in side.report.verdicts
         if verdict.area in exploring
         for case in verdict.cases
         for key in case.exchanges
-    }
+    } | {*CAPACITY_LOOKS}
     traces = side.traces or {}
     return {
-        name: traces[name] for name in sorted(traces) if name not in explored and not traces[name].cut_short
+        name: traces[name] for name in sorted(traces) if name not in made_up and not traces[name].cut_short
     }

@@ -22,10 +22,11 @@ _GRAPHS: Final = ("python", "typescript")
 # What does not judge a target: what the mutator takes for equal, and the schemas of Runstone's own documents.
 _NOT_JUDGING: Final = frozenset(
     {
-        *("equivalence.yaml", "durations.yaml", "report.json", "compare.json"),
-        *("history.json", "kill-matrix.json", "mutation.json"),
+        *("equivalence.yaml", "durations.yaml", "report.json", "compare.json", "history.json"),
+        *("kill-matrix.json", "mutation.json", "scenario.json", "scenarios-report.json"),
     }
 )
+_CONTRACTS: Final = ("*.yaml", "cases/*.yaml", "schemas/*.json")
 _LEFT_BEHIND: Final = frozenset({"__pycache__", "node_modules"})
 
 
@@ -76,7 +77,7 @@ def digest(folder: Path, files: Iterable[Path]) -> str:
 
 def _judging(contracts: Path, profile: str) -> Iterator[Path]:
     yield contracts / "profiles" / f"{profile}.yaml"
-    for path in (*contracts.glob("*.yaml"), *contracts.glob("schemas/*.json")):
+    for path in (each for glob in _CONTRACTS for each in contracts.glob(glob)):
         if path.name not in _NOT_JUDGING:
             yield path
 

@@ -152,7 +152,7 @@ def _check_place(where: str, operation: Operation, expression: str) -> None:
     except ValueError as error:
         raise MalformedContract(f"{where}: {error}") from None
     if place.segment and place.segment not in operation.placeholders:
-        raise MalformedContract(f"{where}: {expression} is no segment of its path")
+        raise MalformedContract(f"{where}: {expression} is not a segment of its path")
     if place.source == "request.body" and not operation.body:
         raise MalformedContract(f"{where}: it has no body in which {expression} could stand")
 
@@ -178,10 +178,16 @@ def operation_for(method: str, path: str) -> Operation | None:
 # Judges ask for the same few thousand paths of a session over and over: 93,000 times for 3,400 of them.
 @lru_cache(maxsize=16_384)
 def _operation_at(method: str, path: str) -> Operation | None:
-    # A literal path goes before one with a placeholder: /threads/search is no thread called "search".
+    # A literal path goes before one with a placeholder: /threads/search is not a thread called "search".
     own = (each for each in operation_table().operations if each.method == method)
     found = (each for each in own if each.is_at(path))
     return min(found, key=lambda each: len(each.placeholders), default=None)
+
+
+def creates_at_once(method: str, path: str) -> bool:
+    """Whether the answer comes at once, and names something new that stays until it is deleted."""
+    operation = operation_for(method, path)
+    return operation is not None and operation.lasts is None and bool(operation.creates.keys() - {"run"})
 
 
 def may_last(method: str, path: str) -> bool:

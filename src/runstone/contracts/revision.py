@@ -75,10 +75,10 @@ def insist_on_fresh(contracts: Path, catalogue: Mapping[str, Requirement]) -> No
 
 
 def write(contracts: Path, catalogue: Mapping[str, Requirement], name: str | None = None) -> Path:
-    """Write the newest revision anew, or begin one of that name. Raises UsageError for an older name."""
+    """Write the newest revision again, or begin one of that name. Raises UsageError for an older name."""
     path = _newest(contracts) if name is None else contracts / "revisions" / f"{name}.yaml"
     if not _NAME.fullmatch(path.stem):
-        raise UsageError(f"{name!r} is no name of a revision; write it like 2026.11 or 2026.11.1")
+        raise UsageError(f"{name!r} is not a name of a revision; write it like 2026.11 or 2026.11.1")
     if newer := [each.stem for each in _files(contracts) if _order(each) > _order(path)]:
         raise UsageError(f"revision {name} is older than {newer[-1]}, which is in force")
     lines = [f"{id}: {kept}\n" for id, kept in sorted(promised(catalogue).items())]  # noqa: A001

@@ -81,7 +81,7 @@ def _documents() -> Mapping[str, Mapping[str, Any]]:
         try:
             documents[name] = json.loads(path.read_text("utf-8"))
         except ValueError as error:
-            raise MalformedContract(f"{shown_path(path)} is no JSON: {error}") from None
+            raise MalformedContract(f"{shown_path(path)} is not JSON: {error}") from None
     return documents
 
 

@@ -1,8 +1,8 @@
 """Exploration: requests that nobody wrote, made up from the contract, recorded and judged like all others.
 
-    machine   makes up stories (Hypothesis)             model      what a client may expect after any of them
+    machine   makes up sequences (Hypothesis)           model      what a client may expect after any of them
     fuzzing   makes up single requests (Schemathesis)   findings   the answers that no request may get
-    bridge    from a generator to the event loop        story      what was told, and a script to tell it
+    bridge    from a generator to the event loop        sequences  what was sent, a script to send it again
     expected  what the graphs make of a thread
 
 What makes up requests is imported at the first use: it needs the extra `fuzz`, and judging does not. A
@@ -14,28 +14,28 @@ from __future__ import annotations
 from runstone.contracts import openapi_document
 from runstone.explore.findings import findings, told
 from runstone.explore.model import Finding, Model, first_broken
-from runstone.explore.story import BrokenStory, broken_stories, script, stories_of
+from runstone.explore.sequences import BrokenSequence, broken_sequences, script, sequences_of
 from runstone.scenario.api import Api
 from runstone.wire.documents import raw
 
 __all__ = [
-    "BrokenStory",
+    "BrokenSequence",
     "Finding",
     "Model",
-    "broken_stories",
+    "broken_sequences",
     "findings",
     "first_broken",
     "fuzz_contract",
     "fuzz_own_document",
     "script",
-    "stories_of",
-    "tell_stories",
+    "send_sequences",
+    "sequences_of",
     "told",
 ]
 
 
-async def tell_stories(api: Api) -> None:
-    """Make up stories as long as `api.exploration` allows, or until a broken one is as short as it gets."""
+async def send_sequences(api: Api) -> None:
+    """Make up sequences as long as `api.exploration` allows, or until a broken one is as short as it gets."""
     from runstone.explore.machine import tell
 
     await tell(api)

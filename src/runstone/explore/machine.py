@@ -1,4 +1,4 @@
-"""The state machine that makes up stories: Hypothesis chooses and shrinks, the model judges."""
+"""The state machine that makes up sequences: Hypothesis chooses and shrinks, the model judges."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from runstone.explore.threads import ThreadModel
 from runstone.scenario.api import Api
 from runstone.scenario.requests import Blocked, ask, new_id
 
-THREADS = 3  # of one story
-STEPS = 14  # of one story, before it is shrunk
-_STORIES = 100_000  # more than any budget lasts for
+THREADS = 3  # of one sequence
+STEPS = 14  # of one sequence, before it is shrunk
+_SEQUENCES = 100_000  # more than any budget lasts for
 
 _which = strategies.integers(0, 5)
 _word = strategies.sampled_from(["red", "green", "blue"])
@@ -28,7 +28,7 @@ _Ready = Callable[[Any], bool]
 
 
 class StoryBroken(AssertionError):  # noqa: N818 - a finding
-    """A story came to a broken promise; Hypothesis looks for a shorter one that does so too."""
+    """A sequence ended in a broken promise; Hypothesis looks for a shorter one that does so too."""
 
     def __init__(self, finding: Finding) -> None:
         super().__init__(f"{finding.requirement}: {finding.reason}")
@@ -36,16 +36,16 @@ class StoryBroken(AssertionError):  # noqa: N818 - a finding
 
 
 async def tell(api: Api) -> None:
-    """Make up stories for as long as `api.exploration` allows, or until a broken one is short."""
+    """Make up sequences for as long as `api.exploration` allows, or until a broken one is short."""
     may = api.exploration
     api.note(settle_s=api.limits.settle_s, seed=may.seed, seconds=may.seconds)
     bridge = Bridge(lambda: api.clock, may.seconds)
-    stories = Stories(api, bridge, may.profile)
-    await bridge.run(lambda: stories.tell(may.seed))
+    sequences = Sequences(api, bridge, may.profile)
+    await bridge.run(lambda: sequences.tell(may.seed))
 
 
-class Stories:
-    """All stories of one exploration: each is a part of the scenario's trace."""
+class Sequences:
+    """All sequences of one exploration: each is a part of the scenario's trace."""
 
     def __init__(self, api: Api, bridge: Bridge, profile: Profile) -> None:
         self.api = api
@@ -54,14 +54,14 @@ class Stories:
         self.told = 0
 
     def next(self) -> Api:
-        """The operations of one more story."""
+        """The operations of one more sequence."""
         self.told += 1
-        return self.api.within(f"story-{self.told}")
+        return self.api.within(f"sequence-{self.told}")
 
     def tell(self, seed: int) -> None:
-        """Make up stories until one breaks a promise and is as short as it gets; raises Over before that."""
+        """Make up sequences until a broken one is as short as it gets; raises Over before that."""
         settings = hypothesis.settings(
-            max_examples=_STORIES,
+            max_examples=_SEQUENCES,
             stateful_step_count=STEPS,
             database=None,
             deadline=None,
@@ -71,62 +71,62 @@ class Stories:
             suppress_health_check=list(HealthCheck),
             verbosity=Verbosity.quiet,
         )
-        machine = hypothesis.seed(seed)(type("Story", (_Story,), {"stories": self}))
+        machine = hypothesis.seed(seed)(type("Sequence", (_Machine,), {"sequences": self}))
         try:
             run_state_machine_as_test(machine, settings=settings)
         except (StoryBroken, hypothesis.errors.Flaky):
             return  # what was seen is recorded, and the judge decides on that
 
 
-def _rest(self: _Story) -> list[ThreadModel]:
+def _rest(self: _Machine) -> list[ThreadModel]:
     """The threads on which a run may be started."""
     return [each for each in self.model.threads if not each.deleted and not each.pending]
 
 
-def _living(self: _Story) -> list[ThreadModel]:
+def _living(self: _Machine) -> list[ThreadModel]:
     return [each for each in self.model.threads if not each.deleted]
 
 
-def _paused(self: _Story) -> list[ThreadModel]:
+def _paused(self: _Machine) -> list[ThreadModel]:
     return [each for each in _living(self) if each.pending]
 
 
-def _of_steps(self: _Story) -> list[ThreadModel]:
+def _of_steps(self: _Machine) -> list[ThreadModel]:
     return [each for each in _rest(self) if each.graph == "steps" and each.values is not None]
 
 
-def _forkable(self: _Story) -> list[ThreadModel]:
+def _forkable(self: _Machine) -> list[ThreadModel]:
     return [each for each in _of_steps(self) if _complete(each)]
 
 
-def _with_runs(self: _Story) -> list[ThreadModel]:
+def _with_runs(self: _Machine) -> list[ThreadModel]:
     return [each for each in _living(self) if each.runs]
 
 
-def _slow(self: _Story) -> list[ThreadModel]:
+def _slow(self: _Machine) -> list[ThreadModel]:
     return [each for each in _rest(self) if each.graph in ("", "slow")]
 
 
-def _any(choose: Callable[[_Story], list[ThreadModel]]) -> _Ready:
+def _any(choose: Callable[[_Machine], list[ThreadModel]]) -> _Ready:
     return lambda self: bool(choose(self))
 
 
-class _Story(RuleBasedStateMachine):
-    """One story. A rule sends a request or two; the model judges each answer at once."""
+class _Machine(RuleBasedStateMachine):
+    """One sequence. A rule sends a request or two; the model judges each answer at once."""
 
-    stories: Stories
+    sequences: Sequences
 
     def __init__(self) -> None:
         super().__init__()
-        self.api = self.stories.next()
-        self.model = Model(self.stories.profile, self.api.limits.settle_s)
+        self.api = self.sequences.next()
+        self.model = Model(self.sequences.profile, self.api.limits.settle_s)
         self.tag = new_id()
         self._seen = len(self.api.exchanges)
 
     def _do(self, request: Coroutine[Any, Any, Any]) -> None:
         """Send, and let the model see what was exchanged. Raises StoryBroken."""
         try:
-            self.stories.bridge.do(request)
+            self.sequences.bridge.do(request)
         except Blocked:
             pass  # no id came back: the model says so of the exchange
         finally:
@@ -139,7 +139,7 @@ class _Story(RuleBasedStateMachine):
     @precondition(lambda self: len(self.model.threads) < THREADS)
     @rule()
     def create_thread(self) -> None:
-        self._do(self.api.create_thread(metadata={"story": self.tag}))
+        self._do(self.api.create_thread(metadata={"sequence": self.tag}))
 
     @precondition(_any(_rest))
     @rule(which=_which, graph=_graph, word=_word, entry_point=_entry_point)
@@ -210,7 +210,7 @@ class _Story(RuleBasedStateMachine):
     @precondition(lambda self: bool(self.model.threads))
     @rule()
     def search(self) -> None:
-        self._do(self.api.search_threads(metadata={"story": self.tag}, limit=100))
+        self._do(self.api.search_threads(metadata={"sequence": self.tag}, limit=100))
 
     @precondition(_any(_living))
     @rule(which=_which)
@@ -241,7 +241,7 @@ def _one(items: list[Any], which: int) -> Any:
 
 
 def _complete(thread: ThreadModel) -> list[str]:
-    """Checkpoints at which nothing was left to do: a run from there begins anew."""
+    """Checkpoints at which nothing was left to do: a run from there begins at the start."""
     return [
         name for name, entry in thread.checkpoints.items() if not entry.get("next") and entry.get("values")
     ]

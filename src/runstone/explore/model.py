@@ -1,6 +1,6 @@
 """The contract as a model: what a client may expect of its threads and runs after any requests.
 
-The model sees the exchanges of one story in their order and says of each whether it keeps what the ones
+The model sees the exchanges of one sequence in their order and says of each whether it keeps what the ones
 before it promised. It knows the conformance graphs `steps`, `echo`, `fail`, `interrupt` and `slow`
 (fixtures/graphs/README.md), MUSTs of the catalogue and nothing of any server. What sources leave open (a
 moment's delay of a status, the wording of errors, what a cancelled run leaves) it leaves open too.
@@ -53,7 +53,7 @@ class Model:
     def see(self, exchange: Exchange) -> Finding | None:
         """What this exchange breaks, as the first thing that is wrong with it; None when all is well.
 
-        An exchange that the session itself ended is no evidence of anything.
+        An exchange that the session itself ended is not evidence of anything.
         """
         try:
             self._see(exchange)
@@ -114,7 +114,7 @@ class Model:
         _expect(
             found == wanted,
             "THR-SEARCH-002",
-            f"wanted the {len(wanted)} threads of the story, found {len(found)}",
+            f"wanted the {len(wanted)} threads of the sequence, found {len(found)}",
         )
 
     def _deleted(self, exchange: Exchange, thread: ThreadModel) -> None:
@@ -360,7 +360,7 @@ class Model:
 
 
 def first_broken(exchanges: Iterable[Exchange], profile: Profile, settle_s: float) -> Finding | None:
-    """The first promise that a story breaks; None when it keeps all."""
+    """The first promise that a sequence breaks; None when it keeps all."""
     model = Model(profile, settle_s)
     return next((found for each in exchanges if (found := model.see(each)) is not None), None)
 

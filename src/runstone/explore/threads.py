@@ -1,4 +1,4 @@
-"""What is known of the threads and runs of a story, so that the next answer can be expected."""
+"""What is known of the threads and runs of a sequence, so that the next answer can be expected."""
 
 from __future__ import annotations
 

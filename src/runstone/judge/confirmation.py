@@ -7,6 +7,7 @@ the second observation stands. What could not be observed again stays broken, an
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -17,6 +18,7 @@ from runstone.scenario.estimate import Cost, recorded_costs
 from runstone.verdict.model import UNCONFIRMED, Case
 from runstone.verdict.waivers import Waiver
 
+_NUMBERS: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}|\d+")  # by which reasons of one cause differ
 BROKEN: Final = frozenset({"fail", "warn", "not-testable"})
 
 
@@ -52,6 +54,17 @@ def doubts(
                 found.append(Doubt(requirement, case, tuple(sorted(scenarios))))
     costs = recorded_costs()
     return sorted(found, key=lambda doubt: sum(costs.get(each, Cost()).seconds for each in doubt.scenarios))
+
+
+def one_run_per_cause(doubted: Iterable[Doubt]) -> list[Doubt]:
+    """Of the doubts of one reason the first that one run can settle: the runs of an agent may cost money."""
+    costs = recorded_costs()
+    chosen: dict[str, Doubt] = {}
+    for doubt in doubted:
+        runs = sum(costs.get(each, Cost()).runs for each in doubt.scenarios)
+        if runs <= 1:
+            chosen.setdefault(_NUMBERS.sub("…", doubt.case.reason), doubt)
+    return list(chosen.values())
 
 
 def scenarios_in(case: Case) -> set[str]:

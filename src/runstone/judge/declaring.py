@@ -80,7 +80,7 @@ class View:
 
 
 def declaration_of(function: object) -> Declaration | None:
-    """What the function declares; None for one that is no judge."""
+    """What the function declares; None for one that is not a judge."""
     found: Declaration | None = getattr(function, _DECLARATION, None)
     return found
 

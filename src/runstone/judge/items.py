@@ -55,7 +55,7 @@ class Collecting:
     def pytest_pycollect_makeitem(
         self, collector: pytest.Module | pytest.Class, name: str, obj: object
     ) -> list[JudgeItem] | None:
-        """The judges of a function; what is no judge is left to pytest."""
+        """The judges of a function; what is not a judge is left to pytest."""
         declared = declaration_of(obj)
         if declared is None:
             return None

@@ -110,8 +110,8 @@ def _source(
     if isinstance(meant, View):
         return Made(meant.function, _arguments(meant.function, parameters, found))
     raise BadDeclaration(
-        f"{function.__module__}.{function.__name__} asks for {name!r}, which is no scenario, no view, "
-        f"no parameter of its cases, and none of {', '.join(_ALWAYS)}"
+        f"{function.__module__}.{function.__name__} asks for {name!r}, which is not a scenario, a view, "
+        f"a parameter of its cases, or one of {', '.join(_ALWAYS)}"
         + suggestion(name, [*parameters, *_ALWAYS])
     )
 

@@ -13,7 +13,7 @@ from io import StringIO
 import pytest
 from platformdirs import user_cache_path
 
-from runstone.judge.confirmation import BROKEN, confirmed, doubts, scenarios_in
+from runstone.judge.confirmation import BROKEN, confirmed, doubts, one_run_per_cause, scenarios_in
 from runstone.judge.coverage import SuitesBroken, suite_files
 from runstone.judge.hooks import Judging
 from runstone.judge.judges import Judge
@@ -44,7 +44,7 @@ def _alone() -> Iterator[None]:
 
 @contextmanager
 def _compiled_suites_kept() -> Iterator[None]:
-    """Let pytest keep its compiled suites in the user's cache: rewriting their asserts anew takes over 1 s.
+    """Let pytest keep its compiled suites in the user's cache: rewriting their asserts again takes over 1 s.
 
     They are not kept beside the suites, which may be read-only, or in a tree that shall stay clean.
     """
@@ -62,18 +62,32 @@ def judge(session: Session) -> Report:
     Raises KeyboardInterrupt after Ctrl-C, once everything observed is written; RunstoneError for a diagnosis
     of the session; SuitesBroken when pytest itself could not run them.
     """
-    with session:
-        session.progress(Step(doing="judging"))
-        judging, said, _ = _run_suites(session)
-        if judging.judged is None:
-            raise SuitesBroken(f"the suites in {locate('suites')} cannot be run: {excerpt(said, 600)}")
-        judged = judging.judged if judging.interrupted else _confirmed(session, judging, judging.judged)
-        session.clean_up(_behind_what_is_broken(judging, judged))
+    judging, judged = _judged(session)
     report = report_of(session, judged)
     write_all(report, list(session.traces.values()), session.settings.out, bare=session.settings.bare_report)
     if judging.interrupted:
         raise KeyboardInterrupt
     return report
+
+
+def observe_shard(session: Session) -> None:
+    """Observe a shard, and once more what seems broken in it; what was judged for that is told to nobody.
+
+    Raises as `judge` does.
+    """
+    judging, _ = _judged(session)
+    if judging.interrupted:
+        raise KeyboardInterrupt
+
+
+def _judged(session: Session) -> tuple[Judging, Judged]:
+    with session:
+        judging, said, _ = _run_suites(session)
+        if judging.judged is None:
+            raise SuitesBroken(f"the suites in {locate('suites')} cannot be run: {excerpt(said, 600)}")
+        judged = judging.judged if judging.interrupted else _confirmed(session, judging, judging.judged)
+        session.clean_up(_behind_what_is_broken(judging, judged))
+    return judging, judged
 
 
 def _behind_what_is_broken(judging: Judging, judged: Judged) -> set[str]:
@@ -94,8 +108,9 @@ def _confirmed(session: Session, judging: Judging, judged: Judged) -> Judged:
     today = dt.datetime.now(dt.UTC).date()
     judges = {(judge.requirement.id, judge.case): judge for judge in judging.judges}
     doubted = doubts(judged.cases, judging.needs, session.waivers, today) if session.confirms else []
+    chosen = one_run_per_cause(doubted) if session.manifest and session.manifest.agent else doubted
     reached = session.observe_again(
-        [(each.scenarios, each.requirement) for each in doubted], judging.scenarios
+        [(each.scenarios, each.requirement) for each in chosen], judging.scenarios
     )
     if reached:
         session.progress(Step(doing="judging"))
@@ -138,7 +153,10 @@ def collect_judges(session: Session) -> tuple[list[Judge], Mapping[str, Scenario
 def plan(session: Session) -> Plan:
     """What a check in this session would do. Raises SuitesBroken, and what `plan_of` raises."""
     judging = _collected(session)
-    return plan_of(session, judging.wanted(), judging.needs)
+    scenarios = session.share_of(judging.wanted(), judging.needs.values())
+    own = {each.name for each in scenarios}
+    judged = {case: names for case, names in judging.needs.items() if own.issuperset(names)}
+    return plan_of(session, scenarios, judged)
 
 
 def _collected(session: Session) -> Judging:

@@ -35,7 +35,7 @@ def judging_by(present: Callable[[str], bool]) -> Iterator[None]:
 
 
 def agree(got: Any, wanted: Any) -> None:
-    """Fail unless two runs came to the same.
+    """Fail unless two runs had the same result.
 
     Of the conformance graphs the results are the same but for ids and times. Of an agent of the user's own,
     which may say other words each time, they are of the same shape (`difference_in_shape`).
@@ -114,10 +114,10 @@ def assert_done(exchange: Exchange) -> None:
 
 def assert_metadata(exchange: Exchange, wanted: Mapping[str, Any]) -> None:
     """Fail unless the metadata of what was answered hold these members."""
-    held = exchange.object.get("metadata")
-    if not isinstance(held, dict):
+    metadata = exchange.object.get("metadata")
+    if not isinstance(metadata, dict):
         raise Missing(f"{exchange.where} answered no metadata")
-    difference = first_difference({key: held.get(key) for key in wanted}, dict(wanted))
+    difference = first_difference({key: metadata.get(key) for key in wanted}, dict(wanted))
     if difference is not None:
         raise AssertionError(str(difference))
 
@@ -194,11 +194,11 @@ def told_by(events: Iterable[Event]) -> list[tuple[str, Any]]:
 
 
 def time_in(stamp: Any, where: str) -> dt.datetime:
-    """The time that a text tells; `where` says whose it is. Raises Missing for what is no time."""
+    """The time that a text tells; `where` says whose it is. Raises Missing for what is not a time."""
     try:
         return dt.datetime.fromisoformat(str(stamp))
     except ValueError:
-        raise Missing(f"{where} is no time: {shown(stamp)}") from None
+        raise Missing(f"{where} is not a time: {shown(stamp)}") from None
 
 
 def is_json(said: Exchange | Event) -> bool:

@@ -13,6 +13,9 @@ from runstone.reference.bodies import ItemKeyBody, NamespacesBody, PutItemBody, 
 from runstone.reference.errors import Invalid, NotFound
 from runstone.reference.routing import Call, Operation
 from runstone.reference.store import part_of
+from runstone.reference.wire import same
+
+_ALL = 1_000_000  # items, of which a filter then keeps some
 
 
 async def put(call: Call) -> Response:
@@ -44,13 +47,16 @@ async def search(call: Call) -> Response:
     """Find items below a namespace."""
     body = await call.body(SearchItemsBody)
     prefix = _labels(body.namespace_prefix)
-    try:
-        items = await _store(call).asearch(
-            prefix, query=body.query, filter=body.filter, limit=body.limit, offset=body.offset
-        )
-    except ValueError as error:
-        raise Invalid(f"the filter does not fit: {error}") from None
+    limit, offset = (_ALL, 0) if body.filter else (body.limit, body.offset)
+    items: list[Any] = list(await _store(call).asearch(prefix, query=body.query, limit=limit, offset=offset))
+    if body.filter:  # not by the store's own filter, to which true is 1 and an object a set of operators
+        items = [item for item in items if _fits(item.value, body.filter)]
+        items = items[body.offset : body.offset + body.limit]
     return answer({"items": [_item(item) for item in items]})
+
+
+def _fits(value: dict[str, Any], wanted: dict[str, Any]) -> bool:
+    return all(key in value and same(value[key], member) for key, member in wanted.items())
 
 
 async def namespaces(call: Call) -> Response:

@@ -93,7 +93,7 @@ class Crons:
         return _cron(row)
 
     def change(self, owner: str | None, cron: Cron) -> Cron:
-        """Write a cron that was there and was changed; its next run is reckoned anew. Raises Invalid."""
+        """Write a cron that was there and was changed; its next run is computed again. Raises Invalid."""
         cron.next_run_date = next_run(cron.schedule, cron.timezone, cron.end_time)
         cron.updated_at = now()
         assignments = ", ".join(f"{name} = ?" for name in _COLUMNS.split(", "))
@@ -191,7 +191,7 @@ def next_run(schedule: str, timezone: str | None, end: str | None) -> str | None
     try:
         moment = next(CronSim(schedule, datetime.now(zone)), None)
     except CronSimError as error:
-        raise Invalid(f"the schedule {schedule!r} is no cron expression: {error}") from None
+        raise Invalid(f"the schedule {schedule!r} is not a cron expression: {error}") from None
     if moment is None:
         raise Invalid(f"the schedule {schedule!r} never comes")
     due = in_utc(moment)

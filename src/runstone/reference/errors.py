@@ -60,7 +60,7 @@ class Invalid(Refused):
 
 
 class CannotServe(TargetError):  # noqa: N818 - a diagnosis, named for what it says
-    """The server cannot start. One line: what is wrong, where, and how to mend it."""
+    """The server cannot start. One line: what is wrong, where, and how to fix it."""
 
 
 class PortTaken(CannotServe):

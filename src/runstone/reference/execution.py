@@ -43,19 +43,29 @@ async def execute(graph: Graph, job: Job, checkpoints: Checkpoints, publish: Pub
     messages.finish()
 
 
-def config_for(job: Job) -> RunnableConfig:
-    """The config of a run. Its ids are metadata, which langgraph copies to each checkpoint."""
+def config_for(job: Job, limit: int = DEFAULT_RECURSION_LIMIT) -> RunnableConfig:
+    """The config of a run. Its ids are metadata, which langgraph copies to each checkpoint, and configurable.
+
+    `limit`: of the steps of a run that names none.
+    """
     plan = job.plan
     ids = {"run_id": job.run_id, "assistant_id": job.assistant_id, "graph_id": job.graph_id}
     config: RunnableConfig = {
-        "configurable": plan.config.configurable | config_of(job.thread_id, plan.checkpoint)["configurable"],
+        "configurable": plan.config.configurable
+        | ids
+        | config_of(job.thread_id, plan.checkpoint)["configurable"],
         "metadata": plan.config.metadata | job.metadata | ids,
         "tags": plan.config.tags,
-        "recursion_limit": plan.config.recursion_limit or DEFAULT_RECURSION_LIMIT,
+        "recursion_limit": plan.config.recursion_limit or limit,
         "run_id": UUID(job.run_id),
         "run_name": job.graph_id,
     }
     return config
+
+
+def _limit_of(graph: Graph) -> int:
+    """The recursion limit that a graph brings itself (`with_config`), else the server's."""
+    return (graph.config or {}).get("recursion_limit", DEFAULT_RECURSION_LIMIT)
 
 
 def _with_own_store(graph: Graph, job: Job) -> Graph:
@@ -111,13 +121,14 @@ async def _leave_pending_nodes(graph: Graph, job: Job, checkpoints: Checkpoints)
 
 async def _chunks(graph: Graph, given: Any, job: Job, publish: Publish) -> AsyncIterator[Chunk]:
     options = _options(job.plan)
+    config = config_for(job, _limit_of(graph))
     subgraphs = job.plan.stream_subgraphs
     if "events" not in job.plan.stream_mode:
-        async for chunk in graph.astream(given, config_for(job), **options):
+        async for chunk in graph.astream(given, config, **options):
             yield _chunk(chunk, subgraphs)
         return
     # langgraph streams events of every runnable; those of the root carry the chunks of the other modes.
-    async for event in graph.astream_events(given, config_for(job), version="v2", **options):
+    async for event in graph.astream_events(given, config, version="v2", **options):
         publish("events", event)
         if event["event"] == "on_chain_stream" and event["run_id"] == job.run_id:
             yield _chunk(event["data"]["chunk"], subgraphs)

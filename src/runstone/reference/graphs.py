@@ -46,7 +46,7 @@ def _load(folder: Path, graph_id: str, target: Any) -> Graph:
     if isinstance(found, StateGraph):
         found = found.compile()
     if not isinstance(found, Pregel):
-        raise BadGraphs(f"graph {graph_id!r}: {source} is no compiled graph and no StateGraph")
+        raise BadGraphs(f"graph {graph_id!r}: {source} is neither a compiled graph nor a StateGraph")
     return found
 
 
@@ -61,7 +61,7 @@ def _module(folder: Path, file: Path) -> ModuleType:
         return loaded
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None or not file.is_file():
-        raise BadGraphs(f"{file} is no Python file")
+        raise BadGraphs(f"{file} is not a Python file")
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)

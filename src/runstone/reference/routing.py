@@ -133,7 +133,7 @@ class Path:
 
 
 def routes(operations: Iterable[Operation]) -> list[Route]:
-    """One route per path. Paths without parameters come first, so that /threads/search is no thread id."""
+    """One route per path. Paths without parameters come first, so that /threads/search is not a thread id."""
     by_path: dict[str, list[Operation]] = {}
     for operation in operations:
         by_path.setdefault(operation.path, []).append(operation)

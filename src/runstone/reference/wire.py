@@ -43,7 +43,7 @@ def decode(body: bytes, shape: type[T]) -> T:
     except RecursionError:
         raise Invalid(f"the body is nested deeper than {MAX_DEPTH} levels") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Invalid(f"the body is no JSON: {error}") from None
+        raise Invalid(f"the body is not JSON: {error}") from None
 
 
 def _check_limits(document: Any) -> None:
@@ -125,7 +125,16 @@ def contains(document: Any, wanted: Any) -> bool:
     """Whether each pair of `wanted` is in `document`, nested objects by containment."""
     if isinstance(wanted, dict) and isinstance(document, dict):
         return all(key in document and contains(document[key], value) for key, value in wanted.items())
-    return bool(document == wanted)
+    return same(document, wanted)
+
+
+def same(left: Any, right: Any) -> bool:
+    """Whether two JSON values are equal: true is not 1, as Python has it, and 1.0 is."""
+    if isinstance(left, dict) and isinstance(right, dict):
+        return left.keys() == right.keys() and all(same(value, right[key]) for key, value in left.items())
+    if isinstance(left, list) and isinstance(right, list):
+        return len(left) == len(right) and all(map(same, left, right))
+    return isinstance(left, bool) is isinstance(right, bool) and bool(left == right)
 
 
 _last = datetime.min.replace(tzinfo=UTC)

@@ -1,6 +1,6 @@
 """What to fix first: the cases that one repair would free, told once, the greatest group first.
 
-Cases that come to the same operation, answer and reason (`deciding`) share a cause. Two things join further
+Cases that reduce to the same operation, answer and reason (`deciding`) share a cause. Two things join further
 ones: refusals that say the same by several operations, which one place wrote; and what could not be tested
 on answers of an operation that break a promise by themselves.
 """

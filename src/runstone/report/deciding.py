@@ -147,7 +147,7 @@ def hanging(verdict: Verdict, case: Case, exchanges: Exchanges) -> Hanging:
 
 
 def reduced(case: Hanging) -> Key:
-    """The cause of one case: what its exchange comes to, without what only this run knows."""
+    """The cause of one case: what its exchange is reduced to, without what only this run knows."""
     exchange = case.exchange
     if exchange is None:
         return Key("", "", _words(case.reason))

@@ -13,9 +13,11 @@ import msgspec
 
 from runstone.contracts import LEVELS
 from runstone.contracts.basis import Changes
+from runstone.report.remarks import set_aside
 from runstone.report.text import counted
 from runstone.target.agents import NO_RUNS
 from runstone.verdict.model import JUDGED, Case, Cause, FailOn, Outcome, Report, Verdict, fails_target
+from runstone.verdict.scenarios import RESULTS, Result, ScenarioResults
 
 _BASIS = {
     "catalogue": "the catalogue",
@@ -39,6 +41,16 @@ OUTCOME_WORDS: dict[Outcome, str] = {
     "not-run": "not run",
     "pass": "pass",
     "not-applicable": "not applicable",
+}
+
+
+# The results of scenarios, as a reader sees them.
+RESULT_WORDS: dict[Result, str] = {
+    "pass": "pass",
+    "not-judged": "not judged",
+    "judge-error": "judge error",
+    "flaky": "flaky",
+    "fail": "fail",
 }
 
 
@@ -168,7 +180,15 @@ def grounds(report: Report) -> list[str]:
         said.append(counted(len(report.waiver_errors), "waiver") + " in error")
     if not report.complete:
         said.append("the run is incomplete")
+    if report.scenarios is not None and not report.scenarios.accepted:
+        said.append(f"scenarios not accepted ({scenario_totals(report.scenarios)})")
     return said
+
+
+def scenario_totals(results: ScenarioResults) -> str:
+    """`8 pass, 1 flaky, 1 fail`; that there is none where there is none."""
+    told = [f"{results.totals[each]} {RESULT_WORDS[each]}" for each in RESULTS if results.totals.get(each)]
+    return ", ".join(told) or "no scenario was played"
 
 
 def reservations(report: Report) -> list[str]:
@@ -178,10 +198,10 @@ def reservations(report: Report) -> list[str]:
     told = [f"{count} {word}" for count, word in counts if count]
     told += [NO_RUNS] if any(each.reason == NO_RUNS for each in report.target.capabilities.values()) else []
     told += ["no certificate was checked (--insecure)"] if report.target.insecure else []
-    told += [counted(len(report.observation.findings), "finding")] if report.observation.findings else []
-    told += (
-        [f"{counted(len(report.observation.left), 'thing')} left behind"] if report.observation.left else []
-    )
+    told += [f"{aside} set aside for the capacity"] if (aside := len(set_aside(report))) else []
+    seen = report.observation
+    told += [counted(len(seen.findings), "finding")] if seen.findings else []
+    told += [f"{counted(len(seen.left), 'thing')} left behind"] if seen.left else []
     return told + ([report.put_off] if report.put_off else [])
 
 

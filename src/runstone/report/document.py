@@ -10,7 +10,7 @@ from runstone.verdict.model import Report
 
 
 class MalformedReport(UsageError):  # noqa: N818 - named as what it reports
-    """A report.json that is no JSON, or lacks what a report must have; the message says where."""
+    """A report.json that is not JSON, or lacks what a report must have; the message says where."""
 
 
 def to_json(report: msgspec.Struct, *, indent: int = 2) -> str:
@@ -29,4 +29,4 @@ def from_json(text: str | bytes) -> Report:
     except msgspec.ValidationError as error:
         raise MalformedReport(f"report.json does not fit this version of Runstone: {error}") from None
     except (msgspec.DecodeError, UnicodeError) as error:
-        raise MalformedReport(f"report.json is no JSON: {error}; was its writing interrupted?") from None
+        raise MalformedReport(f"report.json is not JSON: {error}; was its writing interrupted?") from None

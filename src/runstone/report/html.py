@@ -16,6 +16,7 @@ from markupsafe import Markup
 
 from runstone.report import digest, remarks
 from runstone.report.proof import gather, inert_json
+from runstone.report.scenarios import page_words
 from runstone.report.templates import environment, folder
 from runstone.report.text import counted, for_terminal, shortened
 from runstone.target.capabilities import Capability
@@ -69,7 +70,8 @@ def to_html(report: Report, traces: Iterable[Trace], seal: Seal | None = None) -
         counted=counted,
         most_causes=_CAUSES,
         longest_script=_CURL,
-        **page_style(["report.css"], "page.js", "exchanges.js", "report.js"),
+        **page_words(),
+        **page_style(["report.css", "scenarios.css"], "page.js", "exchanges.js", "report.js"),
         data=Markup(inert_json(gather(report, traces)).decode()),  # noqa: S704 - made inert
     )
 

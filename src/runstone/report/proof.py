@@ -176,7 +176,7 @@ def _remarks(exchange: Exchange) -> Iterator[str]:
     if exchange.truncated:
         yield "the body went past the byte cap and was cut there"
     if not exchange.utf8:
-        yield "the body is no valid UTF-8; it is shown as Latin-1"
+        yield "the body is not valid UTF-8; it is shown as Latin-1"
     if exchange.closed_by_client:
         yield "Runstone hung up on purpose"
     if exchange.retried:

@@ -45,7 +45,7 @@ def remarks(report: Report) -> list[Remark]:
     said = said if report.target.insecure else []
     said += [Remark("finding", each, grave=True) for each in seen.findings]
     said += [Remark("left", each, grave=True) for each in left(seen.left)]
-    said += [Remark("capacity", _capacity(report))] if seen.capacity is not None else []
+    said += [Remark("capacity", text)] if (text := _capacity(report)) else []
     said += [Remark("again", _again(report))] if seen.again or _unconfirmed(report) else []
     said += [Remark("disturbed", _disturbed(report))] if seen.disturbed else []
     return said
@@ -96,7 +96,11 @@ def took(report: Report) -> str:
 
 
 def _capacity(report: Report) -> str:
-    capacity, aside = report.observation.capacity or 1, set_aside(report)
+    """How many runs at a time, and what follows; '' where that is neither known nor assumed."""
+    capacity, aside = report.observation.capacity, set_aside(report)
+    if capacity is None:
+        assumed = "the agent was asked for 1 run at a time: nobody says how many it executes (--capacity N)"
+        return assumed if report.agent is not None else ""
     more = " or more" if capacity >= WAVES[-1] else ""
     said = f"the target executes {counted(capacity, 'run')}{more} at a time"
     if not aside:

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Protocol
 
 from rich.console import Console
-from rich.text import Text
 
 from runstone.report import digest, remarks
-from runstone.report.text import counted, for_terminal, shortened
+from runstone.report.paper import Page
+from runstone.report.scenarios import print_scenarios
+from runstone.report.text import counted, shortened
 from runstone.verdict.model import Case, Outcome, Report, Verdict
 
 _FAILURES_IN_FULL = 25  # a dead server breaks 200 promises; beyond these, one line each
@@ -22,7 +23,6 @@ _EXCLUSIONS = 12
 _CURL = 1_500  # characters; a longer line is in report.json
 _REASON = 600
 _IDS = 8  # of the requirements that hang on a cause
-_WIDEST = 100  # columns: longer lines are tiring to read
 
 STYLES: dict[Outcome, str] = {
     "pass": "green",
@@ -68,6 +68,9 @@ def print_summary(report: Report, console: Console, *, report_dir: Path | str) -
     _print_failures(report, out)
     _print_short("Warned", digest.warned(report), out)
     _print_short("Waived", digest.having(report, "waived"), out)
+    if report.scenarios is not None:
+        out.line("Scenarios", "bold")
+        print_scenarios(report.scenarios, console)
     _print_last_line(report, out, report_dir)
 
 
@@ -130,35 +133,6 @@ def print_requirement(
         out.line(f"Last verdict: {digest.OUTCOME_WORDS[verdict.verdict]}", STYLES[verdict.verdict])
         for case in verdict.cases:
             _print_case(case, out)
-
-
-class Page:
-    """Writes plain lines, wrapped to the width; styles show on a terminal only. Nothing is read as markup."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._width = min(console.width, _WIDEST)
-        self._encoding = console.encoding
-
-    def line(self, text: str = "", style: str = "") -> None:
-        """One line as it is: never wrapped, so that a curl line can be pasted."""
-        self.spans((text, style))
-
-    def spans(self, *spans: tuple[str, str]) -> None:
-        """One line made of text and style pairs."""
-        text = Text.assemble(*((self._plain(part), style) for part, style in spans))
-        self._console.print(text, soft_wrap=True, highlight=False, markup=False, emoji=False)
-
-    def entry(self, lead: str, text: str, style: str = "") -> None:
-        """`lead` and then the text, wrapped and indented to where the text begins."""
-        flat = Text(" ".join(self._plain(text).split()))
-        for line in flat.wrap(self._console, max(self._width - len(lead), 20)):
-            self.spans((lead, ""), (line.plain.rstrip(), style))
-            lead = " " * len(lead)
-
-    def _plain(self, text: str) -> str:
-        """The text as this console can show it: a pipe in a C locale takes ASCII only."""
-        return for_terminal(text).encode(self._encoding, "backslashreplace").decode(self._encoding)
 
 
 def _print_head(report: Report, out: Page) -> None:

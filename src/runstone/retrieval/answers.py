@@ -25,7 +25,7 @@ FAILED: frozenset[Status] = frozenset({"error", "timeout"})
 
 _RAISED = re.compile(r"(?P<error>[A-Za-z_][\w.]*)\((?P<arguments>.*)\)", re.DOTALL)
 _TEXT_LITERAL = re.compile(r"""(?P<quote>['"])(?:\\.|(?!(?P=quote)|\\).)*(?P=quote)""", re.DOTALL)
-_HANDMADE = frozenset({"update", "fork"})  # checkpoint sources that are no step of a run
+_HANDMADE = frozenset({"update", "fork"})  # checkpoint sources that are not a step of a run
 
 
 class Nothing:
@@ -132,10 +132,10 @@ class ThreadState:
 
     @classmethod
     def of(cls, body: Any, source: str) -> ThreadState:
-        """Raises MalformedAnswer for a body that is no thread state."""
+        """Raises MalformedAnswer for a body that is not a thread state."""
         if not cls.fits(body):
             raise MalformedAnswer(
-                f"{source} is no thread state: it lacks values, next, checkpoint or metadata"
+                f"{source} is not a thread state: it lacks values, next, checkpoint or metadata"
             )
         return cls(body)
 

@@ -52,7 +52,7 @@ class TooLarge(StrategyFailed):
 
 
 class Refused(StrategyFailed):
-    """The server answered with an HTTP status that is no success; `code` is that status."""
+    """The server answered with an HTTP status that is not a success; `code` is that status."""
 
     def __init__(self, message: str, code: int) -> None:
         super().__init__(message)
@@ -60,7 +60,7 @@ class Refused(StrategyFailed):
 
 
 class MalformedAnswer(StrategyFailed):
-    """The body is no UTF-8, no JSON, or not the object that the API promises there."""
+    """The body is not UTF-8, not JSON, or not the object that the API promises there."""
 
 
 class BrokenStream(StrategyFailed):

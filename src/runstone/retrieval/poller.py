@@ -29,8 +29,8 @@ Status = Literal["pending", "running", "success", "error", "timeout", "interrupt
 TERMINAL: frozenset[Status] = frozenset({"success", "error", "timeout", "interrupted"})
 
 _STATUSES = frozenset(get_args(Status))
-_UNKNOWN_RUN = frozenset({400, 404, 422})  # 400 and 422: ids that are no UUIDs, on the official servers
-_RUN_BYTES = 16 * 1024 * 1024  # a run repeats its input in `kwargs`; more than this is no status
+_UNKNOWN_RUN = frozenset({400, 404, 422})  # 400 and 422: ids that are not UUIDs, on the official servers
+_RUN_BYTES = 16 * 1024 * 1024  # a run repeats its input in `kwargs`; more than this is not a status
 _REQUEST_S = 5.0  # three silent readings end within 15 s
 
 

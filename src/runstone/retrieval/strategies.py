@@ -2,7 +2,7 @@
 
 A stream belongs to its run by its address. A thread's state does not: any later run, or a person, may have
 written it; the checkpoint's metadata tells, and where it does not, the thread's list of runs does. The body
-of a join is no better: the official Python server answers the join of a run that has ended with the thread's
+of a join is not better: the official Python server answers the join of a run that has ended with the thread's
 values of now (seen in langgraph-api 0.16.7).
 """
 
@@ -87,7 +87,7 @@ async def _read_stream(sought: Sought, request: Request) -> Finding:
 
 
 class _Fold:
-    """What the events of one stream come to: the last values, the open interrupts, the error."""
+    """What the events of one stream result in: the last values, the open interrupts, the error."""
 
     def __init__(self, sought: Sought, request: Request) -> None:
         self._sought = sought
@@ -97,7 +97,7 @@ class _Fold:
         self._taken: set[tuple[str, str, str]] = set()
 
     def take(self, event: Event) -> None:
-        """Raises MalformedAnswer for data that is no JSON, AnotherRun for the metadata of another run."""
+        """Raises MalformedAnswer for data that is not JSON, AnotherRun for the metadata of another run."""
         self.seen += 1
         if event.id is not None:
             # A server that replays too much repeats events with their ids: an earlier one is not the last.

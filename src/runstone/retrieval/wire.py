@@ -1,6 +1,6 @@
 """One bounded request: a wall-clock deadline and a byte cap around httpx, and its failures as types.
 
-httpx's own timeouts start anew with every byte, so heartbeats would keep a read alive for ever; the deadline
+httpx's own timeouts start again with every byte, so heartbeats would keep a read alive for ever; the deadline
 here is the clock's. Everything below the HTTP status becomes a `StrategyFailed`.
 """
 
@@ -63,7 +63,7 @@ def run_path(thread_id: str, run_id: str) -> str:
 
 def _segment(identifier: str, what: str) -> str:
     if identifier.strip() in {"", ".", ".."}:
-        raise UsageError(f"{identifier!r} is no {what} id; give the id that the server answered")
+        raise UsageError(f"{identifier!r} is not a {what} id; give the id that the server answered")
     return quote(identifier, safe="")
 
 
@@ -106,7 +106,7 @@ async def read_events(
 ) -> None:
     """Hand each event of a stream to `take`, up to `end`, `error` or the stream's proven end.
 
-    Raises what `fetch` does, Refused, and BrokenStream for bytes that are no event stream, an unfinished
+    Raises what `fetch` does, Refused, and BrokenStream for bytes that are not an event stream, an unfinished
     last event, and a body that just stopped where nothing (length, chunks, HTTP/2, `end`) marks its end.
     """
     async with _answer(client, request, bounds) as response:
@@ -158,7 +158,7 @@ class _Lines:
         try:
             self._utf8.decode(chunk, final)
         except UnicodeDecodeError as error:
-            raise BrokenStream(f"{request} streamed bytes that are no UTF-8 ({error.reason})") from None
+            raise BrokenStream(f"{request} streamed bytes that are not UTF-8 ({error.reason})") from None
 
     def _refuse_malformed(self, request: Request) -> None:
         if self._reader.malformed:

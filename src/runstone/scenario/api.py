@@ -29,7 +29,7 @@ from runstone.wire.documents import Missing, encoded
 from runstone.wire.exchange import UUID, Exchange
 from runstone.wire.identity import Identity
 from runstone.wire.recorder import Recorder
-from runstone.wire.recording import Story
+from runstone.wire.recording import Recording
 from runstone.wire.request import Request
 from runstone.wire.trace import Inapplicable
 from runstone.wire.webhooks import Sink, listening
@@ -45,7 +45,7 @@ class Api(Operations):
         self,
         recorder: Recorder,
         target: Target,
-        story: Story,
+        recording: Recording,
         part: str = "",
         *,
         identity: Identity = "first",
@@ -56,7 +56,7 @@ class Api(Operations):
     ) -> None:
         """`lease`: the slots that its runs take, by default of many; `holder`: the part that holds them."""
         super().__init__(recorder, target)
-        self._story = story
+        self._recording = recording
         self._part = part
         self._identity: Identity = identity
         self._lease = lease or Lease(Slots(MANY), 1, steady=False)
@@ -83,10 +83,10 @@ class Api(Operations):
     def note(self, **facts: Any) -> None:
         """Keep what the scenario knows and the wire does not say, for judges: `trace.note(key)`.
 
-        Raises TypeError for what is no JSON.
+        Raises TypeError for what is not JSON.
         """
         prefix = f"{self._part}." if self._part else ""
-        self._story.note({prefix + key: value for key, value in facts.items()})
+        self._recording.note({prefix + key: value for key, value in facts.items()})
 
     async def each(self, names: Iterable[str], drive: Callable[[Api, str], Awaitable[object]]) -> None:
         """Run `drive(api, name)` for every name at once, each as a part of its own: `trace.part(name)`."""
@@ -99,9 +99,9 @@ class Api(Operations):
         try:
             await drive(self._derived(part=part, holder=self._holder or part), name)
         except (Blocked, Missing) as reason:
-            self._story.blocked[part] = str(reason)
+            self._recording.blocked[part] = str(reason)
         except Inapplicable as reason:
-            self._story.inapplicable[part] = str(reason)
+            self._recording.inapplicable[part] = str(reason)
         finally:
             if not self._holder:
                 await self._lease.leave(part)
@@ -113,7 +113,7 @@ class Api(Operations):
     @property
     def exchanges(self) -> Sequence[Exchange]:
         """What the scenario, with all its parts, has exchanged so far."""
-        return self._story.exchanges
+        return self._recording.exchanges
 
     @property
     def control(self) -> Control:
@@ -140,7 +140,7 @@ class Api(Operations):
         return Api(
             self._recorder,
             self.target,
-            self._story,
+            self._recording,
             self._part if part is None else part,
             identity=identity or self._identity,
             lease=self._lease,
@@ -182,13 +182,13 @@ class Api(Operations):
         Raises ClientError when its program does not run; whether it can is a capability of this machine.
         """
         await self._lease.enter(self._holder)
-        async with serving_client(name, self.target, self._recorder, self._story) as client:
+        async with serving_client(name, self.target, self._recorder, self._recording) as client:
             yield client
 
     @asynccontextmanager
     async def webhook_sink(self) -> AsyncIterator[Sink]:
         """Addresses on this machine for webhooks; each delivery becomes an exchange labelled `delivery`."""
-        async with listening(self._recorder, self._story) as sink:
+        async with listening(self._recorder, self._recording) as sink:
             yield sink
 
     async def request(
@@ -212,9 +212,9 @@ class Api(Operations):
         pairs = params.items() if isinstance(params, Mapping) else params
         path = well_formed(self._with_own_assistant(path))
         request = Request(
-            scenario=self._story.scenario,
+            scenario=self._recording.scenario,
             part=self._part,
-            number=self._story.next_number(),
+            number=self._recording.next_number(),
             label=options.get("label") or f"{method} {UUID.sub('*', path)}",
             method=method,
             path=path,
@@ -231,7 +231,9 @@ class Api(Operations):
         )
         if creates_run(method, path):
             await self._lease.enter(self._holder)
-        return await self._recorder.send(request, self._story.exchanges, options.get("opened"))
+        return await self._recorder.send(
+            request, self._recording.exchanges, options.get("opened"), options.get("relay")
+        )
 
     def _refuse_to_run(self, method: str, path: str, body: Any, opened: Opened | None) -> None:
         """Raise Inapplicable for what starts a run, or names a graph that is not known to be there."""

@@ -1,6 +1,6 @@
 """How many runs the target executes at a time: found out by runs that sleep.
 
-The answer decides how many runs are asked for at once. A server with one worker is no worse than another;
+The answer decides how many runs are asked for at once. A server with one worker is not worse than another;
 who sends it thirty runs at once sees thirty queue, and would take the queue for a fault.
 """
 
@@ -45,7 +45,7 @@ class _Count:
     at_once: int = 0
 
     def note(self) -> None:
-        # Seen twice: while all are asked, one may end and make room for the next, which is no two at once.
+        # Seen twice: while all are asked, one may end and make room for the next, which is not two at once.
         self.at_once = max(self.at_once, sum(each.seen > 1 and not each.over for each in self.probes))
 
     @property

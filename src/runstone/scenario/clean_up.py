@@ -110,7 +110,7 @@ def _key(found: Any) -> str:
 async def clean_up(
     recorder: Recorder, things: Iterable[Thing], on_gone: Callable[[Thing], None] = lambda _: None
 ) -> list[str]:
-    """Delete them; what could not be deleted, and why, one line each. What is gone already is no trouble.
+    """Delete them; what could not be deleted, and why, one line each. What is gone already is not trouble.
 
     A target that has left several deletions without a whole answer is asked for no more. `on_gone` is told of
     each thing that is there no more.

@@ -25,7 +25,7 @@ from runstone.target.target import Target
 from runstone.wire.exchange import excerpt
 from runstone.wire.proxy import Proxy, proxying
 from runstone.wire.recorder import Recorder
-from runstone.wire.recording import Story
+from runstone.wire.recording import Recording
 from runstone.wire.redaction import Redactor
 
 _INSTALL_S: Final = 120.0
@@ -50,7 +50,7 @@ class ClientMissing(ClientError):  # noqa: N818
 
 
 class ClientBroken(ClientError):  # noqa: N818
-    """The client's program died, or wrote what is no outcome."""
+    """The client's program died, or wrote what is not an outcome."""
 
 
 # which clients there are
@@ -116,19 +116,25 @@ class Client:
     """A client's program that runs, for the turns of one scenario (see `serving_client`)."""
 
     def __init__(
-        self, name: str, program: _Program, proxy: Proxy, target: Target, recorder: Recorder, story: Story
+        self,
+        name: str,
+        program: _Program,
+        proxy: Proxy,
+        target: Target,
+        recorder: Recorder,
+        recording: Recording,
     ) -> None:
         self._name = name
         self._program = program
         self._proxy = proxy
         self._target = target
         self._recorder = recorder
-        self._story = story
+        self._recording = recording
 
     async def turn(
         self, part: str, do: str, *, patience: float = 0.0, cut_after_events: int | None = None, **given: Any
     ) -> None:
-        """Let the client hold one turn, as a part of the scenario; its outcome is the part's note `outcome`.
+        """Let the client take one turn, as a part of the scenario; its outcome is the part's note `outcome`.
 
         `do` and `given` are described in fixtures/clients/README.md. `patience`: seconds that the turn takes
         whatever the target's speed. `cut_after_events`: see `Proxy.listen`. A turn that does not end is a
@@ -141,16 +147,18 @@ class Client:
         seconds = limits.request_s + limits.settle_s + patience + _MARGIN_S
         try:
             async with self._recorder.pace.within(seconds):
-                outcome = await self._program.hold({"turn": part, "do": do, "url": url, **given})
+                outcome = await self._program.take({"turn": part, "do": do, "url": url, **given})
         except TimeoutError:
-            self._story.blocked[part] = f"{self._name} did not end its turn {part!r} within {seconds:.0f} s"
+            self._recording.blocked[part] = (
+                f"{self._name} did not end its turn {part!r} within {seconds:.0f} s"
+            )
         else:
-            self._story.note({f"{part}.outcome": outcome})
+            self._recording.note({f"{part}.outcome": outcome})
 
 
 @asynccontextmanager
 async def serving_client(
-    name: str, target: Target, recorder: Recorder, story: Story
+    name: str, target: Target, recorder: Recorder, recording: Recording
 ) -> AsyncIterator[Client]:
     """A client's program, ready for turns. It is gone when the block is left, whichever way.
 
@@ -158,12 +166,12 @@ async def serving_client(
     """
     command = _command(name)
     async with (
-        proxying(recorder, story) as proxy,
+        proxying(recorder, recording) as proxy,
         _running(name, command, recorder.redactor) as program,
     ):
         greeting = await program.greeting()
-        story.note({"client": f"{greeting.get('client')} {greeting.get('version')}"})
-        yield Client(name, program, proxy, target, recorder, story)
+        recording.note({"client": f"{greeting.get('client')} {greeting.get('version')}"})
+        yield Client(name, program, proxy, target, recorder, recording)
 
 
 class _Program:
@@ -192,7 +200,7 @@ class _Program:
         except TimeoutError:
             raise ClientBroken(f"the program of {self._name} said nothing within {_START_S:.0f} s") from None
 
-    async def hold(self, turn: Mapping[str, Any]) -> dict[str, Any]:
+    async def take(self, turn: Mapping[str, Any]) -> dict[str, Any]:
         """The outcome of a turn. Raises ClientBroken."""
         if self._broken is not None or self._process.stdin is None:
             raise self._broken or ClientBroken(f"the program of {self._name} takes no turns")
@@ -230,7 +238,7 @@ class _Program:
             expected = self._awaited[document.get("turn")]
         except (ValueError, AttributeError, KeyError):
             raise ClientBroken(
-                f"the program of {self._name} wrote what is no outcome: {excerpt(line)}"
+                f"the program of {self._name} wrote what is not an outcome: {excerpt(line)}"
             ) from None
         if not expected.done():
             expected.set_result(document)

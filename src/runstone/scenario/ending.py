@@ -10,7 +10,7 @@ from runstone.errors import TargetError
 from runstone.scenario.pulse import Dead, Pulse
 from runstone.scenario.requests import Blocked
 from runstone.wire.documents import Missing
-from runstone.wire.recording import Story
+from runstone.wire.recording import Recording
 from runstone.wire.trace import Trace
 
 
@@ -54,15 +54,16 @@ def loss(error: BaseException) -> str | None:
     return str(error) if isinstance(error, TargetError) else None
 
 
-def trace_of(story: Story, began: float, ended: float, cut_short: bool) -> Trace:
+def trace_of(recording: Recording, began: float, ended: float, *, busy: bool, cut_short: bool) -> Trace:
     """What was recorded of a scenario, from `began` to `ended`."""
     return Trace(
-        scenario=story.scenario,
-        exchanges=tuple(sorted(story.exchanges, key=lambda exchange: exchange.number)),
-        blocked=dict(story.blocked),
-        inapplicable=dict(story.inapplicable),
-        notes=dict(story.notes),
+        scenario=recording.scenario,
+        exchanges=tuple(sorted(recording.exchanges, key=lambda exchange: exchange.number)),
+        blocked=dict(recording.blocked),
+        inapplicable=dict(recording.inapplicable),
+        notes=dict(recording.notes),
         started_at=round(began, 4),
         finished_at=round(ended, 4),
+        busy=busy,
         cut_short=cut_short,
     )

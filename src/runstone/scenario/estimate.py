@@ -50,7 +50,7 @@ def expected_seconds(phases: Phases, *, capacity: int, turn_s: float) -> float:
     """
 
     def phase_s(scenarios: Iterable[Scenario], at_once: int) -> float:
-        own = {each.name: _own_seconds(each, turn_s) for each in scenarios}
+        own = {each.name: own_seconds(each, turn_s) for each in scenarios}
         steady_s = sum(own[each.name] for each in scenarios if each.schedule.takes_turns)
         brief_s = sum(_runs(each) * turn_s for each in scenarios if not each.schedule.takes_turns)
         workers = min(at_once, max(1, capacity - 1))
@@ -59,7 +59,7 @@ def expected_seconds(phases: Phases, *, capacity: int, turn_s: float) -> float:
 
     silent = [each for each in phases.first if each.schedule.waits > QUICK_S]
     others = [each for each in phases.first if each.schedule.waits <= QUICK_S]
-    silence_s = [_own_seconds(each, turn_s) for each in silent]
+    silence_s = [own_seconds(each, turn_s) for each in silent]
     beside_s = phase_s(others, capacity) + phase_s(phases.quiet, CALM_AT_ONCE)
     beside_s += sum(silence_s) / max(1, capacity - 1)
     return _SLACK * (max([beside_s, *silence_s]) + phase_s(phases.last, 1))
@@ -75,11 +75,11 @@ def expected_creations(scenarios: Iterable[Scenario]) -> dict[str, int]:
 def slot_seconds(scenario: Scenario, turn_s: float) -> float:
     """How long it keeps one of the target's workers, or a place among those that need none."""
     if scenario.schedule.takes_turns:
-        return _own_seconds(scenario, turn_s)
+        return own_seconds(scenario, turn_s)
     return recorded_costs().get(scenario.name, Cost()).seconds + _PIPELINED * _runs(scenario) * turn_s
 
 
-def _own_seconds(scenario: Scenario, turn_s: float) -> float:
+def own_seconds(scenario: Scenario, turn_s: float) -> float:
     """What it takes by itself: its waiting, and turns of which those of its parts are taken at once."""
     cost = recorded_costs().get(scenario.name, Cost())
     return max(cost.seconds, scenario.schedule.waits) + min(cost.runs, _TURNS_IN_A_ROW) * turn_s

@@ -2,7 +2,7 @@
 
 It is a thread whose metadata lists what the session has made and not deleted. It is renewed again and again;
 one that is old by the server's own clock is that of a dead session. What it lists is deleted only where its
-own GET says that it came to be while that session lived.
+own GET says that it was made while that session lived.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def _metadata(made: Made) -> dict[str, str]:
 
 
 def _listed(thread: dict[str, Any]) -> list[Thing] | None:
-    """What a mark lists; None for a thread that is no mark."""
+    """What a mark lists; None for a thread that is not a mark."""
     metadata = thread.get("metadata")
     if not isinstance(metadata, dict) or metadata.get(MARK) != SESSION:
         return None
@@ -110,7 +110,7 @@ def _is_dead(mark: dict[str, Any], answer: Exchange) -> bool:
 
 
 async def _is_of(recorder: Recorder, thing: Thing, mark: dict[str, Any]) -> bool:
-    """Whether it is there, and came to be while the session of the mark lived."""
+    """Whether it is there, and was made while the session of the mark lived."""
     began, renewed = _time(mark.get("created_at")), _time(mark.get("updated_at"))
     path = _path_of(thing)
     if path is None or began is None or renewed is None:
@@ -122,7 +122,7 @@ async def _is_of(recorder: Recorder, thing: Thing, mark: dict[str, Any]) -> bool
 
 
 def _path_of(thing: Thing) -> str | None:
-    """Where it is read; None for what is no id: a mark may say anything."""
+    """Where it is read; None for what is not an id: a mark may say anything."""
     if thing.kind != "item":
         path = _READ_AT.get(thing.kind)
         return path and path.format(id=thing.id) if _ID.fullmatch(thing.id) else None

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from runstone.contracts import may_last
+from runstone.contracts import creates_at_once, may_last
 from runstone.errors import RunstoneError, TargetError
 from runstone.scenario.api import Api
 from runstone.scenario.canaries import Canaries
@@ -25,7 +25,7 @@ from runstone.scenario.phases import SLOW_TURN_S, Phases
 from runstone.scenario.progress import Course, Known, Progress, Step, begun_of
 from runstone.scenario.pulse import Pulse
 from runstone.scenario.runs import unfinished
-from runstone.scenario.scenario import SELF_CHECK, Scenario, Schedule
+from runstone.scenario.scenario import CAPACITY_LOOKS, SELF_CHECK, Drive, Scenario, Schedule
 from runstone.scenario.self_check import (
     AGENT_PATIENCE_S,
     SELF_CHECK_PATHS,
@@ -42,7 +42,7 @@ from runstone.target.target import Target
 from runstone.wire.identity import FURTHER_IDENTITIES
 from runstone.wire.limits import Limits
 from runstone.wire.recorder import Recorder
-from runstone.wire.recording import Story
+from runstone.wire.recording import Recording
 from runstone.wire.trace import Inapplicable, Trace
 
 _FEW_RUNS: Final = 10  # at a time: each worker that is lost is felt
@@ -91,6 +91,7 @@ class Observer:
         made: Made | None = None,
         left_over: Sequence[Thing] = (),
         keep_until_judged: bool = False,
+        asks_first: Drive | None = None,
     ) -> None:
         """`limits`: fields of Limits that the user has set. `control`: how servers are restarted.
 
@@ -98,8 +99,10 @@ class Observer:
         `capacity`: how many runs the target executes at once; by default it is found out. `made` learns what
         is made on the target, which is deleted at the end; without it, all is left there. `left_over`, of
         sessions that were killed, is deleted first. `keep_until_judged`: it stays until `clean_up`.
+        `asks_first`: what is asked before all else, where it is not whether the conformance graphs are fit.
         """
         self.target = target
+        self._asks_first = asks_first
         self._limits: Mapping[str, Any] = limits or {}
         self._control = control
         self._exploration = exploration
@@ -114,6 +117,7 @@ class Observer:
         self._slots = Slots(MANY)
         self._crashed: dict[str, str] = {}
         self._fitness: Fitness | None = None
+        self._felt: Pulse | None = None  # of the observation that is under way
         self._deadline: float | None = None  # of the whole observation, by the loop's clock
         self.left: tuple[str, ...] = ()  # what could not be deleted
         self.cleaning_s = 0.0
@@ -165,7 +169,7 @@ class Observer:
         target = self.target
         others = {who: target.headers_of(who) for who in FURTHER_IDENTITIES}
         limits = msgspec.structs.replace(limits, **self._limits)
-        return Recorder(target.url, target.headers, limits, others, target.network, may_last)
+        return Recorder(target.url, target.headers, limits, others, target.network, may_last, creates_at_once)
 
     def _assessed(self, checked: Trace, recorder: Recorder) -> Fitness:
         """What the self-check found. Raises SelfCheckBroken where it is Runstone that failed."""
@@ -208,7 +212,7 @@ class Observer:
             recorder.alive_path = fitness.answered_path
             recorder.limits = msgspec.structs.replace(recorder.limits, capacity=self._capacity or 1)
             self._slots = Slots(self._capacity or 1)
-            pulse = self._pulse(recorder, fitness)
+            pulse = self._felt = self._pulse(recorder, fitness)
             with suppress(TimeoutError):
                 async with marking(recorder, self._made), pulse.beating(), asyncio.timeout(budget_s):
                     recorder.grows = pulse.grows
@@ -276,7 +280,7 @@ class Observer:
 
     def _self_check(self) -> Scenario:
         waits = 0.0 if self.target.agent is None else len(SELF_CHECK_PATHS) * AGENT_PATIENCE_S
-        return Scenario(SELF_CHECK, self_check, Schedule(waits=waits))
+        return Scenario(SELF_CHECK, self._asks_first or self_check, Schedule(waits=waits))
 
     async def _observe_with_pulse(
         self, scenarios: list[Scenario], recorder: Recorder, fitness: Fitness
@@ -284,13 +288,13 @@ class Observer:
         """Why the observation ended early, and what was noticed beside the scenarios."""
         if not fitness.answers:
             return await self._observe_all(scenarios, recorder), []
-        pulse = self._pulse(recorder, fitness)
+        pulse = self._felt = self._pulse(recorder, fitness)
         async with pulse.beating():
             recorder.grows = pulse.grows
             known: Known = "assumed" if self._capacity is None else "declared"
             may_run = fitness.fit and self.target.agent is None and not self.target.without_runs
             if self._capacity is None and may_run:
-                self._capacity = await self._measured(recorder, "capacity")
+                self._capacity = await self._measured(recorder, CAPACITY_LOOKS[0])
                 known = "assumed" if self._capacity is None else "measured"
             capacity = self._capacity or 1
             self._slots.capacity = capacity
@@ -315,7 +319,7 @@ class Observer:
         before, now = self._slots.capacity, 0
         if pulse.executes_no_runs or (before > _FEW_RUNS and not pulse.late_runs):
             return None
-        for look in ("capacity_at_the_end", "capacity_seen_again"):
+        for look in CAPACITY_LOOKS[1:]:
             now = max(now, await self._measured(recorder, look, most=before) or before)
             if now >= before:
                 return None
@@ -356,7 +360,8 @@ class Observer:
     ) -> str | None:
         # Those that sleep most of the time load nobody, and have slots of their own: nobody waits for them.
         at_once = {sleeps: asyncio.Semaphore(self._concurrency) for sleeps in (True, False)}
-        course, began = Course(scenarios, expected_s, recorder.limits.turn_s), recorder.clock
+        phases = self._phases(scenarios, recorder)
+        course, began = Course(phases, expected_s, recorder.limits.turn_s), recorder.clock
 
         async def observe_one(chosen: Scenario) -> None:
             async with at_once[chosen.schedule.sleeps]:
@@ -369,7 +374,7 @@ class Observer:
         stopped = None
         try:
             async with asyncio.timeout_at(self._deadline), until_dead(pulse):
-                await self._phases(scenarios, recorder).run(observe_one)
+                await phases.run(observe_one)
         except TimeoutError:
             stopped = f"the budget of {self._budget_s:g} s was used up"
         except (BaseExceptionGroup, TargetError) as error:
@@ -379,57 +384,60 @@ class Observer:
         return stopped and f"{stopped}; {course.done} of {len(scenarios)} scenarios ended"
 
     async def _record(self, chosen: Scenario, recorder: Recorder) -> Trace:
-        story = Story(chosen.name)
-        began = recorder.clock
+        recording = Recording(chosen.name)
+        began, since = recorder.clock, _now()
         cut_short = False
         control = self._control_for(chosen)
         exploration = self._exploration if chosen.explores else None
         seconds = (
             recorder.limits.scenario_s + chosen.schedule.waits + (control.patience_s if control else 0.0)
         )
-        seconds += exploration.seconds if exploration else 0.0
+        seconds += chosen.schedule.patience + (exploration.seconds if exploration else 0.0)
         lease = Lease(
             self._slots,
             chosen.schedule.runs,
             steady=chosen.schedule.takes_turns,
-            end=self._ending(story, recorder),
+            end=self._ending(recording, recorder),
         )
-        api = Api(recorder, self.target, story, lease=lease, control=control, exploration=exploration)
+        api = Api(recorder, self.target, recording, lease=lease, control=control, exploration=exploration)
         try:
             # Time in the queue for a slot, and time that the target asked for, are not the scenario's own.
             async with recorder.pace.within(seconds, recorder.grows, lease.elapsed):
                 await chosen.drive(api)
         except Inapplicable as reason:
-            story.inapplicable[""] = str(reason)
+            recording.inapplicable[""] = str(reason)
         except TimeoutError:
-            story.blocked[""] = f"the scenario's deadline of {seconds:.0f} s passed"
+            recording.blocked[""] = f"the scenario's deadline of {seconds:.0f} s passed"
         except (asyncio.CancelledError, TargetError):
             cut_short = True
             raise
         except Exception as error:
             blocked, inapplicable = blocked_by(error), blocked_by(error, Inapplicable)
             if blocked is not None:
-                story.blocked[""] = blocked
+                recording.blocked[""] = blocked
             elif inapplicable is not None:
-                story.inapplicable[""] = inapplicable
+                recording.inapplicable[""] = inapplicable
             else:  # it becomes a harness-error of every judge of this trace
                 self._crashed[chosen.name] = "".join(traceback.format_exception(error)).strip()
         finally:
-            trace = trace_of(story, began, recorder.clock, cut_short)
+            busy = self._felt is not None and self._felt.was_busy(since)
+            trace = trace_of(recording, began, recorder.clock, busy=busy, cut_short=cut_short)
             self._on_trace(trace)
             if not cut_short:
                 await lease.leave_all()
         return trace
 
-    def _ending(self, story: Story, recorder: Recorder) -> Callable[[str], Awaitable[None]]:
+    def _ending(self, recording: Recording, recorder: Recorder) -> Callable[[str], Awaitable[None]]:
         """What ends the runs that a part of a scenario has left under way: they would keep a worker busy.
 
         Where there are workers in abundance they are left to themselves.
         """
 
         async def end(part: str) -> None:
-            own = [each for each in story.exchanges if f"{each.part}.".startswith(f"{part}." if part else "")]
-            apart = Api(recorder, self.target, Story("after"), lease=Lease(Slots(MANY), 1, steady=False))
+            own = [
+                each for each in recording.exchanges if f"{each.part}.".startswith(f"{part}." if part else "")
+            ]
+            apart = Api(recorder, self.target, Recording("after"), lease=Lease(Slots(MANY), 1, steady=False))
             for thread, run in unfinished(own) if self._slots.capacity < WAVES[-1] else ():
                 await apart.cancel(thread, run, wait="0")
                 await apart.poll_run(thread, run)

@@ -29,7 +29,7 @@ class OwnServer(Api):
 
     def __init__(self, scenario: Api, recorder: Recorder, server: ControlledServer) -> None:
         target = msgspec.structs.replace(scenario.target, url=server.url)
-        super().__init__(recorder, target, scenario._story, scenario._part, identity=scenario._identity)
+        super().__init__(recorder, target, scenario._recording, scenario._part, identity=scenario._identity)
         self._server = server
 
     async def restart(self) -> None:
@@ -47,7 +47,7 @@ class OwnServer(Api):
         self._note_restart()
 
     def _note_restart(self) -> None:
-        self._story.notes.setdefault("restarted_at", []).append(round(self.clock, 4))
+        self._recording.notes.setdefault("restarted_at", []).append(round(self.clock, 4))
 
     async def _up_again(self, starting: Awaitable[None]) -> None:
         try:

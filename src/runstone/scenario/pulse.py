@@ -24,6 +24,7 @@ _LATE_S: Final = (
 _UNANSWERED_S: Final = 6.0  # beyond the usual time: then a canary counts as unanswered
 _BEAT_S: Final = 0.1  # how often the lag of this process is measured
 _LAG_S: Final = 0.5
+_WATCHED_S: Final = 2.0  # how often a canary is sent though nobody waits
 _DEAD_AFTER: Final = 3  # canaries without an answer, one after the other
 _RUNS_GIVEN_UP_AFTER: Final = 2  # the same of canaries that are runs: nothing executes runs any more
 
@@ -39,7 +40,7 @@ class Beat:
     answered: bool
 
 
-class Dead(TargetError):  # noqa: N818 - it ends the observation, it is no error of the harness
+class Dead(TargetError):  # noqa: N818 - it ends the observation, it is not an error of the harness
     """The target answered once, and answers nothing any more."""
 
 
@@ -70,6 +71,7 @@ class Pulse:
         self._unanswered = 0
         self._runs_unanswered = 0
         self._lagged_at = float("-inf")
+        self._busy_until = float("-inf")  # the latest moment at which target or machine were
         self.late = 0
         self.late_runs = 0
         self.sent = 0
@@ -85,11 +87,11 @@ class Pulse:
         """Learn the usual time of a canary, and watch the lag of this process for the time of the block."""
         calm = await asyncio.gather(*(self._beat(self._asks, _UNANSWERED_S) for _ in range(_CALM)))
         self._usual_s = max((each.seconds for each in calm if each.answered), default=_UNANSWERED_S)
-        watching = asyncio.create_task(self._watch_lag())
+        watching = [asyncio.create_task(each) for each in (self._watch_lag(), self._watch_target())]
         try:
             yield
         finally:
-            ending = [watching, *([] if self._beating is None else [self._beating])]
+            ending = [*watching, *([] if self._beating is None else [self._beating])]
             for task in ending:
                 task.cancel()
             await asyncio.gather(*ending, return_exceptions=True)
@@ -105,12 +107,22 @@ class Pulse:
             self._beating = asyncio.create_task(self._busy())
         return await asyncio.shield(self._beating) or self._lagged_at >= began
 
+    def was_busy(self, since: float) -> bool:
+        """Whether a canary was late, or this process lagged, at some time since then."""
+        return self._busy_until >= since
+
+    def _is_late(self, beat: Beat) -> bool:
+        late = not beat.answered or beat.seconds > _LATE * self._usual_s + _LATE_S
+        if late:
+            self._busy_until = max(self._busy_until, beat.sent_at + beat.seconds)
+        return late
+
     async def _busy(self) -> bool:
         beat = await self._beat(self._asks, self._usual_s + _UNANSWERED_S)
         self._unanswered = 0 if beat.answered else self._unanswered + 1
         if self._unanswered >= _DEAD_AFTER and not self.dead.done():
             self.dead.set_result("the target stopped answering")
-        if not beat.answered or beat.seconds > _LATE * self._usual_s + _LATE_S:
+        if self._is_late(beat):
             self.late += 1
             return True
         if self._runs is None or self.executes_no_runs:
@@ -138,3 +150,9 @@ class Pulse:
             await asyncio.sleep(_BEAT_S)
             if clock() - due > _LAG_S:
                 self._lagged_at = clock()
+                self._busy_until = max(self._busy_until, self._lagged_at)
+
+    async def _watch_target(self) -> None:
+        while True:
+            await asyncio.sleep(_WATCHED_S)
+            self._is_late(await self._beat(self._asks, self._usual_s + _UNANSWERED_S))

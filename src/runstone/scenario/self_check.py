@@ -35,9 +35,17 @@ SELF_CHECK_PATHS = ("wait", "stream", "background")
 AGENT_PATIENCE_S = 60.0  # for a turn of an agent whose speed nobody knows yet: a language model's
 _AGENT = "agent"  # the name of its parts
 _ASKED_FOR_BY_A_PROXY = 407
+_START_MARK = "start mark"
+_OF_THE_SERVER: dict[str, Any] = {"metadata": {"created_by": "system"}, "limit": 100}
 _SERVED = 100  # assistants that are asked for where none of the expected ones can be run
 _NAMED = 5  # of them that a message names
 _CLOCK_OFF_S = 60.0  # clocks of machines that nobody sets differ by seconds
+
+
+async def greeting(api: Api) -> None:
+    """Ask for life signs alone, where the conformance graphs are of no concern."""
+    if (await api.server_ok()).answered:
+        await api.info()
 
 
 async def self_check(api: Api) -> None:
@@ -45,7 +53,8 @@ async def self_check(api: Api) -> None:
     first = await api.server_ok()
     if not first.answered:
         return
-    await asyncio.gather(api.info(), *(_probe(api, name, path) for name, path in _probe_paths().items()))
+    probes = (_probe(api, name, path) for name, path in _probe_paths().items())
+    await asyncio.gather(api.info(), _ask_for_start_mark(api), *probes)
     if api.target.without_runs:
         await _ask_what_is_served(api)
         await try_out(api, None)
@@ -148,6 +157,11 @@ async def _probe(api: Api, name: str, path: str) -> None:
     await api.request("GET", path, label=f"probe {name}")
 
 
+async def _ask_for_start_mark(api: Api) -> None:
+    """When the server's own assistants were made: servers in memory make them at each start."""
+    await api.request("POST", "/assistants/search", json=_OF_THE_SERVER, label=_START_MARK)
+
+
 def _probe_paths() -> dict[str, str]:
     """Capability → the path that shows it."""
     return {
@@ -173,6 +187,7 @@ class Fitness:
     answer_s: float = 0.0
     agent: str = ""  # the assistant that stands in for the conformance graphs
     answered_path: str = "/ok"  # of a GET that was answered, by whatever
+    start_mark: str = ""  # what tells this start of the server from any other one, where it shows that
     plain: bool = False  # whether runs are accepted only with nothing but assistant and input
     served: tuple[str, ...] = ()  # the server's own assistants, where what should run cannot be seen to
     info: frozenset[str] = frozenset()  # the members of GET /info
@@ -232,6 +247,7 @@ def assess(trace: Trace, target: Target | None = None) -> Fitness:
         answer_s=max((each.finished_after for each in trace.exchanges if _is_prompt(each)), default=0.0),
         agent="" if agent is None else agent.assistant,
         answered_path=_answered_path(trace),
+        start_mark=_start_mark(trace),
         plain=bool(trace.notes.get("plain")),
         served=_served(trace),
         info=frozenset(_info(trace)),
@@ -366,6 +382,16 @@ def _server(trace: Trace) -> str:
         if isinstance(info.get(key), str)
     ]
     return " ".join([name, ", ".join(versions)]).strip() or "unknown"
+
+
+def _start_mark(trace: Trace) -> str:
+    """The time of the first assistant that the server made by itself."""
+    try:
+        made = raw(trace.only(_START_MARK).ok.array)
+    except Missing:
+        return ""
+    times = [each.get("created_at") for each in made if isinstance(each, dict)]
+    return min((each for each in times if isinstance(each, str)), default="")
 
 
 def _probed(trace: Trace) -> dict[str, bool]:

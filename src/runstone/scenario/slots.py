@@ -154,17 +154,17 @@ class Lease:
 
     async def leave(self, part: str) -> None:
         """Give back what this part, or the scenario itself (''), holds."""
-        held = self._held.get(part, 0)
-        if not held:
+        taken = self._held.get(part, 0)
+        if not taken:
             return
         try:
             if self._end is not None:
                 await self._end(part)
         finally:
             del self._held[part]
-            self._slots.give_back(held, steady=self._steady)
+            self._slots.give_back(taken, steady=self._steady)
 
     async def leave_all(self) -> None:
-        """Give back whatever is held still, at the end of the scenario."""
+        """Give back whatever is still taken, at the end of the scenario."""
         for part in tuple(self._held):
             await self.leave(part)

@@ -30,16 +30,16 @@ class Until:
 
         def settled(body: dict[str, Any]) -> bool:
             status = body.get("status")
-            return not isinstance(status, str) or done(status)  # what is no status will never become one
+            return not isinstance(status, str) or done(status)  # what is not a status will never become one
 
         return await self.body(read, settled, patience)
 
     async def body(
         self, read: Read, done: Callable[[dict[str, Any]], bool], patience: float = 0.0
     ) -> Exchange:
-        """Read until the answer satisfies `done` or is no 2xx object, or the limit has passed.
+        """Read until the answer satisfies `done` or is not a 2xx object, or the limit has passed.
 
-        The limit is no clock's alone: while target or machine are busy it grows.
+        The limit is not a clock's alone: while target or machine are busy it grows.
         """
         clock = asyncio.get_running_loop().time
         seconds = self._limits.settle_s + patience

@@ -29,14 +29,38 @@ _TRACES = "traces"
 
 
 class EvidenceError(UsageError):
-    """The folder is no evidence, or not the evidence that was written."""
+    """The folder is not evidence, or not the evidence that was written."""
+
+
+class ShardOf(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which part of an observation was observed: these scenarios.
+
+    `division`: the digest of what each part observes.
+    """
+
+    number: int  # from 1 on
+    of: int
+    division: str
+    scenarios: tuple[str, ...] = ()
+
+
+class Merged(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A shard that evidence was merged of; `manifest`: the SHA-256 of its own manifest."""
+
+    number: int
+    manifest: str
+    url: str
+    started_at: str
+    observe_s: float
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What was observed, of whom, when and how; `files` maps each trace's path to its SHA-256.
 
     `basis`: the contract and the suites that it was observed by; None in evidence of format 1. `areas`,
-    `select`: what was asked for alone; both empty where everything was.
+    `select`: what was asked for alone; both empty where everything was. `start_mark`: what tells this start
+    of the server from any other one, if the server shows such a thing. `shard`: the part that was observed;
+    None for the whole, of which `merged` names the shards, where there were any.
     """
 
     format: int
@@ -49,6 +73,9 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     target: str
     url: str
     server: str = "unknown"
+    start_mark: str = ""
+    shard: ShardOf | None = None
+    merged: tuple[Merged, ...] = ()
     started_at: str
     observe_s: float = 0.0
     prepare_s: float = 0.0  # of installing official clients, meanwhile
@@ -58,7 +85,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     quick: bool = False
     patient: bool = False
     insecure: bool = False  # whether no certificate was checked, so that anybody may have answered
-    explored: bool = False  # whether scenarios that make up their own requests were held
+    explored: bool = False  # whether scenarios that make up their own requests were run
     complete: bool = False
     stopped: str | None = None
     unusable: Literal["unreachable", "unfit", ""] = ""
@@ -116,6 +143,27 @@ class EvidenceWriter:
         return self.manifest
 
 
+def read_whole(folder: Path) -> tuple[Manifest, dict[str, Trace]]:
+    """As `read`. Raises EvidenceError for a shard too, which is not to be judged by itself."""
+    manifest, traces = read(folder)
+    if manifest.shard is not None:
+        raise EvidenceError(f"{folder} is {of_shard(manifest.shard)}")
+    return manifest, traces
+
+
+def of_shard(shard: ShardOf) -> str:
+    """What a shard is, and what makes evidence of it that can be judged."""
+    return (
+        f"shard {shard.number} of {shard.of}, which is not judged by itself; "
+        f"put all {shard.of} together with `runstone merge DIR… --out DIR`"
+    )
+
+
+def digest_of_manifest(folder: Path) -> str:
+    """The SHA-256 of the manifest's bytes, which names the evidence."""
+    return hashlib.sha256((folder / _MANIFEST).read_bytes()).hexdigest()
+
+
 def read_manifest(folder: Path) -> Manifest:
     """The manifest. Raises EvidenceError when it is missing, malformed or of another version."""
     path = folder / _MANIFEST
@@ -123,7 +171,7 @@ def read_manifest(folder: Path) -> Manifest:
         content = path.read_bytes()
     except OSError:
         raise EvidenceError(
-            f"{folder} is no evidence folder: it has no {_MANIFEST}; `runstone check` writes one"
+            f"{folder} is not an evidence folder: it has no {_MANIFEST}; `runstone check` writes one"
         ) from None
     return parse_manifest(content, path)
 
@@ -173,6 +221,6 @@ def read(folder: Path) -> tuple[Manifest, dict[str, Trace]]:
         try:
             trace = decoder.decode(content)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise EvidenceError(f"{folder / name} is no trace ({error}); observe again") from None
+            raise EvidenceError(f"{folder / name} is not a trace ({error}); observe again") from None
         traces[trace.scenario] = trace
     return manifest, traces

@@ -42,7 +42,7 @@ class Introduction:
 
     @property
     def own(self) -> tuple[str, ...]:
-        """Its assistants that are no conformance graphs."""
+        """Its assistants that are not conformance graphs."""
         return tuple(each for each in self.assistants if each not in conformance_graphs())
 
 
@@ -74,7 +74,7 @@ def introduce(url: str, headers: Mapping[str, str], network: Network) -> Introdu
         routes = documented_routes(_json(document))
         if not routes:
             notes.append(
-                f"GET /openapi.json is no OpenAPI document that can be read ({document.status_code})"
+                f"GET /openapi.json is not an OpenAPI document that can be read ({document.status_code})"
             )
         own = [name for name in ids if name not in conformance_graphs()]
         schemas = {name: _input_schema(client, ids[name]) for name in own[:_ASSISTANTS]}

@@ -18,7 +18,8 @@ from runstone.errors import UsageError
 from runstone.scenario.progress import Progress
 from runstone.session import configuration, evidence, own_agent
 from runstone.session.options import NOTHING, Given, Options, given
-from runstone.session.session import Reach, Session, Settings
+from runstone.session.session import Reach, Session
+from runstone.session.settings import Settings
 from runstone.session.sources import TABLE, from_environment, merged
 from runstone.target import recipes
 from runstone.target.commands import ServerCommands
@@ -82,10 +83,13 @@ def _settled(target: Target | None, *sources: Given, explored: bool = False) -> 
         given(capabilities=profile.capabilities),
     )
     name = "judged" if target is None else target.name.replace(":", "-")
+    out = Path("reports/out") / name
+    if options.shard is not None:
+        out /= f"shard-{options.shard.number}-of-{options.shard.of}"
     follows = {
         "profile": profile,
         "target": None if target is None else _described(target, Options(**holds)),
-        "out": options.out or Path("reports/out") / name,
+        "out": options.out or out,
         "concurrency": options.concurrency or (_QUICK_CONCURRENCY if options.quick else _CONCURRENCY),
         "explored": explored,
     }
@@ -135,8 +139,7 @@ def _given_by(recipe: recipes.Recipe) -> Given:
 def _is_address(name: str) -> bool:
     if "://" in name:
         return True
-    recipe = name in recipes.names() or name.endswith(".yaml")
-    return not recipe and (":" in name or "/" in name)
+    return not recipes.is_recipe(name) and (":" in name or "/" in name)
 
 
 def _addressed(address: str) -> Target:

@@ -8,90 +8,55 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final, Literal, Self
 
 from filelock import FileLock
 
 import runstone
-from runstone.contracts import Catalogue, Profile, Requirement, load_capabilities, load_catalogue
+from runstone.contracts import Catalogue, Requirement, load_capabilities, load_catalogue
 from runstone.contracts.basis import basis_of
 from runstone.contracts.revision import current_revision
 from runstone.errors import TargetError, UsageError
 from runstone.locations import locate
 from runstone.scenario import clients
 from runstone.scenario.clean_up import Made
-from runstone.scenario.exploration import DEFAULT_S, Exploration, insist_on_packages
+from runstone.scenario.division import Division, divided
+from runstone.scenario.exploration import insist_on_packages
 from runstone.scenario.observer import Observation, Observer
-from runstone.scenario.patience import PATIENT_S, QUICK_S
-from runstone.scenario.progress import Progress
+from runstone.scenario.progress import Progress, Step
 from runstone.scenario.scenario import Scenario, scenarios_declared_in
-from runstone.scenario.self_check import Fitness, Unfit
+from runstone.scenario.self_check import Fitness, Unfit, greeting
 from runstone.session import evidence
 from runstone.session.left_over import Journal, journal_of
-from runstone.session.options import Options
+from runstone.session.settings import Settings
 from runstone.target import agents
 from runstone.target.capabilities import Capability
 from runstone.target.control import Control
 from runstone.target.target import Target
 from runstone.verdict import waivers
+from runstone.verdict.scenarios import ScenarioResults
 from runstone.wire.trace import Trace
+
+
+@dataclass(frozen=True, kw_only=True)
+class Beside:
+    """What is observed beside the scenarios of suites: a team's own conversations.
+
+    `traces`: what is evidence already, such as what an earlier session has observed of them. `alone`: nothing
+    else is observed, so that no conformance graphs are needed. `judged`: what they result in, once they are
+    recorded; None where there are none.
+    """
+
+    scenarios: tuple[Scenario, ...] = ()
+    traces: tuple[Trace, ...] = ()
+    alone: bool = False
+    judged: Callable[[Session], ScenarioResults] | None = None
+
 
 SECOND: Final = "@2"  # what the name of a scenario ends with that was observed again
 _CONFIRMING_S: Final = 30.0
 Reach = Callable[[Target], AbstractContextManager[Target]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settings(Options):
-    """What to observe or to judge again, and by which measure: the options, and what follows from them.
-
-    `target`: None where evidence is judged again. `explored`: whether that evidence holds an exploration.
-    """
-
-    profile: Profile
-    target: Target | None = None
-    out: Path
-    concurrency: int = 16
-    explored: bool = False
-
-    @property
-    def limits(self) -> dict[str, float]:
-        """Fields of Limits that the user has set."""
-        return self.own_limits.given()
-
-    @property
-    def exploration(self) -> Exploration | None:
-        """How far scenarios that explore may go; None when no area of theirs is selected."""
-        catalogue = load_catalogue()
-        if catalogue.of_kind("exploring").isdisjoint(catalogue.selected(self.areas)):
-            return None
-        return Exploration(self.profile, self.seed, self.budget_s or DEFAULT_S)
-
-    def not_asked_for(self, each: Requirement, catalogue: Catalogue) -> str | None:
-        """Why a requirement is none of what the user wants judged; None for one that must have a judge."""
-        excluded = self.profile.excludes_requirement(each)
-        if excluded:
-            return excluded
-        if self.areas and each.area not in catalogue.selected(self.areas):
-            return "its area was not selected"
-        if self.select and not any(fnmatchcase(each.id, glob) for glob in self.select):
-            return "it was not selected"
-        if each.area in catalogue.of_kind("exploring") and not (self.explored or self.exploration):
-            return "run only where its area is selected: it takes the time that it is given"
-        return None
-
-    def too_long(self, scenario: Scenario) -> str | None:
-        """Why a scenario is left out for the time that it takes; None when it is held."""
-        if scenario.explores and not (self.explored or self.exploration):
-            return f"held only where its area is selected: {scenario.name} takes the time that it is given"
-        waiting = f"{scenario.name} must wait {scenario.schedule.waits:g} s"
-        if self.quick and scenario.schedule.waits > QUICK_S:
-            return f"left out by --quick: {waiting}"
-        if not self.patient and scenario.schedule.waits > PATIENT_S:
-            return f"held only with --patient: {waiting}"
-        return None
 
 
 class Session:
@@ -124,12 +89,14 @@ class Session:
         self._opened = ExitStack()
         self._writer: evidence.EvidenceWriter | None = None
         self._observer: Observer | None = None
+        self._division: Division | None = None
         self._to_be_cleaned = False
+        self.beside = Beside()
         self.token = ""  # what the workers of `pytest -n` share; only one of them observes
         self.waivers = self._load_waivers()
         self._check_selection()
         if settings.evidence is not None:
-            self.manifest, self.traces = evidence.read(settings.evidence)
+            self.manifest, self.traces = evidence.read_whole(settings.evidence)
 
     def _load_waivers(self) -> list[waivers.Waiver]:
         path = self.settings.waivers
@@ -144,7 +111,7 @@ class Session:
             waivers.insist_on_scenarios(path, self.waivers, declared | collected | self.traces.keys())
 
     def _check_selection(self) -> None:
-        """Raises UnknownArea or UnknownRequirement for what selects nothing: a run of nothing is no run.
+        """Raises UnknownArea or UnknownRequirement for what selects nothing: a run of nothing is not a run.
 
         Raises ExtraMissing for an area that needs packages which are not installed.
         """
@@ -192,12 +159,14 @@ class Session:
         """Why something that needs these capabilities does not apply to the target; None when it does."""
         return agents.absent(self.capabilities, needs)
 
-    def observe(self, scenarios: Sequence[Scenario]) -> None:
+    def observe(self, scenarios: Sequence[Scenario], together: Iterable[Collection[str]] = ()) -> None:
         """Fill the traces: from the evidence if given, else from the target, once for all workers.
 
+        `together`: names of scenarios that one judge reads side by side; a shard has all of them or none.
         Raises UsageError before anything is started or sent.
         """
         self._check_waivers(scenarios)
+        scenarios = self.share_of(scenarios, together)
         if self.settings.evidence is not None:
             return
         try:
@@ -218,6 +187,18 @@ class Session:
                 else:
                     self.manifest, self.traces = evidence.read(self.folder)
         self._observing_s = time.monotonic() - began
+        self.progress(Step(doing="judging"))
+
+    def share_of(
+        self, scenarios: Sequence[Scenario], together: Iterable[Collection[str]]
+    ) -> Sequence[Scenario]:
+        """Those that the shard observes; all of them where there are no shards."""
+        shard = self.settings.shard
+        if shard is None:
+            return scenarios
+        self._division = divided(scenarios, together, shard.of)
+        own = self._division.names(shard)
+        return [each for each in scenarios if each.name in own]
 
     def _already_observed(self) -> evidence.Manifest | None:
         try:
@@ -236,6 +217,7 @@ class Session:
             raise UsageError("no target: give --target URL, or set RUNSTONE_TARGET")
         if self.settings.keep == "failed" and not self._entered:
             raise UsageError("--keep failed works with `runstone check` only; give pytest --keep all or none")
+        self.progress(Step(doing="reaching the target"))  # a recipe installs and starts it
         with ExitStack() as opened:
             target = opened.enter_context(self.reach(self.settings.target))
             journal = opened.enter_context(_journal(target, self.settings.keep))
@@ -245,34 +227,19 @@ class Session:
 
     def _observe_target(self, target: Target, scenarios: Sequence[Scenario], journal: Journal | None) -> None:
         settings = self.settings
-        writer = self._writer = evidence.EvidenceWriter(
-            self.folder,
-            evidence.Manifest(
-                format=evidence.FORMAT,
-                runstone=runstone.__version__,
-                session=self.token,
-                profile=settings.profile.name,
-                basis=self.basis,
-                areas=settings.areas,
-                select=settings.select,
-                target=target.name,
-                url=target.url,
-                started_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-                quick=settings.quick,
-                patient=settings.patient,
-                insecure=target.network.marks(target.url),
-                explored=settings.exploration is not None,
-                run_time_limit=target.run_time_limit,
-                agent="" if target.agent is None else target.agent.assistant,
-                stopped="the observation was broken off",
-            ),
-        )
+        writer = self._writer = evidence.EvidenceWriter(self.folder, self._manifest_at_first(target))
         self.manifest = writer.manifest
+        for trace in self.beside.traces:
+            self._keep(trace)
+        scenarios = [*scenarios, *self.beside.scenarios]
 
         def choose(fitness: Fitness) -> list[Scenario]:
+            if self.beside.alone and not fitness.answers:
+                fitness.insist(target)
             wanted = {name for each in scenarios for name in each.needs}
             self.manifest = writer.save(
                 server=fitness.server,
+                start_mark=fitness.start_mark,
                 turn_s=fitness.turn_s,
                 capabilities={
                     **target.capabilities(fitness.probed, load_capabilities()),
@@ -281,25 +248,12 @@ class Session:
             )
             return [each for each in scenarios if self.absent(each.demands) is None]
 
-        observer = self._observer = Observer(
-            target,
-            concurrency=settings.concurrency,
-            # Exploring scenarios keep to the budget by themselves: it is no end that comes too early.
-            budget_s=None if settings.exploration else settings.budget_s,
-            exploration=settings.exploration,
-            on_trace=self._keep,
-            on_progress=self.progress,
-            capacity=settings.capacity,
-            limits={"concurrent_runs": settings.profile.defaults.concurrent_runs, **settings.limits},
-            control=None if self._control is None else self._control(target),
-            made=None if journal is None else Made(journal.add),
-            left_over=() if journal is None else journal.left_over,
-            keep_until_judged=settings.keep == "failed",
-        )
+        observer = self._observer = self._observer_of(target, journal)
         self._to_be_cleaned = settings.keep == "failed"
         began = time.monotonic()
+        insist = settings.insist_on_fitness and not self.beside.alone
         try:
-            seen = asyncio.run(observer.observe(choose, insist_on_fitness=settings.insist_on_fitness))
+            seen = asyncio.run(observer.observe(choose, insist_on_fitness=insist))
         except TargetError as error:
             kind = "unfit" if isinstance(error, Unfit) else "unreachable"
             self.manifest = writer.save(unusable=kind, stopped=str(error), observe_s=time.monotonic() - began)
@@ -310,6 +264,57 @@ class Session:
             self.manifest = writer.save(**_outcome(seen))
         finally:
             self.manifest = writer.save(left=observer.left, clean_s=round(observer.cleaning_s, 3))
+
+    def _shard_of(self) -> evidence.ShardOf | None:
+        shard, division = self.settings.shard, self._division
+        if shard is None or division is None:
+            return None
+        return evidence.ShardOf(
+            number=shard.number, of=shard.of, division=division.digest, scenarios=division.names(shard)
+        )
+
+    def _manifest_at_first(self, target: Target) -> evidence.Manifest:
+        """What the evidence says of itself while nothing is observed yet."""
+        settings = self.settings
+        return evidence.Manifest(
+            format=evidence.FORMAT,
+            runstone=runstone.__version__,
+            session=self.token,
+            profile=settings.profile.name,
+            basis=self.basis,
+            areas=settings.areas,
+            select=settings.select,
+            target=target.name,
+            url=target.url,
+            shard=self._shard_of(),
+            started_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+            quick=settings.quick,
+            patient=settings.patient,
+            insecure=target.network.marks(target.url),
+            explored=settings.exploration is not None,
+            run_time_limit=target.run_time_limit,
+            agent="" if target.agent is None else target.agent.assistant,
+            stopped="the observation was broken off",
+        )
+
+    def _observer_of(self, target: Target, journal: Journal | None) -> Observer:
+        settings = self.settings
+        return Observer(
+            target,
+            concurrency=settings.concurrency,
+            # Exploring scenarios keep to the budget by themselves: it is not an end that comes too early.
+            budget_s=None if settings.exploration else settings.budget_s,
+            exploration=settings.exploration,
+            on_trace=self._keep,
+            on_progress=self.progress,
+            capacity=settings.capacity,
+            limits={"concurrent_runs": settings.profile.defaults.concurrent_runs, **settings.limits},
+            control=None if self._control is None else self._control(target),
+            made=None if journal is None else Made(journal.add),
+            left_over=() if journal is None else journal.left_over,
+            keep_until_judged=settings.keep == "failed",
+            asks_first=greeting if self.beside.alone else None,
+        )
 
     def _keep(self, trace: Trace) -> None:
         self.traces[trace.scenario] = trace
@@ -341,11 +346,9 @@ class Session:
         """
         if self._observer is None or self._writer is None or self.stopped is not None:
             return {name.removesuffix(SECOND) for name in self.traces if name.endswith(SECOND)}
-        agent = self.settings.target is not None and self.settings.target.agent is not None
         why = {name: requirement for names, requirement in reversed(wanted) for name in names}
         chosen = [known[name] for names, _ in wanted for name in names if name in known]
         chosen = list({each.name: each for each in chosen if not each.explores}.values())
-        chosen = chosen[: 1 if agent else None]  # a run of an agent may cost money
         if not chosen:
             return set()
         began, cleaned_s = time.monotonic(), self._observer.cleaning_s

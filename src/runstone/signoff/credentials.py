@@ -17,7 +17,7 @@ from runstone.wire.exchange import Exchange
 from runstone.wire.trace import Trace
 
 # By name, as a policy allows them. Each is the form that its issuer publishes, or a member whose name says
-# what it holds; bare random text is no finding, as ids are random too.
+# what it holds; bare random text is not a finding, as ids are random too.
 _PATTERNS: Final[dict[str, re.Pattern[str]]] = {
     name: re.compile(pattern)
     for name, pattern in {

@@ -1,6 +1,6 @@
 """Evidence as files that somebody may have touched: what is there against what the manifest says.
 
-Nothing outside of the folder is opened, whatever a manifest says, nor a link, nor anything that is no plain
+Nothing outside the folder is opened, whatever a manifest says, nor a link, nor anything that is not a plain
 file.
 """
 
@@ -73,7 +73,7 @@ def _added(folder: Path, manifest: Manifest) -> Iterator[str]:
 def _problem(folder: Path, name: str, digest: str) -> str:
     """What is wrong with a file that the manifest names; '' for nothing."""
     if not _NAME.fullmatch(name):
-        return f"{name!r} is no file of the evidence"
+        return f"{name!r} is not a file of the evidence"
     if (folder / _TRACES).is_symlink():
         return f"{name} was not read: it is behind a link"
     try:
@@ -90,7 +90,7 @@ def _read(path: Path) -> bytes:
     with os.fdopen(os.open(path, _CAREFULLY), "rb") as file:
         about = os.fstat(file.fileno())
         if not stat.S_ISREG(about.st_mode):
-            raise ValueError("it is no plain file")
+            raise ValueError("it is not a plain file")
         if about.st_size > _LARGEST:
             raise ValueError(f"it is larger than {_LARGEST >> 20} MiB")
         return file.read()

@@ -52,12 +52,12 @@ def load_root(path: Path) -> Root:
     except OSError as error:
         raise NoKeyless(f"cannot read the trusted root {path}: {error.strerror}") from None
     if len(content) > _LARGEST:
-        raise NoKeyless(f"{path} is no trusted root: it has more than {_LARGEST} bytes")
+        raise NoKeyless(f"{path} is not a trusted root: it has more than {_LARGEST} bytes")
     try:
         root = TrustedRoot.from_file(str(path))
     except Exception as error:  # pydantic's and sigstore's own kinds
         reason = " ".join(str(error).split())[:200]
-        raise NoKeyless(f"{path} is no trusted root of Sigstore: {reason}") from None
+        raise NoKeyless(f"{path} is not a trusted root of Sigstore: {reason}") from None
     return Root(root, _newest(content))
 
 
@@ -76,7 +76,7 @@ def signed_by(line: Line, root: Root, identities: Sequence[Identity]) -> tuple[I
     try:
         bundle, verifier = Bundle.from_json(line.bundle), Verifier(trusted_root=root.root)
     except Exception as error:  # pydantic's and sigstore's own kinds
-        return None, f"it is no bundle of Sigstore: {' '.join(str(error).split())[:200]}"
+        return None, f"it is not a bundle of Sigstore: {' '.join(str(error).split())[:200]}"
     for each in identities:
         wanted = policy.Identity(identity=each.identity, issuer=each.issuer)
         try:

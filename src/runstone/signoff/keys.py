@@ -91,7 +91,7 @@ def load_private(path: Path, password: bytes | None, ask: AskPassword) -> Privat
     except (ValueError, TypeError):
         wrong = "its password is wrong, or it" if password is not None else "it"
         raise BadKey(
-            f"{path} cannot be opened: {wrong} is no private key in PKCS#8 or OpenSSH form"
+            f"{path} cannot be opened: {wrong} is not a private key in PKCS#8 or OpenSSH form"
         ) from None
     if not _usable(key.public_key()):
         raise BadKey(f"{path} holds a key of another kind; {_KINDS}")
@@ -135,7 +135,7 @@ def parsed_public(content: bytes, where: str) -> PublicKey:
         load = serialization.load_pem_public_key if pem else serialization.load_ssh_public_key
         key = load(content.strip())
     except Exception as error:  # cryptography's Rust part raises its own kinds for odd keys
-        raise BadKey(f"{where} is no public key in PEM or OpenSSH form ({type(error).__name__})") from None
+        raise BadKey(f"{where} is not a public key in PEM or OpenSSH form ({type(error).__name__})") from None
     if not _usable(key):
         raise BadKey(f"{where} holds a key of another kind; {_KINDS}")
     return _public(SSlibKey.from_crypto(key))
@@ -194,7 +194,7 @@ def _content(path: Path) -> bytes:
     except OSError as error:
         raise BadKey(f"cannot read {path}: {error.strerror}") from None
     if len(content) > _LARGEST:
-        raise BadKey(f"{path} is no key: it has more than {_LARGEST} bytes")
+        raise BadKey(f"{path} is not a key: it has more than {_LARGEST} bytes")
     return content
 
 

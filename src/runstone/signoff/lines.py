@@ -27,7 +27,7 @@ from runstone.signoff.statement import (
 
 NAME: Final = "acceptance.intoto.jsonl"
 PAYLOAD_TYPE: Final = "application/vnd.in-toto+json"
-# The largest acceptance seen is 140 kB; a file past this is no acceptance, and is not read into memory.
+# The largest acceptance seen is 140 kB; a file past this is not an acceptance, and is not read into memory.
 LARGEST: Final = 16 * 1024 * 1024
 
 T = TypeVar("T")
@@ -135,7 +135,7 @@ def _texts(path: Path) -> list[tuple[int, bytes]]:
     except OSError as error:
         raise Unreadable(f"cannot read the acceptance {path}: {error.strerror}") from None
     if len(content) > LARGEST:
-        raise Unreadable(f"{path} is larger than {LARGEST >> 20} MiB: it is no acceptance")
+        raise Unreadable(f"{path} is larger than {LARGEST >> 20} MiB: it is not an acceptance")
     return [(number, text) for number, text in enumerate(content.split(b"\n"), 1) if text.strip()]
 
 

@@ -75,15 +75,15 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def checked_url(text: str) -> str:
-    """The base URL without its trailing slash. Raises UsageError when it is no http(s) URL."""
+    """The base URL without its trailing slash. Raises UsageError when it is not an http(s) URL."""
     try:
         url = httpx.URL(text)
     except httpx.InvalidURL as error:
-        raise UsageError(f"{text!r} is no URL ({error}); write it like http://127.0.0.1:2024") from None
+        raise UsageError(f"{text!r} is not a URL ({error}); write it like http://127.0.0.1:2024") from None
     if url.scheme not in {"http", "https"} or not url.host:
-        raise UsageError(f"{text!r} is no URL; write it like http://127.0.0.1:2024, or name a recipe")
+        raise UsageError(f"{text!r} is not a URL; write it like http://127.0.0.1:2024, or name a recipe")
     if url.port is not None and not 0 < url.port < 65536:
-        raise UsageError(f"{text!r} is no URL: {url.port} is no port")
+        raise UsageError(f"{text!r} is not a URL: {url.port} is not a port")
     if url.query or url.fragment:
         raise UsageError(f"{text!r} has a query or a fragment; give only the address that /threads follows")
     return text.rstrip("/")

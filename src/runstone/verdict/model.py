@@ -1,4 +1,4 @@
-"""Verdicts: what a case, a requirement and a whole run come to.
+"""Verdicts: what a case, a requirement and a whole run result in.
 
 A *case* is one judgement of a requirement (one entry point, one graph). The most severe of its cases is the
 requirement's verdict; the requirements' levels and the policy decide whether the target conforms.
@@ -16,6 +16,7 @@ from runstone.contracts import LEVELS, Level
 from runstone.contracts.basis import Basis, Changes
 from runstone.errors import ExitCode
 from runstone.target.capabilities import Capability
+from runstone.verdict.scenarios import ScenarioResults
 
 FailOn = Literal["must", "should"]
 Outcome = Literal[
@@ -191,6 +192,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     refused for a while, and how long it was waited for; '' for nothing. `judged_by`: the contract and the
     judges; None in reports of Runstone 0.1.0. `observed_by`: those that the evidence names; None where it
     names none. `changes`: what `judged_by` promises otherwise, where both revisions are known and differ.
+    `scenarios`: a team's own, where they were played too.
     """
 
     runstone: str
@@ -216,6 +218,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     judged_by: Basis | None = None
     observed_by: Basis | None = None
     changes: Changes | None = None
+    scenarios: ScenarioResults | None = None
     observation: Observation = Observation()
 
 
@@ -231,7 +234,7 @@ def with_cases(verdict: Verdict, cases: Sequence[Case], waiver: AcceptedBy | Non
 
 
 def broken_outcome(level: Level) -> Outcome:
-    """What breaking a promise of this level comes to: only a MUST fails the target."""
+    """What breaking a promise of this level results in: only a MUST fails the target."""
     return "fail" if level == "MUST" else "warn"
 
 

@@ -87,7 +87,7 @@ def load(path: Path, requirements: Collection[str]) -> list[Waiver]:
     for place, waiver in enumerate(waivers):
         if waiver.requirement_id not in requirements:
             hint = suggestion(waiver.requirement_id, requirements)
-            raise WaiverError(f"{path} waives {waiver.requirement_id}, which is no requirement{hint}")
+            raise WaiverError(f"{path} waives {waiver.requirement_id}, which is not a requirement{hint}")
         if any(waiver.repeats(earlier) for earlier in waivers[:place]):
             raise WaiverError(f"{path} waives {waiver.requirement} twice; keep one")
     return waivers

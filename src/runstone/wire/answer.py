@@ -40,6 +40,7 @@ class Answer:
         self.truncated = False
         self.failure: str | None = None
         self.closed_by_client = False
+        self.ended = False
         self.cut = False
         self.busy = False  # not finished in time, while target or machine were busy
         self.put_off_s = 0.0  # of the time since sending: no deadline counts it
@@ -62,7 +63,7 @@ class Answer:
         if self.refusals:
             return f"sent again, as the target had put it off ({self.refusals[-1].code})"
         if self.held_s > _NOTICEABLE_S:
-            return f"held back for {self.held_s:.1f} s, as the target had asked for a pause"
+            return f"put off for {self.held_s:.1f} s, as the target had asked for a pause"
         return None
 
     @property

@@ -65,11 +65,11 @@ class Event(msgspec.Struct, frozen=True, dict=True, kw_only=True, omit_defaults=
 
     @cached_property
     def json(self) -> Any:
-        """The data, decoded, as judges read it. Raises Missing when it is no JSON."""
+        """The data, decoded, as judges read it. Raises Missing when it is not JSON."""
         try:
             return told(strict_json(self.data), f"the data of event {self.event!r}")
         except ValueError as error:
-            reason = f"the data of event {self.event!r} is no JSON ({error}): {excerpt(self.data)}"
+            reason = f"the data of event {self.event!r} is not JSON ({error}): {excerpt(self.data)}"
             raise Missing(reason) from None
 
     @property

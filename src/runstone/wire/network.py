@@ -112,5 +112,5 @@ def _checked_proxy(name: str, text: str) -> str:
     except httpx.InvalidURL:
         url = httpx.URL("")
     if url.scheme not in {"http", "https"} or not url.host:
-        raise BadNetwork(f"{name} is no proxy like http://127.0.0.1:3128 (only http and https are spoken)")
+        raise BadNetwork(f"{name} is not a proxy like http://127.0.0.1:3128 (only http and https are spoken)")
     return text

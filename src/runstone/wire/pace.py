@@ -136,8 +136,8 @@ class Pace:
 class Alone:
     """The right to send while nobody else does."""
 
-    def __init__(self, held: asyncio.Lock) -> None:
-        self._held: asyncio.Lock | None = held
+    def __init__(self, lock: asyncio.Lock) -> None:
+        self._held: asyncio.Lock | None = lock
         self._timer: asyncio.TimerHandle | None = None
 
     @property

@@ -21,7 +21,7 @@ import httpx
 from runstone.wire.exchange import UUID
 from runstone.wire.http_server import LOOPBACK, Connection, Received, serving
 from runstone.wire.recorder import Recorder
-from runstone.wire.recording import Story
+from runstone.wire.recording import Recording
 from runstone.wire.request import Request
 from runstone.wire.sse import EventReader
 
@@ -44,9 +44,9 @@ class _Listener:
 class Proxy:
     """The open ports of one scenario (see `proxying`)."""
 
-    def __init__(self, recorder: Recorder, story: Story, ports: AsyncExitStack) -> None:
+    def __init__(self, recorder: Recorder, recording: Recording, ports: AsyncExitStack) -> None:
         self._recorder = recorder
-        self._story = story
+        self._recording = recording
         self._ports = ports
 
     async def listen(self, part: str, *, patience: float = 0.0, cut_after_events: int | None = None) -> str:
@@ -67,7 +67,7 @@ class Proxy:
     async def _answer(self, listener: _Listener, received: Received, connection: Connection) -> None:
         """Send the request on. An answer that does not end leaves the connection in its middle."""
         request, relay = self._owned(listener, received), _Relay(connection, self._recorder.url, listener)
-        sending = asyncio.create_task(self._recorder.send(request, self._story.exchanges, relay=relay))
+        sending = asyncio.create_task(self._recorder.send(request, self._recording.exchanges, relay=relay))
         watching = asyncio.create_task(connection.until_gone())
         try:
             await asyncio.wait({sending, watching}, return_when=asyncio.FIRST_COMPLETED)
@@ -82,9 +82,9 @@ class Proxy:
     def _owned(self, listener: _Listener, received: Received) -> Request:
         has_body = bool(received.body) or "content-length" in dict(received.headers)
         return Request(
-            scenario=self._story.scenario,
+            scenario=self._recording.scenario,
             part=listener.part,
-            number=self._story.next_number(),
+            number=self._recording.next_number(),
             label=f"{received.method} {UUID.sub('*', received.target.partition('?')[0])}",
             method=received.method,
             path=received.target,
@@ -95,13 +95,13 @@ class Proxy:
 
 
 @asynccontextmanager
-async def proxying(recorder: Recorder, story: Story) -> AsyncIterator[Proxy]:
-    """A proxy to the recorder's target that keeps in the story what passes. It closes with the block.
+async def proxying(recorder: Recorder, recording: Recording) -> AsyncIterator[Proxy]:
+    """A proxy to the recorder's target that keeps in the recording what passes. It closes with the block.
 
     Raises what broke the proxy itself, if anything did.
     """
     async with AsyncExitStack() as ports:
-        yield Proxy(recorder, story, ports)
+        yield Proxy(recorder, recording, ports)
 
 
 class _Relay:

@@ -34,6 +34,7 @@ _SLOW_LINE = 16 * 1024  # bytes per second, at which even a large answer is in t
 
 Heard = Callable[[Identity, Exchange], None]
 
+_LAST_WORD_S = 2.0
 _LATEST = 16  # requests
 _SLOWEST_S = 1.0  # a request that takes longer tells of itself, not of how busy the target is
 
@@ -54,10 +55,12 @@ class Recorder:
         others: Mapping[Identity, Mapping[str, str]] | None = None,
         network: Network | None = None,
         may_last: Callable[[str, str], bool] = _at_once,
+        creates: Callable[[str, str], bool] = _at_once,
     ) -> None:
         """`headers` are those of the first identity, `others` those of the further ones.
 
         `may_last`: whether a method and path may be answered long after they could be, waiting for a run.
+        `creates`: whether they make something; what that is, an interrupted session still wants to know.
         """
         self.limits = limits
         self.pace = Pace()
@@ -65,11 +68,12 @@ class Recorder:
         self._network = network or Network()
         self._putting_off: set[str] = set()  # operations that were put off until the last try
         self._stopped_at_will = (
-            False  # cut connections are no disturbance where a server is killed on purpose
+            False  # cut connections are not a disturbance where a server is killed on purpose
         )
         self._identities: dict[Identity, dict[str, str]] = {"anonymous": {}, "first": dict(headers)}
         self._identities |= {who: dict(theirs) for who, theirs in (others or {}).items()}
         self._may_last = may_last
+        self._creates = creates
         self._redactor = Redactor(headers, others)
         self._began = time.monotonic()
         self.grows: Grows | None = None  # asked when a deadline has passed
@@ -94,7 +98,7 @@ class Recorder:
         others: dict[Identity, dict[str, str]] = {**self._identities}
         del others["first"]
         recorder = Recorder(
-            url, self._identities["first"], self.limits, others, self._network, self._may_last
+            url, self._identities["first"], self.limits, others, self._network, self._may_last, self._creates
         )
         recorder._began = self._began
         recorder._stopped_at_will = True
@@ -145,7 +149,7 @@ class Recorder:
             await self.pace.clear()
             answer.held_s = self.clock - answer.sent_at
             answer.begin(self.clock)
-            await self._converse(request, answer, opened, relay)
+            await self._hear_out(request, answer, opened, relay)
             if answer.cut and answer.may_be_asked_for_again(request.method, passed_on=relay is not None):
                 answer.retried = True
                 answer.begin(self.clock)
@@ -155,7 +159,7 @@ class Recorder:
         except asyncio.CancelledError:
             if relay is not None and relay.gone:
                 answer.closed_by_client = True
-            else:
+            elif not answer.ended:
                 answer.failure = "the scenario's deadline passed, or the session was ended"
             raise
         finally:
@@ -204,6 +208,28 @@ class Recorder:
             return None
         return refused
 
+    async def _hear_out(
+        self,
+        request: Request,
+        answer: Answer,
+        opened: asyncio.Future[Exchange] | None,
+        relay: Relay | None,
+    ) -> None:
+        """Converse; of what is being made when this task is cancelled, the answer is awaited for a moment.
+
+        Nobody could delete it otherwise: its id is in the answer.
+        """
+        conversing = self._converse(request, answer, opened, relay)
+        if relay is not None or not self._creates(request.method, request.path):
+            return await conversing
+        task = asyncio.create_task(conversing)
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            await asyncio.wait({task}, timeout=_LAST_WORD_S)
+            task.cancel()
+            raise
+
     async def _converse(
         self,
         request: Request,
@@ -238,6 +264,7 @@ class Recorder:
                 if relay is not None:
                     await relay.begin(response)
                 await self._read_body(request, answer, response, relay)
+                answer.ended = True
         except TimeoutError:
             if closing:
                 answer.closed_by_client = True

@@ -10,7 +10,7 @@ from runstone.wire.documents import encoded
 from runstone.wire.exchange import Exchange
 
 
-class Story:
+class Recording:
     """What the parts of one scenario share: exchanges, their numbers, notes, and why a part ended early."""
 
     def __init__(self, scenario: str) -> None:
@@ -22,7 +22,7 @@ class Story:
         self.sent = 0
 
     def note(self, facts: Mapping[str, Any]) -> None:
-        """Keep what the wire does not say. Raises TypeError for what is no JSON."""
+        """Keep what the wire does not say. Raises TypeError for what is not JSON."""
         # As evidence will hold them: plain JSON, copied, and well-formed whatever a target put into an id.
         text = encoded(dict(facts)).encode("utf-8", "replace")
         self.notes.update(json.loads(text))

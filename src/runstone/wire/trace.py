@@ -68,6 +68,7 @@ class Trace(msgspec.Struct, frozen=True, dict=True, kw_only=True, omit_defaults=
     notes: dict[str, Any] = {}  # what the scenario knew: its own ids, inputs and choices
     started_at: float = 0.0
     finished_at: float = 0.0
+    busy: bool = False  # target or machine were, meanwhile, as canaries and the harness's own lag told
     cut_short: bool = False  # the session ended before the scenario did: kept, but nothing is judged on it
 
     def __getattr__(self, label: str) -> Exchange:
@@ -129,8 +130,9 @@ class Trace(msgspec.Struct, frozen=True, dict=True, kw_only=True, omit_defaults=
 
     @property
     def disturbed(self) -> tuple[str, ...]:
-        """Why this observation may show the network rather than the target; empty where nothing says so."""
-        return tuple(f"{each.where}: {each.disturbed}" for each in self.exchanges if each.disturbed)
+        """Why this observation may show network or load rather than the target; empty where nothing does."""
+        found = tuple(f"{each.where}: {each.disturbed}" for each in self.exchanges if each.disturbed)
+        return (*found, *(["the target or this machine was busy meanwhile"] if self.busy else []))
 
     def _demand_a_known_name(self, name: str) -> None:
         names = _names.get()(self.scenario)

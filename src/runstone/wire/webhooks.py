@@ -19,7 +19,7 @@ from runstone.wire.exchange import Exchange
 from runstone.wire.http_server import LOOPBACK as LOOPBACK  # suites know it from here
 from runstone.wire.http_server import Connection, Received, serving
 from runstone.wire.recorder import Recorder
-from runstone.wire.recording import Story
+from runstone.wire.recording import Recording
 
 HOST_VARIABLE: Final = "RUNSTONE_WEBHOOK_HOST"
 DELIVERY: Final = "delivery"  # the label of every exchange that is one
@@ -38,9 +38,9 @@ class _Address:
 class Sink:
     """The addresses of one scenario (see `listening`)."""
 
-    def __init__(self, recorder: Recorder, story: Story, host: str) -> None:
+    def __init__(self, recorder: Recorder, recording: Recording, host: str) -> None:
         self._recorder = recorder
-        self._story = story
+        self._recording = recording
         self._host = host
         self._port = 0
         self._addresses: dict[str, _Address] = {}
@@ -88,11 +88,11 @@ class Sink:
 
     def _keep(self, received: Received, address: _Address | None, answer: int | None) -> None:
         redactor, took = self._recorder.redactor, round(received.seconds, 4)
-        self._story.exchanges.append(
+        self._recording.exchanges.append(
             Exchange(
-                scenario=self._story.scenario,
+                scenario=self._recording.scenario,
                 part="" if address is None else address.part,
-                number=self._story.next_number(),
+                number=self._recording.next_number(),
                 label=DELIVERY if address is not None else "stray_delivery",
                 method=received.method,
                 url=redactor.text(f"http://{self._host}:{self._port}{received.target}"),
@@ -108,8 +108,8 @@ class Sink:
 
 
 @asynccontextmanager
-async def listening(recorder: Recorder, story: Story) -> AsyncIterator[Sink]:
-    """A listener that keeps what is delivered in the story. Its port closes with the block."""
-    sink = Sink(recorder, story, os.environ.get(HOST_VARIABLE) or LOOPBACK)
+async def listening(recorder: Recorder, recording: Recording) -> AsyncIterator[Sink]:
+    """A listener that keeps what is delivered in the recording. Its port closes with the block."""
+    sink = Sink(recorder, recording, os.environ.get(HOST_VARIABLE) or LOOPBACK)
     async with sink.open():
         yield sink

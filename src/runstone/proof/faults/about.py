@@ -92,7 +92,7 @@ def errors_show_a_stack_trace(seams: Seams) -> None:
 
 @fault("ERR-004", "ERR-005")
 def misformed_ids_crash(seams: Seams) -> None:
-    """An id that is no UUID raises inside the server, which answers 500."""
+    """An id that is not a UUID raises inside the server, which answers 500."""
 
     @seams.around(routing, "checked_uuid")
     def checked_uuid(original: Any, text: str, name: str) -> Any:
@@ -104,7 +104,7 @@ def misformed_ids_crash(seams: Seams) -> None:
 
 @fault("ERR-006", "ROB-001", "ROB-005")
 def malformed_json_crashes(seams: Seams) -> None:
-    """A body that is no JSON raises inside the server, which answers 500."""
+    """A body that is not JSON raises inside the server, which answers 500."""
 
     @seams.around(routing, "decode")
     def decode(original: Any, body: bytes, shape: Any) -> Any:

@@ -86,7 +86,7 @@ def states_hold_the_last_two_messages(seams: Seams) -> None:
 
 @fault("TURN-001", "TURN-002")
 def a_run_begins_with_an_empty_state(seams: Seams) -> None:
-    """A run with an input begins anew: what earlier runs left on the thread is cleared."""
+    """A run with an input begins from nothing: what earlier runs left on the thread is cleared."""
 
     @seams.around(Scheduler, "_execute")
     async def execute(original: Any, server: Scheduler, begun: Execution) -> None:

@@ -90,3 +90,13 @@ def webhook_needs_a_thread(seams: Seams) -> None:
         if temporary:
             planned.webhook = None
         return planned
+
+
+@fault("WEBHOOK-009")
+def only_success_is_told(seams: Seams) -> None:
+    """A webhook is called for runs that succeed, and for no others."""
+
+    @seams.around(Webhooks, "send")
+    def send(original: Any, own: Any, hook: Any) -> None:
+        if hook.payload["status"] == "success":
+            original(own, hook)

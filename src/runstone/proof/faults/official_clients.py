@@ -30,7 +30,7 @@ def _locating(seams: Seams, change: Any) -> None:
 
 @fault("SDK-007", "SDK-001")
 def cancel_answers_a_word(seams: Seams) -> None:
-    """Cancel answers 202 with a text that is no JSON."""
+    """Cancel answers 202 with a text that is not JSON."""
 
     @seams.around_operation("POST", _CANCEL)
     async def cancel(handler: Any, call: Any) -> Any:

@@ -149,7 +149,7 @@ def last_event_id_needs_a_resumable_run(seams: Seams) -> None:
 
 @fault("RESUME-007")
 def a_strange_event_id_crashes(seams: Seams) -> None:
-    """A Last-Event-ID that is no number raises inside the server, which answers 500."""
+    """A Last-Event-ID that is not a number raises inside the server, which answers 500."""
 
     @seams.around(api_runs, "_event_number")
     def event_number(original: Any, last_event_id: str) -> int:  # noqa: ARG001 - it would be careful

@@ -150,7 +150,7 @@ def a_run_over_its_limit_is_an_error(seams: Seams) -> None:
 
 @fault("TIME-005")
 def a_run_over_its_limit_is_started_again(seams: Seams) -> None:
-    """A run that exceeds the time limit goes back into the queue, each time anew: it never ends."""
+    """A run that exceeds the time limit goes back into the queue each time, and so never ends."""
 
     @seams.around(Scheduler, "_end")
     async def end(original: Any, scheduler: Scheduler, job: Job, ended: Outcome) -> None:

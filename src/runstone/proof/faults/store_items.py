@@ -127,5 +127,5 @@ def graphs_have_a_store_of_their_own(seams: Seams) -> None:
 
 @fault("STORE-011")
 def a_second_put_makes_the_item_anew(seams: Seams) -> None:
-    """Writing an item that exists sets its `created_at` anew."""
+    """Writing an item that exists sets its `created_at` again."""
     seams.put(store, "_TIMES", "")

@@ -122,16 +122,16 @@ def custom_events_are_thinned_out(seams: Seams) -> None:
 @fault("MODE-CUSTOM-001", "JOIN-STREAM-001")
 def custom_events_overtake_each_other(seams: Seams) -> None:
     """Custom events come in swapped pairs: two workers send them, and the second is faster."""
-    held: dict[str, Any] = {}
+    kept: dict[str, Any] = {}
 
     @seams.around(Scheduler, "_publish")
     def publish(original: Any, scheduler: Scheduler, job: Job, name: str, payload: Any) -> None:
-        if name == "custom" and job.run_id not in held:
-            held[job.run_id] = payload
+        if name == "custom" and job.run_id not in kept:
+            kept[job.run_id] = payload
             return
         original(scheduler, job, name, payload)
-        if name in ("custom", "values", "error") and job.run_id in held:
-            original(scheduler, job, "custom", held.pop(job.run_id))
+        if name in ("custom", "values", "error") and job.run_id in kept:
+            original(scheduler, job, "custom", kept.pop(job.run_id))
 
 
 @fault("MODE-EVENTS-001")

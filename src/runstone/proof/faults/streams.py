@@ -133,16 +133,16 @@ def streams_send_updates_by_default(seams: Seams) -> None:
 @fault("RUN-STREAM-015", "MODE-VALUES-001", "RETR-003", "RETR-004", "RETR-005", "EXEC-002", "PARITY-001")
 def the_final_values_are_not_streamed(seams: Seams) -> None:
     """A stream of values ends with the state before the last superstep: nobody flushes the last event."""
-    held: dict[str, Any] = {}
+    kept: dict[str, Any] = {}
 
     @seams.around(Scheduler, "_publish")
     def publish(original: Any, scheduler: Scheduler, job: Job, name: str, payload: Any) -> None:
         if name != "values":
             original(scheduler, job, name, payload)
             return
-        if job.run_id in held:
-            original(scheduler, job, name, held[job.run_id])
-        held[job.run_id] = payload
+        if job.run_id in kept:
+            original(scheduler, job, name, kept[job.run_id])
+        kept[job.run_id] = payload
 
 
 @fault("TURN-002")

@@ -106,7 +106,7 @@ def wait_tells_of_the_first_interrupt_only(seams: Seams) -> None:
 
 @fault("PARITY-006")
 def wait_gives_interrupts_ids_of_its_own(seams: Seams) -> None:
-    """The ids of interrupts are made anew for the answer of wait, so that the state knows none of them."""
+    """The ids of interrupts are new in the answer of wait, so that the state knows none of them."""
 
     @seams.around(outcome, "_with_interrupts")
     def with_interrupts(original: Any, state: StateSnapshot) -> Any:

@@ -38,7 +38,7 @@ def change_header(exchange: Exchange, _trace: Trace) -> Iterator[Change]:
     """A response of which one header has another value."""
     for name, value in () if delivered(exchange) else exchange.response_headers:
         other = _other_value(name, value)
-        changed = tuple((each, other if each == name else held) for each, held in exchange.response_headers)
+        changed = tuple((each, other if each == name else value) for each, value in exchange.response_headers)
         yield Change(f"header {name}", value, other, _replacing(exchange, response_headers=changed))
 
 

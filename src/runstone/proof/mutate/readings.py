@@ -1,4 +1,4 @@
-"""Whether another status in one reading of a run or thread is still a story that a server may tell."""
+"""Whether another status in one reading of a run or thread is still what a server may tell."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ class Share(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def percent(self) -> float:
-        """Of the mutants those that were noticed; none of none is no success."""
+        """Of the mutants those that were noticed; none of none is not a success."""
         return 100 * self.killed / self.of if self.of else 0.0
 
 

@@ -5,4 +5,5 @@ checks      one check of one server                           sockets        wha
 pool        many checks at once                               matrix         what the checks show together
 planning    what is checked, and how                          published      the matrix as text
 proving     all checks of a proof, and what is tried twice
+outcomes    what the check of each server shows
 """

@@ -47,7 +47,7 @@ class Plan:
                 patient = frozenset(load_catalogue()[name].area for name in named)
                 checks.append(self._check(f"plain/{recipe}-patient", recipe, areas=patient, patient=True))
         explored = _exploring() if not areas else areas & _exploring()
-        if explored:  # these are held only where they are selected
+        if explored:  # these run only where they are selected
             checks.append(self._check("plain/embedded-explored", areas=explored))
         return checks
 

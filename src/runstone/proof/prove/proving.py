@@ -19,7 +19,7 @@ from runstone.errors import ExitCode, UsageError, suggestion
 from runstone.judge.suites import collect
 from runstone.locations import locate
 from runstone.proof.faults import Change, load_faults, load_variants
-from runstone.proof.prove import matrix
+from runstone.proof.prove import matrix, outcomes
 from runstone.proof.prove.checks import Check
 from runstone.proof.prove.matrix import Baseline, Fault, Matrix, Null, Variant
 from runstone.proof.prove.null_servers import NULL_SERVERS
@@ -86,20 +86,20 @@ def prove(selection: Selection, tell: Tell) -> Matrix:
     unsound = _short({check.name: _baseline(check.recipe, done[check.name]) for check in plain})
     done |= _again(unsound, checks, plan, tell)
     keeps = _kept_by(plain, done)
-    held = {check.recipe: _kept(done[check.name]) for check in plain if check.name == f"plain/{check.recipe}"}
+    kept = {check.recipe: _kept(done[check.name]) for check in plain if check.name == f"plain/{check.recipe}"}
     found_faults = {f"faults/{each.name}": _fault(each, done, keeps) for each in faults}
-    found_variants = {f"variants/{each.name}": _variant(each, done, held) for each in variants}
+    found_variants = {f"variants/{each.name}": _variant(each, done, kept) for each in variants}
     troubled = {check.name: why for check in checks if (why := _null_trouble(done[check.name]))}
     short = _short(found_faults) | _short(found_variants) | troubled
     done |= _again(short, checks, plan, tell)
     for each in faults:
         name = f"faults/{each.name}"
         if name in short:
-            found_faults[name] = matrix.second_try_of(found_faults[name], _fault(each, done, keeps))
+            found_faults[name] = outcomes.second_try_of(found_faults[name], _fault(each, done, keeps))
     for each in variants:
         name = f"variants/{each.name}"
         if name in short:
-            again = _variant(each, done, held)
+            again = _variant(each, done, kept)
             found_variants[name] = msgspec.structs.replace(again, tries=2, first_try=short[name])
     return _matrix(
         selection,
@@ -159,14 +159,14 @@ def _teller(tell: Tell) -> Callable[[Done, int], None]:
 
 
 def _kept(done: Done) -> frozenset[str]:
-    return frozenset() if done.report is None else matrix.kept(done.report)
+    return frozenset() if done.report is None else outcomes.kept(done.report)
 
 
 def _baseline(server: str, done: Done, first_try: str = "") -> Baseline:
     return Baseline(
         server=server,
         kept=len(_kept(done)),
-        hits=matrix.hits(done.report.verdicts) if done.report is not None else (),
+        hits=outcomes.hits(done.report.verdicts) if done.report is not None else (),
         trouble=_trouble(done, whole=True),
         first_try=first_try,
     )
@@ -174,7 +174,7 @@ def _baseline(server: str, done: Done, first_try: str = "") -> Baseline:
 
 def _fault(change: Change, done: Mapping[str, Done], keeps: Mapping[str, frozenset[str]]) -> Fault:
     own = done[f"faults/{change.name}"]
-    return matrix.fault_of(
+    return outcomes.fault_of(
         change.name,
         change.statement,
         change.server,
@@ -185,13 +185,13 @@ def _fault(change: Change, done: Mapping[str, Done], keeps: Mapping[str, frozens
     )
 
 
-def _variant(change: Change, done: Mapping[str, Done], held: Mapping[str, frozenset[str]]) -> Variant:
+def _variant(change: Change, done: Mapping[str, Done], kept: Mapping[str, frozenset[str]]) -> Variant:
     own = done[f"variants/{change.name}"]
-    return matrix.variant_of(
+    return outcomes.variant_of(
         change.name,
         change.statement,
         own.report,
-        held[change.server],
+        kept[change.server],
         trouble=_trouble(own, whole=True),
     )
 
@@ -199,7 +199,7 @@ def _variant(change: Change, done: Mapping[str, Done], held: Mapping[str, frozen
 def _trouble(done: Done, *, whole: bool) -> str:
     """Why there is nothing to judge by: the check was ended, or never got to the judging.
 
-    `whole`: also why not everything was judged. Of a server with a fault that is no trouble.
+    `whole`: also why not everything was judged. Of a server with a fault that is not trouble.
     """
     if done.trouble or done.report is None:
         return done.trouble
@@ -263,7 +263,7 @@ def _matrix(
             _baseline(check.name.removeprefix("plain/"), done, first_try) for check, done, first_try in plain
         ],
         faults=ordered,
-        requirements=matrix.requirements_of(catalogue, ordered, reports, areas),
+        requirements=outcomes.requirements_of(catalogue, ordered, reports, areas),
         variants=list(variants),
         null_servers=nulls,
     )

@@ -45,7 +45,7 @@ def conversing(converse: Conversation) -> Iterator[str]:
         urls.put(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
         await stop.wait()
         server.close()
-        await asyncio.sleep(0.02)  # a connection that is just being accepted comes to `accept` first
+        await asyncio.sleep(0.02)  # a connection that is just being accepted reaches `accept` first
         for task, writer in connections.items():
             task.cancel()
             writer.close()

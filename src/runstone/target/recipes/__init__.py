@@ -1,6 +1,6 @@
 """Start, await and stop a known server.
 
-A recipe is a YAML file that says how; those of the house lie in fixtures/targets. Each server gets a free
+A recipe is a YAML file that says how; those built in lie in fixtures/targets. Each server gets a free
 port and a temporary working folder of its own, because servers keep state where they run, and a process group
 of its own. The whole group is gone when the block is left, whichever way, kill -9 included. POSIX only.
 """
@@ -18,6 +18,8 @@ from runstone.target.recipes.recipe import (
     StartFailed,
     StopFailed,
     UnknownRecipe,
+    UnknownVersion,
+    is_recipe,
     load,
     more_runs,
     names,
@@ -39,8 +41,10 @@ __all__ = [
     "StartFailed",
     "StopFailed",
     "UnknownRecipe",
+    "UnknownVersion",
     "interpreter",
     "is_installed",
+    "is_recipe",
     "load",
     "more_runs",
     "names",

@@ -1,4 +1,4 @@
-"""Stories that were told: which break a promise, and the script that tells one again."""
+"""Sequences that were sent: which break a promise, and the script that sends one again."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from runstone.wire.trace import Trace
 
 
 @dataclass(frozen=True, slots=True)
-class BrokenStory:
+class BrokenSequence:
     """The exchanges up to the one that breaks a promise."""
 
     exchanges: tuple[Exchange, ...]
     finding: Finding
 
 
-def stories_of(trace: Trace) -> list[tuple[Exchange, ...]]:
-    """The exchanges of each story, in the order in which the stories were told."""
+def sequences_of(trace: Trace) -> list[tuple[Exchange, ...]]:
+    """The exchanges of each sequence, in the order in which the sequences were sent."""
     told: dict[str, list[Exchange]] = {}
     for exchange in trace.exchanges:
         if exchange.part:
@@ -29,32 +29,32 @@ def stories_of(trace: Trace) -> list[tuple[Exchange, ...]]:
     return [tuple(each) for each in told.values()]
 
 
-def broken_stories(
-    stories: Sequence[Sequence[Exchange]], profile: Profile, settle_s: float
-) -> list[BrokenStory]:
+def broken_sequences(
+    sequences: Sequence[Sequence[Exchange]], profile: Profile, settle_s: float
+) -> list[BrokenSequence]:
     """Those that break a promise, the shortest first."""
     found = []
-    for story in stories:
-        finding = first_broken(story, profile, settle_s)
+    for sequence in sequences:
+        finding = first_broken(sequence, profile, settle_s)
         if finding is not None:
-            until = [each for each in story if each.number <= finding.exchange.number]
-            found.append(BrokenStory(tuple(until), finding))
+            until = [each for each in sequence if each.number <= finding.exchange.number]
+            found.append(BrokenSequence(tuple(until), finding))
     return sorted(found, key=lambda each: (_requests(each), each.exchanges[0].number))
 
 
-def _requests(story: BrokenStory) -> int:
+def _requests(sequence: BrokenSequence) -> int:
     """How many requests it takes to tell it again: of readings that were repeated, one."""
-    return len(_without_repeated_readings(story.exchanges))
+    return len(_without_repeated_readings(sequence.exchanges))
 
 
-def script(story: BrokenStory) -> str:
-    """A shell script that tells the story again; each id is taken from the answer that it came in."""
+def script(sequence: BrokenSequence) -> str:
+    """A shell script that sends the sequence again; each id is taken from the answer that it came in."""
     lines = [
         "#!/bin/sh",
-        f"# {story.finding.requirement}: {' '.join(story.finding.reason.split())[:300]}",
+        f"# {sequence.finding.requirement}: {' '.join(sequence.finding.reason.split())[:300]}",
         "set -e",
-        *script_of(_without_repeated_readings(story.exchanges), telling=True),
-        f"# wanted otherwise: {story.finding.exchange.where}",
+        *script_of(_without_repeated_readings(sequence.exchanges), telling=True),
+        f"# wanted otherwise: {sequence.finding.exchange.where}",
     ]
     return "\n".join(lines) + "\n"
 

@@ -1,0 +1,65 @@
+"""The options of a session, merged and checked, with what follows from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from runstone.contracts import Catalogue, Profile, Requirement, load_catalogue
+from runstone.scenario.exploration import DEFAULT_S, Exploration
+from runstone.scenario.patience import PATIENT_S, QUICK_S
+from runstone.scenario.scenario import Scenario
+from runstone.session.options import Options
+from runstone.target.target import Target
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(Options):
+    """What to observe or to judge again, and by which measure: the options, and what follows from them.
+
+    `target`: None where evidence is judged again. `explored`: whether that evidence holds an exploration.
+    """
+
+    profile: Profile
+    target: Target | None = None
+    out: Path
+    concurrency: int = 16
+    explored: bool = False
+
+    @property
+    def limits(self) -> dict[str, float]:
+        """Fields of Limits that the user has set."""
+        return self.own_limits.given()
+
+    @property
+    def exploration(self) -> Exploration | None:
+        """How far scenarios that explore may go; None when no area of theirs is selected."""
+        catalogue = load_catalogue()
+        if catalogue.of_kind("exploring").isdisjoint(catalogue.selected(self.areas)):
+            return None
+        return Exploration(self.profile, self.seed, self.budget_s or DEFAULT_S)
+
+    def not_asked_for(self, each: Requirement, catalogue: Catalogue) -> str | None:
+        """Why a requirement is none of what the user wants judged; None for one that must have a judge."""
+        excluded = self.profile.excludes_requirement(each)
+        if excluded:
+            return excluded
+        if self.areas and each.area not in catalogue.selected(self.areas):
+            return "its area was not selected"
+        if self.select and not any(fnmatchcase(each.id, glob) for glob in self.select):
+            return "it was not selected"
+        if each.area in catalogue.of_kind("exploring") and not (self.explored or self.exploration):
+            return "run only where its area is selected: it takes the time that it is given"
+        return None
+
+    def too_long(self, scenario: Scenario) -> str | None:
+        """Why a scenario is left out for the time that it takes; None when it is run."""
+        if scenario.explores and not (self.explored or self.exploration):
+            return f"run only where its area is selected: {scenario.name} takes the time that it is given"
+        waiting = f"{scenario.name} must wait {scenario.schedule.waits:g} s"
+        if self.quick and scenario.schedule.waits > QUICK_S:
+            return f"left out by --quick: {waiting}"
+        if not self.patient and scenario.schedule.waits > PATIENT_S:
+            return f"run only with --patient: {waiting}"
+        return None

@@ -1,0 +1,82 @@
+"""Browsers: what a page of another origin may ask, of every operation of the API."""
+
+from __future__ import annotations
+
+from runstone.suite import (
+    Api,
+    Exchange,
+    Missing,
+    Trace,
+    browser_table,
+    cases,
+    new_id,
+    requirement,
+    scenario,
+)
+
+TABLE = browser_table()
+OPERATIONS = {each.name: each for each in TABLE.asked}
+ANSWERS = ("found", "missing", "refused")
+
+
+@scenario(agent=True)
+async def preflights(api: Api) -> None:
+    """A preflight of each operation, on ids that nobody has."""
+    for name, operation in OPERATIONS.items():
+        path = operation.path
+        for placeholder in operation.placeholders:
+            path = path.replace("{" + placeholder + "}", new_id())
+        headers = {
+            "origin": TABLE.origin,
+            "access-control-request-method": operation.method,
+            "access-control-request-headers": ",".join(TABLE.headers),
+        }
+        await api.request("OPTIONS", path, headers=headers, label=name)
+
+
+@scenario(agent=True)
+async def answers_to_another_origin(api: Api) -> None:
+    """A request that is answered, one for what is not there, and one that is not understood."""
+    headers = {"origin": TABLE.origin}
+    await api.request("POST", "/threads/search", json={"limit": 1}, headers=headers, label="found")
+    await api.request("GET", f"/threads/{new_id()}", headers=headers, label="missing")
+    await api.request("POST", "/threads/search", json={"limit": "x"}, headers=headers, label="refused")
+
+
+def _listed(answer: Exchange, header: str) -> set[str]:
+    return {each.strip().lower() for each in answer.headers.get(header, "").split(",")}
+
+
+@requirement("CORS-001")
+@cases("name", OPERATIONS)
+def test_preflight_allows_the_operation(name: str, preflights: Trace) -> None:
+    answer, method = preflights.only(name), OPERATIONS[name].method
+    assert 200 <= answer.status < 300, f"wanted a 2xx, got {answer.status}"
+    assert _listed(answer, "access-control-allow-origin") & {"*", TABLE.origin}
+    methods = _listed(answer, "access-control-allow-methods")
+    assert methods & {"*", method.lower()}, f"wanted {method} allowed, got {sorted(methods)}"
+    allowed = _listed(answer, "access-control-allow-headers")
+    # `*` does not stand for authorization (Fetch, section 3.3.3).
+    lacking = [
+        each
+        for each in TABLE.headers
+        if each not in allowed and (each == "authorization" or "*" not in allowed)
+    ]
+    assert not lacking, f"wanted the headers {lacking} allowed, got {sorted(allowed)}"
+
+
+@requirement("CORS-002")
+@cases("label", ANSWERS)
+def test_answer_allows_the_origin(label: str, answers_to_another_origin: Trace) -> None:
+    answer = answers_to_another_origin.only(label)
+    if answer.status >= 500:
+        raise Missing(f"{answer.where} answered {answer.status}")
+    assert _listed(answer, "access-control-allow-origin") & {"*", TABLE.origin}
+
+
+@requirement("CORS-003")
+@cases("label", ANSWERS)
+def test_credentials_are_for_no_origin(label: str, answers_to_another_origin: Trace) -> None:
+    answer = answers_to_another_origin.only(label)
+    with_credentials = "true" in _listed(answer, "access-control-allow-credentials")
+    assert not with_credentials, f"credentials are allowed to the unknown origin {TABLE.origin}"
