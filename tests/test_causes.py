@@ -5,18 +5,24 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
+from runstone.compare import compare, texts_of
+from runstone.compare.comparison import Side
 from runstone.contracts import Level
+from runstone.report import from_json
 from runstone.report.causes import causes_of
+from runstone.report.digest import cause_words
 from runstone.verdict.model import Case, Cause, Outcome, Verdict
 from runstone.wire.exchange import Exchange
 from runstone.wire.trace import Trace
 from tests.command_line import command, runstone, started
 
+EXAMPLES = Path(__file__).parents[1] / "contracts/schemas/examples/report/conforms"
 THREAD = "6f1d1c9e-3c55-4f0e-9a52-6a1a4b7f3c10"
 RUN = "01a222f4-8396-75be-ac9f-2bf3d8778b12"
 HISTORY = f"/threads/{THREAD}/history"
@@ -257,3 +263,14 @@ def test_the_lines_work_after_the_clean_up(faulty: dict[str, Any]) -> None:
         last = done.stdout.rpartition("HTTP/1.1 ")[2]
         assert last.startswith(cause["answer"]), (cause["curl"], done.stdout)
         assert "content-location" not in done.stdout.lower()
+
+
+def test_a_comparison_tells_the_greatest_causes_of_each_target() -> None:
+    broken = from_json((EXAMPLES / "every-verdict.json").read_bytes())
+    kept = msgspec.structs.replace(broken, causes=())
+    sides = [Side("kept", kept), Side("broken", broken)]
+    texts = texts_of(compare(sides), sides)
+    for name in ("compare.md", "compare.html"):
+        assert "What to fix first" in texts[name]
+        assert cause_words(broken.causes[0]).split("{")[0] in texts[name]
+    assert "What to fix first" not in texts_of(compare([sides[0], sides[0]]), [sides[0]] * 2)["compare.md"]

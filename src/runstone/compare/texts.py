@@ -13,7 +13,7 @@ from markupsafe import Markup
 from runstone import report
 from runstone.compare.comparison import Comparison, Difference, Pair, Row, Side, Stand
 from runstone.contracts import LEVELS
-from runstone.report.digest import OUTCOME_WORDS
+from runstone.report.digest import OUTCOME_WORDS, cause_weight, cause_words
 from runstone.report.html import page_style
 from runstone.report.proof import ShownExchange, brief_exchange, inert_json, shown_exchange
 from runstone.report.summary import inline
@@ -22,6 +22,7 @@ from runstone.report.text import counted, for_terminal, shortened, well_formed_t
 
 STEM: Final = "compare"
 _REASON = 400
+_CAUSES = 3  # of each target; its own report has them all
 _FIRST = 80  # exchanges of examples that are shown whole, whatever else is
 _IN_SHORT = 3  # lines of an operation
 _WHOLE_BUDGET = 900_000  # bytes of exchanges in the page
@@ -32,15 +33,24 @@ def texts_of(found: Comparison, sides: Sequence[Side]) -> dict[str, str]:
     """The three files by their names; compare.json as contracts/schemas/compare.json has it."""
     return {
         f"{STEM}.json": report.to_json(found, indent=1),
-        f"{STEM}.md": to_markdown(found),
+        f"{STEM}.md": to_markdown(found, sides),
         f"{STEM}.html": to_html(found, sides),
     }
 
 
-def to_markdown(found: Comparison) -> str:
-    """Totals, the rows that differ, what was answered differently, and the parity grids."""
+def to_markdown(found: Comparison, sides: Sequence[Side] = ()) -> str:
+    """Totals, what to fix first, the rows and answers that differ, and the parity grids."""
     template = environment(autoescape=False, finalize=inline).get_template(f"{STEM}.md.j2")
-    return template.render(**_words_for(found))
+    return template.render(**_words_for(found), causes=_causes(sides))
+
+
+def _causes(sides: Sequence[Side]) -> dict[str, list[str]]:
+    """The greatest causes of each target, a line each; targets without any are left out."""
+    told = {
+        side.name: [f"{cause_weight(each)}: {cause_words(each)}" for each in side.report.causes[:_CAUSES]]
+        for side in sides
+    }
+    return {name: lines for name, lines in told.items() if lines}
 
 
 def to_html(found: Comparison, sides: Sequence[Side]) -> str:
@@ -63,6 +73,7 @@ def to_html(found: Comparison, sides: Sequence[Side]) -> str:
     proof = inert_json(well_formed_tree(msgspec.to_builtins(data))).decode()
     return template.render(
         **_words_for(found),
+        causes=_causes(sides),
         **page_style(["report.css", f"{STEM}.css"], "page.js", "exchanges.js", f"{STEM}.js"),
         data=Markup(proof),  # noqa: S704 - made inert
     )
