@@ -18,25 +18,25 @@ _INDEXED = 2700  # bytes that a row of a B-tree takes
 
 @fault("FIELD-011", "FIELD-001")
 def a_null_configurable_is_a_crash(seams: Seams) -> None:
-    """A run whose `config.configurable` is null or no object answers 500."""
+    """A run whose `config.configurable` is null or not an object answers 500."""
     _crashing(seams, '"configurable":null', '"configurable":true', '"configurable":-7')
 
 
 @fault("FIELD-001")
 def a_number_as_status_is_a_crash(seams: Seams) -> None:
-    """A search of threads by a status that is no text answers 500."""
+    """A search of threads by a status that is not a text answers 500."""
     _crashing(seams, '"status":-7')
 
 
 @fault("FIELD-009")
 def a_key_that_is_no_text_is_a_crash(seams: Seams) -> None:
-    """An item of the store with a key that is no text answers 500."""
+    """An item of the store with a key that is not a text answers 500."""
     _crashing(seams, '"key":-7', '"key":[[7]]')
 
 
 @fault("FIELD-010")
 def a_schedule_that_is_no_text_is_a_crash(seams: Seams) -> None:
-    """A cron with a schedule that is no text answers 500."""
+    """A cron with a schedule that is not a text answers 500."""
     _crashing(seams, '"schedule":true')
 
 
