@@ -74,11 +74,11 @@ async def events_in_time(api: Api) -> None:
         sent = await api.stream(
             thread, "slow", given, stream_mode=["custom", "updates"], patience=given["sleep"]
         )
-        if not _delayed([event.at for event in sent.events if event.event == "custom"]):
+        if not _held_back([event.at for event in sent.events if event.event == "custom"]):
             break
 
 
-def _delayed(arrivals: list[float]) -> list[int]:
+def _held_back(arrivals: list[float]) -> list[int]:
     """The events that came together with the next one, though a pause lies between them."""
     return [number for number, (one, next_) in enumerate(pairwise(arrivals)) if next_ - one < TICK_S / 4]
 
@@ -159,8 +159,8 @@ def test_open_answers_hold_up_nobody(many_open_answers: Trace, profile: Profile)
 def test_events_come_one_by_one(events_in_time: Trace) -> None:
     ticks = events_in_time.last("stream").named("custom")
     assert len(ticks) == TICKS
-    together = _delayed([event.at for event in ticks])
-    assert not together, f"events {together} were delayed until the next one came"
+    together = _held_back([event.at for event in ticks])
+    assert not together, f"events {together} were kept back until the next one came"
 
 
 @requirement("SCALE-004")
@@ -191,5 +191,5 @@ def test_end_tells_the_runs_status(graph: str, ends_of_streams: Trace) -> None:
 def test_long_list_holds_each_once(resource: str, key: str, long_lists: Trace) -> None:
     made = [each.object.get(key) for each in long_lists.all(f"new_{resource}")]
     found = [each.get(key) for page in long_lists.all(resource) for each in page.array]
-    assert len(found) == len(set(found)), "a page repeats what an earlier one had"
+    assert len(found) == len(set(found)), "a page repeats what an earlier one showed"
     assert set(found) == set(made), f"wanted {len(made)} {resource}, got {len(set(found))}"

@@ -65,7 +65,8 @@ def _option(entry: Entry) -> str:
         option.flag if entry.is_flag else f"{option.flag} {entry.metavar.replace('|', '/')}"
     )  # a bar ends a cell
     flags = _code(flag) + (f", {_code(entry.negative_flag)}" if entry.negative_flag else "")
-    return flags if option.argument is None else f"{_code(entry.parameter.upper())}; pytest: {flags}"
+    elsewhere = ", ".join(each for each in option.commands if each in {"pytest", "scenarios"})
+    return flags if option.argument is None else f"{_code(entry.parameter.upper())}; {elsewhere}: {flags}"
 
 
 def _commands(entry: Entry) -> str:

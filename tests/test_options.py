@@ -37,6 +37,12 @@ def command(name: str) -> click.Command:
     return found
 
 
+def taking(name: Command) -> click.Command:
+    """The command that takes the options of this taker: of those of scenarios, the one that observes."""
+    found = command(name)
+    return found.commands["run"] if isinstance(found, click.Group) and name == "scenarios" else found
+
+
 def settings(asked: Given) -> Settings:
     """What a session would be opened with."""
     return open_session(asked, lambda *_: None, defaults=given(target_name="embedded")).settings
@@ -94,7 +100,9 @@ def test_the_file_means_what_the_command_line_means(entry: Entry) -> None:
     assert configuration.load(Path("runstone.toml"))[entry.name] == meant
     for name in COMMANDS:
         if name in entry.option.commands:
-            found = command(name)
+            found = taking(name)
+            if name == "scenarios" and entry.option.argument:  # what stands there by itself are its files
+                words = [entry.option.flag, *words]
             required = [each for each in found.params if each.required and each.name != entry.parameter]
             given = found.make_context(name, [*("x" for _ in required), *words]).params
             asked = from_command_line(given, name)
@@ -113,10 +121,11 @@ def test_the_environment_means_what_the_command_line_means(entry: Entry) -> None
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_command_has_the_options_of_the_table_and_their_help(name: Command) -> None:
-    params = {each.name: each for each in command(name).params}
+    params = {each.name: each for each in taking(name).params}
     for entry in options_of(name):
         found = params[entry.parameter]
-        assert isinstance(found, click.Argument if entry.option.argument else click.Option)
+        by_position = entry.option.argument and name != "scenarios"
+        assert isinstance(found, click.Argument if by_position else click.Option)
         assert isinstance(found, click.Argument) or found.help == entry.help
 
 

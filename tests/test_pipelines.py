@@ -133,15 +133,22 @@ def steps_of(job: str) -> list[dict[str, Any]]:
     return found
 
 
-def observe(place: Place, name: str, ended: Ended) -> subprocess.CompletedProcess[str]:
-    """The job that observes, whose check ends as that one did, and the artifact that it leaves."""
+def let_check_end(place: Place, ended: Ended) -> None:
+    """Let `runstone check` end as that one did; all other commands are what they are."""
+    place.program("real", f'exec "{sys.executable}" -m runstone "$@"')
     place.program(
         "runstone",
-        f'[ "$1" = check ] || exec "{place.temporary}/runstone/bin/real" "$@"\n'
-        f'echo "$@" > "{place.temporary}/asked"; mkdir -p "$3"; cp -r "{ended.report}/." "$3"\n'
+        '[ "$1" = check ] || exec real "$@"\n'
+        f'echo "$@" > "{place.temporary}/asked"\n'
+        'while [ "$1" != --out ]; do shift; done\n'
+        f'mkdir -p "$2" && cp -r "{ended.report}/." "$2"\n'
         f"exit {ended.done.returncode}",
     )
-    place.program("real", f'exec "{sys.executable}" -m runstone "$@"')
+
+
+def observe(place: Place, name: str, ended: Ended) -> subprocess.CompletedProcess[str]:
+    """The job that observes, whose check ends as that one did, and the artifact that it leaves."""
+    let_check_end(place, ended)
     context = {
         "matrix.target": "http://127.0.0.1:1",
         "matrix.shard": "",
@@ -296,7 +303,7 @@ def test_gitlab_observes_and_judges(
     name: str, codes: tuple[int, int], ended: dict[str, Ended], tmp_path: Path
 ) -> None:
     place = Place(tmp_path)
-    observe(place, "unused", ended[name])  # which prepares what `runstone check` does
+    let_check_end(place, ended[name])
     variables = {key: str(value) for key, value in GITLAB["variables"].items()} | {
         "RUNSTONE_TARGET": "https://a.b:1/c",
         "CI_NODE_INDEX": "2",
@@ -310,6 +317,25 @@ def test_gitlab_observes_and_judges(
     (line,) = (tmp_path / "runstone/history.jsonl").read_text("utf-8").splitlines()
     assert json.loads(line)["target"] == "a.b-1-c"
     assert (tmp_path / "runstone/trend/a.b-1-c.html").exists()
+
+
+# --- cron -------------------------------------------------------------------------------------------------
+
+
+def test_the_script_for_cron_wakes_somebody_for_what_is_new(ended: dict[str, Ended], tmp_path: Path) -> None:
+    text = (CHECKOUT / "docs/ci.md").read_text("utf-8")
+    (script,) = re.findall(r"^```sh\n(#!/bin/sh\n.*?)^```", text, re.MULTILINE | re.DOTALL)
+    codes: list[int] = []
+    for name in ("passes", "fails", "fails"):
+        place = Place(tmp_path / str(len(codes)))
+        let_check_end(place, ended[name])
+        place.program("uvx", 'exec "$@"')
+        night = script.replace("/srv/runstone", str(tmp_path)).replace(
+            "/var/www/runstone", str(tmp_path / "www")
+        )
+        codes.append(place.run({"run": night}, {}).returncode)
+    assert codes == [0, 1, 1]  # the same report again is still the newest night
+    assert (tmp_path / "www/index.html").exists()
 
 
 # --- what steps say ---------------------------------------------------------------------------------------

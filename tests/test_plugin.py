@@ -437,6 +437,24 @@ def test_two_workers_give_the_same_verdicts_and_observe_once(bench: Bench) -> No
     assert requests["GET /counted"] == 1
 
 
+def test_the_judging_is_spread_over_the_workers(bench: Bench) -> None:
+    bench.run()
+    alone = bench.report()["verdicts"]
+    done = bench.run("-n", "2", "-v")
+    assert [name for name in ("[gw0]", "[gw1]") if name not in done.stdout] == []
+    verdicts = [[(each["id"], case["case"], case["verdict"]) for case in each["cases"]] for each in alone]
+    spread = bench.report()["verdicts"]
+    assert verdicts == [
+        [(each["id"], case["case"], case["verdict"]) for case in each["cases"]] for each in spread
+    ]
+
+
+def test_two_workers_end_as_one_does_where_nothing_answers(bench: Bench) -> None:
+    done = bench.run("-n", "2", "--target", "http://127.0.0.1:9", target=False)  # the port "discard"
+    assert done.returncode == 3, done.stdout
+    assert set(bench.verdicts().values()) == {"not-run"}
+
+
 def test_two_workers_and_an_earlier_report_in_the_same_folder(bench: Bench) -> None:
     bench.run("-n", "2")
     bench.server.requests.clear()
@@ -579,10 +597,10 @@ def test_a_budget_that_is_used_up_is_not_conforming(bench: Bench) -> None:
     for path in bench.suites.iterdir():
         path.unlink()
     bench.write("test_hanging.py", HANGING)
-    done = bench.run("--budget", "1.5")
+    done = bench.run("--budget", "5")
     assert done.returncode == 1, done.stdout
     found = bench.report()
-    assert "the budget of 1.5 s was used up" in found["stopped"]
+    assert "the budget of 5 s was used up" in found["stopped"]
     assert not found["complete"]
     assert {name: bench.verdicts()[name] for name in ("META-001", "META-002", "MON-001")} == {
         "META-001": "pass",

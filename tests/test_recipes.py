@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -20,6 +21,7 @@ import pytest
 from runstone.errors import RunstoneError, TargetError, UsageError
 from runstone.target import recipes
 from runstone.target.recipes import Recipe
+from tests.command_line import one_line_of_error, runstone
 
 SERVER = """
 import http.server, json, os, sys
@@ -109,6 +111,53 @@ def test_an_unknown_recipe_names_the_nearest_and_all() -> None:
     assert caught.value.exit_code == UsageError.exit_code
 
 
+@pytest.mark.parametrize("name", ["langgraph-py", "langgraph-js"])
+def test_the_official_servers_are_had_in_other_versions(name: str) -> None:
+    pinned = recipes.load(name)
+    assert pinned.install is not None
+    assert pinned.install.versions is not None
+    assert recipes.load(f"{name}@{pinned.install.versions.pinned}") == pinned
+    other = recipes.load(f"{name}@0.8.7")
+    assert (other.name, other.waivers) == (f"{name}@0.8.7", None)
+    assert other.install is not None
+    assert pinned.install.python_packages == []
+    assert pinned.install.npm_packages == {}
+    asked = [*other.install.python_packages, *other.install.npm_packages.values()]
+    assert any(each.endswith("0.8.7") for each in asked)
+
+
+def test_the_pinned_version_is_the_one_that_is_installed() -> None:
+    python, npm = (recipes.load(name).install for name in ("langgraph-py", "langgraph-js"))
+    assert python is not None and python.versions is not None and python.python is not None  # noqa: PT018
+    assert f"langgraph-api=={python.versions.pinned}\n" in Path(python.python).read_text("utf-8")
+    assert npm is not None and npm.versions is not None and npm.npm is not None  # noqa: PT018
+    package = json.loads((Path(npm.npm) / "package.json").read_text("utf-8"))
+    assert {package["dependencies"][each] for each in npm.versions.npm} == {npm.versions.pinned}
+
+
+@pytest.mark.parametrize(
+    "name, said",
+    [
+        ("embedded@1.0", "the recipe 'embedded' takes no version; leave out @1.0"),
+        ("langgraph-py@latest", "langgraph-py@latest names no version; write one like langgraph-py@0."),
+        ("langgraph-py@", "langgraph-py@ names no version"),
+        ("langgraf-py@0.8.7", "no recipe 'langgraf-py'; did you mean langgraph-py?"),
+    ],
+)
+def test_what_is_no_version_of_a_known_server(name: str, said: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        recipes.load(name)
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("words", [["up"], ["check"], ["compare", "embedded"]])
+def test_commands_take_a_version_and_refuse_one_that_is_none(words: list[str]) -> None:
+    done = runstone(*words, "langgraph-py@latest")
+    assert done.returncode == 2
+    assert "langgraph-py@latest names no version" in one_line_of_error(done)
+
+
 def test_a_missing_recipe_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(recipes.UnknownRecipe, match=r"none\.yaml: No such file"):
         recipes.load(str(tmp_path / "none.yaml"))
@@ -124,6 +173,15 @@ def test_a_missing_recipe_file_is_named(tmp_path: Path) -> None:
         ({"env": {"A": "{"}}, "stray brace"),
         ({"waivers": "none.waivers.yaml"}, "names none.waivers.yaml, which is not next to it"),
         ({"install": {"python": "none.txt"}}, "names none.txt, which is not next to it"),
+        ({"install": {"python": "a", "version": "1.0"}}, "install.version needs install.versions"),
+        (
+            {"install": {"python": "a", "versions": {"pinned": "1.0"}}},
+            "install.versions.python says how install.python is had otherwise: give both or none",
+        ),
+        (
+            {"install": {"python": "a", "versions": {"pinned": "1.0", "python": ["tinyserver"]}}},
+            "install.versions.python never says {version}",
+        ),
         ({"run_time_limit": {"assistant": "limited"}}, "missing required field `seconds`"),
     ],
 )
@@ -380,6 +438,30 @@ def test_an_installation_that_fails_leaves_nothing(write: Write, cache: Path, tm
         recipes.interpreter(recipe)
     assert "\n" not in str(caught.value)
     assert caught.value.exit_code == TargetError.exit_code
+    assert environments(cache) == []
+
+
+def test_another_version_has_an_environment_of_its_own(write: Write, cache: Path, package: Path) -> None:
+    wheels = ["--no-index", f"--find-links={package.parent}", "tinyserver=={version}"]
+    install = {"python": package.name, "versions": {"pinned": "0.9", "python": wheels}}
+    write(install=install, command=["{python}", "-m", "tinyserver", "{port}"])
+    recipe = recipes.load(f"{package.parent / 'tiny.yaml'}@1.0")
+    with recipes.running(recipe) as server:
+        assert httpx.get(server.url + "/ok").status_code == 200
+    (environment,) = environments(cache)
+    assert environment.name.startswith("tiny@1.0-")
+
+
+def test_a_version_that_does_not_exist_is_told_in_one_line(write: Write, cache: Path, package: Path) -> None:
+    wheels = ["--no-index", f"--find-links={package.parent}", "tinyserver=={version}"]
+    write(install={"python": package.name, "versions": {"pinned": "0.9", "python": wheels}})
+    with pytest.raises(recipes.UnknownVersion) as caught:
+        recipes.interpreter(recipes.load(f"{package.parent / 'tiny.yaml'}@9.9"))
+    assert str(caught.value) == (
+        "there is no server 'tiny@9.9': tinyserver has no such version (the last are 1.0); "
+        "pip index versions tinyserver lists all"
+    )
+    assert caught.value.exit_code == UsageError.exit_code
     assert environments(cache) == []
 
 

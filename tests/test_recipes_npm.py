@@ -180,6 +180,38 @@ def test_a_lock_file_that_does_not_belong_to_the_package_is_named(
     assert environments(cache) == []
 
 
+def test_another_version_is_installed_without_the_lock_file(
+    write: Write, cache: Path, package: Path, tmp_path: Path
+) -> None:
+    tiny = f"file:{package.parent}/tiny-{{version}}.tgz"
+    pinned = write(install={"npm": "packages", "versions": {"pinned": "1.0.0", "npm": {"tiny": tiny}}})
+    for recipe, version in ((pinned, "1.0.0"), (recipes.load(f"{tmp_path}/tiny.yaml@2.0.0"), "2.0.0")):
+        assert not recipes.is_installed(recipe)
+        found = recipes.node_modules(recipe)
+        assert found is not None
+        installed = json.loads((found[1] / "tiny/package.json").read_text("utf-8"))
+        assert installed["version"] == version
+        assert recipes.is_installed(recipe)
+    assert len(environments(cache)) == 2
+
+
+def test_a_version_that_npm_does_not_find_is_told_in_one_line(
+    write: Write, cache: Path, fake_npm: Callable[[str], None], tmp_path: Path
+) -> None:
+    write(install={"npm": "packages", "versions": {"pinned": "1.0.0", "npm": {"tiny": "{version}"}}})
+    fake_npm(
+        "echo 'npm error code ETARGET' >&2\n"
+        "echo 'npm error notarget No matching version found for @of/tiny@9.9.9.' >&2\nexit 1"
+    )
+    with pytest.raises(recipes.UnknownVersion) as caught:
+        recipes.node_modules(recipes.load(f"{tmp_path}/tiny.yaml@9.9.9"))
+    said = (
+        "there is no server 'tiny@9.9.9': @of/tiny has no version 9.9.9; npm view @of/tiny versions lists all"
+    )
+    assert str(caught.value) == said
+    assert environments(cache) == []
+
+
 def test_without_a_network_nothing_is_left(
     write: Write, cache: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -90,8 +90,8 @@ def test_a_cron_of_each_kind_runs_on_a_thread_of_its_own(tmp_path: Path) -> None
     [
         ({"schedule": "every morning"}, 422, "5 fields"),
         ({"schedule": "* * * * * *"}, 422, "5 fields"),
-        ({"schedule": "61 * * * *"}, 422, "no cron expression"),
-        ({"schedule": "0 0 30 2 *"}, 422, "no cron expression"),
+        ({"schedule": "61 * * * *"}, 422, "not a cron expression"),
+        ({"schedule": "0 0 30 2 *"}, 422, "not a cron expression"),
         ({"timezone": "Mars/Olympus_Mons"}, 422, "no timezone 'Mars/Olympus_Mons'"),
         ({"timezone": "America"}, 422, "no timezone 'America'"),
         ({"timezone": "../etc/passwd"}, 422, "no timezone"),

@@ -101,10 +101,10 @@ def test_half_a_surrogate_pair_is_written_as_its_escape(full: Report) -> None:
 @pytest.mark.parametrize(
     "text, told",
     [
-        ("", "no JSON"),
-        ('{"runstone": "0.1', "no JSON"),
+        ("", "not JSON"),
+        ('{"runstone": "0.1', "not JSON"),
         ("{}", "missing required field `runstone`"),
-        (b"\xff\xfe", "no JSON"),
+        (b"\xff\xfe", "not JSON"),
         ("[]", "Expected `object`"),
     ],
 )

@@ -1,7 +1,12 @@
-"""The pytest plugin: its options; `pytest suites --target URL` judges as `runstone check` does."""
+"""The pytest plugin: its options; `pytest suites --target URL` judges as `runstone check` does.
+
+`pytest fixtures/scenarios --target URL` plays acceptance scenarios, one test each.
+"""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,6 +35,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
             words["help"] = f"not {each.option.flag}, whatever runstone.toml sets"
             group.addoption(each.negative_flag, action="store_false", **words)
 
+    scenarios = parser.getgroup("runstone-scenarios", "acceptance scenarios")
+    scenarios.addoption(
+        "--judge-model", metavar="NAME", help="judges rubrics and plays users; or RUNSTONE_JUDGE_MODEL"
+    )
+    scenarios.addoption(
+        "--judge-url",
+        metavar="URL",
+        help="of its OpenAI API (key: OPENAI_API_KEY); or RUNSTONE_JUDGE_URL",
+    )
+    scenarios.addoption("--trust-python", action="store_true", help="run the functions that scenarios name")
+
 
 def _dest(option: Entry) -> str:
     return f"runstone_{option.name}"  # other plugins have an `out` or a `seed` of their own
@@ -37,10 +53,25 @@ def _dest(option: Entry) -> str:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "requirement(id): this test judges a requirement of the catalogue")
+    config.addinivalue_line("markers", "scenario: this test plays an acceptance scenario")
     config.pluginmanager.register(Collecting(), "runstone-collecting")
     if not any(isinstance(plugin, Judging) for plugin in config.pluginmanager.get_plugins()):
         judging = Judging(lambda: _session_from(config), demanding=_names_all_suites(config))
         config.pluginmanager.register(judging, "runstone-judging")
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    """A file of scenarios is a test for each of its cases."""
+    if file_path.suffix not in {".yaml", ".yml"}:
+        return None
+    from runstone.conversations import collecting  # who judges suites alone need not wait for it
+
+    def open_for(place: str) -> Session:
+        session = open_session(_asked(parent.config), _quiet, defaults=given(concurrency=collecting.AT_ONCE))
+        session.settings = replace(session.settings, out=session.settings.out / place)
+        return session
+
+    return collecting.collected(file_path, parent, open_for)
 
 
 def _names_all_suites(config: pytest.Config) -> bool:

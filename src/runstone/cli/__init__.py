@@ -36,8 +36,9 @@ def main() -> NoReturn:
 # Each is `command` in the module of its name, imported when it is asked for: a server that a scenario starts
 # need not import what a check needs.
 _COMMANDS: Final = (
-    *("check", "ci", "compare", "coverage", "explain", "explore", "faults", "fuzz", "history", "judge"),
-    *("keys", "list", "mutate", "prove", "result", "serve", "signoff", "trend", "up", "verify"),
+    *("check", "ci", "compare", "coverage", "doctor", "explain", "explore", "faults", "fuzz", "graphs"),
+    *("history", "init", "judge", "keys", "list", "merge", "mutate", "prove", "result", "scenarios", "serve"),
+    *("signoff", "trend", "up", "verify", "waivers"),
 )
 _MODULES: Final = {"list": "listing"}  # a module `list` would hide the builtin in this package
 

@@ -2,18 +2,40 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
+from runstone.cli.asking import Asking, asking
 from runstone.cli.options import shared_options
 from runstone.errors import UsageError
 from runstone.session.options import Given, given
+from runstone.session.session import Session
 
 
 @click.command("check")
 @shared_options("check")
+@click.option(
+    "--scenarios",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="Play these acceptance scenarios too, in the same report; may be repeated.",
+)
+@click.option(
+    "--set", "settings", multiple=True, metavar="PATH=VALUE", help="Replace a value in every scenario."
+)
+@asking
 @click.option("--plan", is_flag=True, help="Only tell what would be done; sends nothing but the self-check.")
 @click.option("--json", "as_json", is_flag=True, help="With --plan: as JSON.")
-def command(asked: Given, plan: bool, as_json: bool) -> int:
+def command(
+    asks: Asking,
+    asked: Given,
+    scenarios: tuple[Path, ...],
+    settings: tuple[str, ...],
+    plan: bool,
+    as_json: bool,
+) -> int:
     """Observe a server, judge it and report. TARGET is a URL or a recipe; default: embedded."""
     defaults = given(target_name="embedded")
     if plan:
@@ -24,5 +46,17 @@ def command(asked: Given, plan: bool, as_json: bool) -> int:
         raise UsageError("--json is how --plan is told; a check writes report.json to its --out folder")
     from runstone.cli import checking
 
-    _, code = checking.check(asked, defaults)
-    return code
+    if not scenarios:
+        return checking.check(asked, defaults)[1]
+    from runstone.conversations.reading import read
+    from runstone.conversations.running import Batch, play_beside
+
+    if "shard" in asked:
+        raise UsageError("acceptance scenarios are not shared out: leave out --shard, or --scenarios")
+    own = asks.own(*(path if path.is_dir() else path.parent for path in scenarios))
+    batch = Batch(cases=read(scenarios, settings), talker=asks.talker(), own=own)
+
+    def prepare(session: Session) -> None:
+        play_beside(session, batch)
+
+    return checking.check(asked, defaults, prepare)[1]

@@ -17,9 +17,12 @@ _Result = TypeVar("_Result")
 
 
 def shared_options(
-    name: Command,
+    name: Command, *, by_flag: bool = False
 ) -> Callable[[Callable[Concatenate[Given, _Params], _Result]], Callable[_Params, _Result]]:
-    """Give a command the options of the table that it takes; their values are its first argument."""
+    """Give a command the options of the table that it takes; their values are its first argument.
+
+    `by_flag`: nothing is taken by its position, which the command needs for what is its own.
+    """
 
     def decorate(command: Callable[Concatenate[Given, _Params], _Result]) -> Callable[_Params, _Result]:
         @wraps(command)
@@ -28,15 +31,15 @@ def shared_options(
             return command(from_command_line(values, name), *args, **parameters)
 
         for each in reversed(options_of(name)):
-            _parameter(each)(called)
+            _parameter(each, by_flag=by_flag)(called)
         return called
 
     return decorate
 
 
-def _parameter(entry: Entry) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def _parameter(entry: Entry, *, by_flag: bool) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     option = entry.option
-    if option.argument is not None:
+    if option.argument is not None and not by_flag:
         return click.argument(entry.parameter, required=option.argument == "required")
     if entry.is_flag:
         flags = f"{option.flag}/{entry.negative_flag}" if entry.negative_flag else option.flag

@@ -9,7 +9,7 @@ from rich.console import Console
 from runstone.cli.progress import duration, shown_progress
 from runstone.errors import ExitCode
 from runstone.judge.suites import plan
-from runstone.report.terminal import Page
+from runstone.report.paper import Page
 from runstone.report.text import counted
 from runstone.scenario.capacity import WAVES
 from runstone.session.opening import open_session

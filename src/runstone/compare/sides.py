@@ -92,7 +92,7 @@ def _is_folder(name: str) -> bool:
         return False
     if Path(name).is_dir():
         return True
-    if not name.endswith(".yaml") and ("/" in name or name.startswith((".", "~"))):
+    if not recipes.is_recipe(name) and ("/" in name or name.startswith((".", "~"))):
         raise NotComparable(
             f"{name} is neither a folder nor a recipe; a server's address begins with http://"
         )
@@ -100,7 +100,7 @@ def _is_folder(name: str) -> bool:
 
 
 def _plain(name: str) -> str:
-    return name.split("://", 1)[-1].rstrip("/") if "://" in name else Path(name).stem
+    return name.split("://", 1)[-1].rstrip("/") if "://" in name else Path(name).name.replace(".yaml", "")
 
 
 def safe_name(name: str) -> str:
@@ -129,7 +129,7 @@ def _read(path: Path) -> _Folder:
             version=found.runstone,
             report=found,
         )
-    manifest, traces = evidence.read(recorded)
+    manifest, traces = evidence.read_whole(recorded)
     if manifest.unusable:
         raise UnusableTarget(f"{path} holds nothing to compare: {manifest.stopped}; check the target again")
     return _Folder(

@@ -12,7 +12,8 @@ from runstone.compare.comparison import Comparison, Pair, Row
 from runstone.compare.texts import extent, headline, phrase, reason_of, totals_in_words
 from runstone.contracts import LEVELS
 from runstone.report.digest import OUTCOME_WORDS
-from runstone.report.terminal import STYLES, Page
+from runstone.report.paper import Page
+from runstone.report.terminal import STYLES
 from runstone.report.text import counted, shortened
 
 _OPERATIONS = 12  # of a pair; the rest is in compare.md

@@ -22,8 +22,8 @@ _GRAPHS: Final = ("python", "typescript")
 # What does not judge a target: what the mutator takes for equal, and the schemas of Runstone's own documents.
 _NOT_JUDGING: Final = frozenset(
     {
-        *("equivalence.yaml", "durations.yaml", "report.json", "compare.json"),
-        *("history.json", "kill-matrix.json", "mutation.json"),
+        *("equivalence.yaml", "durations.yaml", "report.json", "compare.json", "history.json"),
+        *("kill-matrix.json", "mutation.json", "scenario.json", "scenarios-report.json"),
     }
 )
 _CONTRACTS: Final = ("*.yaml", "cases/*.yaml", "schemas/*.json")

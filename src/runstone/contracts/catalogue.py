@@ -61,10 +61,15 @@ class Requirement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class Probe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How a capability is found: a true member of /info's `flags`, or a path that answers 200."""
+    """How a capability is found; any of these shows it.
+
+    `flag`: a true member of /info's `flags`; `path`: one that answers 200; `route`: an operation that the
+    server's own OpenAPI document lists, or that can be tried out.
+    """
 
     flag: str | None = None
     path: str | None = None
+    route: str | None = None
 
 
 class CapabilityDefinition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

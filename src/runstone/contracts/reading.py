@@ -63,16 +63,29 @@ def read_yaml(path: Path, shape: type[T], error: Callable[[str], RunstoneError] 
     Raises `error` when the file cannot be read, is not valid YAML, gives a key twice, or does not have that
     shape; for an unknown key the message names the nearest known one.
     """
-    try:
-        document = yaml.load(path.read_text("utf-8"), _Loader)  # noqa: S506 - derived from a safe loader
-    except OSError as problem:
-        raise error(f"cannot read {shown_path(path)}: {problem.strerror}") from None
-    except (yaml.YAMLError, ValueError) as problem:  # ValueError: it is not UTF-8, or a number out of range
-        raise error(f"{shown_path(path)} is not valid YAML: {_yaml_problem(problem)}") from None
+    document = read_document(path, error)
     try:
         return convert(document, shape)
     except WrongShape as problem:
         raise error(f"{shown_path(path)}: {problem}") from None
+
+
+def read_document(path: Path, error: Callable[[str], RunstoneError] = MalformedContract) -> Any:
+    """The file's content as it stands. Raises `error` as `read_yaml` does, but for the shape."""
+    try:
+        return parsed(path.read_text("utf-8"))
+    except OSError as problem:
+        raise error(f"cannot read {shown_path(path)}: {problem.strerror}") from None
+    except ValueError as problem:
+        raise error(f"{shown_path(path)} is not valid YAML: {_yaml_problem(problem)}") from None
+
+
+def parsed(text: str) -> Any:
+    """The YAML of a text. Raises ValueError, for a key given twice too."""
+    try:
+        return yaml.load(text, _Loader)  # noqa: S506 - derived from a safe loader
+    except yaml.YAMLError as problem:
+        raise ValueError(_yaml_problem(problem)) from None
 
 
 def convert(document: Any, shape: type[T]) -> T:
@@ -156,7 +169,7 @@ def _keys_at(steps: list[str | int | None], kind: inspect.Type) -> list[str]:
 
 
 def _inner(kind: inspect.Type, step: str | int | None) -> inspect.Type:
-    kind = _container(kind)
+    kind = _container(kind, items=isinstance(step, int))
     if isinstance(kind, inspect.StructType):
         return next((field.type for field in kind.fields if field.encode_name == step), inspect.AnyType())
     if isinstance(kind, inspect.DictType):
@@ -166,9 +179,14 @@ def _inner(kind: inspect.Type, step: str | int | None) -> inspect.Type:
     return inspect.AnyType()
 
 
-def _container(kind: inspect.Type) -> inspect.Type:
-    """The alternative of a union that has members of its own; here that is never more than one."""
+def _container(kind: inspect.Type, *, items: bool = False) -> inspect.Type:
+    """The alternative of a union that has members of its own, or the one that has items."""
     if not isinstance(kind, inspect.UnionType):
         return kind
-    holders = (inspect.StructType, inspect.DictType, inspect.ListType, inspect.VarTupleType)
-    return next((each for each in kind.types if isinstance(each, holders)), kind)
+    lists = (inspect.ListType, inspect.VarTupleType)
+    named = (inspect.StructType, inspect.DictType)
+    for holders in (lists, named) if items else (named, lists):
+        for each in kind.types:
+            if isinstance(each, holders):
+                return each
+    return kind

@@ -295,7 +295,7 @@ def isolation_table() -> IsolationTable:
 
 
 class Status(Row, frozen=True):
-    """How a thread has reached a status: what it, and its last run, may show then."""
+    """How a thread reached a status: what it, and its last run, may show then."""
 
     thread: tuple[str, ...]
     run: tuple[str, ...]

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import re
-import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from runstone.contracts import Profile
 from runstone.explore.model import Finding, first_broken
-from runstone.wire import curl
-from runstone.wire.documents import Missing
-from runstone.wire.exchange import UUID, Exchange
+from runstone.wire.exchange import Exchange
+from runstone.wire.script import script_of
 from runstone.wire.trace import Trace
 
 
@@ -54,41 +49,14 @@ def _requests(sequence: BrokenSequence) -> int:
 
 def script(sequence: BrokenSequence) -> str:
     """A shell script that sends the sequence again; each id is taken from the answer that it came in."""
-    requests = _without_repeated_readings(sequence.exchanges)
-    names: dict[str, str] = {}  # id → shell variable
     lines = [
         "#!/bin/sh",
         f"# {sequence.finding.requirement}: {' '.join(sequence.finding.reason.split())[:300]}",
         "set -e",
+        *script_of(_without_repeated_readings(sequence.exchanges), telling=True),
+        f"# wanted otherwise: {sequence.finding.exchange.where}",
     ]
-    for number, exchange in enumerate(requests, 1):
-        later = "".join(each.url + (each.request_body or "") for each in requests[number:])
-        new = {
-            found: path for found, path in _ids_in(exchange).items() if found in later and found not in names
-        }
-        told = exchange.request_body or ""
-        for unknown in UUID.findall(told):
-            if unknown not in names:  # made up by the sequence itself, so that two tellings do not meet
-                names[unknown] = f"OWN{len(names) + 1}"
-                lines.append(f"{names[unknown]}=$(python3 -c 'import uuid; print(uuid.uuid4())')")
-        request = curl.line(exchange, head=False, quote=lambda word: _quoted(word, names))
-        lines.append(f"ANSWER{number}=$({request})")
-        lines.append(f'printf \'%s\\n\' "{number}. {exchange.method}" "$ANSWER{number}"')
-        for found, path in new.items():
-            names[found] = f"ID{len(names) + 1}"
-            lines.append(
-                f"{names[found]}=$(printf '%s' \"$ANSWER{number}\" | "
-                f"python3 -c 'import json,sys; print(json.load(sys.stdin){path})')"
-            )
-    return "\n".join([*lines, f"# wanted otherwise: {sequence.finding.exchange.where}"]) + "\n"
-
-
-def _quoted(word: str, names: dict[str, str]) -> str:
-    """A word for the shell, in which known ids are variables: 'text'"$ID1"'text'."""
-    if not names:
-        return shlex.quote(word)
-    parts = re.split("(" + "|".join(map(re.escape, names)) + ")", word)
-    return "".join(f'"${names[part]}"' if part in names else shlex.quote(part) for part in parts if part)
+    return "\n".join(lines) + "\n"
 
 
 def _without_repeated_readings(exchanges: Sequence[Exchange]) -> list[Exchange]:
@@ -99,27 +67,3 @@ def _without_repeated_readings(exchanges: Sequence[Exchange]) -> list[Exchange]:
             kept.pop()
         kept.append(exchange)
     return kept
-
-
-def _ids_in(exchange: Exchange) -> dict[str, str]:
-    """The ids in an answer, each with the Python subscripts that lead to it."""
-    try:
-        body = exchange.json
-    except Missing:
-        return {}
-    found: dict[str, str] = {}
-    for value, path in _texts(body, ""):
-        if UUID.fullmatch(value):
-            found.setdefault(value, path)
-    return found
-
-
-def _texts(document: Any, path: str) -> Iterator[tuple[str, str]]:
-    if isinstance(document, str):
-        yield document, path
-    elif isinstance(document, list):
-        for place, each in enumerate(document):
-            yield from _texts(each, f"{path}[{place}]")
-    elif isinstance(document, dict):
-        for key, each in document.items():
-            yield from _texts(each, f"{path}[{json.dumps(key)}]")

@@ -24,10 +24,12 @@ def reads_all(session: Session) -> bool:
 
 
 def reads_a_part(session: Session, collected: Collection[str]) -> bool:
-    """Whether monitors read only the traces of some suites, as the others were not asked for.
+    """Whether monitors read the traces of some suites or of a shard only, as no others were asked for.
 
     `collected`: the requirements that have a judge in the suites that were given.
     """
+    if session.settings.shard is not None:
+        return True
     catalogue = session.catalogue
     areas, whole = catalogue.selected(session.settings.areas), reads_all(session)
     asked_for = {name for name in collected if whole or catalogue[name].area in areas}

@@ -119,7 +119,7 @@ class Judging:
         if session.config.option.collectonly or spoilt or not self.judges:
             return
         try:
-            self.session.observe(self.wanted())
+            self.session.observe(self.wanted(), self.needs.values())
         except RunstoneError as error:
             self.error = error
             pytest.exit(str(error), returncode=error.exit_code)

@@ -88,5 +88,5 @@ def observed_by(
         of_a_part=manifest.of_a_part if manifest else "",
         crashed=manifest.crashed if manifest else {},
         scenarios=scenarios,
-        narrowed=narrowed,
+        narrowed=narrowed or session.without_runs,  # what monitors lack then is not the target's doing
     )

@@ -62,17 +62,32 @@ def judge(session: Session) -> Report:
     Raises KeyboardInterrupt after Ctrl-C, once everything observed is written; RunstoneError for a diagnosis
     of the session; SuitesBroken when pytest itself could not run them.
     """
+    judging, judged = _judged(session)
+    report = report_of(session, judged)
+    write_all(report, list(session.traces.values()), session.settings.out, bare=session.settings.bare_report)
+    if judging.interrupted:
+        raise KeyboardInterrupt
+    return report
+
+
+def observe_shard(session: Session) -> None:
+    """Observe a shard, and once more what seems broken in it; what was judged for that is told to nobody.
+
+    Raises as `judge` does.
+    """
+    judging, _ = _judged(session)
+    if judging.interrupted:
+        raise KeyboardInterrupt
+
+
+def _judged(session: Session) -> tuple[Judging, Judged]:
     with session:
         judging, said, _ = _run_suites(session)
         if judging.judged is None:
             raise SuitesBroken(f"the suites in {locate('suites')} cannot be run: {excerpt(said, 600)}")
         judged = judging.judged if judging.interrupted else _confirmed(session, judging, judging.judged)
         session.clean_up(_behind_what_is_broken(judging, judged))
-    report = report_of(session, judged)
-    write_all(report, list(session.traces.values()), session.settings.out, bare=session.settings.bare_report)
-    if judging.interrupted:
-        raise KeyboardInterrupt
-    return report
+    return judging, judged
 
 
 def _behind_what_is_broken(judging: Judging, judged: Judged) -> set[str]:
@@ -138,7 +153,10 @@ def collect_judges(session: Session) -> tuple[list[Judge], Mapping[str, Scenario
 def plan(session: Session) -> Plan:
     """What a check in this session would do. Raises SuitesBroken, and what `plan_of` raises."""
     judging = _collected(session)
-    return plan_of(session, judging.wanted(), judging.needs)
+    scenarios = session.share_of(judging.wanted(), judging.needs.values())
+    own = {each.name for each in scenarios}
+    judged = {case: names for case, names in judging.needs.items() if own.issuperset(names)}
+    return plan_of(session, scenarios, judged)
 
 
 def _collected(session: Session) -> Judging:

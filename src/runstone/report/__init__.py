@@ -10,10 +10,17 @@ from runstone.files import replace_file
 from runstone.report.document import MalformedReport, from_json, to_json
 from runstone.report.html import to_html
 from runstone.report.junit import to_junit
+from runstone.report.scenarios import (
+    print_scenarios,
+    print_scenarios_report,
+    scenarios_to_junit,
+)
+from runstone.report.scenarios_page import scenarios_to_html
 from runstone.report.summary import to_markdown
 from runstone.report.terminal import print_catalogue, print_changes, print_requirement, print_summary
 from runstone.report.transcript import to_text
 from runstone.verdict.model import Report
+from runstone.verdict.scenarios import ScenariosReport
 from runstone.wire.trace import Trace
 
 __all__ = [
@@ -23,13 +30,18 @@ __all__ = [
     "print_catalogue",
     "print_changes",
     "print_requirement",
+    "print_scenarios",
+    "print_scenarios_report",
     "print_summary",
+    "scenarios_to_html",
+    "scenarios_to_junit",
     "to_html",
     "to_json",
     "to_junit",
     "to_markdown",
     "to_text",
     "write_all",
+    "write_scenarios",
     "write_texts",
 ]
 
@@ -51,6 +63,18 @@ def write_all(report: Report, traces: Sequence[Trace], folder: Path, *, bare: bo
             "summary.md": to_markdown(report),
         }
     write_texts(texts, folder)
+
+
+def write_scenarios(report: ScenariosReport, folder: Path) -> None:
+    """Write report.json, report.html and junit.xml of scenarios. Raises UnwritableReport."""
+    write_texts(
+        {
+            "report.json": to_json(report),
+            "report.html": scenarios_to_html(report),
+            "junit.xml": scenarios_to_junit(report),
+        },
+        folder,
+    )
 
 
 def write_texts(texts: Mapping[str, str], folder: Path) -> None:

@@ -12,6 +12,7 @@ from runstone.contracts import Catalogue, Requirement
 from runstone.contracts.basis import Basis, Changes
 from runstone.contracts.revision import changes_since
 from runstone.errors import ExitCode
+from runstone.report.causes import causes_of
 from runstone.session.evidence import Manifest
 from runstone.session.session import Session
 from runstone.session.settings import Settings
@@ -33,6 +34,8 @@ from runstone.verdict.model import (
     totals_by_level,
     with_cases,
 )
+from runstone.verdict.scenarios import ScenarioResults
+from runstone.verdict.scenarios import exit_code as scenarios_exit_code
 from runstone.verdict.waivers import Waiver
 from runstone.wire.pace import put_off
 from runstone.wire.trace import Trace
@@ -51,10 +54,14 @@ class Measure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observed:
-    """What is judged. `manifest` is None where nothing could be observed at all."""
+    """What is judged. `manifest` is None where nothing could be observed at all.
+
+    `scenarios`: what a team's own scenarios result in, which judge themselves.
+    """
 
     manifest: Manifest | None
     traces: Mapping[str, Trace]
+    scenarios: ScenarioResults | None = None
 
     @property
     def stopped(self) -> str | None:
@@ -86,7 +93,8 @@ def report_of(session: Session, judged: Judged) -> Report:
         changes=_changes(session.manifest, session.basis),
         waivers=session.waivers,
     )
-    observed = Observed(manifest=session.manifest, traces=session.traces)
+    scenarios = None if session.beside.judged is None else session.beside.judged(session)
+    observed = Observed(manifest=session.manifest, traces=session.traces, scenarios=scenarios)
     return assemble(measure, observed, judged, judge_s=session.judging_s, now=dt.datetime.now(dt.UTC))
 
 
@@ -101,7 +109,8 @@ def assemble(
         observed.traces.keys(),
         now.date(),
     )
-    verdicts = [each for each in every if not _is_no_part(each, measure)]
+    every = [each for each in every if not _is_no_part(each, measure)]
+    causes, verdicts = causes_of(every, observed.traces)
     stopped = observed.stopped or _unjudged(verdicts, observed, judged)
     code = exit_code(
         verdicts,
@@ -110,6 +119,8 @@ def assemble(
         waiver_errors=waiver_errors,
         unusable=manifest is not None and bool(manifest.unusable),
     )
+    if code == ExitCode.CONFORMING and observed.scenarios is not None:
+        code = scenarios_exit_code(observed.scenarios)
     phases = _phases(manifest, judge_s)
     return Report(
         runstone=runstone.__version__,
@@ -128,11 +139,13 @@ def assemble(
         areas=totals_by_area(verdicts),
         grid=grid_from(judged.cells),
         verdicts=tuple(verdicts),
+        causes=causes,
         waiver_errors=tuple(waiver_errors),
         agent=_agent_share(manifest, verdicts),
         judged_by=measure.basis,
         observed_by=measure.basis if manifest is None else manifest.basis,
         changes=measure.changes,
+        scenarios=observed.scenarios,
         observation=_observation(manifest, observed.traces),
         put_off=put_off(each for trace in observed.traces.values() for each in trace.exchanges),
     )

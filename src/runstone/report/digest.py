@@ -15,7 +15,9 @@ from runstone.contracts import LEVELS
 from runstone.contracts.basis import Changes
 from runstone.report.remarks import set_aside
 from runstone.report.text import counted
-from runstone.verdict.model import JUDGED, Case, FailOn, Outcome, Report, Verdict, fails_target
+from runstone.target.agents import NO_RUNS
+from runstone.verdict.model import JUDGED, Case, Cause, FailOn, Outcome, Report, Verdict, fails_target
+from runstone.verdict.scenarios import RESULTS, Result, ScenarioResults
 
 _BASIS = {
     "catalogue": "the catalogue",
@@ -39,6 +41,16 @@ OUTCOME_WORDS: dict[Outcome, str] = {
     "not-run": "not run",
     "pass": "pass",
     "not-applicable": "not applicable",
+}
+
+
+# The results of scenarios, as a reader sees them.
+RESULT_WORDS: dict[Result, str] = {
+    "pass": "pass",
+    "not-judged": "not judged",
+    "judge-error": "judge error",
+    "flaky": "flaky",
+    "fail": "fail",
 }
 
 
@@ -168,7 +180,15 @@ def grounds(report: Report) -> list[str]:
         said.append(counted(len(report.waiver_errors), "waiver") + " in error")
     if not report.complete:
         said.append("the run is incomplete")
+    if report.scenarios is not None and not report.scenarios.accepted:
+        said.append(f"scenarios not accepted ({scenario_totals(report.scenarios)})")
     return said
+
+
+def scenario_totals(results: ScenarioResults) -> str:
+    """`8 pass, 1 flaky, 1 fail`; that there is none where there is none."""
+    told = [f"{results.totals[each]} {RESULT_WORDS[each]}" for each in RESULTS if results.totals.get(each)]
+    return ", ".join(told) or "no scenario was played"
 
 
 def reservations(report: Report) -> list[str]:
@@ -176,6 +196,7 @@ def reservations(report: Report) -> list[str]:
     counts = [(len(having(report, "waived")), "waived"), (len(warned(report)), "warned")]
     counts.append((len(having(report, "not-run")), "not run"))
     told = [f"{count} {word}" for count, word in counts if count]
+    told += [NO_RUNS] if any(each.reason == NO_RUNS for each in report.target.capabilities.values()) else []
     told += ["no certificate was checked (--insecure)"] if report.target.insecure else []
     told += [f"{aside} set aside for the capacity"] if (aside := len(set_aside(report))) else []
     seen = report.observation
@@ -221,6 +242,28 @@ def failing(report: Report) -> list[Verdict]:
     """What makes the target not conforming, MUST before SHOULD, else in the catalogue's order."""
     found = [v for v in report.verdicts if fails_target(v, report.fail_on)]
     return sorted(found, key=lambda verdict: LEVELS.index(verdict.level))
+
+
+def cause_words(cause: Cause) -> str:
+    """`POST /threads answered 500: …`."""
+    if not cause.operation:
+        return cause.reason
+    answered = f"answered {cause.answer}" if cause.answer[:1].isdigit() else f"got {cause.answer}"
+    return f"{cause.operation} {answered}: {cause.reason}"
+
+
+def cause_weight(cause: Cause) -> str:
+    """`49 MUST, 27 SHOULD, 1 MAY`: how many requirements hang on it."""
+    others = len(cause.requirements) - cause.must - cause.should
+    counts = ((cause.must, "MUST"), (cause.should, "SHOULD"), (others, "MAY"))
+    return ", ".join(f"{count} {level}" for count, level in counts if count)
+
+
+def causes_headline(report: Report) -> str:
+    """`11 causes of 47 broken requirements`; '' for none."""
+    hanging = {each for cause in report.causes for each in cause.requirements}
+    told = f"{counted(len(report.causes), 'cause')} of {counted(len(hanging), 'broken requirement')}"
+    return told if report.causes else ""
 
 
 def warned(report: Report) -> list[Verdict]:

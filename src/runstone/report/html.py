@@ -16,12 +16,14 @@ from markupsafe import Markup
 
 from runstone.report import digest, remarks
 from runstone.report.proof import gather, inert_json
+from runstone.report.scenarios import page_words
 from runstone.report.templates import environment, folder
 from runstone.report.text import counted, for_terminal, shortened
 from runstone.target.capabilities import Capability
 from runstone.verdict.model import Case, Report, Verdict
 from runstone.wire.trace import Trace
 
+_CAUSES = 10  # the others are folded
 _CURLS = 3  # lines of one case
 _CURL = 3_000  # characters; a longer line is in report.json
 _REASON = 2_000
@@ -66,7 +68,10 @@ def to_html(report: Report, traces: Iterable[Trace], seal: Seal | None = None) -
         curls=curls,
         curls_left=lambda case: len(case.curl) - len(curls(case)),
         counted=counted,
-        **page_style(["report.css"], "page.js", "exchanges.js", "report.js"),
+        most_causes=_CAUSES,
+        longest_script=_CURL,
+        **page_words(),
+        **page_style(["report.css", "scenarios.css"], "page.js", "exchanges.js", "report.js"),
         data=Markup(inert_json(gather(report, traces)).decode()),  # noqa: S704 - made inert
     )
 

@@ -7,6 +7,7 @@ from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
 from runstone.report.digest import judged, revision
 from runstone.report.remarks import remarks
+from runstone.report.scenarios import scenario_suites
 from runstone.report.text import for_xml, shortened
 from runstone.verdict.model import Case, Report, Verdict, fails_target
 
@@ -28,6 +29,9 @@ def to_junit(report: Report) -> str:
         verdicts = [verdict for verdict in report.verdicts if verdict.area == area]
         cases = [_case(verdict, case, report) for verdict in verdicts for case in _cases(verdict)]
         document.add_testsuite(_suite(area, cases, report))
+    if report.scenarios is not None:
+        for suite in scenario_suites(report.scenarios):
+            document.add_testsuite(suite)
     document.update_statistics()  # type: ignore[no-untyped-call] # junitparser annotates most, not this
     written: bytes = document.tostring()  # type: ignore[no-untyped-call]
     return '<?xml version="1.0" encoding="utf-8"?>\n' + written.decode("utf-8") + "\n"

@@ -13,6 +13,7 @@ from runstone.verdict.model import Report
 
 # A step summary holds 1 MiB at most; a dead server breaks some 200 promises.
 _FAILURES_IN_FULL = 60
+_CAUSES = 10
 _CURLS = 3
 _CURL = 2_000  # characters; a longer line is in report.json
 _REASON = 1_000
@@ -47,6 +48,9 @@ def to_markdown(report: Report) -> str:
         short=short,
         ids=ids,
         fence=fence,
+        counted=counted,
+        most_causes=_CAUSES,
+        longest_script=_CURL,
         repeat=repeat,
     )
 

@@ -7,20 +7,22 @@ from pathlib import Path
 from typing import Protocol
 
 from rich.console import Console
-from rich.text import Text
 
 from runstone.report import digest, remarks
-from runstone.report.text import counted, for_terminal, shortened
+from runstone.report.paper import Page
+from runstone.report.scenarios import print_scenarios
+from runstone.report.text import counted, shortened
 from runstone.verdict.model import Case, Outcome, Report, Verdict
 
 _FAILURES_IN_FULL = 25  # a dead server breaks 200 promises; beyond these, one line each
+_CAUSES = 10
 _CASES = 4
 _CURLS = 3
 _EXCHANGES = 6
 _EXCLUSIONS = 12
 _CURL = 1_500  # characters; a longer line is in report.json
 _REASON = 600
-_WIDEST = 100  # columns: longer lines are tiring to read
+_IDS = 8  # of the requirements that hang on a cause
 
 STYLES: dict[Outcome, str] = {
     "pass": "green",
@@ -56,15 +58,19 @@ class RequirementLike(Protocol):
 
 
 def print_summary(report: Report, console: Console, *, report_dir: Path | str) -> None:
-    """Areas, parity grid, each failure with its proof, warnings in short; the last line is the verdict."""
+    """Causes, areas, parity grid, each failure with its proof, warnings; the last line is the verdict."""
     out = Page(console)
     _print_head(report, out)
+    _print_causes(report, out)
     _print_areas(report, out)
     _print_grid(report, out)
     _print_harness_errors(report, out)
     _print_failures(report, out)
     _print_short("Warned", digest.warned(report), out)
     _print_short("Waived", digest.having(report, "waived"), out)
+    if report.scenarios is not None:
+        out.line("Scenarios", "bold")
+        print_scenarios(report.scenarios, console)
     _print_last_line(report, out, report_dir)
 
 
@@ -129,35 +135,6 @@ def print_requirement(
             _print_case(case, out)
 
 
-class Page:
-    """Writes plain lines, wrapped to the width; styles show on a terminal only. Nothing is read as markup."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._width = min(console.width, _WIDEST)
-        self._encoding = console.encoding
-
-    def line(self, text: str = "", style: str = "") -> None:
-        """One line as it is: never wrapped, so that a curl line can be pasted."""
-        self.spans((text, style))
-
-    def spans(self, *spans: tuple[str, str]) -> None:
-        """One line made of text and style pairs."""
-        text = Text.assemble(*((self._plain(part), style) for part, style in spans))
-        self._console.print(text, soft_wrap=True, highlight=False, markup=False, emoji=False)
-
-    def entry(self, lead: str, text: str, style: str = "") -> None:
-        """`lead` and then the text, wrapped and indented to where the text begins."""
-        flat = Text(" ".join(self._plain(text).split()))
-        for line in flat.wrap(self._console, max(self._width - len(lead), 20)):
-            self.spans((lead, ""), (line.plain.rstrip(), style))
-            lead = " " * len(lead)
-
-    def _plain(self, text: str) -> str:
-        """The text as this console can show it: a pipe in a C locale takes ASCII only."""
-        return for_terminal(text).encode(self._encoding, "backslashreplace").decode(self._encoding)
-
-
 def _print_head(report: Report, out: Page) -> None:
     target = report.target
     out.entry("target   ", f"{target.name} at {target.url} ({target.server or 'server unknown'})")
@@ -169,6 +146,24 @@ def _print_head(report: Report, out: Page) -> None:
         out.entry("agent    ", digest.agent_words(report))
     for remark in remarks.remarks(report):
         out.entry(f"{remark.about:<9}", shortened(remark.text, _REASON), "yellow" if remark.grave else "")
+    out.line()
+
+
+def _print_causes(report: Report, out: Page) -> None:
+    """The greatest causes, each with what to ask again."""
+    if not report.causes:
+        return
+    out.line(f"What to fix first: {digest.causes_headline(report)}", "bold")
+    for number, cause in enumerate(report.causes[:_CAUSES], 1):
+        out.entry(f"{number:>3}. ", shortened(digest.cause_words(cause), _REASON), STYLES["fail"])
+        promise = f"{cause.requirement}: " if cause.requirement else ""
+        out.entry("     wanted   ", promise + cause.expected)
+        out.entry("     hang on  ", f"{digest.cause_weight(cause)}: {', '.join(cause.requirements[:_IDS])}")
+        for line in cause.curl.splitlines() if len(cause.curl) <= _CURL else []:
+            out.line(f"  {line}", "dim")
+    left = len(report.causes) - _CAUSES
+    if left > 0:
+        out.line(f"     and {counted(left, 'further cause')} in report.html and report.json (causes)")
     out.line()
 
 

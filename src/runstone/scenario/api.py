@@ -127,6 +127,8 @@ class Api(Operations):
 
         Raises Inapplicable, which ends the scenario, or this part of it.
         """
+        if self.target.without_runs:
+            raise Inapplicable(agents.NO_RUNS)
         if self.target.agent is not None:
             raise Inapplicable(self.target.agent.is_no_graph)
 
@@ -200,6 +202,8 @@ class Api(Operations):
         **options: Unpack[Options],
     ) -> Exchange:
         """Send any request. `json` is encoded as UTF-8 JSON; `content` is sent as it is, without a type."""
+        if self.target.without_runs:
+            self._refuse_to_run(method, path, json, options.get("opened"))
         headers = {name: well_formed(value) for name, value in options.get("headers", {}).items()}
         if json is not OMIT:
             json = self._with_own_assistants(json)
@@ -227,7 +231,18 @@ class Api(Operations):
         )
         if creates_run(method, path):
             await self._lease.enter(self._holder)
-        return await self._recorder.send(request, self._recording.exchanges, options.get("opened"))
+        return await self._recorder.send(
+            request, self._recording.exchanges, options.get("opened"), options.get("relay")
+        )
+
+    def _refuse_to_run(self, method: str, path: str, body: Any, opened: Opened | None) -> None:
+        """Raise Inapplicable for what starts a run, or names a graph that is not known to be there."""
+        unknown = self.target.agent is None and agents.names_a_graph(body)
+        if not creates_run(method, path) and not unknown:
+            return
+        if opened is not None:  # somebody waits for the answer that never comes
+            opened.set_exception(Inapplicable(agents.NO_RUNS))
+        raise Inapplicable(agents.NO_RUNS)
 
     def until_quiet(self, over: asyncio.Event | None = None) -> Options:
         """Listen until what is listened to, if anything, is over, and nothing has come for a while."""
@@ -270,4 +285,7 @@ class Api(Operations):
         if before or not found:
             return path
         named, slash, further = rest.partition("/")
+        unknown = self.target.without_runs and self.target.agent is None
+        if unknown and named in agents.conformance_graphs():
+            raise Inapplicable(agents.NO_RUNS)
         return f"/assistants/{self.target.assistant(named)}{slash}{further}"

@@ -35,12 +35,15 @@ def unanswered(trace: Trace) -> bool:
     return any(each.code is None and not each.closed_by_client for each in trace.exchanges)
 
 
-def blocked_by(error: BaseException) -> str | None:
-    """Why the scenario could not go on, be it said within a task group of its own; None for anything else."""
+def blocked_by(error: BaseException, *kinds: type[Exception]) -> str | None:
+    """Why the scenario could not go on, be it said within a task group of its own; None for anything else.
+
+    `kinds`: of exceptions that say so; by default those that the target is to blame for.
+    """
     if isinstance(error, BaseExceptionGroup):
-        reasons = [blocked_by(each) for each in error.exceptions]
+        reasons = [blocked_by(each, *kinds) for each in error.exceptions]
         return reasons[0] if None not in reasons else None
-    return str(error) if isinstance(error, Blocked | Missing) else None
+    return str(error) if isinstance(error, kinds or (Blocked, Missing)) else None
 
 
 def loss(error: BaseException) -> str | None:

@@ -25,7 +25,7 @@ from runstone.scenario.phases import SLOW_TURN_S, Phases
 from runstone.scenario.progress import Course, Known, Progress, Step, begun_of
 from runstone.scenario.pulse import Pulse
 from runstone.scenario.runs import unfinished
-from runstone.scenario.scenario import CAPACITY_LOOKS, SELF_CHECK, Scenario, Schedule
+from runstone.scenario.scenario import CAPACITY_LOOKS, SELF_CHECK, Drive, Scenario, Schedule
 from runstone.scenario.self_check import (
     AGENT_PATIENCE_S,
     SELF_CHECK_PATHS,
@@ -36,6 +36,7 @@ from runstone.scenario.self_check import (
     self_check,
 )
 from runstone.scenario.slots import MANY, Lease, Slots
+from runstone.target.agents import Agent, Turn
 from runstone.target.control import Control
 from runstone.target.target import Target
 from runstone.wire.identity import FURTHER_IDENTITIES
@@ -90,6 +91,7 @@ class Observer:
         made: Made | None = None,
         left_over: Sequence[Thing] = (),
         keep_until_judged: bool = False,
+        asks_first: Drive | None = None,
     ) -> None:
         """`limits`: fields of Limits that the user has set. `control`: how servers are restarted.
 
@@ -97,8 +99,10 @@ class Observer:
         `capacity`: how many runs the target executes at once; by default it is found out. `made` learns what
         is made on the target, which is deleted at the end; without it, all is left there. `left_over`, of
         sessions that were killed, is deleted first. `keep_until_judged`: it stays until `clean_up`.
+        `asks_first`: what is asked before all else, where it is not whether the conformance graphs are fit.
         """
         self.target = target
+        self._asks_first = asks_first
         self._limits: Mapping[str, Any] = limits or {}
         self._control = control
         self._exploration = exploration
@@ -172,10 +176,13 @@ class Observer:
         if checked.scenario in self._crashed:
             cause = self._crashed[checked.scenario].splitlines()[-1]
             raise SelfCheckBroken(f"the self-check itself failed: {cause}")
-        fitness = self._fitness = assess(checked, self.target.agent)
+        fitness = self._fitness = assess(checked, self.target)
         recorder.alive_path = fitness.answered_path
         if fitness.plain:
             self.target = msgspec.structs.replace(self.target, plain=True)
+        if self.target.without_runs:
+            self.target = _standing_for(self.target, fitness)
+            asyncio.get_running_loop().set_exception_handler(_passing_over_what_is_inapplicable)
         return fitness
 
     async def _checked(self, recorder: Recorder) -> Trace:
@@ -217,7 +224,8 @@ class Observer:
 
     def _pulse(self, recorder: Recorder, fitness: Fitness) -> Pulse:
         canaries = Canaries(recorder, self.target, self._slots, fitness)
-        runs = canaries.run if fitness.fit and self.target.agent is None else None
+        may_run = fitness.fit and self.target.agent is None and not self.target.without_runs
+        runs = canaries.run if may_run else None
         return Pulse(canaries.request, runs, canaries.run_s, recorder.pace.clear)
 
     @asynccontextmanager
@@ -272,7 +280,7 @@ class Observer:
 
     def _self_check(self) -> Scenario:
         waits = 0.0 if self.target.agent is None else len(SELF_CHECK_PATHS) * AGENT_PATIENCE_S
-        return Scenario(SELF_CHECK, self_check, Schedule(waits=waits))
+        return Scenario(SELF_CHECK, self._asks_first or self_check, Schedule(waits=waits))
 
     async def _observe_with_pulse(
         self, scenarios: list[Scenario], recorder: Recorder, fitness: Fitness
@@ -284,7 +292,8 @@ class Observer:
         async with pulse.beating():
             recorder.grows = pulse.grows
             known: Known = "assumed" if self._capacity is None else "declared"
-            if self._capacity is None and self.target.agent is None and fitness.fit:
+            may_run = fitness.fit and self.target.agent is None and not self.target.without_runs
+            if self._capacity is None and may_run:
                 self._capacity = await self._measured(recorder, CAPACITY_LOOKS[0])
                 known = "assumed" if self._capacity is None else "measured"
             capacity = self._capacity or 1
@@ -383,7 +392,7 @@ class Observer:
         seconds = (
             recorder.limits.scenario_s + chosen.schedule.waits + (control.patience_s if control else 0.0)
         )
-        seconds += exploration.seconds if exploration else 0.0
+        seconds += chosen.schedule.patience + (exploration.seconds if exploration else 0.0)
         lease = Lease(
             self._slots,
             chosen.schedule.runs,
@@ -403,9 +412,11 @@ class Observer:
             cut_short = True
             raise
         except Exception as error:
-            blocked = blocked_by(error)
+            blocked, inapplicable = blocked_by(error), blocked_by(error, Inapplicable)
             if blocked is not None:
                 recording.blocked[""] = blocked
+            elif inapplicable is not None:
+                recording.inapplicable[""] = inapplicable
             else:  # it becomes a harness-error of every judge of this trace
                 self._crashed[chosen.name] = "".join(traceback.format_exception(error)).strip()
         finally:
@@ -438,6 +449,19 @@ class Observer:
         if self._control is None or not chosen.controls:
             return None
         return self._control if chosen.schedule.alone or not self._control.shared else None
+
+
+def _standing_for(target: Target, fitness: Fitness) -> Target:
+    """The target with the first assistant that it serves in the place of the graphs, which nothing runs."""
+    if not fitness.served:
+        return target
+    return msgspec.structs.replace(target, agent=Agent(assistant=fitness.served[0], success=Turn(input={})))
+
+
+def _passing_over_what_is_inapplicable(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """A scenario that ends where it would start a run leaves the task behind that was to start it."""
+    if not isinstance(context.get("exception"), Inapplicable):
+        loop.default_exception_handler(context)
 
 
 def _now() -> float:

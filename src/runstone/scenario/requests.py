@@ -8,6 +8,7 @@ from typing import Any, Final, TypedDict
 from uuid import uuid4
 
 from runstone.wire.exchange import Exchange
+from runstone.wire.request import Relay
 
 ENTRY_POINTS = ("wait", "stream", "background", "stateless_wait", "stateless_stream")
 THREADED_ENTRY_POINTS = ENTRY_POINTS[:3]
@@ -41,6 +42,7 @@ class Options(TypedDict, total=False):
     unread_until: asyncio.Event  # read nothing of the body before it is set
     opened: Opened  # is given the exchange as soon as its headers have arrived
     headers: Mapping[str, str]
+    relay: Relay  # is given the answer while it arrives
 
 
 def new_id() -> str:

@@ -33,10 +33,12 @@ class Schedule:
     kills is alone only where there is no other server than the target. `heavy`: it costs the server or this
     machine so much that it waits until only long silences are left; an `alone` one comes after all others,
     as the server may be worn out by it. `calm`: it is a matter of a second or two, which a slow server that
-    is busy with the other scenarios would stretch; there it waits as a heavy one does.
+    is busy with the other scenarios would stretch; there it waits as a heavy one does. `patience`: seconds
+    that it may take beyond an ordinary one, and usually does not.
     """
 
     waits: float = 0.0
+    patience: float = 0.0
     runs: int = 1
     steady: bool = False
     alone: bool = False

@@ -17,10 +17,11 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from runstone.contracts import load_capabilities
+from runstone.contracts.documented import documented_routes
 from runstone.errors import TargetError
 from runstone.scenario.api import Api
 from runstone.scenario.requests import ask
-from runstone.target.agents import Agent
+from runstone.scenario.trials import shown_by_trials, try_out
 from runstone.target.target import Target
 from runstone.wire.causes import PROXY, PUT_OFF, fix
 from runstone.wire.documents import Missing, raw
@@ -34,7 +35,17 @@ SELF_CHECK_PATHS = ("wait", "stream", "background")
 AGENT_PATIENCE_S = 60.0  # for a turn of an agent whose speed nobody knows yet: a language model's
 _AGENT = "agent"  # the name of its parts
 _ASKED_FOR_BY_A_PROXY = 407
+_START_MARK = "start mark"
+_OF_THE_SERVER: dict[str, Any] = {"metadata": {"created_by": "system"}, "limit": 100}
+_SERVED = 100  # assistants that are asked for where none of the expected ones can be run
+_NAMED = 5  # of them that a message names
 _CLOCK_OFF_S = 60.0  # clocks of machines that nobody sets differ by seconds
+
+
+async def greeting(api: Api) -> None:
+    """Ask for life signs alone, where the conformance graphs are of no concern."""
+    if (await api.server_ok()).answered:
+        await api.info()
 
 
 async def self_check(api: Api) -> None:
@@ -42,9 +53,17 @@ async def self_check(api: Api) -> None:
     first = await api.server_ok()
     if not first.answered:
         return
-    await asyncio.gather(api.info(), *(_probe(api, name, path) for name, path in _probe_paths().items()))
+    probes = (_probe(api, name, path) for name, path in _probe_paths().items())
+    await asyncio.gather(api.info(), _ask_for_start_mark(api), *probes)
+    if api.target.without_runs:
+        await _ask_what_is_served(api)
+        await try_out(api, None)
+        return
     if api.target.agent is not None:
         await _agent_check(api)
+        if not any(map(_is_a_result, api.exchanges)):
+            await _ask_what_is_served(api)
+        await try_out(api, None)  # a run of an agent may cost money
         return
     missing, threads = set(_INPUTS), []
 
@@ -58,12 +77,17 @@ async def self_check(api: Api) -> None:
         if _shows(result, graph) or _shows(state, graph):
             missing.discard(graph)
 
-    for entry_point in SELF_CHECK_PATHS:
-        await api.each([f"{graph}.{entry_point}" for graph in sorted(missing)], turn)
-        if not threads:
-            break  # without threads no entry point is any better, and each may cost a whole deadline
+    async def by_every_path() -> None:
+        for entry_point in SELF_CHECK_PATHS:
+            await api.each([f"{graph}.{entry_point}" for graph in sorted(missing)], turn)
+            if not threads:
+                break  # without threads no entry point is any better, and each may cost a whole deadline
+
+    await asyncio.gather(by_every_path(), try_out(api, _INPUTS["steps"]))
     if missing:
         await _bare_check(api, missing)
+    if missing:
+        await _ask_what_is_served(api)
 
 
 async def _bare_check(api: Api, missing: set[str]) -> None:
@@ -106,6 +130,15 @@ async def _agent_check(api: Api) -> None:
         readings.clear()
 
 
+async def _ask_what_is_served(api: Api) -> None:
+    """Ask for the server's own assistants, to tell what could be checked instead."""
+    await api.search_assistants(label="served", limit=_SERVED)
+
+
+def _is_a_result(exchange: Exchange) -> bool:
+    return exchange.label == "result" and exchange.code is not None and exchange.code < 300
+
+
 def _ended_well(readings: list[Exchange]) -> bool:
     """Whether these readings of one turn show a run that succeeded, and values that are not empty."""
     return any(_member(each, "status") == "success" for each in readings) and any(
@@ -122,6 +155,11 @@ def _member(exchange: Exchange, key: str) -> Any:
 
 async def _probe(api: Api, name: str, path: str) -> None:
     await api.request("GET", path, label=f"probe {name}")
+
+
+async def _ask_for_start_mark(api: Api) -> None:
+    """When the server's own assistants were made: servers in memory make them at each start."""
+    await api.request("POST", "/assistants/search", json=_OF_THE_SERVER, label=_START_MARK)
 
 
 def _probe_paths() -> dict[str, str]:
@@ -149,7 +187,9 @@ class Fitness:
     answer_s: float = 0.0
     agent: str = ""  # the assistant that stands in for the conformance graphs
     answered_path: str = "/ok"  # of a GET that was answered, by whatever
+    start_mark: str = ""  # what tells this start of the server from any other one, where it shows that
     plain: bool = False  # whether runs are accepted only with nothing but assistant and input
+    served: tuple[str, ...] = ()  # the server's own assistants, where what should run cannot be seen to
     info: frozenset[str] = frozenset()  # the members of GET /info
 
     def insist(self, target: Target) -> None:
@@ -158,26 +198,41 @@ class Fitness:
             raise TargetError(f"{target.url} does not answer ({self.reason}); {fix(self.reason, target.url)}")
         if not self.fit and self.agent:
             raise Unfit(
-                f"{target.url} cannot be judged on the agent {self.agent} ({self.reason}); "
-                "with agent.success.input its run must end in success and leave values"
+                f"{target.url} cannot be judged on the agent {self.agent} ({self.reason}); {self._offer}"
+                "with --input (agent.success.input) its run must end in success and leave values"
             )
         if not self.fit:
             raise Unfit(
-                f"{target.url} serves no fit conformance graphs ({self.reason}); "
-                "deploy fixtures/graphs, whose README.md is the contract, and check again"
+                f"{target.url} serves no fit conformance graphs ({self.reason}); {self._offer}"
+                "serve those that `runstone graphs export DIR` writes, or check one of its own assistants, "
+                f"`runstone check {target.url} --agent {self._example} --input JSON`, which `runstone init "
+                f"{target.url}` writes down; --no-graphs judges what needs no run"
             )
+
+    @property
+    def _offer(self) -> str:
+        """What the server serves, as far as it says."""
+        more = f" and {len(self.served) - _NAMED} more" if len(self.served) > _NAMED else ""
+        return f"it serves {', '.join(self.served[:_NAMED])}{more}; " if self.served else ""
+
+    @property
+    def _example(self) -> str:
+        return self.served[0] if self.served else "ID"
 
 
 class Unfit(TargetError):  # noqa: N818 - named as what it reports
     """The target answers, but what would have to run there cannot be seen to work."""
 
 
-def assess(trace: Trace, agent: Agent | None = None) -> Fitness:
-    """Judge the self-check's trace; `agent` is what ran instead of the conformance graphs."""
+def assess(trace: Trace, target: Target | None = None) -> Fitness:
+    """Judge the self-check's trace; `target`: what it is of, where an agent or nothing at all was to run."""
+    agent = None if target is None else target.agent
     first = trace.exchanges[0] if trace.exchanges else None
     silence = _silence(first)
     answers = silence is None
     graphs = tuple(_INPUTS) if agent is None else (_AGENT,)
+    if target is not None and target.without_runs:
+        graphs = ()
     flaws = [flaw for graph in graphs if (flaw := _flaw(trace, graph))] if answers else []
     found = "; ".join(flaws).removeprefix(f"{_AGENT}: ")
     reason = found if silence is None else silence
@@ -192,9 +247,21 @@ def assess(trace: Trace, agent: Agent | None = None) -> Fitness:
         answer_s=max((each.finished_after for each in trace.exchanges if _is_prompt(each)), default=0.0),
         agent="" if agent is None else agent.assistant,
         answered_path=_answered_path(trace),
+        start_mark=_start_mark(trace),
         plain=bool(trace.notes.get("plain")),
+        served=_served(trace),
         info=frozenset(_info(trace)),
     )
+
+
+def _served(trace: Trace) -> tuple[str, ...]:
+    """The graphs of the assistants that the server lists, each once."""
+    try:
+        listed = raw(trace.only("served").array)
+    except Missing:
+        return ()
+    names = [each.get("graph_id") or each.get("assistant_id") for each in listed if isinstance(each, dict)]
+    return tuple(dict.fromkeys(name for name in names if isinstance(name, str)))
 
 
 def clock_off(trace: Trace, elapsed_s: float) -> str | None:
@@ -317,14 +384,36 @@ def _server(trace: Trace) -> str:
     return " ".join([name, ", ".join(versions)]).strip() or "unknown"
 
 
+def _start_mark(trace: Trace) -> str:
+    """The time of the first assistant that the server made by itself."""
+    try:
+        made = raw(trace.only(_START_MARK).ok.array)
+    except Missing:
+        return ""
+    times = [each.get("created_at") for each in made if isinstance(each, dict)]
+    return min((each for each in times if isinstance(each, str)), default="")
+
+
 def _probed(trace: Trace) -> dict[str, bool]:
-    """Which capabilities the target shows: by a flag of GET /info, or by a path that answers 200."""
+    """Which capabilities the target shows: by a flag, a path that answers 200, its document or a trial."""
     flags = _info(trace).get("flags")
     found: dict[str, bool] = {}
+    routes, tried = _documented(trace), shown_by_trials(trace)
     for name, capability in load_capabilities().items():
         probe = capability.probe
         if probe is not None and probe.flag is not None and isinstance(flags, dict):
             found[name] = flags.get(probe.flag) is True
         elif probe is not None and probe.path is not None:
             found[name] = any(exchange.code == 200 for exchange in trace.find(f"probe {name}"))
+        if name in tried or (probe is not None and probe.route is not None and routes):
+            listed = probe is not None and probe.route in routes
+            found[name] = found.get(name, False) or tried.get(name, False) or listed
     return found
+
+
+def _documented(trace: Trace) -> frozenset[str]:
+    """The routes that the server's own OpenAPI document lists; none where it has none that can be read."""
+    try:
+        return documented_routes(raw(trace.only("probe openapi").object))
+    except Missing:
+        return frozenset()

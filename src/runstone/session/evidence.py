@@ -32,11 +32,35 @@ class EvidenceError(UsageError):
     """The folder is not evidence, or not the evidence that was written."""
 
 
+class ShardOf(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which part of an observation was observed: these scenarios.
+
+    `division`: the digest of what each part observes.
+    """
+
+    number: int  # from 1 on
+    of: int
+    division: str
+    scenarios: tuple[str, ...] = ()
+
+
+class Merged(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A shard that evidence was merged of; `manifest`: the SHA-256 of its own manifest."""
+
+    number: int
+    manifest: str
+    url: str
+    started_at: str
+    observe_s: float
+
+
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What was observed, of whom, when and how; `files` maps each trace's path to its SHA-256.
 
     `basis`: the contract and the suites that it was observed by; None in evidence of format 1. `areas`,
-    `select`: what was asked for alone; both empty where everything was.
+    `select`: what was asked for alone; both empty where everything was. `start_mark`: what tells this start
+    of the server from any other one, if the server shows such a thing. `shard`: the part that was observed;
+    None for the whole, of which `merged` names the shards, where there were any.
     """
 
     format: int
@@ -49,6 +73,9 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     target: str
     url: str
     server: str = "unknown"
+    start_mark: str = ""
+    shard: ShardOf | None = None
+    merged: tuple[Merged, ...] = ()
     started_at: str
     observe_s: float = 0.0
     prepare_s: float = 0.0  # of installing official clients, meanwhile
@@ -114,6 +141,27 @@ class EvidenceWriter:
         content = msgspec.json.format(msgspec.json.encode(self.manifest), indent=2)
         replace_file(self.folder / _MANIFEST, content)
         return self.manifest
+
+
+def read_whole(folder: Path) -> tuple[Manifest, dict[str, Trace]]:
+    """As `read`. Raises EvidenceError for a shard too, which is not to be judged by itself."""
+    manifest, traces = read(folder)
+    if manifest.shard is not None:
+        raise EvidenceError(f"{folder} is {of_shard(manifest.shard)}")
+    return manifest, traces
+
+
+def of_shard(shard: ShardOf) -> str:
+    """What a shard is, and what makes evidence of it that can be judged."""
+    return (
+        f"shard {shard.number} of {shard.of}, which is not judged by itself; "
+        f"put all {shard.of} together with `runstone merge DIR… --out DIR`"
+    )
+
+
+def digest_of_manifest(folder: Path) -> str:
+    """The SHA-256 of the manifest's bytes, which names the evidence."""
+    return hashlib.sha256((folder / _MANIFEST).read_bytes()).hexdigest()
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -16,7 +16,7 @@ import msgspec
 from runstone.contracts import load_profile
 from runstone.errors import UsageError
 from runstone.scenario.progress import Progress
-from runstone.session import configuration, evidence
+from runstone.session import configuration, evidence, own_agent
 from runstone.session.options import NOTHING, Given, Options, given
 from runstone.session.session import Reach, Session
 from runstone.session.settings import Settings
@@ -39,6 +39,7 @@ def open_session(
     `asked`: what the command line sets. `defaults`: what holds for this command where nobody sets it.
     `reach` starts the server of a recipe in another way than the recipe does.
     """
+    asked = {**asked, **own_agent.of_words(asked)}
     path = configuration.find(asked.get("config"))
     file = NOTHING if path is None else configuration.load(path)
     environment = from_environment()
@@ -82,10 +83,13 @@ def _settled(target: Target | None, *sources: Given, explored: bool = False) -> 
         given(capabilities=profile.capabilities),
     )
     name = "judged" if target is None else target.name.replace(":", "-")
+    out = Path("reports/out") / name
+    if options.shard is not None:
+        out /= f"shard-{options.shard.number}-of-{options.shard.of}"
     follows = {
         "profile": profile,
         "target": None if target is None else _described(target, Options(**holds)),
-        "out": options.out or Path("reports/out") / name,
+        "out": options.out or out,
         "concurrency": options.concurrency or (_QUICK_CONCURRENCY if options.quick else _CONCURRENCY),
         "explored": explored,
     }
@@ -135,8 +139,7 @@ def _given_by(recipe: recipes.Recipe) -> Given:
 def _is_address(name: str) -> bool:
     if "://" in name:
         return True
-    recipe = name in recipes.names() or name.endswith(".yaml")
-    return not recipe and (":" in name or "/" in name)
+    return not recipes.is_recipe(name) and (":" in name or "/" in name)
 
 
 def _addressed(address: str) -> Target:
@@ -154,7 +157,8 @@ def _described(server: Target, options: Options) -> Target:
         second_headers=options.second_headers,
         restricted_headers=options.restricted_headers,
         assistants=options.assistants,
-        agent=options.agent,
+        agent=None if options.no_graphs else options.agent,
+        without_runs=options.no_graphs,
         declared=options.capabilities,
         run_time_limit=options.run_time_limit,
         network=options.network,

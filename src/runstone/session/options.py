@@ -18,6 +18,7 @@ from typing import Annotated, Any, Concatenate, Final, Literal, ParamSpec, TypeA
 import msgspec
 
 from runstone.scenario.patience import PATIENT_S, QUICK_S
+from runstone.scenario.shard import Shard
 from runstone.target.agents import Agent
 from runstone.target.commands import ServerCommands
 from runstone.target.target import RunTimeLimit
@@ -25,16 +26,20 @@ from runstone.wire.network import Network
 
 # What one source (a command line, the environment, a file, a recipe) sets, by the fields of `Options`.
 Given: TypeAlias = Mapping[str, Any]
-Command = Literal["check", "explore", "fuzz", "judge", "compare", "result", "pytest"]
+Command = Literal[
+    "check", "explore", "fuzz", "judge", "merge", "compare", "result", "init", "scenarios", "pytest"
+]
 _Params = ParamSpec("_Params")
 _Value = TypeVar("_Value")
 
 _EXPLORING: Final[tuple[Command, ...]] = ("check", "explore", "fuzz", "pytest")
-_REACHING: Final[tuple[Command, ...]] = (*_EXPLORING, "result")
+_REACHING: Final[tuple[Command, ...]] = (*_EXPLORING, "result", "init", "scenarios")
 _CHECKING: Final[tuple[Command, ...]] = ("check", "compare", "pytest")
+_AT_ONCE: Final[tuple[Command, ...]] = (*_CHECKING, "scenarios")
 _JUDGING: Final[tuple[Command, ...]] = ("check", "judge", "pytest")
 EXPLORE_S: Final = 60.0  # of the commands explore and fuzz, where no other budget is set
 _HEADER: Final = "'NAME: VALUE'"
+_JSON: Final = "JSON"
 
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
@@ -105,7 +110,7 @@ class Options:
         flag="--target",
         metavar="URL",
         argument="optional",
-        commands=_EXPLORING,
+        commands=(*_EXPLORING, "init", "scenarios"),
         envvar="RUNSTONE_TARGET",
         key="target",
     )
@@ -206,9 +211,9 @@ class Options:
     )
     concurrency: Annotated[int, msgspec.Meta(ge=1, le=256)] | None = option(
         None,
-        "Scenarios at once, beside as many that sleep. Default: 16, quick: 24.",
+        "Scenarios at once, beside as many that sleep. Default: 16, quick: 24; acceptance scenarios: 8.",
         flag="--concurrency",
-        commands=_CHECKING,
+        commands=_AT_ONCE,
         key="limits.concurrency",
     )
     budget_s: Annotated[float, msgspec.Meta(ge=1)] | None = option(
@@ -242,7 +247,7 @@ class Options:
         "must",
         "The weakest promise that a conforming target must keep.",
         flag="--fail-on",
-        commands=_JUDGING,
+        commands=(*_JUDGING, "merge"),
         key="fail_on",
     )
     waivers: Path | None = option(
@@ -250,7 +255,7 @@ class Options:
         "The file of known failures, each with its expiry.",
         flag="--waivers",
         metavar="FILE",
-        commands=_JUDGING,
+        commands=(*_JUDGING, "merge"),
         key="waivers",
     )
     out: Path | None = option(
@@ -258,14 +263,14 @@ class Options:
         "Where reports and evidence go. Default: reports/out/TARGET, judge: beside the evidence.",
         flag="--out",
         metavar="DIR",
-        commands=(*_EXPLORING, "judge"),
+        commands=(*_EXPLORING, "judge", "scenarios"),
         key="out",
     )
     keep: Literal["none", "failed", "all"] = option(
         "none",
         "What a check made on the target and leaves there at its end; failed: what broken scenarios made.",
         flag="--keep",
-        commands=("check", "pytest"),
+        commands=("check", "scenarios", "pytest"),
         key="keep",
     )
     confirm: Annotated[int, msgspec.Meta(ge=0, le=1)] = option(
@@ -275,11 +280,18 @@ class Options:
         commands=("check", "pytest"),
         key="confirm",
     )
+    shard: Shard | None = option(
+        None,
+        "Observe the I-th of N parts of all, and report nothing: `runstone merge` judges them all.",
+        flag="--shard",
+        metavar="I/N",
+        commands=("check",),
+    )
     capacity: Count | None = option(
         None,
         "How many runs the target executes at once. Default: it is measured.",
         flag="--capacity",
-        commands=_CHECKING,
+        commands=_AT_ONCE,
         key="limits.capacity",
     )
     config: Path | None = option(
@@ -287,7 +299,7 @@ class Options:
         "Default: runstone.toml in the current folder, if there is one.",
         flag="--config",
         metavar="FILE",
-        commands=(*_EXPLORING, "judge", "compare"),
+        commands=(*_EXPLORING, "judge", "merge", "compare", "scenarios"),
     )
     insist_on_fitness: bool = option(
         True,
@@ -345,6 +357,32 @@ class Options:
         f"{', '.join(f'`{name}`' for name in LimitsTable.__struct_fields__)}. What is not set follows the "
         "server's measured speed.",
         key="limits",
+    )
+    agent_id: str | None = option(
+        None,
+        "Check one of the server's own assistants in place of the conformance graphs.",
+        flag="--agent",
+        metavar="ID",
+        commands=("check",),
+    )
+    agent_input: str | None = option(
+        None, "The input with which its run ends well.", flag="--input", metavar=_JSON, commands=("check",)
+    )
+    agent_error_input: str | None = option(
+        None, "An input with which its run fails.", flag="--error-input", metavar=_JSON, commands=("check",)
+    )
+    agent_interrupt_input: str | None = option(
+        None,
+        "An input with which its run pauses; needs --resume.",
+        flag="--interrupt-input",
+        metavar=_JSON,
+        commands=("check",),
+    )
+    agent_resume: str | None = option(
+        None, "The answer that lets it go on.", flag="--resume", metavar=_JSON, commands=("check",)
+    )
+    no_graphs: bool = option(
+        False, "Start no run: judge only what needs none.", flag="--no-graphs", commands=("check",)
     )
 
     idle: bool = option(False, "Nothing will be observed, so that no target is needed.")

@@ -7,7 +7,7 @@ import datetime as dt
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Literal, Self
 
@@ -21,11 +21,12 @@ from runstone.errors import TargetError, UsageError
 from runstone.locations import locate
 from runstone.scenario import clients
 from runstone.scenario.clean_up import Made
+from runstone.scenario.division import Division, divided
 from runstone.scenario.exploration import insist_on_packages
 from runstone.scenario.observer import Observation, Observer
 from runstone.scenario.progress import Progress, Step
 from runstone.scenario.scenario import Scenario, scenarios_declared_in
-from runstone.scenario.self_check import Fitness, Unfit
+from runstone.scenario.self_check import Fitness, Unfit, greeting
 from runstone.session import evidence
 from runstone.session.left_over import Journal, journal_of
 from runstone.session.settings import Settings
@@ -34,7 +35,24 @@ from runstone.target.capabilities import Capability
 from runstone.target.control import Control
 from runstone.target.target import Target
 from runstone.verdict import waivers
+from runstone.verdict.scenarios import ScenarioResults
 from runstone.wire.trace import Trace
+
+
+@dataclass(frozen=True, kw_only=True)
+class Beside:
+    """What is observed beside the scenarios of suites: a team's own conversations.
+
+    `traces`: what is evidence already, such as what an earlier session has observed of them. `alone`: nothing
+    else is observed, so that no conformance graphs are needed. `judged`: what they result in, once they are
+    recorded; None where there are none.
+    """
+
+    scenarios: tuple[Scenario, ...] = ()
+    traces: tuple[Trace, ...] = ()
+    alone: bool = False
+    judged: Callable[[Session], ScenarioResults] | None = None
+
 
 SECOND: Final = "@2"  # what the name of a scenario ends with that was observed again
 _CONFIRMING_S: Final = 30.0
@@ -71,12 +89,14 @@ class Session:
         self._opened = ExitStack()
         self._writer: evidence.EvidenceWriter | None = None
         self._observer: Observer | None = None
+        self._division: Division | None = None
         self._to_be_cleaned = False
+        self.beside = Beside()
         self.token = ""  # what the workers of `pytest -n` share; only one of them observes
         self.waivers = self._load_waivers()
         self._check_selection()
         if settings.evidence is not None:
-            self.manifest, self.traces = evidence.read(settings.evidence)
+            self.manifest, self.traces = evidence.read_whole(settings.evidence)
 
     def _load_waivers(self) -> list[waivers.Waiver]:
         path = self.settings.waivers
@@ -129,16 +149,24 @@ class Session:
         observed_s = 0.0 if self.manifest is None or self.settings.evidence else self.manifest.observe_s
         return max(0.0, elapsed_s - max(self._observing_s, observed_s))
 
+    @property
+    def without_runs(self) -> bool:
+        """Whether no run was to be started."""
+        graphs = self.capabilities.get(agents.GRAPHS)
+        return graphs is not None and graphs.reason == agents.NO_RUNS
+
     def absent(self, needs: Iterable[str]) -> str | None:
         """Why something that needs these capabilities does not apply to the target; None when it does."""
         return agents.absent(self.capabilities, needs)
 
-    def observe(self, scenarios: Sequence[Scenario]) -> None:
+    def observe(self, scenarios: Sequence[Scenario], together: Iterable[Collection[str]] = ()) -> None:
         """Fill the traces: from the evidence if given, else from the target, once for all workers.
 
+        `together`: names of scenarios that one judge reads side by side; a shard has all of them or none.
         Raises UsageError before anything is started or sent.
         """
         self._check_waivers(scenarios)
+        scenarios = self.share_of(scenarios, together)
         if self.settings.evidence is not None:
             return
         try:
@@ -160,6 +188,17 @@ class Session:
                     self.manifest, self.traces = evidence.read(self.folder)
         self._observing_s = time.monotonic() - began
         self.progress(Step(doing="judging"))
+
+    def share_of(
+        self, scenarios: Sequence[Scenario], together: Iterable[Collection[str]]
+    ) -> Sequence[Scenario]:
+        """Those that the shard observes; all of them where there are no shards."""
+        shard = self.settings.shard
+        if shard is None:
+            return scenarios
+        self._division = divided(scenarios, together, shard.of)
+        own = self._division.names(shard)
+        return [each for each in scenarios if each.name in own]
 
     def _already_observed(self) -> evidence.Manifest | None:
         try:
@@ -190,15 +229,21 @@ class Session:
         settings = self.settings
         writer = self._writer = evidence.EvidenceWriter(self.folder, self._manifest_at_first(target))
         self.manifest = writer.manifest
+        for trace in self.beside.traces:
+            self._keep(trace)
+        scenarios = [*scenarios, *self.beside.scenarios]
 
         def choose(fitness: Fitness) -> list[Scenario]:
+            if self.beside.alone and not fitness.answers:
+                fitness.insist(target)
             wanted = {name for each in scenarios for name in each.needs}
             self.manifest = writer.save(
                 server=fitness.server,
+                start_mark=fitness.start_mark,
                 turn_s=fitness.turn_s,
                 capabilities={
                     **target.capabilities(fitness.probed, load_capabilities()),
-                    **_clients_here(wanted),
+                    **({} if target.without_runs else _clients_here(wanted)),
                 },
             )
             return [each for each in scenarios if self.absent(each.demands) is None]
@@ -206,8 +251,9 @@ class Session:
         observer = self._observer = self._observer_of(target, journal)
         self._to_be_cleaned = settings.keep == "failed"
         began = time.monotonic()
+        insist = settings.insist_on_fitness and not self.beside.alone
         try:
-            seen = asyncio.run(observer.observe(choose, insist_on_fitness=settings.insist_on_fitness))
+            seen = asyncio.run(observer.observe(choose, insist_on_fitness=insist))
         except TargetError as error:
             kind = "unfit" if isinstance(error, Unfit) else "unreachable"
             self.manifest = writer.save(unusable=kind, stopped=str(error), observe_s=time.monotonic() - began)
@@ -218,6 +264,14 @@ class Session:
             self.manifest = writer.save(**_outcome(seen))
         finally:
             self.manifest = writer.save(left=observer.left, clean_s=round(observer.cleaning_s, 3))
+
+    def _shard_of(self) -> evidence.ShardOf | None:
+        shard, division = self.settings.shard, self._division
+        if shard is None or division is None:
+            return None
+        return evidence.ShardOf(
+            number=shard.number, of=shard.of, division=division.digest, scenarios=division.names(shard)
+        )
 
     def _manifest_at_first(self, target: Target) -> evidence.Manifest:
         """What the evidence says of itself while nothing is observed yet."""
@@ -232,6 +286,7 @@ class Session:
             select=settings.select,
             target=target.name,
             url=target.url,
+            shard=self._shard_of(),
             started_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
             quick=settings.quick,
             patient=settings.patient,
@@ -258,6 +313,7 @@ class Session:
             made=None if journal is None else Made(journal.add),
             left_over=() if journal is None else journal.left_over,
             keep_until_judged=settings.keep == "failed",
+            asks_first=greeting if self.beside.alone else None,
         )
 
     def _keep(self, trace: Trace) -> None:

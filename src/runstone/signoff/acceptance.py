@@ -12,7 +12,7 @@ from msgspec.structs import asdict
 from runstone.contracts import UnknownArea, load_catalogue
 from runstone.report import digest
 from runstone.report.text import well_formed
-from runstone.session.evidence import Manifest
+from runstone.session.evidence import Manifest, of_shard
 from runstone.signoff.measure import differences as of_another_contract
 from runstone.signoff.statement import (
     FAILED,
@@ -28,7 +28,9 @@ from runstone.signoff.statement import (
     counted,
     wording,
 )
+from runstone.target.agents import NO_RUNS
 from runstone.verdict.model import JUDGED, Verdict
+from runstone.verdict.scenarios import ScenarioResults
 from runstone.verdict.waivers import Waiver
 
 _NEVER = dt.datetime.min.replace(tzinfo=dt.UTC)
@@ -54,6 +56,8 @@ class Signing(msgspec.Struct, frozen=True, kw_only=True):
 def unfit(manifest: Manifest, measure: Measure) -> list[str]:
     """Why nobody may sign for an observation like this, whatever it shows; a line each."""
     found = []
+    if manifest.shard is not None:
+        return [f"the evidence is {of_shard(manifest.shard)}"]
     if manifest.stopped is not None or not manifest.complete:
         found.append(f"the observation is incomplete: {manifest.stopped or 'it has not ended'}")
     if manifest.unusable:
@@ -61,6 +65,8 @@ def unfit(manifest: Manifest, measure: Measure) -> list[str]:
     if manifest.crashed:
         names = ", ".join(sorted(manifest.crashed))
         found.append(f"Runstone's own scenarios crashed: {names}")
+    if any(each.reason == NO_RUNS for each in manifest.capabilities.values()):
+        found.append("it was observed with --no-graphs, which leaves out every run")
     if manifest.quick:
         found.append("it was observed with --quick, which leaves out what takes its time")
     elif not manifest.patient:
@@ -127,8 +133,18 @@ def unkept(verdicts: Sequence[Verdict], requirements: Sequence[Judged]) -> list[
     return found if any(each.verdict in JUDGED for each in requirements) else [*found, "nothing was judged"]
 
 
+def unaccepted(scenarios: ScenarioResults | None) -> list[str]:
+    """What no acceptance can say of a team's own scenarios, a line each: whatever did not pass."""
+    broken = [each for each in scenarios.scenarios if each.result != "pass"] if scenarios else []
+    return [f"scenario {each.name}: {digest.RESULT_WORDS[each.result]}: {each.reason}" for each in broken]
+
+
 def build(
-    manifest: Manifest, requirements: tuple[Judged, ...], measure: Measure, signing: Signing
+    manifest: Manifest,
+    requirements: tuple[Judged, ...],
+    measure: Measure,
+    signing: Signing,
+    scenarios: ScenarioResults | None = None,
 ) -> Acceptance:
     """The acceptance: a pure function of the evidence, the measure, and what was agreed to."""
     doubtful = [each for each in requirements if each.verdict in WARNED]
@@ -155,6 +171,7 @@ def build(
         ),
         counts=counted(requirements),
         requirements=requirements,
+        scenarios={well_formed(each.name): each.result for each in scenarios.scenarios} if scenarios else {},
         capabilities={name: each.present for name, each in sorted(manifest.capabilities.items())},
         waivers=signing.waivers,
         unjudged={

@@ -8,12 +8,22 @@ import msgspec
 
 from runstone.contracts import UnknownProfile
 from runstone.session.evidence import EvidenceError
-from runstone.signoff.acceptance import Signing, build, differences, judged_of, unfit, unkept, waivers_of
+from runstone.signoff.acceptance import (
+    Signing,
+    build,
+    differences,
+    judged_of,
+    unaccepted,
+    unfit,
+    unkept,
+    waivers_of,
+)
 from runstone.signoff.intact import Recording
 from runstone.signoff.judging import JudgedAgain, judge_again
 from runstone.signoff.measure import differences as of_another_contract
 from runstone.signoff.measure import installed
 from runstone.signoff.statement import SERVER, Acceptance, Judged, Measure, Statement
+from runstone.verdict.scenarios import ScenarioResults
 
 
 class Derivation(msgspec.Struct, frozen=True):
@@ -38,7 +48,8 @@ def derive(statement: Statement[Acceptance], recording: Recording) -> Derivation
     against = [
         *judged.waiver_errors,
         *unkept(judged.verdicts, requirements),
-        *differences(signed, _derived(statement, recording, requirements)),
+        *unaccepted(judged.report.scenarios),
+        *differences(signed, _derived(statement, recording, requirements, judged.report.scenarios)),
     ]
     return Derivation(against, judged)
 
@@ -55,7 +66,10 @@ def _of_another_measure(signed: Measure, here: Measure) -> list[str]:
 
 
 def _derived(
-    statement: Statement[Acceptance], recording: Recording, requirements: tuple[Judged, ...]
+    statement: Statement[Acceptance],
+    recording: Recording,
+    requirements: tuple[Judged, ...],
+    scenarios: ScenarioResults | None,
 ) -> Acceptance:
     """The acceptance as it follows from the evidence here, with what only its signers could say of it."""
     signed = statement.predicate
@@ -70,4 +84,4 @@ def _derived(
         server_digest=bool(statement.digests_of(SERVER)),
     )
     # Its own measure, as another version of Runstone with the same contract and judges may verify too.
-    return build(recording.manifest, requirements, signed.measure, signing)
+    return build(recording.manifest, requirements, signed.measure, signing, scenarios)

@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 import msgspec
 
 from runstone.contracts import load_profile
+from runstone.conversations.running import judge_beside
 from runstone.judge.suites import judge
 from runstone.session.evidence import EvidenceError
 from runstone.session.session import Session
@@ -49,6 +50,7 @@ def judge_again(recording: Recording, accepted: Sequence[Waiver], today: dt.date
         session = Session(settings, lambda *_: None)
         if session.manifest != manifest:
             raise EvidenceError(f"{recording.folder} was changed while it was read; try again")
+        judge_beside(session)
         report = judge(session)
     verdicts, errors = waivers.apply(report.verdicts, accepted, session.traces.keys(), today)
     return JudgedAgain(report, session.traces, tuple(verdicts), tuple(errors))

@@ -67,6 +67,7 @@ def to_text(statement: Statement[Acceptance]) -> str:
         "with": reservations(signed),
         "server": f"{signed.server.version} at {signed.server.url}; {', '.join(digests) or 'self-reported'}",
         "observed": f"{at(signed.observation.started_at)}, {signed.observation.traces} traces",
+        "played": f"{len(signed.scenarios)} scenarios, all passed" if signed.scenarios else "",
         "evidence": f"manifest {statement.digests_of(MANIFEST)['sha256']}",
         "contract": f"revision {signed.measure.basis.revision}, Runstone {signed.measure.runstone}",
         "policy": "" if signed.policy is None else f"{signed.policy.name}, {signed.policy.sha256}",

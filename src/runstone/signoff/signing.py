@@ -110,7 +110,7 @@ def draft(wanted: Wanted, now: dt.datetime) -> Draft:
         supersedes=_since(earlier, requirements, agreed),
         server_digest=wanted.server_digest is not None,
     )
-    found = acceptance.build(recording.manifest, requirements, measure, signing)
+    found = acceptance.build(recording.manifest, requirements, measure, signing, judged.report.scenarios)
     _insist(_reasons_against(found, recording.manifest, judged, policy))
     own, common = statements(subjects(recording.digest, wanted.server_digest), found)
     return Draft(lines.statement_of(own), ((Line(payload=own),), (Line(payload=common),)))
@@ -129,6 +129,7 @@ def _reasons_against(found: Acceptance, manifest: Manifest, judged: JudgedAgain,
     return [
         *judged.waiver_errors,
         *acceptance.unkept(judged.verdicts, found.requirements),
+        *acceptance.unaccepted(judged.report.scenarios),
         *policies.refusals(policy, found, found.signed_at),
         *policies.impossible(found, found.signed_at),
         *([] if since is None else baseline.refusals(since, policy.unjudged)),

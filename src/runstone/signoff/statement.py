@@ -17,6 +17,7 @@ import msgspec
 from runstone.contracts import LEVELS, Level
 from runstone.contracts.basis import Basis
 from runstone.verdict.model import SEVERITY, Outcome
+from runstone.verdict.scenarios import Result as ScenarioResult
 
 STATEMENT: Final = "https://in-toto.io/Statement/v1"
 ACCEPTANCE: Final = "https://runstone.dev/acceptance/v1"
@@ -131,7 +132,8 @@ class Acceptance(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Runstone's own predicate. Schema: contracts/schemas/acceptance.json.
 
     `unjudged`: requirement → why the policy lets it go unjudged. `valid_until`: the last moment of the first
-    waiver that expires, or of the age that the policy allows; None where nothing ends it.
+    waiver that expires, or of the age that the policy allows; None where nothing ends it. `scenarios`: a
+    team's own, by their names with what they result in; only those that pass can be signed for.
     """
 
     result: Result
@@ -141,6 +143,7 @@ class Acceptance(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     observation: Observation
     counts: dict[Level, dict[Outcome, int]]
     requirements: tuple[Judged, ...]
+    scenarios: dict[str, ScenarioResult] = {}
     capabilities: dict[str, bool]
     waivers: tuple[Terms, ...]
     unjudged: dict[str, str]
@@ -204,7 +207,10 @@ def suite_result(acceptance: Acceptance) -> SuiteResult:
     return SuiteResult(
         result=acceptance.result,
         configuration=tuple(_configuration(acceptance)),
-        passed_tests=tuple(each.id for each in acceptance.having("pass")),
+        passed_tests=(
+            *(each.id for each in acceptance.having("pass")),
+            *(f"scenario {name}" for name, result in acceptance.scenarios.items() if result == "pass"),
+        ),
         warned_tests=tuple(each.id for each in acceptance.having(*WARNED)),
         failed_tests=tuple(each.id for each in acceptance.having(*FAILED)),
     )

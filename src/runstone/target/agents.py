@@ -24,6 +24,12 @@ Outcome = Literal["success", "error", "interrupt"]
 GRAPHS: Final = "conformance_graphs"
 OUTCOMES: Final[dict[Outcome, str]] = {"error": "error_outcome", "interrupt": "interrupt_outcome"}
 
+NO_RUNS: Final = "no run was started (--no-graphs)"
+# What can be judged where none is.
+NO_GRAPHS: Final = dict.fromkeys(
+    (GRAPHS, *OUTCOMES.values(), "python_sdk", "node_sdk"), Capability(declared=False, reason=NO_RUNS)
+)
+
 # The graphs that end in another way than by success.
 _ENDINGS: Final[dict[str, Outcome]] = {"fail": "error", "interrupt": "interrupt"}
 
@@ -122,6 +128,15 @@ def ending_of(graph: str) -> Outcome:
 def assistant_of(agent: Agent, named: str) -> str:
     """The agent for the id of a conformance graph; any other id is answered as it is."""
     return agent.assistant if named in conformance_graphs() else named
+
+
+def names_a_graph(body: Any) -> bool:
+    """Whether a request's body names a conformance graph, or anything in a list of such bodies does."""
+    if isinstance(body, list):
+        return any(map(names_a_graph, body))
+    if not isinstance(body, dict):
+        return False
+    return any(body.get(key) in conformance_graphs() for key in ("assistant_id", "graph_id"))
 
 
 def _turn(agent: Agent, outcome: Outcome) -> Turn | InterruptedTurn:

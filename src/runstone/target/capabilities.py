@@ -16,6 +16,11 @@ class Capability(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
 
     @property
+    def known(self) -> bool:
+        """Whether anybody has said or found anything of it."""
+        return self.declared is not None or self.probed is not None
+
+    @property
     def present(self) -> bool:
         """Judged unless undeclared and not found: a declared one that is absent shall fail, not vanish."""
         return bool(self.declared) or bool(self.probed)

@@ -33,6 +33,8 @@ _OPTIONS: Final = (
     f"--fetch-timeout={_FETCH_MS}",
 )
 _QUIET: Final = {"npm_config_loglevel": "error", "npm_config_update_notifier": "false"}
+_NO_SUCH: Final = re.compile(r"No matching version found for (\S+)@([^\s@]+?)\.?\s")
+_AS_LOCKED: Final[Mapping[str, str]] = {}
 _FIXES: Final = {
     "ENOSPC": "the disk is full: make room there, or point XDG_CACHE_HOME at a disk with more",
     "EACCES": "may this user write npm's own cache, and ours?",
@@ -45,6 +47,10 @@ class NpmError(RunstoneError):
     """Node.js is missing or too old, or npm cannot install what is asked for."""
 
 
+class NoSuchVersion(NpmError):  # noqa: N818 - named as what it reports
+    """A package is not to be had in the version that is asked for."""
+
+
 def node(source: Path) -> str:
     """The path of the Node.js that the package in the folder `source` runs with. Raises NpmError."""
     oldest = _oldest(source)
@@ -53,31 +59,48 @@ def node(source: Path) -> str:
     return found
 
 
-def is_installed(kind: str, name: str, source: Path, files: tuple[str, ...] | None = None) -> bool:
+def is_installed(
+    kind: str,
+    name: str,
+    source: Path,
+    files: tuple[str, ...] | None = None,
+    versions: Mapping[str, str] = _AS_LOCKED,
+) -> bool:
     """Whether `installed` would answer at once; the arguments are its own."""
     try:
-        return _folder(kind, name, source, _carried(source, files)).exists()
+        return _folder(kind, name, source, _carried(source, files), versions).exists()
     except NpmError:
         return False
 
 
 def installed(
-    kind: str, name: str, source: Path, files: tuple[str, ...] | None = None, *, seconds: float
+    kind: str,
+    name: str,
+    source: Path,
+    files: tuple[str, ...] | None = None,
+    versions: Mapping[str, str] = _AS_LOCKED,
+    *,
+    seconds: float,
 ) -> Path:
     """A folder in the user's cache with the files of `source` and, beside them, their node_modules.
 
     `source` holds package.json and package-lock.json; `files` are those of its files that are needed
     (default: all, without folders). Other files or another Node.js are another folder, named after `kind`
-    (clients, targets) and `name`. npm gets `seconds`. Raises NpmError; a half-made folder is never answered.
+    (clients, targets) and `name`. `versions`: packages that have another version than package.json says; then
+    npm decides what they need, as the lock file does not know. npm gets `seconds`. Raises NpmError, of which
+    NoSuchVersion is one; a half-made folder is never answered.
     """
     npm = _on_path("npm", _oldest(source))
     carried = _carried(source, files)
-    folder = _folder(kind, name, source, carried)
+    folder = _folder(kind, name, source, carried, versions)
 
     def make(making: Path) -> None:
         for path in carried:
             shutil.copy(path, making)
-        _output([npm, "ci", "--prefix", str(making), *_OPTIONS], _QUIET, seconds)
+        if versions:
+            _ask_for(making, versions)
+        command = ["install", "--no-package-lock"] if versions else ["ci"]
+        _output([npm, *command, "--prefix", str(making), *_OPTIONS], _QUIET, seconds)
 
     try:
         cache.make_once(folder, folder, make)
@@ -117,10 +140,20 @@ def _version(node: str, oldest: int) -> str:
     return said
 
 
-def _folder(kind: str, name: str, source: Path, carried: list[Path]) -> Path:
+def _ask_for(folder: Path, versions: Mapping[str, str]) -> None:
+    """Let the package.json of a folder ask for these versions, and forget what was locked."""
+    path = folder / "package.json"
+    package = json.loads(path.read_text("utf-8"))
+    package["dependencies"] |= versions
+    path.write_text(json.dumps(package), "utf-8")
+    (folder / "package-lock.json").unlink(missing_ok=True)
+
+
+def _folder(kind: str, name: str, source: Path, carried: list[Path], versions: Mapping[str, str]) -> Path:
     oldest = _oldest(source)
+    asked = [json.dumps(versions, sort_keys=True).encode()] if versions else []
     files = [f"{path.name}\n".encode() + path.read_bytes() for path in carried]
-    return cache.folder(kind, name, [_version(_on_path("node", oldest), oldest).encode(), *files])
+    return cache.folder(kind, name, [_version(_on_path("node", oldest), oldest).encode(), *files, *asked])
 
 
 def _output(command: list[str], env: Mapping[str, str], seconds: float) -> str:
@@ -148,6 +181,10 @@ def _output(command: list[str], env: Mapping[str, str], seconds: float) -> str:
         raise NpmError(f"{name} was killed by {killer} (is there enough memory?); nothing is kept, try again")
     if done.returncode != 0:
         said = done.stderr or done.stdout or f"exit code {done.returncode}"
+        if (missing := _NO_SUCH.search(said)) is not None:
+            raise NoSuchVersion(
+                f"{missing[1]} has no version {missing[2]}; npm view {missing[1]} versions lists all"
+            )
         errors = [line for line in said.splitlines() if "error" in line.lower()] or [said]
         code = next((code for code in _FIXES if code in said), None)
         fix = _FIXES[code] if code is not None else "is its registry in reach?"

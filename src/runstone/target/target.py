@@ -9,7 +9,7 @@ import httpx
 import msgspec
 
 from runstone.errors import UsageError
-from runstone.target.agents import Agent, assistant_of, capabilities
+from runstone.target.agents import NO_GRAPHS, Agent, assistant_of, capabilities
 from runstone.target.capabilities import Capability
 from runstone.wire.identity import Identity
 from runstone.wire.network import Network
@@ -31,7 +31,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     `headers`, `second_headers`, `restricted_headers`: the credentials of a user, of another one, and of one
     who may only read. `assistants`: the target's own ids by those of the conformance graphs. `agent`: what
     stands in for them all. `network`: the way there. `plain`: runs are accepted only with nothing but
-    assistant and input.
+    assistant and input. `without_runs`: none is to be started, and no graph is known to be there.
     """
 
     name: str
@@ -45,6 +45,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     run_time_limit: RunTimeLimit | None = None
     network: Network = Network()
     plain: bool = False
+    without_runs: bool = False
 
     def headers_of(self, identity: Identity) -> dict[str, str]:
         """The headers of who makes a request."""
@@ -59,7 +60,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
 
     def capabilities(self, probed: Mapping[str, bool], known: Iterable[str]) -> dict[str, Capability]:
         """Every known capability with what was declared and what the probe found."""
-        by_graphs = capabilities(self.agent)
+        by_graphs = NO_GRAPHS if self.without_runs else capabilities(self.agent)
         declared = dict(self.declared)
         shown = {
             "run_time_limit": self.run_time_limit is not None,
@@ -69,7 +70,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
         declared |= {name: True for name, given in shown.items() if given}
         return {
             name: by_graphs.get(name) or Capability(declared=declared.get(name), probed=probed.get(name))
-            for name in sorted({*known, *declared, *(by_graphs if self.agent else ())})
+            for name in sorted({*known, *declared, *(by_graphs if self.agent or self.without_runs else ())})
         }
 
 

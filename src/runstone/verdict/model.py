@@ -16,6 +16,7 @@ from runstone.contracts import LEVELS, Level
 from runstone.contracts.basis import Basis, Changes
 from runstone.errors import ExitCode
 from runstone.target.capabilities import Capability
+from runstone.verdict.scenarios import ScenarioResults
 
 FailOn = Literal["must", "should"]
 Outcome = Literal[
@@ -43,13 +44,37 @@ EXCHANGES_NAMED = 40  # by a case; a monitor reads thousands
 
 
 class Case(msgspec.Struct, frozen=True, kw_only=True):
-    """One judgement: `case` names its parameters ('' where there are none), `reason` what was seen."""
+    """One judgement: `case` names its parameters ('' where there are none), `reason` what was seen.
+
+    `cause`: the id of the cause that it hangs on; '' for what is kept, waived or not judged.
+    """
 
     case: str
     verdict: Outcome
     reason: str = ""
     exchanges: tuple[str, ...] = ()
     curl: tuple[str, ...] = ()
+    cause: str = ""
+
+
+class Cause(msgspec.Struct, frozen=True, kw_only=True):
+    """What one repair would put right: an operation, what it answered, and why that is not enough.
+
+    `requirement`: the promise that this breaks by itself; '' where the catalogue has none. `requirements`:
+    all that hang on it, in the catalogue's order; `must` and `should` count them. `curl`: a shell script
+    that makes what it needs and asks again; '' where nothing was asked.
+    """
+
+    id: str
+    requirement: str
+    operation: str
+    answer: str
+    reason: str
+    expected: str
+    requirements: tuple[str, ...]
+    must: int
+    should: int
+    curl: str
 
 
 # Of a requirement that was asked for and that no suite judges.
@@ -167,6 +192,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     refused for a while, and how long it was waited for; '' for nothing. `judged_by`: the contract and the
     judges; None in reports of Runstone 0.1.0. `observed_by`: those that the evidence names; None where it
     names none. `changes`: what `judged_by` promises otherwise, where both revisions are known and differ.
+    `scenarios`: a team's own, where they were played too.
     """
 
     runstone: str
@@ -185,12 +211,14 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     areas: tuple[AreaTotals, ...]
     grid: Grid
     verdicts: tuple[Verdict, ...]
+    causes: tuple[Cause, ...] = ()
     waiver_errors: tuple[str, ...] = ()
     agent: AgentShare | None = None
     put_off: str = ""
     judged_by: Basis | None = None
     observed_by: Basis | None = None
     changes: Changes | None = None
+    scenarios: ScenarioResults | None = None
     observation: Observation = Observation()
 
 

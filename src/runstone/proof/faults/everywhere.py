@@ -362,7 +362,7 @@ def waits_use_up_the_pool(seams: Seams) -> None:
     """With 40 waits and streams open nobody else is answered."""
     pool = asyncio.Semaphore(_POOL)
 
-    async def delayed(original: Any, *given: Any, **rest: Any) -> Any:
+    async def kept(original: Any, *given: Any, **rest: Any) -> Any:
         async with pool:
             async for piece in original(*given, **rest):
                 yield piece
@@ -371,23 +371,23 @@ def waits_use_up_the_pool(seams: Seams) -> None:
         async with pool:
             return await handler(call)
 
-    seams.around(channels, "_stream")(delayed)
-    seams.around(api_runs, "waited")(delayed)
+    seams.around(channels, "_stream")(kept)
+    seams.around(api_runs, "waited")(kept)
     seams.around_operation("GET", "/ok")(asked)
 
 
 @fault("SCALE-003")
 def an_event_waits_for_the_next(seams: Seams) -> None:
-    """A custom event is delayed until another event follows."""
-    delayed: dict[str, tuple[Any, ...]] = {}
+    """A custom event is kept back until another event follows."""
+    waiting: dict[str, tuple[Any, ...]] = {}
 
     @seams.around(Scheduler, "_publish")
     def publish(original: Any, own: Any, job: Any, *event: Any) -> None:
-        before = delayed.pop(job.run_id, None)
+        before = waiting.pop(job.run_id, None)
         if before is not None:
             original(own, job, *before)
         elif event[0] == "custom":
-            delayed[job.run_id] = event
+            waiting[job.run_id] = event
             return
         original(own, job, *event)
 

@@ -18,7 +18,7 @@ _INDEXED = 2700  # bytes that a row of a B-tree takes
 
 @fault("FIELD-011", "FIELD-001")
 def a_null_configurable_is_a_crash(seams: Seams) -> None:
-    """A run whose `config.configurable` is null or not an object answers 500."""
+    """A run whose `config.configurable` is null, or not an object, answers 500."""
     _crashing(seams, '"configurable":null', '"configurable":true', '"configurable":-7')
 
 

@@ -5,15 +5,19 @@ Python packages go into a virtual environment, those of Node.js into a folder wi
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Final
 
 from runstone.target import cache, npm
-from runstone.target.recipes.recipe import NPM_FILES, InstallFailed, Recipe
+from runstone.target.recipes.recipe import NPM_FILES, Install, InstallFailed, Recipe, UnknownVersion
 
 _KIND: Final = "targets"  # the folder of the cache
+_NO_SUCH: Final = re.compile(r"No matching distribution found for ([\w.-]+)==\S+")
+_FOUND: Final = re.compile(r"\(from versions: ([^)]*)\)")
+_TOLD: Final = 5  # versions; the index has hundreds
 _NPM_S: Final = 420.0  # a server's few hundred packages; 20 s on an idle machine with a near registry
 
 
@@ -22,8 +26,11 @@ def is_installed(recipe: Recipe) -> bool:
     wanted = recipe.install
     if wanted is None:
         return True
-    there = wanted.python is None or _interpreter(_environment(recipe.name, wanted.python)).exists()
-    return there and (wanted.npm is None or npm.is_installed(_KIND, recipe.name, Path(wanted.npm), NPM_FILES))
+    there = wanted.python is None or _interpreter(_environment(recipe.name, wanted)).exists()
+    return there and (
+        wanted.npm is None
+        or npm.is_installed(_KIND, recipe.name, Path(wanted.npm), NPM_FILES, wanted.npm_packages)
+    )
 
 
 def node_modules(recipe: Recipe) -> tuple[Path, Path] | None:
@@ -36,7 +43,10 @@ def node_modules(recipe: Recipe) -> tuple[Path, Path] | None:
     source = Path(recipe.install.npm)
     try:
         node = npm.node(source)
-        folder = npm.installed(_KIND, recipe.name, source, NPM_FILES, seconds=_NPM_S)
+        packages = recipe.install.npm_packages
+        folder = npm.installed(_KIND, recipe.name, source, NPM_FILES, packages, seconds=_NPM_S)
+    except npm.NoSuchVersion as error:
+        raise UnknownVersion(f"there is no server {recipe.name!r}: {error}") from None
     except npm.NpmError as error:
         raise InstallFailed(f"cannot install the server {recipe.name!r}: {error}") from None
     return Path(node), folder / "node_modules"
@@ -46,34 +56,36 @@ def interpreter(recipe: Recipe) -> Path:
     """The Python that the recipe runs with, its environment installed if need be. Raises InstallFailed."""
     if recipe.install is None or recipe.install.python is None:
         return Path(sys.executable)
-    requirements = recipe.install.python
-    environment = _environment(recipe.name, requirements)
+    wanted = recipe.install
+    environment = _environment(recipe.name, wanted)
     try:
         cache.make_once(
-            environment, _interpreter(environment), lambda making: _install(recipe.name, requirements, making)
+            environment, _interpreter(environment), lambda making: _install(recipe.name, wanted, making)
         )
     except OSError as error:
         raise InstallFailed(f"cannot install the server {recipe.name!r} in {environment}: {error}") from None
     return _interpreter(environment)
 
 
-def _environment(name: str, requirements: str) -> Path:
-    """The recipe's folder in the user's cache. Other pins or another Python are another folder."""
-    made_of = [f"{sys.version}\n{sys.base_prefix}".encode(), Path(requirements).read_bytes()]
-    return cache.folder(_KIND, name, made_of)
+def _environment(name: str, wanted: Install) -> Path:
+    """The recipe's folder in the user's cache. Other packages or another Python are another folder."""
+    packages = "\n".join(wanted.python_packages).encode()
+    pins = packages or Path(wanted.python or "").read_bytes()
+    return cache.folder(_KIND, name, [f"{sys.version}\n{sys.base_prefix}".encode(), pins])
 
 
 def _interpreter(environment: Path) -> Path:
     return environment / "bin" / "python"  # a dead link, when the Python behind it is gone, does not exist
 
 
-def _install(name: str, requirements: str, environment: Path) -> None:
+def _install(name: str, wanted: Install, environment: Path) -> None:
     """Build the environment.
 
     Its scripts do not survive being moved (they hold the path that they were made in): recipes call
     {python} -m.
     """
-    pip = ["-m", "pip", "install", "--disable-pip-version-check", "--no-input", "-r", requirements]
+    packages = wanted.python_packages or ["-r", wanted.python or ""]
+    pip = ["-m", "pip", "install", "--disable-pip-version-check", "--no-input", *packages]
     _step(name, [sys.executable, "-m", "venv", str(environment)], "is Python's venv module there?")
     _step(name, [str(_interpreter(environment)), *pip], "is the package index within reach?")
 
@@ -81,6 +93,18 @@ def _install(name: str, requirements: str, environment: Path) -> None:
 def _step(name: str, command: list[str], fix: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
+        if (missing := _NO_SUCH.search(done.stderr)) is not None:
+            raise UnknownVersion(_told(name, missing[1], done.stderr))
         said = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
         errors = [line for line in said if line.lower().startswith("error")] or said[-1:]
         raise InstallFailed(f"cannot install the server {name!r}: {' '.join(errors)[:400]} ({fix})")
+
+
+def _told(name: str, package: str, said: str) -> str:
+    """That pip found no such version, with the newest that it found."""
+    found = _FOUND.search(said)
+    versions = [] if found is None else [each.strip() for each in found[1].split(",")]
+    newest = [each for each in versions if each.replace(".", "").isdecimal()][-_TOLD:]
+    last = f" (the last are {', '.join(newest)})" if newest else ""
+    where = f"pip index versions {package} lists all"
+    return f"there is no server {name!r}: {package} has no such version{last}; {where}"

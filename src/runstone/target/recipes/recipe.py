@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import string
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -16,10 +17,13 @@ from runstone.target.agents import Agent
 from runstone.target.target import RunTimeLimit, Target
 
 _PLACEHOLDERS: Final = ("python", "port", "workdir", "graphs", "fixtures")
+_FILE: Final = ".yaml"
 _OF_NPM: Final = ("node", "modules")  # placeholders that need `install.npm`
 
 
 NPM_FILES: Final = ("package.json", "package-lock.json")  # what `install.npm` must hold
+_ASKED_FOR: Final = "{version}"
+_VERSION: Final = re.compile(r"\d[\w.+!-]*", re.ASCII)
 
 
 class RecipeError(RunstoneError):
@@ -28,6 +32,10 @@ class RecipeError(RunstoneError):
 
 class UnknownRecipe(RecipeError, UsageError):  # noqa: N818 - errors here are named as what they report
     """There is no recipe of that name."""
+
+
+class UnknownVersion(RecipeError, UsageError):  # noqa: N818
+    """The recipe's server cannot be had in that version."""
 
 
 class BadRecipe(RecipeError, UsageError):  # noqa: N818
@@ -50,15 +58,43 @@ class StopFailed(RecipeError):  # noqa: N818
     """A process of the server outlived SIGKILL."""
 
 
+class Versions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the server is had in another version than the pinned one: `NAME@VERSION`.
+
+    `python`: what pip is asked for instead of the pinned requirements; `npm`: packages of package.json and
+    the version that each is to have. {version} stands for the one that is asked for. What else the server
+    needs is what its packages demand on the day when it is installed. `env`: beside the recipe's own.
+    """
+
+    pinned: str
+    python: tuple[str, ...] = ()
+    npm: dict[str, str] = {}
+    env: dict[str, str] = {}
+
+
 class Install(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the server needs, in Python, in Node.js or in both.
 
     `python`: a file of pinned requirements next to the recipe. `npm`: a folder, relative to the recipe, with
-    package.json and package-lock.json.
+    package.json and package-lock.json. `version`: another one than `versions.pinned`, by `NAME@VERSION`.
     """
 
     python: str | None = None
     npm: str | None = None
+    versions: Versions | None = None
+    version: str = ""
+
+    @property
+    def python_packages(self) -> list[str]:
+        """What pip is asked for instead of the requirements; empty for the pinned version."""
+        asked = self.versions.python if self.versions is not None and self.version else ()
+        return [each.replace(_ASKED_FOR, self.version) for each in asked]
+
+    @property
+    def npm_packages(self) -> dict[str, str]:
+        """The packages that have another version than in package.json; empty for the pinned version."""
+        asked = self.versions.npm if self.versions is not None and self.version else {}
+        return {name: version.replace(_ASKED_FOR, self.version) for name, version in asked.items()}
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -136,20 +172,56 @@ def names() -> list[str]:
     return sorted(path.stem for path in locate("fixtures/targets").glob("*.yaml") if "." not in path.stem)
 
 
+def is_recipe(text: str) -> bool:
+    """Whether this names a recipe: NAME or FILE.yaml, with @VERSION or without."""
+    name, _ = _parted(text)
+    return "://" not in text and (name in names() or name.endswith(_FILE))
+
+
 def load(name_or_path: str) -> Recipe:
     """Read a built-in recipe by its name, or any by the path of its file (it ends in .yaml).
 
-    Raises UnknownRecipe and BadRecipe.
+    With `@VERSION` behind it, of that version of the server. Raises UnknownRecipe, UnknownVersion, BadRecipe.
     """
-    path = Path(name_or_path)
-    if path.suffix != ".yaml":
-        if name_or_path not in names():
-            hint = suggestion(name_or_path, names())
-            raise UnknownRecipe(f"no recipe {name_or_path!r}{hint} (there are: {', '.join(names())})")
-        path = locate(f"fixtures/targets/{name_or_path}.yaml")
+    name, version = _parted(name_or_path)
+    path = Path(name)
+    if path.suffix != _FILE:
+        if name not in names():
+            hint = suggestion(name, names())
+            raise UnknownRecipe(f"no recipe {name!r}{hint} (there are: {', '.join(names())})")
+        path = locate(f"fixtures/targets/{name}{_FILE}")
     if not path.exists():
         raise UnknownRecipe(f"cannot read the recipe {path}: No such file; there are {', '.join(names())}")
-    return _resolved(read_yaml(path, Recipe, BadRecipe), path.resolve())
+    return _of_version(_resolved(read_yaml(path, Recipe, BadRecipe), path.resolve()), version)
+
+
+def _parted(text: str) -> tuple[str, str | None]:
+    """Name or path, and the version behind an @; None where there is none."""
+    name, at, version = text.rpartition("@")
+    return (name, version) if at and "/" not in version and not version.endswith(_FILE) else (text, None)
+
+
+def _of_version(recipe: Recipe, version: str | None) -> Recipe:
+    """The recipe of this version of its server; waivers are those of the pinned one, and hold for it only."""
+    if version is None:
+        return recipe
+    install = recipe.install
+    versions = None if install is None else install.versions
+    if install is None or versions is None:
+        raise UnknownVersion(f"the recipe {recipe.name!r} takes no version; leave out @{version}")
+    if not _VERSION.fullmatch(version):
+        like = f"{recipe.name}@{versions.pinned}"
+        raise UnknownVersion(f"{recipe.name}@{version} names no version; write one like {like}")
+    if version == versions.pinned:
+        return recipe
+    install = msgspec.structs.replace(install, version=version)
+    return msgspec.structs.replace(
+        recipe,
+        name=f"{recipe.name}@{version}",
+        install=install,
+        env={**recipe.env, **versions.env},
+        waivers=None,
+    )
 
 
 def more_runs(members: Collection[str]) -> MoreRuns | None:
@@ -166,7 +238,9 @@ def _resolved(recipe: Recipe, path: Path) -> Recipe:
     if recipe.install is not None and recipe.install.python is recipe.install.npm is None:
         raise BadRecipe(f"{path}: install names neither python nor npm")
     npm = recipe.install is not None and recipe.install.npm is not None
-    for text in (*recipe.command, *recipe.env.values(), recipe.ready.says):
+    others = recipe.install.versions if recipe.install is not None else None
+    further = others.env.values() if others is not None else ()
+    for text in (*recipe.command, *recipe.env.values(), *further, recipe.ready.says):
         try:
             used = {field for _, field, _, _ in string.Formatter().parse(text) if field is not None}
         except ValueError as error:
@@ -191,10 +265,27 @@ def _resolved(recipe: Recipe, path: Path) -> Recipe:
 
 def _found(install: Install, path: Path, beside: Callable[[str], str]) -> Install:
     """What is to be installed, absolute."""
+    if (problem := _problem(install)) is not None:
+        raise BadRecipe(f"{path}: {problem}")
     if install.npm is not None:
         for file in NPM_FILES:
             beside(f"{install.npm}/{file}")
-    return Install(
+    return msgspec.structs.replace(
+        install,
         python=beside(install.python) if install.python is not None else None,
         npm=str((path.parent / install.npm).resolve()) if install.npm is not None else None,
     )
+
+
+def _problem(install: Install) -> str | None:
+    """What cannot be meant of other versions; None for nothing."""
+    versions = install.versions
+    if versions is None:
+        return "install.version needs install.versions" if install.version else None
+    for kind, words in (("python", versions.python), ("npm", tuple(versions.npm.values()))):
+        pinned = install.python if kind == "python" else install.npm
+        if (pinned is None) != (not words):
+            return f"install.versions.{kind} says how install.{kind} is had otherwise: give both or none"
+        if words and not any(_ASKED_FOR in each for each in words):
+            return f"install.versions.{kind} never says {_ASKED_FOR}"
+    return None

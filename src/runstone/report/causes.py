@@ -1,0 +1,206 @@
+"""What to fix first: the cases that one repair would free, told once, the greatest group first.
+
+Cases that reduce to the same operation, answer and reason (`deciding`) share a cause. Two things join further
+ones: refusals that say the same by several operations, which one place wrote; and what could not be tested
+on answers of an operation that break a promise by themselves.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from runstone.contracts import operation_for
+from runstone.report.deciding import (
+    EMPTY_BODY,
+    SAID_TO_ANYTHING,
+    Exchanges,
+    Hanging,
+    Key,
+    hanging,
+    operation_name,
+    reduced,
+)
+from runstone.verdict.model import Cause, Verdict
+from runstone.wire.exchange import Exchange
+from runstone.wire.script import needed_for, script_of
+from runstone.wire.trace import Trace
+
+_BROKEN: Final = frozenset({"fail", "warn", "not-testable", "flaky"})
+_MOST_REQUESTS: Final = 12  # of a script; what needs more is repeated by a check of its area
+
+_MANY: Final = 0.4  # of what hangs on a cause, so that it speaks of one area
+
+_TELLING: Final = frozenset({"404", "409"})
+
+_Groups = dict[Key, list[Hanging]]
+
+
+def causes_of(
+    verdicts: Sequence[Verdict], traces: Mapping[str, Trace]
+) -> tuple[tuple[Cause, ...], list[Verdict]]:
+    """The causes of what is broken, most MUST first, and the verdicts whose cases name them."""
+    exchanges = Exchanges(traces)
+    groups: _Groups = {}
+    for verdict in verdicts:
+        for case in verdict.cases:
+            if case.verdict in _BROKEN:
+                found = hanging(verdict, case, exchanges)
+                groups.setdefault(reduced(found), []).append(found)
+    groups = _adopted(_joined(groups))
+    order = {verdict.id: place for place, verdict in enumerate(verdicts)}
+    for of_it in groups.values():
+        of_it.sort(key=lambda each: order[each.verdict.id])
+    promises = {verdict.id: verdict for verdict in verdicts}
+    causes = [(_cause(key, of_it, promises, exchanges), len(of_it)) for key, of_it in groups.items()]
+    causes.sort(key=lambda each: (-each[0].must, -each[1], -each[0].should))
+    named = {(each.verdict.id, each.case.case): key.id for key, of_it in groups.items() for each in of_it}
+    return tuple(cause for cause, _ in causes), [_naming(verdict, named) for verdict in verdicts]
+
+
+def _naming(verdict: Verdict, named: Mapping[tuple[str, str], str]) -> Verdict:
+    cases = tuple(
+        msgspec.structs.replace(case, cause=named.get((verdict.id, case.case), "")) for case in verdict.cases
+    )
+    return msgspec.structs.replace(verdict, cases=cases)
+
+
+def _joined(groups: _Groups) -> _Groups:
+    """The groups, those in one whose refusals say the same by several operations: one place wrote them.
+
+    What servers say to anything, such as "Not Found", and what is wrong in answers that were given, joins
+    only what keeps one requirement from being kept.
+    """
+    joined: _Groups = {}
+    for key, cases in sorted(groups.items(), key=lambda each: -len(_ids(each[1]))):
+        same = (other for other in joined if _say_the_same(key, cases, other, joined[other]))
+        joined.setdefault(next(same, key), []).extend(cases)
+    return joined
+
+
+def _say_the_same(key: Key, cases: Iterable[Hanging], other: Key, its_cases: Iterable[Hanging]) -> bool:
+    if (key.answer, key.reason) != (other.answer, other.reason):
+        return False
+    if key.refuses and not SAID_TO_ANYTHING.fullmatch(key.reason.partition(" (wanted ")[0]):
+        return True
+    return _ids(cases) <= _ids(its_cases) if key.refuses else len(_ids(cases) | _ids(its_cases)) == 1
+
+
+def _adopted(groups: _Groups) -> _Groups:
+    """The groups; what could not be tested goes with what is broken outright in the same answers."""
+    adopted: _Groups = {}
+    for key, cases in groups.items():
+        cause = key if key.refuses or any(each.outright for each in cases) else _parent(key, cases, groups)
+        adopted.setdefault(cause, []).extend(cases)
+    return adopted
+
+
+def _parent(key: Key, cases: Sequence[Hanging], groups: _Groups) -> Key:
+    """The group that is broken outright where these cases could not be tested; their own where none is.
+
+    It holds the promise of the operation itself, or one of the same exchanges decided it, or it is the
+    greatest and all that is broken outright there is of one area.
+    """
+    promise = _promised(key, cases)
+    decided = {each.exchange.key for each in cases if each.exchange is not None}
+    there = [
+        (other, each)
+        for other, its_cases in groups.items()
+        if (other.operation, other.answer) == (key.operation, key.answer)
+        for each in its_cases
+        if each.outright and not each.of_one_member
+    ]
+    of_one_area = len({each.verdict.area for _, each in there}) == 1
+
+    def nearness(found: tuple[Key, Hanging]) -> tuple[bool, bool, int]:
+        other, each = found
+        same = each.exchange is not None and each.exchange.key in decided
+        return each.verdict.id == promise, same, len(_ids(groups[other])) if of_one_area else 0
+
+    nearest = max(there, key=nearness, default=None)
+    return key if nearest is None or not any(nearness(nearest)) else nearest[0]
+
+
+def _cause(
+    key: Key, cases: Sequence[Hanging], promises: Mapping[str, Verdict], exchanges: Exchanges
+) -> Cause:
+    levels = Counter({each.verdict.id: each.verdict.level for each in cases}.values())
+    operations = dict.fromkeys(operation_name(each.exchange) for each in cases if each.exchange is not None)
+    others = [each for each in operations if each != key.operation]
+    promise = _promise(key, cases, promises)
+    shown = [each.exchange for each in cases if each.exchange is not None and each.verdict.id == promise]
+    shown = shown or [each.exchange for each in cases if each.exchange is not None]
+    # The one that is seen the soonest, of which the least has to be made.
+    exchange = min(shown, key=lambda each: (round(each.finished_after), each.number), default=None)
+    return Cause(
+        id=key.id,
+        requirement=promise,
+        operation=key.operation,
+        answer=key.answer,
+        reason=key.reason + (f"; so do {', '.join(others)}" if others else ""),
+        expected=promises[promise].statement if promise in promises else _expected(key, cases),
+        requirements=tuple(dict.fromkeys(each.verdict.id for each in cases)),
+        must=levels["MUST"],
+        should=levels["SHOULD"],
+        curl="" if exchange is None else _script(exchange, exchanges),
+    )
+
+
+def _promise(key: Key, cases: Sequence[Hanging], promises: Mapping[str, Verdict]) -> str:
+    """The requirement that a cause breaks by itself; '' where none is known to.
+
+    Of answers that are of no use it is what promises them, unless they were to be refusals. Else it is
+    broken outright: what promises the answers, else of the area of most what was judged on the least.
+    """
+    outright = [each for each in cases if each.outright]
+    outright = [each for each in outright if not each.agreeing] or outright
+    refused = [each for each in outright if each.refused]
+    # A request that was refused whole says nothing of what was asked for; "not found" says what is gone.
+    of_an_area = [] if refused or (key.refuses and key.answer not in _TELLING) else _of_one_area(outright)
+    promise = _promised(key, cases)
+    if (key.refuses or key.reason.startswith(EMPTY_BODY)) and not refused:
+        broken = promise in promises and promises[promise].verdict in _BROKEN
+        if broken or not of_an_area:
+            return promise
+    elif promise in _ids(refused or outright):
+        return promise
+    first = min(of_an_area or refused or outright, key=lambda each: each.directness, default=None)
+    return "" if first is None else first.verdict.id
+
+
+def _of_one_area(outright: Sequence[Hanging]) -> list[Hanging]:
+    """Those of the area that the most requirements are of, if these are many of them; else none."""
+    areas = Counter(area for area, _ in {(each.verdict.area, each.verdict.id) for each in outright})
+    for area, size in areas.most_common(1):
+        if size >= _MANY * areas.total():
+            return [each for each in outright if each.verdict.area == area]
+    return []
+
+
+def _promised(key: Key, cases: Iterable[Hanging]) -> str:
+    """The requirement that promises what the operation of a cause answers."""
+    known = (each.exchange for each in cases if each.exchange is not None)
+    exchange = next((each for each in known if operation_name(each) == key.operation), None)
+    operation = None if exchange is None else operation_for(exchange.method, exchange.path)
+    return "" if operation is None else operation.promise
+
+
+def _ids(cases: Iterable[Hanging]) -> set[str]:
+    return {each.verdict.id for each in cases}
+
+
+def _expected(key: Key, cases: Sequence[Hanging]) -> str:
+    return "a 2xx answer" if key.refuses else f"what {cases[0].verdict.id} can be judged on"
+
+
+def _script(exchange: Exchange, exchanges: Exchanges) -> str:
+    needed = needed_for(exchange, exchanges.before(exchange), waits=_waits)
+    return "\n".join(script_of(needed[-_MOST_REQUESTS:]))
+
+
+def _waits(exchange: Exchange) -> bool:
+    operation = operation_for(exchange.method, exchange.path)
+    return operation is not None and operation.lasts == "run"

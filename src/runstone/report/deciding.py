@@ -1,0 +1,190 @@
+"""What decided a case that is broken or could not be tested, reduced to what other cases may share.
+
+It was one exchange: the one that the reason names, else the one that the judge read last. What is left of it
+is the operation, the answer, and the reason without the ids, times and places of this very run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from runstone.contracts import LEVELS, operation_for
+from runstone.verdict.model import Case, Verdict
+from runstone.wire.canonical import anonymous
+from runstone.wire.exchange import UUID, Exchange, excerpt
+from runstone.wire.trace import Trace
+
+_TOLD: Final = 160  # characters of a refusal that tell one cause from another
+_REASON: Final = 300
+
+_TWICE: Final = re.compile(r"broken in one of two observations \((.*)\), kept in the other", re.DOTALL)
+_NEVER_GOT_TO: Final = re.compile(r"^(\w+) has no (?:exchange of part )?'[^']*'(?:: |$)")
+_FINDING: Final = re.compile(r"^(\w+(?:@2)?#\d+) [A-Z]+ ")  # how a monitor names an exchange
+_PLACE: Final = re.compile(r"exchange (\d+) [A-Z]+ \S+?(?=[,;:)]?(?:\s|$))")
+_MEMBER: Final = re.compile(r"[\w-]+/\S*: ")  # how a schema tells where it is broken
+_WANTED: Final = re.compile(r"wanted (.+?), got (?:\d{3})\b")
+_ITEM: Final = re.compile(r"(?<=/)\d+(?=[/:\s]|$)")  # the number of an item in a JSON pointer
+_FRACTION: Final = re.compile(r"\d+\.\d+")
+_AGREEING: Final = frozenset({"parity", "monitor"})  # areas that compare answers
+EMPTY_BODY: Final = "the body is "
+_EMPTY: Final = frozenset({"", "{}", "[]", "null", '""'})
+# What servers say to anything: it tells no cause from another.
+SAID_TO_ANYTHING: Final = re.compile(
+    r"\W*(\d{3}\W+)?((detail|error|message)\W+)*"
+    r"(internal server error|not found|bad request|method not allowed|unauthorized|forbidden|conflict"
+    r"|not implemented|an empty body)?\W*",
+    re.IGNORECASE,
+)
+# Judges that read one defect for different ends tell it in words of their own.
+_SYMPTOMS: Final = (
+    (re.compile(r"names no run\b|Content-Location", re.IGNORECASE), "no Content-Location names the run"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """What cases of one cause have in common."""
+
+    operation: str
+    answer: str
+    reason: str
+
+    @property
+    def id(self) -> str:
+        """A short name that stays the same as long as the server answers the same."""
+        said = "\0".join((self.operation, self.answer, self.reason))
+        return "C-" + hashlib.sha256(said.encode()).hexdigest()[:8]
+
+    @property
+    def refuses(self) -> bool:
+        """Whether nothing that could be judged was answered."""
+        return self.answer[:1] in {"n", "4", "5"}
+
+
+@dataclass(frozen=True, slots=True)
+class Hanging:
+    """One case that hangs on a cause, the exchange that decided it, and why, in words that others share."""
+
+    verdict: Verdict
+    case: Case
+    exchange: Exchange | None
+    reason: str
+
+    @property
+    def agreeing(self) -> bool:
+        """Whether it speaks of how answers agree, and not of one of them."""
+        return self.verdict.area in _AGREEING
+
+    @property
+    def directness(self) -> tuple[int, int]:
+        """How much it speaks of what is broken, the most first: of a MUST, judged on little."""
+        return LEVELS.index(self.verdict.level), len(self.case.exchanges)
+
+    @property
+    def outright(self) -> bool:
+        """Whether it is broken by itself, and not only kept from being tested."""
+        return self.case.verdict != "not-testable"
+
+    @property
+    def of_one_member(self) -> bool:
+        """Whether it speaks of one member of an answer, or of any answer at all, as monitors do."""
+        return bool(_MEMBER.match(self.reason) or _FINDING.match(self.reason))
+
+    @property
+    def refused(self) -> bool:
+        """Whether a refusal was wanted, and something else came."""
+        wanted = _WANTED.search(self.reason)
+        return self.outright and wanted is not None and not wanted[1].startswith("2")
+
+
+class Exchanges:
+    """The exchanges of a session, by the keys that cases name them by."""
+
+    def __init__(self, traces: Mapping[str, Trace]) -> None:
+        self.traces = traces
+        self._by_key = {each.key: each for trace in traces.values() for each in trace.exchanges}
+
+    def __getitem__(self, key: str) -> Exchange | None:
+        return self._by_key.get(key)
+
+    def where_it_stopped(self, scenario: str, reason: str) -> Exchange | None:
+        """The last exchange of the part of a scenario that could not go on for this reason."""
+        trace = self.traces.get(scenario)
+        if trace is None:
+            return None
+        parts = {part for part, said in trace.blocked.items() if said and said in reason}
+        of_it = [each for each in trace.exchanges if each.part in parts or not parts or "" in parts]
+        return of_it[-1] if of_it else None
+
+    def before(self, exchange: Exchange) -> list[Exchange]:
+        """What its scenario had exchanged before."""
+        return [each for each in self.traces[exchange.scenario].exchanges if each.number < exchange.number]
+
+
+def hanging(verdict: Verdict, case: Case, exchanges: Exchanges) -> Hanging:
+    """The case with the exchange that its reason names, else the one that was read last."""
+    reason = case.reason.removeprefix("unconfirmed: ")
+    twice = _TWICE.fullmatch(reason)
+    reason = twice[1] if twice else reason
+    missed = _NEVER_GOT_TO.match(reason)
+    reason = reason[missed.end() :] if missed else reason
+    finding, place = _FINDING.match(reason), _PLACE.search(reason)
+    exchange = exchanges[finding[1]] if finding else None
+    if place and exchange is None:
+        scenarios = dict.fromkeys(key.partition("#")[0] for key in reversed(case.exchanges))
+        keys = [f"{each}#{place[1]}" for each in (missed[1] if missed else "", *scenarios)]
+        found = (exchanges[key] for key in keys)
+        exchange = next((each for each in found if each is not None and each.where == place[0]), None)
+    if exchange is None and missed:
+        exchange = exchanges.where_it_stopped(missed[1], reason)
+    if exchange is None and case.exchanges:
+        exchange = exchanges[case.exchanges[-1]]
+    return Hanging(verdict, case, exchange, reason)
+
+
+def reduced(case: Hanging) -> Key:
+    """The cause of one case: what its exchange is reduced to, without what only this run knows."""
+    exchange = case.exchange
+    if exchange is None:
+        return Key("", "", _words(case.reason))
+    operation = operation_name(exchange)
+    if exchange.code is None:
+        return Key(operation, "no answer", excerpt(anonymous(exchange.failure or ""), _TOLD))
+    answer = str(exchange.code)
+    if exchange.code >= 400:
+        return Key(operation, answer, _refusal(exchange, case.reason))
+    words = _words(case.reason)
+    of_the_body = words not in {said for _, said in _SYMPTOMS} and not _WANTED.search(case.reason)
+    if of_the_body and not exchange.is_stream and exchange.content.strip() in _EMPTY:
+        return Key(operation, answer, f"{EMPTY_BODY}{exchange.content.strip() or 'empty'}")
+    return Key(operation, answer, words)
+
+
+def _refusal(exchange: Exchange, reason: str) -> str:
+    """What a refusal says; of one that was asked for, what it should have been too."""
+    told = excerpt(_FRACTION.sub("N", anonymous(exchange.content)), _TOLD)
+    wanted = _WANTED.search(reason)
+    if wanted and exchange.code is not None and exchange.code < 500 and not wanted[1].startswith("2"):
+        return f"{told} (wanted {wanted[1]})"
+    return told
+
+
+def _words(reason: str) -> str:
+    """A reason without ids, times, places and numbers of items; of a monitor the first finding."""
+    first = reason.partition("; ")[0] if _FINDING.match(reason) else reason
+    for symptom, words in _SYMPTOMS:
+        if symptom.search(first):
+            return words
+    first = _PLACE.sub("it", _FINDING.sub("it ", first))
+    return excerpt(_FRACTION.sub("N", _ITEM.sub("*", anonymous(first))), _REASON)
+
+
+def operation_name(exchange: Exchange) -> str:
+    """The operation as the table names it, else method and path with ids left open."""
+    known = operation_for(exchange.method, exchange.path)
+    path = UUID.sub("{id}", exchange.path.partition("?")[0])
+    return known.name if known is not None else f"{exchange.method} {path}"

@@ -1,0 +1,70 @@
+"""Trials: harmless requests that show what a server offers, where nobody has said whether it does."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+
+from runstone.scenario.api import Api
+from runstone.wire.trace import Trace
+
+_LISTENING_S: Final = 0.5  # long enough for the headers of a stream that has nothing to tell
+_DELIVERY_S: Final = 1.5  # after its run; the slowest of the known servers took 1.1 s
+_DELIVERED: Final = "webhook_delivered"  # the note of a delivery that arrived
+TRIED: Final = ("store", "crons", "thread_copy", "thread_stream")
+
+
+async def try_out(api: Api, run_input: Any) -> None:
+    """Ask for all that is not declared, at once. `run_input`: of the graph `steps`; None: start no run."""
+    wanted = [name for name in (*TRIED, "webhooks") if name not in api.target.declared]
+    if run_input is None and "webhooks" in wanted:
+        wanted.remove("webhooks")
+    await api.each([f"try.{name}" for name in wanted], lambda part, name: _try(part, name[4:], run_input))
+
+
+async def _try(api: Api, name: str, run_input: Any) -> None:
+    label = f"try {name}"
+    if name == "store":
+        body = {"namespace_prefix": ["runstone"], "limit": 1}
+        await api.request("POST", "/store/items/search", json=body, label=label)
+    elif name == "crons":
+        await api.request("POST", "/runs/crons/search", json={"limit": 1}, label=label)
+    elif name == "thread_copy":
+        thread = await api.create_thread()
+        await api.request("POST", f"/threads/{thread}/copy", label=label)
+    elif name == "thread_stream":
+        thread = await api.create_thread()
+        await api.request("GET", f"/threads/{thread}/stream", label=label, close_after=_LISTENING_S)
+    else:
+        await _try_webhook(api, run_input)
+
+
+async def _try_webhook(api: Api, run_input: Any) -> None:
+    async with api.webhook_sink() as sink:
+        url = sink.address()
+        thread = await api.create_thread()
+        run = await api.create_run(thread, "steps", run_input, webhook=url)
+        await api.poll_run(thread, run)
+        try:
+            async with asyncio.timeout(_DELIVERY_S):
+                delivered = await sink.delivered(url)
+        except TimeoutError:
+            delivered = False
+        api.note(**{_DELIVERED: delivered})
+
+
+def shown_by_trials(trace: Trace) -> dict[str, bool]:
+    """Which capabilities the trials of a self-check show; nothing of those that were not tried."""
+    found: dict[str, bool] = {}
+    for name in TRIED:
+        for exchange in trace.find(f"try {name}"):
+            found[name] = _served(exchange.code) and (name != "thread_stream" or exchange.is_stream)
+    delivered = [value for key, value in trace.notes.items() if key.endswith(_DELIVERED)]
+    refused = "try.webhooks" in trace.blocked
+    if delivered or refused:
+        found["webhooks"] = any(delivered)
+    return found
+
+
+def _served(code: int | None) -> bool:
+    return code is not None and 200 <= code < 300
