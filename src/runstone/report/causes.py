@@ -1,8 +1,8 @@
 """What to fix first: the cases that one repair would free, told once, the greatest group first.
 
-Cases that are reduced to the same operation, answer and reason (`deciding`) share a cause. Two things join more
-of them: refusals that say the same by several operations, which one place wrote; and what could not be tested
-on answers of an operation that break a promise by themselves.
+Cases that are reduced to the same operation, answer and reason (`deciding`) share a cause. Two things join
+more of them: refusals that say the same by several operations, which one place wrote; and what could not be
+tested on answers of an operation that break a promise by themselves.
 """
 
 from __future__ import annotations
