@@ -16,6 +16,7 @@ from runstone.contracts import load_catalogue, violations
 from runstone.errors import RunstoneError
 from runstone.locations import CHECKOUT
 from runstone.trend import MalformedHistory, Night, TwoTargets, WrongClock, add, course_of, read, texts_of
+from runstone.verdict.model import Cause
 from tests.command_line import one_line_of_error, runstone
 from tests.nights import closed, night, on, published, report, single_faults
 from tests.test_trend import LAST, sixty
@@ -41,6 +42,24 @@ def test_a_line_fits_its_schema_and_is_read_as_it_was_written(target: str, tmp_p
     assert read(path, now=on(1)) == {target: [line]}
     assert {id_ for id_, _, _ in line.outcomes()} == {each.id for each in published(target).verdicts}
     assert path.stat().st_size < 100_000  # pure-graph, which breaks some 300 promises
+
+
+def test_a_line_keeps_the_causes_of_the_report() -> None:
+    cause = Cause(
+        id="C-1",
+        requirement=BROKEN_ID,
+        operation="GET /ok",
+        answer="500",
+        reason="x" * 999,
+        expected="200",
+        requirements=(BROKEN_ID,),
+        must=1,
+        should=0,
+        curl="curl",
+    )
+    (kept,) = night(0, BROKEN, causes=(cause,)).causes
+    assert (kept.id, kept.operation, kept.answer, kept.must) == ("C-1", "GET /ok", "500", 1)
+    assert len(kept.reason) == 160
 
 
 def test_the_same_report_is_added_once(tmp_path: Path) -> None:

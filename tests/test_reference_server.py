@@ -206,7 +206,7 @@ def test_credentials_decide_what_is_seen() -> None:
         }
         path = f"/threads/{thread}/runs"
         seen = client.post(f"{path}/wait", json=spoof, headers=ann).json()["seen"]["configurable"]
-        assert seen == {"langgraph_auth_user_id": "ann"}
+        assert seen["langgraph_auth_user_id"] == "ann"
         run = client.get(path, headers=ann).json()[0]["run_id"]
         foreign: list[tuple[str, str, Any]] = [
             ("GET", f"/threads/{thread}", None),

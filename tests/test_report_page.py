@@ -267,6 +267,27 @@ def test_the_keyboard_unfolds_and_filters(page: Page) -> None:
     assert visible(page) == ["RUN-WAIT-005"]
 
 
+def test_what_to_fix_first_is_read_with_the_keyboard_alone(page: Page, report: Report) -> None:
+    first = page.locator("ol.causes > li").first
+    expect(first).to_contain_text("Wanted")
+    first.locator("summary").focus()
+    page.keyboard.press("Enter")
+    expect(first.locator("pre")).to_be_visible()
+    page.keyboard.press("Tab")
+    jump = first.locator(".hanging a").first
+    expect(jump).to_be_focused()
+    expect(jump).to_have_text(report.causes[0].requirements[0])
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile(f"#{report.causes[0].requirements[0]}$"))
+
+
+def test_a_case_leads_to_its_cause(page: Page, report: Report) -> None:
+    case = next(case for verdict in report.verdicts for case in verdict.cases if case.cause)
+    leads = page.locator(f"a[href='#{case.cause}']").first
+    expect(leads).to_have_text("Its cause")
+    assert page.locator(f"li#{case.cause}").count() == 1
+
+
 def test_a_curl_line_is_copied_whole(page: Page, report: Report) -> None:
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.locator("#RUN-WAIT-002 > summary").click()

@@ -206,7 +206,10 @@ def test_merged_evidence_names_its_shards_and_keeps_what_each_recorded_for_itsel
     ]
     assert manifest.merged[0].manifest == evidence.digest_of_manifest(shards.both[0] / "evidence")
     assert (manifest.shard, manifest.complete, manifest.stopped) == (None, True, None)
-    assert {"self_check", "self_check@shard-2"} <= traces.keys()
+    own = {name for name in traces if name.endswith("@shard-2")}
+    assert {"self_check@shard-2", "capacity@shard-2"} <= own
+    assert {name.removesuffix("@shard-2") for name in own} <= traces.keys()  # those of the first shard
+    assert {"about", "turn", "slow"} <= traces.keys()
     assert all(each.scenario == name for name, trace in traces.items() for each in trace.exchanges)
     assert manifest.again == {"turn@2": "RUN-WAIT-001"}
     assert manifest.confirmations == 1
@@ -290,6 +293,16 @@ def test_a_shard_of_something_else(field: str, value: Any, told: str, shards: Sh
     assert len(reasons) == 1, reasons
     assert wanted in reasons[0]
     assert ";" in reasons[0] or "?" in reasons[0]  # how to fix it
+
+
+def test_a_scenario_that_two_shards_hold(shards: Shards) -> None:
+    other = shards.manifest(2)["shard"]
+    shards.change(
+        2, shard=other | {"scenarios": [*other["scenarios"], *shards.manifest(1)["shard"]["scenarios"]]}
+    )
+    [told] = shards.unfit()
+    assert "both hold" in told
+    assert told.endswith("; observe both shards again")
 
 
 def test_what_is_no_shard(shards: Shards) -> None:

@@ -27,6 +27,7 @@ from tests.conversations.playing import play
 from tests.conversations.test_faults import SCENARIO, CallsTwice
 from tests.conversations.test_interface import SHORT
 from tests.conversations.test_playing import REFUND
+from tests.servers import Heard
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +65,27 @@ def test_run_tells_what_was_said_and_judge_tells_the_same(tmp_path: Path, url: s
     page = (out / "report.html").read_text()
     assert "Please refund order 42" in page
     assert "<script" not in page
+
+
+class Tidied(Desk):
+    """Knows which of its threads were deleted."""
+
+    def answer(self, heard: Heard) -> bytes:
+        told = super().answer(heard)
+        if heard.method == "DELETE":
+            self.threads.pop(heard.target.rpartition("/")[2], None)
+        return told
+
+
+@pytest.mark.parametrize("keep, left", [("none", 0), ("failed", 1), ("all", 2)])
+def test_what_broken_scenarios_made_can_be_kept(tmp_path: Path, keep: str, left: int) -> None:
+    files, desk = written(tmp_path / "s", SHORT, BROKEN), Tidied()
+    with serving_desk(desk) as url:
+        words = ["--target", url, "--out", str(tmp_path / "out"), "--keep", keep]
+        assert runstone("scenarios", "run", files, *words).returncode == 1
+    said = [each.messages[0]["content"] for each in desk.threads.values() if each.messages]
+    assert len(said) == left
+    assert left != 1 or said == ["Hello"]
 
 
 def test_stream_prints_events_as_lines_of_json(tmp_path: Path, url: str) -> None:

@@ -86,9 +86,16 @@ def run(session: Session, batch: Batch) -> ScenariosReport:
     session.progress = Progress(session, batch)
     with session:
         session.observe([])
-    report = report_of(session, batch.cases, batch.own)
+        report = report_of(session, batch.cases, batch.own)
+        session.clean_up(_unkept(report))
     batch.tell(Event(kind="completed", data={"result": _word(report.results)}, report=report))
     return report
+
+
+def _unkept(report: ScenariosReport) -> set[str]:
+    """The conversations that did not pass: with `--keep failed`, what they made stays."""
+    several = [one for each in report.results.scenarios for one in each.conversations]
+    return {one.trace for one in several if one.result != "pass"}
 
 
 def _generous(limits: LimitsTable) -> LimitsTable:

@@ -1,8 +1,8 @@
 """What to fix first: the cases that one repair would free, told once, the greatest group first.
 
-Cases that are reduced to the same operation, answer and reason (`deciding`) share a cause. Two things join
-more of them: refusals that say the same by several operations, which one place wrote; and what could not be
-tested on answers of an operation that break a promise by themselves.
+Cases that reduce to the same operation, answer and reason (`deciding`) share a cause. Two things join further
+ones: refusals that say the same by several operations, which one place wrote; and what could not be tested
+on answers of an operation that break a promise by themselves.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ _BROKEN: Final = frozenset({"fail", "warn", "not-testable", "flaky"})
 _MOST_REQUESTS: Final = 12  # of a script; what needs more is repeated by a check of its area
 
 _MANY: Final = 0.4  # of what hangs on a cause, so that it speaks of one area
+
+_TELLING: Final = frozenset({"404", "409"})
 
 _Groups = dict[Key, list[Hanging]]
 
@@ -156,7 +158,8 @@ def _promise(key: Key, cases: Sequence[Hanging], promises: Mapping[str, Verdict]
     outright = [each for each in cases if each.outright]
     outright = [each for each in outright if not each.agreeing] or outright
     refused = [each for each in outright if each.refused]
-    of_an_area = [] if refused else _of_one_area(outright)
+    # A request that was refused whole says nothing of what was asked for; "not found" says what is gone.
+    of_an_area = [] if refused or (key.refuses and key.answer not in _TELLING) else _of_one_area(outright)
     promise = _promised(key, cases)
     if (key.refuses or key.reason.startswith(EMPTY_BODY)) and not refused:
         broken = promise in promises and promises[promise].verdict in _BROKEN

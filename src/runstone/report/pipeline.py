@@ -53,7 +53,7 @@ def outputs(report: Report | None, folder: Path, exit_code: int) -> dict[str, st
     must = digest.shares(report)[0]
     causes = [
         {name: getattr(cause, name) for name in ("operation", "answer", "reason", "must", "should")}
-        for cause in getattr(report, "causes", ())[:CAUSES]
+        for cause in report.causes[:CAUSES]
     ]
     return known | {
         "must-kept": f"{must.kept} of {must.of}",

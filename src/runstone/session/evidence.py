@@ -33,11 +33,15 @@ class EvidenceError(UsageError):
 
 
 class ShardOf(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which part of an observation was observed. `division`: the digest of what each part observes."""
+    """Which part of an observation was observed: these scenarios.
+
+    `division`: the digest of what each part observes.
+    """
 
     number: int  # from 1 on
     of: int
     division: str
+    scenarios: tuple[str, ...] = ()
 
 
 class Merged(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -10,7 +10,7 @@ import msgspec
 
 from runstone.session import shard_folders
 from runstone.session.evidence import EvidenceError, EvidenceWriter, Manifest, Merged, digest_of_manifest
-from runstone.session.shard_folders import OF_EACH, Part
+from runstone.session.shard_folders import Part
 from runstone.target.capabilities import Capability
 from runstone.wire.trace import Trace
 
@@ -54,7 +54,7 @@ def _evidence_of(folder: Path) -> Path:
 def _named_apart(part: Part) -> Iterator[Trace]:
     """The traces of a shard; what each one records for itself has its number, from the second one on."""
     for name, trace in part.traces.items():
-        if name in OF_EACH and part.shard.number > 1:
+        if part.records_for_itself(name) and part.shard.number > 1:
             own = f"{name}@shard-{part.shard.number}"
             exchanges = tuple(msgspec.structs.replace(each, scenario=own) for each in trace.exchanges)
             yield msgspec.structs.replace(trace, scenario=own, exchanges=exchanges)

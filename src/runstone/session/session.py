@@ -269,7 +269,9 @@ class Session:
         shard, division = self.settings.shard, self._division
         if shard is None or division is None:
             return None
-        return evidence.ShardOf(number=shard.number, of=shard.of, division=division.digest)
+        return evidence.ShardOf(
+            number=shard.number, of=shard.of, division=division.digest, scenarios=division.names(shard)
+        )
 
     def _manifest_at_first(self, target: Target) -> evidence.Manifest:
         """What the evidence says of itself while nothing is observed yet."""

@@ -13,8 +13,6 @@ from runstone.session.evidence import EvidenceError, Manifest, ShardOf
 from runstone.target.capabilities import Capability
 from runstone.wire.trace import Trace
 
-# What every shard records for itself, under the same name.
-OF_EACH: Final = frozenset({"self_check", "capacity"})
 # Fields of the manifest that all shards must have in common, and how people call them.
 _ALIKE: Final = {
     "runstone": "Runstone",
@@ -34,6 +32,10 @@ class Part(msgspec.Struct, frozen=True):
     manifest: Manifest
     shard: ShardOf
     traces: dict[str, Trace]
+
+    def records_for_itself(self, name: str) -> bool:
+        """Whether a trace is none of the shared scenarios: every shard checks its server, and measures it."""
+        return name.partition("@")[0] not in self.shard.scenarios
 
     @property
     def told(self) -> str:
@@ -146,7 +148,7 @@ def _twice(parts: Sequence[Part]) -> Iterator[str]:
     """Scenarios that two shards hold, which no plan has."""
     seen: dict[str, Part] = {}
     for part in parts:
-        for name in sorted(part.traces.keys() - OF_EACH):
+        for name in sorted(part.shard.scenarios):
             if name in seen and seen[name].shard != part.shard:
                 yield f"{part.told} and {seen[name].folder} both hold {name}; observe both shards again"
                 break

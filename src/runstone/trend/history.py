@@ -251,7 +251,7 @@ def _causes(report: Report) -> tuple[RecordedCause, ...]:
             must=each.must,
             should=each.should,
         )
-        for each in getattr(report, "causes", ())
+        for each in report.causes
     )
 
 
