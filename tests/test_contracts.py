@@ -295,7 +295,7 @@ def test_what_a_promise_refers_to_is_judged() -> None:
 def test_select_by_area_glob_and_level() -> None:
     catalogue = load_catalogue()
     assert {each.area for each in catalogue.select(area="wait")} == {"run-wait"}
-    assert {each.area for each in catalogue.select(area="status")} == {"thr-status", "run-status"}
+    assert {each.area for each in catalogue.select(area="get")} == {"thr-get", "run-get"}
     assert all(fnmatchcase(each.id, "SSE-*") for each in catalogue.select(glob="SSE-*"))
     assert catalogue.select(area="sse", glob="RUN-*") == ()
     assert {each.level for each in catalogue.select(area="run-wait", level="MUST")} == {"MUST"}
