@@ -74,9 +74,17 @@ def test_answer_allows_the_origin(label: str, answers_to_another_origin: Trace) 
     assert _listed(answer, "access-control-allow-origin") & {"*", TABLE.origin}
 
 
+def _demand_served(trace: Trace) -> None:
+    """Demand that the server tells what is there from what is not: else silence would keep the promise."""
+    assert isinstance(trace.only("found").ok.json, list)
+    if trace.only("missing").status != 404:
+        raise Missing(f"{trace.only('missing').where} answered {trace.only('missing').status}, not 404")
+
+
 @requirement("CORS-003")
 @cases("label", ANSWERS)
 def test_credentials_are_for_no_origin(label: str, answers_to_another_origin: Trace) -> None:
+    _demand_served(answers_to_another_origin)
     answer = answers_to_another_origin.only(label)
     with_credentials = "true" in _listed(answer, "access-control-allow-credentials")
     assert not with_credentials, f"credentials are allowed to the unknown origin {TABLE.origin}"

@@ -31,6 +31,7 @@ from runstone.suite import (
 
 TABLE = field_table()
 ENTRIES = dict(TABLE.entries)
+GOOD = {f"good_{entry}": entry for entry in ENTRIES}  # runs with nothing odd in them
 HONOURED = {f"{field}-{entry}": (field, entry) for field in TABLE.honoured for entry in ENTRIES}
 RUNS = [name for name in TABLE.bases if name in ENTRIES.values()]
 LOG = ["s1", "s2", "s3"]
@@ -137,6 +138,11 @@ async def fields_by_every_entry(api: Api) -> None:
         await _run(part, entry, {name: value for name, value in body.items() if value is not OMIT})
 
     await api.each(HONOURED, ask)
+    await api.each(GOOD, _run_well)
+
+
+async def _run_well(part: Api, name: str) -> None:
+    await _run(part, GOOD[name], {"assistant_id": "steps", "input": {}})
 
 
 async def _run(part: Api, entry: str, body: dict[str, Any]) -> None:
@@ -174,6 +180,7 @@ async def wrong_configurable(api: Api) -> None:
         await _run(part, entry, body)
 
     await api.each([f"{entry}_{wrong}" for entry in ENTRIES for wrong in TABLE.wrong], ask)
+    await api.each(GOOD, _run_well)
 
 
 @scenario
@@ -206,7 +213,7 @@ async def runs_without_input(api: Api) -> None:
     """A run with null input, and one with neither input nor command, by each entry point."""
 
     async def turn(part: Api, entry_point: str) -> None:
-        for label, given in (("null", None), ("none", OMIT)):
+        for label, given in (("good", {}), ("null", None), ("none", OMIT)):
             thread = None if entry_point.startswith("stateless") else await part.create_thread()
             inner = part.within(label)
             result = await inner.turn(entry_point, thread, "steps", given)
@@ -267,12 +274,19 @@ def test_wrong_field_is_no_crash(operation: str, wrong_fields: Trace) -> None:
     _assert_no_crash(wrong_fields, operation, "")
 
 
+def _demand_good_run(part: Trace, entry: str, profile: Profile) -> None:
+    """Demand that a run with nothing odd in it is executed: a refusal says something only then."""
+    if part.result.status != 200 or resolve(_values(part, entry, profile), "/log") != LOG:
+        raise Missing(f"{part.result.where} does not show the result of a good run")
+
+
 @requirement("FIELD-011")
 @cases("entry", ENTRIES)
 @cases("wrong", TABLE.wrong)
 def test_wrong_configurable_is_refused_or_empty(
     entry: str, wrong: str, wrong_configurable: Trace, profile: Profile
 ) -> None:
+    _demand_good_run(wrong_configurable.part(f"good_{entry}"), entry, profile)
     part = wrong_configurable.part(f"{entry}_{wrong}")
     assert part.result.status < 500, f"wanted a 2xx or a 4xx, got {part.result.status}"
     if part.result.status == 200:
@@ -295,6 +309,7 @@ def test_wrong_field_of_a_cron_is_no_crash(operation: str, wrong_fields_of_crons
 @cases("case", HONOURED)
 def test_field_is_honoured(case: str, fields_by_every_entry: Trace, profile: Profile) -> None:
     field, entry = HONOURED[case]
+    _demand_good_run(fields_by_every_entry.part(f"good_{entry}"), entry, profile)
     honoured, part = TABLE.honoured[field], fields_by_every_entry.part(case)
     if 400 <= part.result.status < 500:
         return
@@ -359,7 +374,8 @@ def test_context_is_in_no_metadata(place: str, context_with_a_secret: Trace) -> 
 
 @requirement("FIELD-005")
 @cases("entry_point", ENTRY_POINTS)
-def test_no_input_is_null_input(entry_point: str, runs_without_input: Trace) -> None:
+def test_no_input_is_null_input(entry_point: str, runs_without_input: Trace, profile: Profile) -> None:
+    _demand_good_run(runs_without_input.part(f"{entry_point}.good"), entry_point, profile)
     parts = [runs_without_input.part(f"{entry_point}.{how}") for how in ("null", "none")]
     null, none = ([_told(part.result)] for part in parts)
     if entry_point in ("wait", "stream", "background"):
@@ -408,6 +424,7 @@ def test_assistant_takes_a_long_prompt(
     part = assistants_with_a_long_prompt.part(field)
     assert part.only("new_assistant").status == 200
     made = part.only("new_assistant").object
+    assert isinstance(resolve(made, "/assistant_id"), str)
     if field == "metadata":
         assert resolve(made, "/metadata/prompt") == PROMPT
         return

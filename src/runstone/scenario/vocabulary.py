@@ -17,6 +17,8 @@ from functools import cache
 from types import FunctionType
 from typing import Any, Final
 
+import msgspec
+
 from runstone.errors import suggestion
 from runstone.scenario.api import Api
 from runstone.wire.webhooks import DELIVERY
@@ -100,9 +102,11 @@ def _form(text: ast.JoinedStr, any_word: str) -> re.Pattern[str]:
 
 
 def _texts_in(value: Any) -> Iterator[str]:
-    """The texts of a constant of a suite, such as a table of cases."""
+    """The texts of a constant of a suite, such as a table of cases of its own or of the contract."""
     if isinstance(value, str):
         yield value
+    elif isinstance(value, msgspec.Struct):
+        yield from _texts_in([getattr(value, name) for name in value.__struct_fields__])
     elif isinstance(value, Mapping):
         for each in value.items():
             yield from _texts_in(each)
