@@ -17,6 +17,7 @@ from runstone.session.opening import open_session
 from runstone.session.options import given
 from runstone.wire.exchange import Event, Exchange
 from runstone.wire.trace import Trace
+from runstone.wire.webhooks import DELIVERY
 from tests.command_line import in_own_process, judged, runstone
 
 Spoil = Callable[[Exchange], Exchange]
@@ -157,6 +158,10 @@ def _change(value: Any) -> Any:
     return value + 1 if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
+def _deliveries_say_nothing(exchange: Exchange) -> Exchange:
+    return _with(exchange, request_body="{}") if exchange.label == DELIVERY else exchange
+
+
 SPOILS: tuple[Spoil, ...] = (
     _everything_fails,
     _nothing_is_refused,
@@ -175,6 +180,7 @@ SPOILS: tuple[Spoil, ...] = (
     _secrets_told,
     _statuses_swapped,
     _texts_and_numbers_changed,
+    _deliveries_say_nothing,
 )
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from runstone.contracts import LEVELS, operation_for
+from runstone.report.text import well_formed
 from runstone.verdict.model import Case, Verdict
 from runstone.wire.canonical import anonymous
 from runstone.wire.exchange import UUID, Exchange, excerpt
@@ -57,7 +58,7 @@ class Key:
     def id(self) -> str:
         """A short name that stays the same as long as the server answers the same."""
         said = "\0".join((self.operation, self.answer, self.reason))
-        return "C-" + hashlib.sha256(said.encode()).hexdigest()[:8]
+        return "C-" + hashlib.sha256(well_formed(said).encode()).hexdigest()[:8]
 
     @property
     def refuses(self) -> bool:
