@@ -657,10 +657,14 @@ def test_ctrl_c_during_plain_pytest(bench: Bench) -> None:
 
 
 class Hanging(Honest):
-    """Honest to the self-check; every other graph hangs, as an observation does that takes its time."""
+    """Honest until the self-check is on disk; then runs hang, as an observation does that takes its time."""
+
+    def __init__(self, out: Path) -> None:
+        super().__init__()
+        self._self_check = out / "evidence/traces/self_check.json"
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if self.requests["POST /threads"] > 2 and "/runs" in scope["path"]:
+        if "/runs" in scope["path"] and self._self_check.exists():
             self.requests["hanging"] += 1
             await receive()
             await receive()  # until the client hangs up
@@ -669,7 +673,7 @@ class Hanging(Honest):
 
 
 def test_ctrl_c_during_check(tmp_path: Path) -> None:
-    server = Hanging()
+    server = Hanging(tmp_path / "out")
     with uvicorn_serving(server) as url:
         bench = Bench(tmp_path, url, server)
         command = [sys.executable, "-m", "runstone", "check", url, "--out", str(bench.out)]
