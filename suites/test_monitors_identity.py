@@ -43,9 +43,11 @@ def test_an_answer_is_about_what_was_asked(traces: list[Trace]) -> None:
     def findings() -> Iterator[Finding]:
         found = _resources(traces)
         some((each for each in found if _asked(each[0], each[1])), "resource that was read by its id")
+        delays = _delays(traces)
         for exchange, schema, document in found:
             yield from _strangers(exchange, schema, document)
-            yield from _of_the_future(exchange, document)
+            delay = delays.get(str(document.get("run_id")), 0.0) + _delay_of(exchange)
+            yield from _of_the_future(exchange, document, delay)
         for trace in traces:
             yield from ((each, "lists a thing twice") for each in trace.exchanges if _lists_twice(each))
             yield from _changed(trace)
@@ -111,8 +113,8 @@ def _lists_twice(exchange: Exchange) -> bool:
     return len(set(ids)) < len(ids)
 
 
-def _of_the_future(exchange: Exchange, document: dict[str, Any]) -> Iterator[Finding]:
-    """Times that lie after the moment at which the server says that it answered."""
+def _of_the_future(exchange: Exchange, document: dict[str, Any], delay: float) -> Iterator[Finding]:
+    """Times that lie later than `delay` seconds after the moment at which the server says it answered."""
     try:
         answered = parsedate_to_datetime(exchange.headers.get("date", ""))
     except ValueError:
@@ -121,14 +123,21 @@ def _of_the_future(exchange: Exchange, document: dict[str, Any]) -> Iterator[Fin
         time = _comparable(document.get(name))
         if not isinstance(time, dt.datetime) or time.tzinfo is None or answered.tzinfo is None:
             continue
-        if (time - answered).total_seconds() > _CLOCK_S + _delay_of(exchange, document):
+        if (time - answered).total_seconds() > _CLOCK_S + delay:
             yield exchange, f"shows {name} {document[name]}, and answered at {exchange.headers['date']}"
 
 
-def _delay_of(exchange: Exchange, document: dict[str, Any]) -> float:
-    """How much later a run was asked to start: that may be when it counts as created."""
-    kept = _part(document, "kwargs", "after_seconds") or _part(exchange.request_json, "after_seconds")
-    return float(kept) if isinstance(kept, int | float) else 0.0
+def _delays(traces: list[Trace]) -> dict[str, float]:
+    """By run, how much later it was asked to start: that may be when it counts as created, in lists too."""
+    asked = [each for trace in traces for each in trace.exchanges if _delay_of(each)]
+    return {each.found_run_id: _delay_of(each) for each in asked if each.found_run_id is not None}
+
+
+def _delay_of(exchange: Exchange) -> float:
+    """How much later than now the request asks for."""
+    sent = raw(exchange.request_json)
+    asked = sent.get("after_seconds") if isinstance(sent, dict) else None
+    return float(asked) if isinstance(asked, int | float) and not isinstance(asked, bool) else 0.0
 
 
 def _asked(exchange: Exchange, schema: str) -> dict[str, str]:
