@@ -113,5 +113,5 @@ def _cuts(exchange: Exchange) -> bool:
         return exchange.method != "GET" or "cancel_on_disconnect" in exchange.path
     if _RUN.search(exchange.path) and (exchange.method == "DELETE" or "/cancel" in exchange.path):
         return True
-    asked = exchange.request_json if exchange.method == "POST" else None
-    return isinstance(asked, dict) and asked.get("multitask_strategy") in {"interrupt", "rollback"}
+    asked = raw(exchange.request_json) if exchange.method == "POST" else None  # which may be wrong on purpose
+    return isinstance(asked, dict) and asked.get("multitask_strategy") in ("interrupt", "rollback")

@@ -19,6 +19,7 @@ from runstone.wire.exchange import Exchange
 from runstone.wire.identity import Identity
 from runstone.wire.recorder import Recorder
 from runstone.wire.request import Request
+from runstone.wire.values import raw
 
 # Crons first, so that they make nothing more meanwhile.
 _ORDER: Final[tuple[Kind, ...]] = ("cron", "thread", "assistant", "item")
@@ -68,9 +69,9 @@ class Made:
     def _note_scheduled(self, thing: Thing, exchange: Exchange) -> None:
         if thing.kind == "assistant":
             self._assistants.add(thing.id)
-        asked = exchange.request_json
+        asked = raw(exchange.request_json)  # which may be wrong on purpose
         named = asked.get("assistant_id") if isinstance(asked, dict) else None
-        if thing.kind == "cron" and named in self._assistants:
+        if thing.kind == "cron" and isinstance(named, str) and named in self._assistants:
             self._scheduled[named] = Thing(kind="assistant", id=named, identity=thing.identity)
 
     @property
