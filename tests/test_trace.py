@@ -411,3 +411,12 @@ def test_excerpts() -> None:
     assert excerpt(" \n") == "an empty body"
     assert excerpt("x" * 200) == "x" * 159 + "…"
     assert excerpt("abcdef", 4) == "abc…"
+
+
+def test_a_body_that_nobody_would_paste_stays_in_the_evidence() -> None:
+    short, long = (
+        exchange(method="POST", scenario="long", number=4, request_body="x" * length).curl()
+        for length in (8_192, 8_193)
+    )
+    assert short.endswith("x" * 8_192)
+    assert long.endswith("--data-binary @body  # body: request_body of long#4 in the evidence")

@@ -27,15 +27,21 @@ class Request(Protocol):
     def is_stream(self) -> bool: ...
 
 
-def line(request: Request, *, head: bool = True, quote: Callable[[str], str] = shlex.quote) -> str:
+def line(
+    request: Request,
+    *,
+    head: bool = True,
+    quote: Callable[[str], str] = shlex.quote,
+    with_body: bool = True,
+) -> str:
     """One command; a redacted secret stays a placeholder.
 
     `head`: the answer is shown with its status and headers, a stream as it comes. `quote` makes a word of the
-    shell of any text.
+    shell of any text. A body that is not there, or not wanted, is to be read from a file `body`.
     """
     words = [*_options(request, head), request.url, *_headers(request)]
     body = request.request_body
-    if request.request_truncated:
+    if request.request_truncated or (body is not None and not with_body):
         words += ["--data-binary", "@body"]
     elif body is not None and "\0" in body:  # no argument can hold it
         escaped = body.replace("\\", r"\\").replace("%", "%%").replace("\0", r"\000")

@@ -24,6 +24,7 @@ from runstone.wire.documents import Array, Headers, Missing, Object, Several, to
 UUID = re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}")
 _RUN_PATH = re.compile(rf"(?:/threads/(?P<thread>{UUID.pattern}))?/runs/(?P<run>{UUID.pattern})")
 _EXCERPT = 160  # characters of a body that a reason quotes; a report shows the whole exchange
+_LONGEST_IN_A_LINE = 8_192  # characters of a body in a shell line
 
 _journal: ContextVar[dict[tuple[str, int], Exchange] | None] = ContextVar("journal", default=None)
 
@@ -332,9 +333,15 @@ class Exchange(msgspec.Struct, frozen=True, dict=True, kw_only=True, omit_defaul
         return thread
 
     def curl(self) -> str:
-        """The line that repeats this request in a shell; a redacted secret stays a placeholder."""
-        line = curl.line(self)
-        return f"{line}  # only the body's beginning is kept" if self.request_truncated else line
+        """The line that repeats this request in a shell; a redacted secret stays a placeholder.
+
+        A body that nobody would paste, and every report would repeat, stays in the evidence.
+        """
+        long = len(self.request_body or "") > _LONGEST_IN_A_LINE
+        line = curl.line(self, with_body=not long)
+        if self.request_truncated:
+            return f"{line}  # only the body's beginning is kept"
+        return f"{line}  # body: request_body of {self.key} in the evidence" if long else line
 
 
 def excerpt(text: str, limit: int = _EXCERPT) -> str:
