@@ -195,7 +195,7 @@ async def _until_new_thread_ends(part: Api, assistant: str, known: str) -> None:
     for thread in _other_than(known, found)[:1]:
         await part.runs(thread, limit=10)
         await part.settle(thread, patience=SLEEP_S)
-        await asyncio.sleep(LOOK_S)  # a thread may be taken away a moment after it came to rest
+        await asyncio.sleep(LOOK_S)  # a thread may be taken away a moment after it settled
         await part.thread(thread, label="at_last")
 
 

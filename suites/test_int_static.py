@@ -42,7 +42,7 @@ async def stopped_at_a_node(api: Api) -> None:
 
 @scenario
 async def stopped_at_every_node(api: Api) -> None:
-    """`steps` stops before or after every node, until it has come to its end."""
+    """`steps` stops before or after every node, until it has ended."""
 
     async def turn(part: Api, side: str) -> None:
         thread = await part.create_thread()

@@ -67,7 +67,7 @@ def test_streams_follow_the_grammar(traces: list[Trace]) -> None:
         streams = [each for each in _answers(traces) if each.is_stream and each.events and _of_a_run(each)]
         some(
             (each for each in streams if each.complete and len(each.events) > 1),
-            "stream that came to its end",
+            "stream that ended",
         )
         some(_runs_shown(traces), "run that was shown")  # where every answer is cut short, streams are too
         for exchange in streams:

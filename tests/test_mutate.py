@@ -148,6 +148,11 @@ def test_a_field_is_changed_where_it_is_said_to_be() -> None:
     assert json.loads(changed.content) == run_body(metadata={"created_by": "system", "owner": None})
 
 
+def test_of_a_thousand_members_not_every_pair_is_swapped() -> None:
+    many = exchange(json.dumps({f"member {number}": number for number in range(1_000)}))
+    assert 1_000 < len(changes("swap-fields", many)) < 40_000  # there are half a million pairs
+
+
 def test_of_a_webhook_what_the_target_said_is_changed() -> None:
     call = exchange("", label="delivery", method="POST", request_body=json.dumps(run_body()))
     (changed, *_) = (change.make()[0] for change in changes("delete-field", call))

@@ -6,6 +6,7 @@ exist, or one of them twice, raises MalformedContract, so that no case of it is 
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from functools import cache
@@ -42,9 +43,9 @@ class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             if not why.strip():
                 raise MalformedContract(f"{where}: {name} is excused without a reason")
 
+    @abstractmethod
     def judged(self) -> Iterable[tuple[str, str]]:
         """What its cases judge: the name of an operation and the id of the requirement."""
-        raise NotImplementedError
 
 
 # values

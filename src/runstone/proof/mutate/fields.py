@@ -19,6 +19,9 @@ Place = tuple[tuple[Step, ...], Any]
 Edit = Callable[[Any, Step], None]  # of the container that holds the place, and its last step
 _DEEPEST: Final = 12  # a document nested deeper was sent by a scenario that only asks whether it comes back
 _MOST: Final = 4_000  # places of one document
+# Of an object, those that a member is swapped with. No object of the API has more members; one that a client
+# filled with a thousand has half a million pairs.
+_NEIGHBOURS: Final = 32
 
 
 def delete_field(exchange: Exchange, _trace: Trace) -> Iterator[Change]:
@@ -54,7 +57,8 @@ def swap_fields(exchange: Exchange, _trace: Trace) -> Iterator[Change]:
         for steps, value in document.members():
             holder = document.at(steps[:-1])
             names = list(holder)
-            for other in names[names.index(steps[-1]) + 1 :]:
+            after = names.index(steps[-1]) + 1
+            for other in names[after : after + _NEIGHBOURS]:
                 theirs = holder[other]
                 if type(theirs) is type(value) and theirs != value:
 
