@@ -9,12 +9,19 @@ import jwt
 
 from runstone.proof.faults.fault import fault
 from runstone.proof.faults.seams import Seams
-from runstone.reference import api_store, execution, planning, routing
+from runstone.reference import (
+    api_store,
+    execution,
+    planning,
+    routing,
+)
 from runstone.reference.bodies import ConfigBody
+from runstone.reference.crons import Crons
 from runstone.reference.errors import Conflict
 from runstone.reference.routing import Call
 from runstone.reference.runs import CALLER
 from runstone.reference.threads import Threads
+from runstone.reference.wire import decode
 
 
 @fault("AUTH-001", server="embedded-auth")
@@ -104,3 +111,69 @@ def info_asks_for_credentials(seams: Seams) -> None:
 async def _as_anybody(handler: Any, call: Call) -> Any:
     """Answer without asking whose it is."""
     return await handler(replace(call, owner=None))
+
+
+@fault("ISO-001", server="embedded-auth")
+def another_user_copies_prunes_and_reads_checkpoints(seams: Seams) -> None:
+    """A thread is copied and pruned, and its state at a checkpoint read, by whoever knows its id."""
+    for method, path in (
+        ("POST", "/threads/{thread_id}/copy"),
+        ("POST", "/threads/prune"),
+        ("POST", "/threads/{thread_id}/state/checkpoint"),
+    ):
+        seams.around_operation(method, path)(_as_anybody)
+
+
+@fault("ISO-002", server="embedded-auth")
+def another_user_cancels_many(seams: Seams) -> None:
+    """The runs of another user are cancelled by their ids, with an answer that denies it."""
+
+    async def cancel_many(handler: Any, call: Call) -> Any:
+        await _as_anybody(handler, call)
+        return await handler(call)
+
+    seams.around_operation("POST", "/runs/cancel")(_cached(cancel_many))
+
+
+@fault("ISO-003", server="embedded-auth")
+def the_versions_of_assistants_are_open(seams: Seams) -> None:
+    """The versions of an assistant are listed to every user."""
+    seams.around_operation("POST", "/assistants/{assistant_id}/versions")(_as_anybody)
+
+
+@fault("ISO-004", server="embedded-auth")
+def crons_are_those_of_all_users(seams: Seams) -> None:
+    """Crons are found, counted, read, changed and deleted by every user."""
+    for name in ("get", "search", "count", "delete", "change"):
+
+        @seams.around(Crons, name)
+        def reached(original: Any, rows: Any, owner: Any, *given: Any, **rest: Any) -> Any:
+            del owner
+            return original(rows, None, *given, **rest)
+
+
+@fault("ISO-005", server="embedded-auth")
+def a_count_needs_no_credentials(seams: Seams) -> None:
+    """The count of assistants asks for no credentials."""
+    seams.put(routing, "_OPEN_PATHS", (*routing._OPEN_PATHS, "/assistants/count"))
+
+
+@fault("ISO-006", server="embedded-auth")
+def a_reader_may_copy(seams: Seams) -> None:
+    """A token that only allows to read lets its user copy threads."""
+    seams.put(routing, "_QUESTIONS", (*routing._QUESTIONS, "copy"))
+
+
+def _cached(handler: Any) -> Any:
+    """A handler that may read the body of its request twice."""
+
+    async def asked(original: Any, call: Call) -> Any:
+        body = await call.request.body()
+
+        class _Again(Call):
+            async def body(self, shape: Any) -> Any:
+                return decode(body, shape)
+
+        return await handler(original, _Again(call.runtime, call.owner, call.request))
+
+    return asked

@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
+
+import msgspec
 
 from runstone.proof.faults.fault import fault
 from runstone.proof.faults.seams import Seams
-from runstone.reference import api_runs, errors, execution, outcome, scheduler
+from runstone.reference import (
+    api_runs,
+    errors,
+    execution,
+    outcome,
+    scheduler,
+)
 from runstone.reference.answers import Listening
 from runstone.reference.bodies import Strategy
 from runstone.reference.channels import Channel
 from runstone.reference.database import Database
 from runstone.reference.errors import Conflict, Invalid
 from runstone.reference.outcome import Outcome
+from runstone.reference.routing import Call
 from runstone.reference.runs import NewRun, Run, StoredEvent
 from runstone.reference.scheduler import Scheduler
+from runstone.reference.wire import decode
+
+_MOMENT_S = 0.5
 
 _OLDEST_FIRST = "ELSE start_at END, number"
 _AT_ONCE = 10
@@ -209,3 +222,72 @@ def run_is_running_before_it_is_pending(seams: Seams) -> None:
         run: Run = original(call, checked)
         run.status = "running"
         return run
+
+
+@fault("RACE-001", "RACE-002")
+def a_second_creation_at_once_is_a_crash(seams: Seams) -> None:
+    """Of two creations of one assistant at once the second finds no row yet, and answers 500."""
+
+    async def create(handler: Any, call: Call) -> Any:
+        body = await call.request.body()
+        given = msgspec.json.decode(body) if body else {}
+        named = given.get("assistant_id") if isinstance(given, dict) else None
+        if named is not None and named in making:
+            raise RuntimeError("duplicate key value violates unique constraint")
+        making.add(named)
+        try:
+            await asyncio.sleep(0.05)
+            return await handler(_Told(call.runtime, call.owner, call.request))
+        finally:
+            making.discard(named)
+
+    class _Told(Call):
+        async def body(self, shape: Any) -> Any:
+            return decode(await self.request.body(), shape)
+
+    making: set[Any] = set()
+    seams.around_operation("POST", "/assistants")(create)
+
+
+@fault("RACE-003")
+def changes_at_once_are_lost(seams: Seams) -> None:
+    """A PATCH writes the metadata that it read a moment before, over what others wrote."""
+
+    async def patch(handler: Any, call: Call) -> Any:
+        thread = call.runtime.threads.get(call.owner, call.uuid("thread_id"))
+        before = thread.metadata
+        await asyncio.sleep(0.05)
+        answered = await handler(call)
+        seen = msgspec.json.decode(call.runtime.threads.get(call.owner, thread.thread_id).metadata)
+        mine = {key: each for key, each in seen.items() if key in msgspec.json.decode(before)}
+        if len(seen) > len(mine) + 1:
+            call.runtime.threads._set(thread.thread_id, "metadata = ?", msgspec.json.encode(mine).decode())
+        return answered
+
+    seams.around_operation("PATCH", "/threads/{thread_id}")(patch)
+
+
+@fault("RACE-004")
+def every_answer_at_once_is_taken(seams: Seams) -> None:
+    """Each of several answers at once to one interrupt runs the nodes that follow it."""
+
+    @seams.around(api_runs, "check")
+    async def check(original: Any, call: Any, body: Any, thread_id: Any) -> Any:
+        checked = await original(call, body, thread_id)
+        if checked.plan.command is not None and checked.plan.command.resumes and thread_id:
+            state = await call.runtime.checkpoints.state(call.runtime.graphs["interrupt"], thread_id)
+            config = state.config["configurable"].get("checkpoint_id")
+            if state.interrupts and config:
+                checked.plan.command.goto = "after"
+        return checked
+
+
+@fault("RACE-005")
+def two_runs_at_once_are_both_accepted(seams: Seams) -> None:
+    """Whether a thread is busy is read from what was known of it a moment before."""
+    first: dict[str, float] = {}
+
+    @seams.around(Scheduler, "submit")
+    def submit(original: Any, own: Any, new: Any) -> Any:
+        since = time.monotonic() - first.setdefault(new.thread_id, time.monotonic())
+        return original(own, new._replace(strategy="enqueue") if since < _MOMENT_S else new)

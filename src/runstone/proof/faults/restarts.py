@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+from contextlib import asynccontextmanager
 from typing import Any
 from uuid import uuid4
 
 from runstone.proof.faults.fault import fault
 from runstone.proof.faults.seams import Seams
-from runstone.reference import api_runs, execution, planning, routing
+from runstone.reference import api_runs, channels, execution, planning, routing, runtime
+from runstone.reference.assistants import Assistants
 from runstone.reference.bodies import Plan, RunBody
 from runstone.reference.checkpoints import Checkpoints
 from runstone.reference.errors import Invalid
-from runstone.reference.runs import Job
+from runstone.reference.runs import Job, Runs
 from runstone.reference.scheduler import Scheduler
 
 _EXACT = 2**53
@@ -146,3 +148,48 @@ def refused_run_leaves_its_thread(seams: Seams) -> None:
         if thread_id is not None and body.if_not_exists == "create":
             call.runtime.threads.create(call.owner, thread_id, if_exists="do_nothing")
         return await original(call, body, thread_id)
+
+
+@fault("RESTART-001")
+def a_run_under_way_at_a_stop_stays_running(seams: Seams) -> None:
+    """A run that was under way at a stop in good order is running for ever."""
+    seams.around(Scheduler, "recover")(lambda _original, _own: None)
+
+
+@fault("RESTART-002")
+def a_stream_of_before_the_restart_never_ends(seams: Seams) -> None:
+    """Joining the stream of a run that ended before the restart waits for more events."""
+    made: set[str] = set()
+
+    @seams.around(Runs, "create")
+    def create(original: Any, rows: Any, new: Any) -> Any:
+        run = original(rows, new)
+        made.add(run.run_id)
+        return run
+
+    @seams.around(Scheduler, "channel")
+    def channel(original: Any, own: Any, run_id: str) -> Any:
+        return original(own, run_id) if run_id in made else channels.Channel()
+
+
+@fault("RESTART-003")
+def assistants_are_kept_in_memory(seams: Seams) -> None:
+    """Assistants that clients made are gone after a restart."""
+
+    @seams.around(Assistants, "install_defaults")
+    def install(original: Any, rows: Any) -> None:
+        rows._db.run("DELETE FROM assistants")
+        original(rows)
+
+
+@fault("RESTART-004")
+def items_are_kept_in_memory(seams: Seams) -> None:
+    """The items of the store are gone after a restart."""
+
+    @seams.around(runtime, "open_store")
+    @asynccontextmanager
+    async def open_store(original: Any, path: Any) -> Any:
+        async with original(path) as store:
+            await store.conn.execute("DELETE FROM store")
+            await store.conn.commit()
+            yield store

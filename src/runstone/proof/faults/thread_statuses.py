@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from runstone.proof.faults.fault import fault
 from runstone.proof.faults.seams import Seams
-from runstone.reference import outcome, runtime, scheduler, threads
+from runstone.reference import api_runs, outcome, runtime, scheduler, threads
 from runstone.reference.outcome import ROLLED_BACK, Outcome
+from runstone.reference.routing import Call
 from runstone.reference.runs import NewRun, Run
 from runstone.reference.scheduler import Scheduler
 from runstone.reference.threads import Thread, Threads
@@ -137,3 +141,123 @@ def a_thread_shows_no_interrupts(seams: Seams) -> None:
     @seams.around(scheduler, "interrupts_by_task")
     def interrupts_by_task(original: Any, snapshot: Any) -> bytes:  # noqa: ARG001 - it is not asked
         return b"{}"
+
+
+@fault("STAT-001")
+def a_thread_in_error_cannot_be_copied(seams: Seams) -> None:
+    """Copying a thread whose last run failed answers 500."""
+
+    async def copy(handler: Any, call: Call) -> Any:
+        if call.runtime.threads.get(call.owner, call.uuid("thread_id")).status == "error":
+            raise RuntimeError("the state of a failed run has tasks")
+        return await handler(call)
+
+    seams.around_operation("POST", "/threads/{thread_id}/copy")(copy)
+
+
+@fault("STAT-002")
+def paused_threads_are_not_found(seams: Seams) -> None:
+    """A search by the status interrupted finds nothing."""
+
+    @seams.around(Threads, "search")
+    def search(original: Any, rows: Any, owner: Any, query: Any, **rest: Any) -> Any:
+        return [] if query.status == "interrupted" else original(rows, owner, query, **rest)
+
+
+@fault("STAT-003")
+def a_run_does_not_advance_the_thread(seams: Seams) -> None:
+    """A thread's updated_at stays what it was, whatever runs on it."""
+
+    @seams.around(Threads, "get")
+    def get(original: Any, rows: Any, *given: Any) -> Any:
+        thread = original(rows, *given)
+        return msgspec.structs.replace(thread, updated_at=thread.created_at)
+
+
+@fault("STAT-004")
+def a_thread_does_not_name_its_assistant(seams: Seams) -> None:
+    """The metadata of a thread name the graph that ran on it, and not the assistant."""
+
+    @seams.around(Threads, "merge_metadata")
+    def merge(original: Any, rows: Any, thread: Any, metadata: Any) -> None:
+        original(rows, thread, {key: each for key, each in metadata.items() if key != "assistant_id"})
+
+
+@fault("STAT-005")
+def a_busy_thread_cannot_be_deleted(seams: Seams) -> None:
+    """DELETE of a thread whose run is under way answers 500."""
+
+    async def delete(handler: Any, call: Call) -> Any:
+        if call.runtime.runs.active(call.uuid("thread_id")):
+            raise RuntimeError("a row refers to it")
+        return await handler(call)
+
+    seams.around_operation("DELETE", "/threads/{thread_id}")(delete)
+
+
+@fault("STAT-006")
+def a_thread_keeps_the_interrupts_of_before(seams: Seams) -> None:
+    """An interrupt is shown by its thread until it is answered, whatever ran to its end meanwhile."""
+
+    @seams.around(Threads, "settle")
+    def settle(
+        original: Any, rows: Any, thread_id: str, resting: Any, values: bytes, interrupts: bytes
+    ) -> None:
+        shown = bytes(rows.get(None, thread_id).interrupts)
+        original(rows, thread_id, resting, values, shown if interrupts == b"{}" else interrupts)
+
+
+@fault("STAT-009")
+def a_thread_is_idle_after_a_timeout(seams: Seams) -> None:
+    """After a run that took too long its thread is idle."""
+
+    @seams.around(outcome, "resting_status")
+    def resting(original: Any, ended: Any, state: Any) -> str:
+        return "idle" if ended.status == "timeout" else str(original(ended, state))
+
+
+@fault("STAT-002")
+def a_cancelled_run_leaves_its_thread_busy(seams: Seams) -> None:
+    """A thread whose run was cancelled is busy for ever."""
+    cancelled: set[str] = set()
+
+    @seams.around(Scheduler, "cancel")
+    def cancel(original: Any, own: Any, run: Any, action: Any) -> None:
+        cancelled.add(run.thread_id)
+        original(own, run, action)
+
+    @seams.around(Threads, "get")
+    def get(original: Any, rows: Any, owner: Any, thread_id: str) -> Any:
+        thread = original(rows, owner, thread_id)
+        return msgspec.structs.replace(thread, status="busy") if thread_id in cancelled else thread
+
+
+@fault("STAT-007")
+def a_resume_at_a_checkpoint_starts_a_branch(seams: Seams) -> None:
+    """A resume that names a checkpoint goes on from it without the answer."""
+
+    @seams.around(api_runs, "check")
+    async def check(original: Any, call: Any, body: Any, thread_id: Any) -> Any:
+        checked = await original(call, body, thread_id)
+        if checked.plan.checkpoint is not None and checked.plan.command is not None:
+            checked.plan.command = None
+        return checked
+
+
+@fault("STAT-008")
+def a_stopped_run_writes_on(seams: Seams) -> None:
+    """A run that another one has stopped writes its note when its node is through."""
+    late: set[asyncio.Task[None]] = set()
+
+    @seams.around(Scheduler, "cancel")
+    def cancel(original: Any, own: Any, run: Any, action: Any) -> None:
+        execution = own._executions.get(run.thread_id)
+        original(own, run, action)
+        if execution is not None and action == "interrupt":
+            late.add(asyncio.create_task(_write(own, run.thread_id)))
+
+    async def _write(own: Any, thread_id: str) -> None:
+        await asyncio.sleep(1.0)
+        if not own._runs.active(thread_id):
+            graph = own._graphs["steps"]
+            await own._checkpoints.update(graph, thread_id, {"note": "late"}, "s3", None)
