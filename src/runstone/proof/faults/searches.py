@@ -1,4 +1,4 @@
-"""Faults of searches, counts and pages: what is found, in which order, and what lies beyond the end of a list."""
+"""Faults of searches, counts and pages: what is found, in which order, and beyond the end of a list."""
 
 from __future__ import annotations
 
