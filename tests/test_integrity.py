@@ -15,7 +15,7 @@ import pytest
 
 from runstone.locations import locate
 from tests.command_line import one_line_of_error, runstone
-from tests.test_plugin import clean_environment
+from tests.plugin.bench import clean_environment
 
 _ELSEWHERE = """
 import sys

@@ -21,9 +21,9 @@ from runstone.wire.limits import Limits
 from runstone.wire.network import BadNetwork, Network
 from runstone.wire.recorder import Recorder
 from tests.command_line import judged, one_line_of_error, runstone
+from tests.recorder.talking import asked
 from tests.relay import Conditions, relaying
 from tests.servers import heard_by, reply
-from tests.test_client import asked
 
 
 def sent(

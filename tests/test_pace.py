@@ -14,8 +14,8 @@ from runstone.wire.exchange import Exchange
 from runstone.wire.limits import Limits
 from runstone.wire.pace import AskedToWait, Pace, put_off, refusal
 from runstone.wire.recorder import Recorder
+from tests.recorder.talking import asked, recorded, sent
 from tests.servers import Heard, Writer, heard_by, reply, serving
-from tests.test_client import asked, recorded, sent
 
 
 def refusing(times: int, *headers: str, status: str = "429 Too Many Requests") -> Callable[[Heard], bytes]:
