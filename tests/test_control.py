@@ -38,8 +38,8 @@ from runstone.target.control import (
 from runstone.target.target import Target
 from runstone.wire.trace import Trace
 from tests.command_line import judged, runstone
+from tests.recipes.writing import alive
 from tests.servers import heard_by
-from tests.test_recipes import alive
 
 # The reference runtime as somebody's own server, with the commands by which its owner controls it.
 OWN_SERVER = """

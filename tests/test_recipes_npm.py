@@ -19,7 +19,8 @@ from runstone.locations import locate
 from runstone.target import npm, recipes
 from runstone.target.recipes import Recipe
 from tests.command_line import runstone
-from tests.test_recipes import alive, environments
+from tests.recipes.test_installing import environments
+from tests.recipes.writing import alive
 
 SERVER = """
 import { readdirSync } from 'node:fs';
