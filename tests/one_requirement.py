@@ -20,7 +20,7 @@ from runstone.errors import RunstoneError
 from runstone.locations import CHECKOUT
 from runstone.proof.faults import Change, load_faults
 
-_CONTRACT_TESTS: Final = ("contracts", "suites", "faults", "faults_planted")
+_CONTRACT_TESTS: Final = ("contracts", "test_suites.py", "test_faults.py", "test_faults_planted.py")
 _LAST_LINES: Final = 12
 _INDENT: Final = "\n" + " " * 20
 
@@ -93,7 +93,7 @@ def _style(promise: Requirement, faults: Sequence[Change]) -> str:
 
 def _contracts() -> str:
     """The tests of the catalogue, the suites and the faults."""
-    files = [f"tests/test_{name}.py" for name in _CONTRACT_TESTS]
+    files = [f"tests/{name}" for name in _CONTRACT_TESTS]
     done = _run("pytest", "-q", *files)
     if done.returncode:
         raise Incomplete(f"the tests of the contracts fail{_said(done)}")

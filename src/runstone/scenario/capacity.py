@@ -7,14 +7,17 @@ who sends it thirty runs at once sees thirty queue, and would take the queue for
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
 from runstone.contracts import lifecycle
 from runstone.scenario.api import Api
 from runstone.scenario.requests import Blocked
+from runstone.scenario.scenario import Scenario
 from runstone.wire.documents import Missing
 from runstone.wire.exchange import Exchange
+from runstone.wire.trace import Trace
 
 WAVES: Final = (
     2,
@@ -107,3 +110,17 @@ def _member(exchange: Exchange, key: str) -> object:
         return exchange.object.get(key)
     except Missing:
         return None
+
+
+def fitting(
+    scenarios: Iterable[Scenario], capacity: int, on_trace: Callable[[Trace], None]
+) -> list[Scenario]:
+    """Those that the target can execute; of every other one a trace that says why it does not apply."""
+    found = []
+    for each in scenarios:
+        if each.schedule.runs <= capacity:
+            found.append(each)
+            continue
+        needed = f"it needs {each.schedule.runs} runs at once, the target executes {capacity}"
+        on_trace(Trace(scenario=each.name, inapplicable={"": OF_CAPACITY + needed}))
+    return found

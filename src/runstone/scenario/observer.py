@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -13,18 +13,19 @@ import msgspec
 
 from runstone.contracts import creates_at_once, may_last
 from runstone.errors import RunstoneError, TargetError
+from runstone.scenario import without_runs
 from runstone.scenario.api import Api
 from runstone.scenario.canaries import Canaries
-from runstone.scenario.capacity import OF_CAPACITY, WAVES, measure_capacity
-from runstone.scenario.clean_up import Made, Thing, clean_up
+from runstone.scenario.capacity import WAVES, fitting, measure_capacity
+from runstone.scenario.clean_up import Made, Thing
+from runstone.scenario.cleaner import Cleaner
 from runstone.scenario.ending import blocked_by, loss, trace_of, unanswered, until_dead
 from runstone.scenario.exploration import Exploration
-from runstone.scenario.fired import scheduled_among, threads_fired
-from runstone.scenario.mark import left_behind, marking
+from runstone.scenario.left_running import ending
+from runstone.scenario.mark import marking
 from runstone.scenario.phases import SLOW_TURN_S, Phases
 from runstone.scenario.progress import Course, Known, Progress, Step, begun_of
 from runstone.scenario.pulse import Pulse
-from runstone.scenario.runs import unfinished
 from runstone.scenario.scenario import CAPACITY_LOOKS, SELF_CHECK, Drive, Scenario, Schedule
 from runstone.scenario.self_check import (
     AGENT_PATIENCE_S,
@@ -36,7 +37,6 @@ from runstone.scenario.self_check import (
     self_check,
 )
 from runstone.scenario.slots import MANY, Lease, Slots
-from runstone.target.agents import Agent, Turn
 from runstone.target.control import Control
 from runstone.target.target import Target
 from runstone.wire.identity import FURTHER_IDENTITIES
@@ -111,16 +111,22 @@ class Observer:
         self._on_trace = on_trace
         self._on_progress = on_progress
         self._capacity = capacity
-        self._made = made
-        self._left_over = left_over
-        self._keep_until_judged = keep_until_judged
+        self._cleaner = Cleaner(made, left_over, on_progress, keep_until_judged=keep_until_judged)
         self._slots = Slots(MANY)
         self._crashed: dict[str, str] = {}
         self._fitness: Fitness | None = None
         self._felt: Pulse | None = None  # of the observation that is under way
         self._deadline: float | None = None  # of the whole observation, by the loop's clock
-        self.left: tuple[str, ...] = ()  # what could not be deleted
-        self.cleaning_s = 0.0
+
+    @property
+    def left(self) -> tuple[str, ...]:
+        """What could not be deleted."""
+        return self._cleaner.left
+
+    @property
+    def cleaning_s(self) -> float:
+        """How long deleting has taken."""
+        return self._cleaner.seconds
 
     async def observe(
         self, choose: Callable[[Fitness], Iterable[Scenario]], *, insist_on_fitness: bool = True
@@ -131,7 +137,7 @@ class Observer:
         SelfCheckBroken when Runstone's own check failed.
         """
         recorder = self._recorder(Limits())
-        async with recorder, self._leaving_nothing(recorder):
+        async with recorder, self._cleaner.leaving_nothing(recorder):
             checked = await self._checked(recorder)
             fitness = self._assessed(checked, recorder)
             if insist_on_fitness:
@@ -143,8 +149,8 @@ class Observer:
             preparing_s = recorder.clock - began  # long where a client had to be installed first
             if self._deadline is not None:
                 self._deadline += preparing_s
-            await self._clean_up_after_the_dead(recorder)
-            async with marking(recorder, self._made):
+            await self._cleaner.after_the_dead(recorder)
+            async with marking(recorder, self._cleaner.made):
                 stopped, findings = await self._observe_with_pulse(scenarios, recorder, fitness)
             off = clock_off(checked, recorder.clock)
             return Observation(
@@ -160,7 +166,7 @@ class Observer:
     async def check(self) -> Fitness:
         """The self-check alone; what it made is deleted again. Raises TargetError and SelfCheckBroken."""
         recorder = self._recorder(Limits())
-        async with recorder, self._leaving_nothing(recorder):
+        async with recorder, self._cleaner.leaving_nothing(recorder):
             fitness = self._assessed(await self._checked(recorder), recorder)
         fitness.insist(self.target)
         return fitness
@@ -181,8 +187,8 @@ class Observer:
         if fitness.plain:
             self.target = msgspec.structs.replace(self.target, plain=True)
         if self.target.without_runs:
-            self.target = _standing_for(self.target, fitness)
-            asyncio.get_running_loop().set_exception_handler(_passing_over_what_is_inapplicable)
+            self.target = without_runs.standing_for(self.target, fitness)
+            asyncio.get_running_loop().set_exception_handler(without_runs.passing_over_what_is_inapplicable)
         return fitness
 
     async def _checked(self, recorder: Recorder) -> Trace:
@@ -208,13 +214,13 @@ class Observer:
             return
         limits = Limits.calibrated(fitness.turn_s, fitness.answer_s)
         recorder = self._recorder(limits)
-        async with recorder, self._leaving_nothing(recorder):
+        async with recorder, self._cleaner.leaving_nothing(recorder):
             recorder.alive_path = fitness.answered_path
             recorder.limits = msgspec.structs.replace(recorder.limits, capacity=self._capacity or 1)
             self._slots = Slots(self._capacity or 1)
             pulse = self._felt = self._pulse(recorder, fitness)
             with suppress(TimeoutError):
-                async with marking(recorder, self._made), pulse.beating(), asyncio.timeout(budget_s):
+                async with marking(recorder, self._cleaner.made), pulse.beating(), asyncio.timeout(budget_s):
                     recorder.grows = pulse.grows
                     for done, each in enumerate(scenarios):
                         self._on_progress(
@@ -228,55 +234,11 @@ class Observer:
         runs = canaries.run if may_run else None
         return Pulse(canaries.request, runs, canaries.run_s, recorder.pace.clear)
 
-    @asynccontextmanager
-    async def _leaving_nothing(self, recorder: Recorder) -> AsyncIterator[None]:
-        """Delete at the end of the block what was made within it, after Ctrl-C too."""
-        made = self._made
-        if made is None:
-            yield
-            return
-        recorder.heard = made.note
-        try:
-            yield
-        finally:
-            recorder.heard = None
-            await self._clean_up(recorder, made, [] if self._keep_until_judged else made.things())
-
     async def clean_up(self, keep: Collection[str] = ()) -> None:
         """Delete what was made and is there still, but for what these scenarios made."""
-        if (made := self._made) is not None:
-            recorder = self._recorder(Limits())
-            async with recorder:
-                things = [each for each in made.things() if each.scenario not in keep]
-                await self._clean_up(recorder, made, things)
-
-    async def _clean_up(self, recorder: Recorder, made: Made, things: Sequence[Thing]) -> None:
-        began, told = recorder.clock, iter(range(1, len(things) + 1))
-        self._on_progress(Step(doing="cleaning up", total=len(things)))
-
-        def deleted(thing: Thing) -> None:
-            made.forget(thing)
-            self._on_progress(Step(doing="cleaning up", done=next(told), total=len(things)))
-
-        left = await clean_up(recorder, things, deleted)
-        if things and not left:
-            left = await clean_up(recorder, await threads_fired(recorder, made.scheduled))
-        if made.mark is not None:
-            left += await clean_up(recorder, [made.mark])
-            made.mark = None
-        self.left = tuple(left)
-        self.cleaning_s += recorder.clock - began
-
-    async def _clean_up_after_the_dead(self, recorder: Recorder) -> None:
-        """Delete what killed sessions left: of this machine by their journals, of others by their marks."""
-        if self._made is None:
-            return
-        await clean_up(recorder, self._left_over)
-        await clean_up(recorder, await threads_fired(recorder, scheduled_among(self._left_over)))
-        for mark, things in await left_behind(recorder):
-            await clean_up(recorder, things)
-            await clean_up(recorder, await threads_fired(recorder, scheduled_among(things)))
-            await clean_up(recorder, [mark])
+        recorder = self._recorder(Limits())
+        async with recorder:
+            await self._cleaner.clean_up(recorder, keep)
 
     def _self_check(self) -> Scenario:
         waits = 0.0 if self.target.agent is None else len(SELF_CHECK_PATHS) * AGENT_PATIENCE_S
@@ -299,7 +261,7 @@ class Observer:
             capacity = self._capacity or 1
             self._slots.capacity = capacity
             recorder.limits = msgspec.structs.replace(recorder.limits, capacity=capacity)
-            scenarios = self._within_capacity(scenarios)
+            scenarios = fitting(scenarios, capacity, self._on_trace)
             begun = begun_of(self._phases(scenarios, recorder), fitness, capacity=capacity, known=known)
             self._on_progress(begun)
             stopped = await self._observe_all(scenarios, recorder, pulse, begun.seconds)
@@ -324,16 +286,6 @@ class Observer:
             if now >= before:
                 return None
         return f"it executed {before} runs at a time at the beginning, and {now} at the end"
-
-    def _within_capacity(self, scenarios: list[Scenario]) -> list[Scenario]:
-        """Those that the target can execute; of every other one a trace that says why it does not apply."""
-        capacity = self._slots.capacity
-        for each in scenarios:
-            if each.schedule.runs > capacity:
-                needed = f"it needs {each.schedule.runs} runs at once, the target executes {capacity}"
-                why = OF_CAPACITY + needed
-                self._on_trace(Trace(scenario=each.name, inapplicable={"": why}))
-        return [each for each in scenarios if each.schedule.runs <= capacity]
 
     async def _measured(self, recorder: Recorder, name: str, most: int = WAVES[-1]) -> int | None:
         """How many runs are executed at a time; None where that cannot be told, or not within the budget."""
@@ -397,7 +349,7 @@ class Observer:
             self._slots,
             chosen.schedule.runs,
             steady=chosen.schedule.takes_turns,
-            end=self._ending(recording, recorder),
+            end=ending(recording, recorder, self.target, self._slots),
         )
         api = Api(recorder, self.target, recording, lease=lease, control=control, exploration=exploration)
         try:
@@ -427,41 +379,11 @@ class Observer:
                 await lease.leave_all()
         return trace
 
-    def _ending(self, recording: Recording, recorder: Recorder) -> Callable[[str], Awaitable[None]]:
-        """What ends the runs that a part of a scenario has left under way: they would keep a worker busy.
-
-        Where there are workers in abundance they are left to themselves.
-        """
-
-        async def end(part: str) -> None:
-            own = [
-                each for each in recording.exchanges if f"{each.part}.".startswith(f"{part}." if part else "")
-            ]
-            apart = Api(recorder, self.target, Recording("after"), lease=Lease(Slots(MANY), 1, steady=False))
-            for thread, run in unfinished(own) if self._slots.capacity < WAVES[-1] else ():
-                await apart.cancel(thread, run, wait="0")
-                await apart.poll_run(thread, run)
-
-        return end
-
     def _control_for(self, chosen: Scenario) -> Control | None:
         """Nobody may restart or kill the target while others use it."""
         if self._control is None or not chosen.controls:
             return None
         return self._control if chosen.schedule.alone or not self._control.shared else None
-
-
-def _standing_for(target: Target, fitness: Fitness) -> Target:
-    """The target with the first assistant that it serves in the place of the graphs, which nothing runs."""
-    if not fitness.served:
-        return target
-    return msgspec.structs.replace(target, agent=Agent(assistant=fitness.served[0], success=Turn(input={})))
-
-
-def _passing_over_what_is_inapplicable(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """A scenario that ends where it would start a run leaves the task behind that was to start it."""
-    if not isinstance(context.get("exception"), Inapplicable):
-        loop.default_exception_handler(context)
 
 
 def _now() -> float:
