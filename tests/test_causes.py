@@ -155,8 +155,8 @@ def test_an_empty_body_is_one_cause_whatever_each_judge_missed_in_it() -> None:
 
 def test_numbers_times_and_how_often_it_was_seen_tell_no_causes_apart() -> None:
     told = (
-        'at /messages/0: got "a", wanted "b" after 3.25 s',
-        'at /messages/7: got "a", wanted "b" after 11.0 s',
+        'item 1 of /messages is "a", wanted "b" after 3.25 s',
+        'item 8 of /messages is "a", wanted "b" after 11.0 s',
     )
     found = causes(
         verdict("A-1", f"unconfirmed: {told[0]}", "turns#1", outcome="fail"),

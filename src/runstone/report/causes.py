@@ -7,6 +7,7 @@ on answers of an operation that break a promise by themselves.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
@@ -14,6 +15,7 @@ from typing import Final
 import msgspec
 
 from runstone.contracts import operation_for
+from runstone.report import symptoms
 from runstone.report.deciding import (
     EMPTY_BODY,
     SAID_TO_ANYTHING,
@@ -21,6 +23,7 @@ from runstone.report.deciding import (
     Hanging,
     Key,
     hanging,
+    of_a_schema,
     operation_name,
     reduced,
 )
@@ -31,6 +34,11 @@ from runstone.wire.trace import Trace
 
 _BROKEN: Final = frozenset({"fail", "warn", "not-testable", "flaky"})
 _MOST_REQUESTS: Final = 12  # of a script; what needs more is repeated by a check of its area
+
+_STATE: Final = "GET /threads/{thread}/state"
+_STATUSES: Final = frozenset({"pending", "running", "error", "success", "timeout", "interrupted"})
+_OUTLAWED: Final = re.compile(r'wanted one of \[([^\]]*)\], got "([^"]*)"\)?$')
+_SEEN: Final = re.compile(r'(?:got|says|still shows) "?([^" ]+)"?\)?$')
 
 _MANY: Final = 0.4  # of what hangs on a cause, so that it speaks of one area
 
@@ -50,7 +58,7 @@ def causes_of(
             if case.verdict in _BROKEN:
                 found = hanging(verdict, case, exchanges)
                 groups.setdefault(reduced(found), []).append(found)
-    groups = _adopted(_joined(groups))
+    groups = _adopted(_joined(_by_value(groups)))
     order = {verdict.id: place for place, verdict in enumerate(verdicts)}
     for of_it in groups.values():
         of_it.sort(key=lambda each: order[each.verdict.id])
@@ -68,22 +76,55 @@ def _naming(verdict: Verdict, named: Mapping[tuple[str, str], str]) -> Verdict:
     return msgspec.structs.replace(verdict, cases=cases)
 
 
+def _by_value(groups: _Groups) -> _Groups:
+    """The groups, those in one that found a value which some demand allows nowhere: it is what is wrong.
+
+    Whatever each of them wanted instead, they go with the weakest demand that the value breaks.
+    """
+    weakest: dict[str, tuple[int, Key]] = {}
+    for key in groups:
+        if (found := _OUTLAWED.search(key.reason)) and found[2] not in _STATUSES:
+            allowed = found[1].count(",")
+            weakest[found[2]] = max(weakest.get(found[2], (0, key)), (allowed, key), key=lambda each: each[0])
+    by_value: _Groups = {}
+    for key, cases in groups.items():
+        seen = _SEEN.search(key.reason)
+        _, cause = weakest.get(seen[1], (0, key)) if seen else (0, key)
+        by_value.setdefault(cause, []).extend(cases)
+    return by_value
+
+
 def _joined(groups: _Groups) -> _Groups:
     """The groups, those in one whose refusals say the same by several operations: one place wrote them.
 
     What servers say to anything, such as "Not Found", and what is wrong in answers that were given, joins
     only what keeps one requirement from being kept.
     """
+    left_by_runs = {key.reason for key, cases in groups.items() if _left_by_runs(key, cases)}
     joined: _Groups = {}
     for key, cases in sorted(groups.items(), key=lambda each: -len(_ids(each[1]))):
-        same = (other for other in joined if _say_the_same(key, cases, other, joined[other]))
+        anywhere = key.reason in symptoms.NAMED_BY or key.reason in left_by_runs or of_a_schema(key.reason)
+        same = (other for other in joined if _say_the_same(key, cases, other, joined[other], anywhere))
         joined.setdefault(next(same, key), []).extend(cases)
     return joined
 
 
-def _say_the_same(key: Key, cases: Iterable[Hanging], other: Key, its_cases: Iterable[Hanging]) -> bool:
+def _left_by_runs(key: Key, cases: Iterable[Hanging]) -> bool:
+    """Whether the state of a thread shows what is wrong: the run left it so, whatever shows it afterwards."""
+    return (
+        key.reason in {symptoms.SHORT, symptoms.LONG}
+        and key.operation == _STATE
+        and any(each.of_the_run for each in cases)
+    )
+
+
+def _say_the_same(
+    key: Key, cases: Iterable[Hanging], other: Key, its_cases: Iterable[Hanging], anywhere: bool
+) -> bool:
     if (key.answer, key.reason) != (other.answer, other.reason):
         return False
+    if anywhere:
+        return True
     if key.refuses and not SAID_TO_ANYTHING.fullmatch(key.reason.partition(" (wanted ")[0]):
         return True
     return _ids(cases) <= _ids(its_cases) if key.refuses else len(_ids(cases) | _ids(its_cases)) == 1
@@ -155,20 +196,44 @@ def _promise(key: Key, cases: Sequence[Hanging], promises: Mapping[str, Verdict]
     Of answers that are of no use it is what promises them, unless they were to be refusals. Else it is
     broken outright: what promises the answers, else of the area of most what was judged on the least.
     """
+    named = symptoms.NAMED_BY.get(key.reason, "")
+    if named in promises and promises[named].verdict in _BROKEN:
+        return named
     outright = [each for each in cases if each.outright]
     outright = [each for each in outright if not each.agreeing] or outright
+    if of_a_schema(key.reason):
+        return _of_most_operations(outright)
     refused = [each for each in outright if each.refused]
     # A request that was refused whole says nothing of what was asked for; "not found" says what is gone.
     of_an_area = [] if refused or (key.refuses and key.answer not in _TELLING) else _of_one_area(outright)
     promise = _promised(key, cases)
     if (key.refuses or key.reason.startswith(EMPTY_BODY)) and not refused:
-        broken = promise in promises and promises[promise].verdict in _BROKEN
-        if broken or not of_an_area:
+        stands = promises[promise].verdict if promise in promises else ""
+        # What was kept elsewhere is not what this breaks.
+        if stands in _BROKEN or not (of_an_area or (outright and stands == "pass")):
             return promise
+    elif of_runs := [each for each in outright if each.of_the_run]:
+        return min(of_runs, key=lambda each: each.verdict.level != "MUST").verdict.id
+    elif weakest := [each for each in outright if _OUTLAWED.search(key.reason) and key.reason in each.reason]:
+        of_an_area = weakest
     elif promise in _ids(refused or outright):
         return promise
-    first = min(of_an_area or refused or outright, key=lambda each: each.directness, default=None)
+    area = promises[promise].area if promise in promises else ""
+
+    def nearness(case: Hanging) -> tuple[int, bool, int]:
+        level, read = case.directness
+        return level, (key.refuses or case.refused) and case.verdict.area != area, read
+
+    first = min(of_an_area or refused or outright, key=nearness, default=None)
     return "" if first is None else first.verdict.id
+
+
+def _of_most_operations(cases: Sequence[Hanging]) -> str:
+    """The requirement that the most operations break: of what they share it speaks itself."""
+    shown = {(each.verdict.id, operation_name(each.exchange)) for each in cases if each.exchange is not None}
+    spread = Counter(identity for identity, _ in shown)
+    nearest = min(cases, key=lambda each: (-spread[each.verdict.id], each.directness), default=None)
+    return "" if nearest is None else nearest.verdict.id
 
 
 def _of_one_area(outright: Sequence[Hanging]) -> list[Hanging]:
