@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 from collections.abc import Iterator
@@ -10,13 +11,14 @@ from typing import Any
 
 import msgspec
 import pytest
+from rich.console import Console
 
-from runstone.compare import compare, texts_of
+from runstone.compare import compare, print_comparison, texts_of
 from runstone.compare.comparison import Side
-from runstone.contracts import Level
+from runstone.contracts import Level, violations
 from runstone.report import from_json
 from runstone.report.causes import causes_of
-from runstone.report.digest import cause_words
+from runstone.report.digest import cause_burden, cause_weight, cause_words
 from runstone.verdict.model import Case, Cause, Outcome, Verdict
 from runstone.wire.exchange import Exchange
 from runstone.wire.trace import Trace
@@ -183,6 +185,14 @@ def test_a_monitor_hangs_on_its_first_finding() -> None:
     ]
 
 
+def test_one_requirement_hangs_and_several_hang() -> None:
+    exchanges = (exchange(1, WAIT, content='{"a":1}'), exchange(2, HISTORY, content='{"a":1}'))
+    one = causes(verdict("A-1", "one", "turns#1"), exchanges=exchanges)[0]
+    two = causes(verdict("A-1", "two", "turns#2"), verdict("A-2", "two", "turns#2"), exchanges=exchanges)[0]
+    assert cause_burden(one) == "1 MUST hangs on it"
+    assert cause_burden(two) == "2 MUST hang on it"
+
+
 def test_only_what_is_broken_has_a_cause_and_the_greatest_comes_first() -> None:
     verdicts = [
         verdict("A-1", "one", "turns#1", outcome="warn", level="SHOULD"),
@@ -269,8 +279,18 @@ def test_a_comparison_tells_the_greatest_causes_of_each_target() -> None:
     broken = from_json((EXAMPLES / "every-verdict.json").read_bytes())
     kept = msgspec.structs.replace(broken, causes=())
     sides = [Side("kept", kept), Side("broken", broken)]
-    texts = texts_of(compare(sides), sides)
+    found = compare(sides)
+    texts = texts_of(found, sides)
     for name in ("compare.md", "compare.html"):
         assert "What to fix first" in texts[name]
         assert cause_words(broken.causes[0]).split("{")[0] in texts[name]
+    written = json.loads(texts["compare.json"])
+    assert violations("compare", written) == []
+    assert [len(each["causes"]) for each in written["targets"]] == [0, len(broken.causes)]
+    console = Console(file=io.StringIO(), width=200)
+    print_comparison(found, console, Path("out"))
+    said = " ".join(console.file.getvalue().split())
+    assert "What to fix first in broken" in said
+    assert "What to fix first in kept" not in said
+    assert f"{cause_weight(broken.causes[0])}: {cause_words(broken.causes[0])}"[:80] in said
     assert "What to fix first" not in texts_of(compare([sides[0], sides[0]]), [sides[0]] * 2)["compare.md"]
