@@ -185,6 +185,131 @@ def test_a_monitor_hangs_on_its_first_finding() -> None:
     ]
 
 
+def test_what_is_wrong_with_any_answer_is_one_cause_wherever_it_shows() -> None:
+    cut = "connection closed in the middle of the answer: peer closed it"
+    found = causes(
+        verdict(
+            "RUN-WAIT-001",
+            f"exchange 1 POST /threads/…/runs/wait answered 200 but did not end: {cut}",
+            "turns#1",
+        ),
+        verdict("A-2", "wanted a list, got nothing", "turns#2", outcome="fail"),
+        verdict("MON-009", "turns#1 POST breaks off", "turns#1", outcome="warn", level="SHOULD"),
+        exchanges=(exchange(1, WAIT, failure=cut), exchange(2, HISTORY, failure=cut)),
+    )
+    assert [(each.requirement, each.requirements) for each in found] == [
+        ("MON-009", ("RUN-WAIT-001", "A-2", "MON-009"))
+    ]
+
+
+def test_a_promise_that_is_kept_names_no_cause() -> None:
+    refused = (exchange(1, WAIT, 500, '{"__error__":{"error":"ValueError"}}'),)
+    kept = verdict("RUN-WAIT-001", "", outcome="pass")
+    broken = verdict("A-2", "wanted 200, got 500", "turns#1", outcome="fail")
+    promises = msgspec.structs.replace(broken, statement="Wait on a graph that fails answers 200.")
+    assert [each.requirement for each in causes(kept, promises, exchanges=refused)] == ["A-2"]
+    assert [each.requirement for each in causes(kept, broken, exchanges=refused)] == ["RUN-WAIT-001"]
+
+
+@pytest.mark.parametrize(
+    "reasons, alike",
+    [
+        (('item 3 of /log is missing, wanted "c"', 'wanted ["a", "b", "c"], got ["a", "b"]'), True),
+        (("wanted 8, got 7", "wanted 4 messages, got 3"), True),
+        (('item 4 of the list is "a", wanted none', 'wanted ["a"], got ["a", "a"]'), True),
+        (('wanted ["a"], got ["a", "a"]', 'wanted ["a", "b"], got ["a"]'), False),
+        (('wanted ["a"], got []', 'wanted ["a", "b"], got ["a"]'), False),
+        (("wanted 409, got 200", "wanted 4 messages, got 3"), False),
+    ],
+)
+def test_lists_that_are_too_short_or_too_long_are_told_in_one_way(
+    reasons: tuple[str, str], alike: bool
+) -> None:
+    found = causes(
+        *(verdict(f"A-{number}", reason, "turns#1", outcome="fail") for number, reason in enumerate(reasons)),
+        exchanges=(exchange(1, WAIT, content='{"log":["a"]}'),),
+    )
+    assert (len(found) == 1) is alike
+
+
+def test_what_the_state_lacks_the_run_has_left_out() -> None:
+    def found(area: str) -> list[str]:
+        short = 'wanted ["a", "b"], got ["a"]'
+        of_run = msgspec.structs.replace(verdict("EXEC-2", short, "turns#1", outcome="fail"), area=area)
+        waited = verdict("RUN-WAIT-001", short, "turns#2", outcome="fail")
+        state = f"/threads/{THREAD}/state"
+        shown = (exchange(1, state, content='{"a":1}'), exchange(2, WAIT, content='{"a":1}'))
+        return [each.requirement for each in causes(waited, of_run, exchanges=shown)]
+
+    assert found("exec") == ["EXEC-2"]
+    assert sorted(found("state")) == ["EXEC-2", "RUN-WAIT-001"]
+
+
+def test_a_value_that_no_demand_allows_goes_with_the_weakest_one() -> None:
+    run = f"/threads/{THREAD}/runs/{RUN}"
+    found = causes(
+        verdict("A-1", 'wanted "interrupted", got "cancelled"', "turns#1", outcome="fail"),
+        verdict("A-2", 'wanted one of ["error", "success"], got "cancelled"', "turns#2", outcome="fail"),
+        verdict(
+            "A-3", 'wanted one of ["error", "running", "success"], got "cancelled"', "turns#3", outcome="fail"
+        ),
+        verdict("A-4", 'wanted "interrupted", got "running"', "turns#1", outcome="fail"),
+        exchanges=tuple(exchange(each, run, content='{"a":1}', method="GET") for each in (1, 2, 3)),
+    )
+    assert [(each.requirement, each.requirements) for each in found] == [
+        ("A-3", ("A-1", "A-2", "A-3")),
+        ("A-4", ("A-4",)),
+    ]
+
+
+def test_a_thing_that_got_another_id_than_was_asked_for_is_the_cause_of_not_finding_it() -> None:
+    made = exchange(
+        1, "/threads", content=json.dumps({"thread_id": RUN}), request_body=json.dumps({"thread_id": THREAD})
+    )
+    gone = exchange(2, f"/threads/{THREAD}", 404, '{"detail":"no such thread"}', method="GET")
+    found = causes(
+        verdict("A-1", f"wanted {THREAD}, got {RUN}", "turns#1", outcome="fail"),
+        verdict("A-2", "exchange 2 GET /threads/… answered 404: no such thread", "turns#2"),
+        exchanges=(made, gone),
+    )
+    assert [(each.requirement, each.operation) for each in found] == [("A-1", "POST /threads")]
+
+
+def test_what_was_refused_on_a_thread_is_the_cause_of_what_it_does_not_show() -> None:
+    stream = f"/threads/{THREAD}/runs/stream"
+    state = f"/threads/{THREAD}/state"
+    refused = exchange(1, stream, 400, '{"error":"stream_mode"}')
+    own = verdict("A-1", "exchange 1 POST /threads/…/runs/stream answered 400: stream_mode", "turns#1")
+    shown = verdict("A-2", "exchange 2 GET /threads/…/state shows no run", "turns#2")
+    exchanges = (refused, exchange(2, state, content='{"values":1}'))
+    assert [each.requirements for each in causes(own, shown, exchanges=exchanges)] == [("A-1", "A-2")]
+    other = f"/threads/{RUN}/state"
+    elsewhere = (refused, exchange(2, other, content='{"values":1}'))
+    assert len(causes(own, shown, exchanges=elsewhere)) == 2
+
+
+def test_a_refusal_by_a_2xx_is_one_cause_whatever_status_was_wanted() -> None:
+    told = '{"__error__":{"error":"Invalid"}}'
+    found = causes(
+        verdict("A-1", "wanted 404, got 200", "turns#1", outcome="fail"),
+        verdict("A-2", "wanted one of [409, 422], got 200", "turns#2", outcome="fail"),
+        verdict("A-3", "wanted 404, got 200", "turns#3", outcome="fail"),
+        exchanges=(exchange(1, WAIT, content=told), exchange(2, WAIT, content=told), exchange(3, WAIT)),
+    )
+    assert [each.requirements for each in found] == [("A-1", "A-2"), ("A-3",)]
+
+
+def test_a_member_that_breaks_a_schema_is_one_cause_of_all_who_show_it() -> None:
+    broken = "run/created_at: wanted a time, got"
+    found = causes(
+        verdict("RUN-WAIT-001", f"{broken} 1", "turns#1", outcome="fail"),
+        verdict("A-2", f"{broken} 2", "turns#1", outcome="fail"),
+        verdict("A-2", f"{broken} 3", "turns#2", outcome="fail"),
+        exchanges=(exchange(1, WAIT, content='{"a":1}'), exchange(2, HISTORY, content='{"a":1}')),
+    )
+    assert [(each.requirement, each.requirements) for each in found] == [("A-2", ("RUN-WAIT-001", "A-2"))]
+
+
 def test_one_requirement_hangs_and_several_hang() -> None:
     exchanges = (exchange(1, WAIT, content='{"a":1}'), exchange(2, HISTORY, content='{"a":1}'))
     one = causes(verdict("A-1", "one", "turns#1"), exchanges=exchanges)[0]

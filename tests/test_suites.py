@@ -62,7 +62,7 @@ def test_no_helper_of_judges_is_written_twice() -> None:
 
 @pytest.mark.parametrize("suite", SUITES, ids=lambda path: path.stem)
 def test_no_judge_tells_python_what_is_wrong(suite: Path) -> None:
-    """What pytest makes of `a or b`, `not a` and `all(…)` is `assert (False or …)`, which tells a user nothing."""
+    """What pytest makes of `a or b`, `not a` and `all(…)`, `(False or …)`, tells a user nothing."""
     silent = [
         f"line {node.lineno}: {ast.unparse(node)}"
         for node in ast.walk(ast.parse(suite.read_text("utf-8")))

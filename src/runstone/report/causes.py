@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 import msgspec
@@ -40,6 +41,8 @@ _STATUSES: Final = frozenset({"pending", "running", "error", "success", "timeout
 _OUTLAWED: Final = re.compile(r'wanted one of \[([^\]]*)\], got "([^"]*)"\)?$')
 _SEEN: Final = re.compile(r'(?:got|says|still shows) "?([^" ]+)"?\)?$')
 
+_ANSWERS: Final = re.compile(r"\banswers? (?:with )?(?:a )?2[\dx]{2}\b")
+
 _MANY: Final = 0.4  # of what hangs on a cause, so that it speaks of one area
 
 _TELLING: Final = frozenset({"404", "409"})
@@ -52,12 +55,15 @@ def causes_of(
 ) -> tuple[tuple[Cause, ...], list[Verdict]]:
     """The causes of what is broken, most MUST first, and the verdicts whose cases name them."""
     exchanges = Exchanges(traces)
+    broken = [
+        hanging(verdict, case, exchanges)
+        for verdict in verdicts
+        for case in verdict.cases
+        if case.verdict in _BROKEN
+    ]
     groups: _Groups = {}
-    for verdict in verdicts:
-        for case in verdict.cases:
-            if case.verdict in _BROKEN:
-                found = hanging(verdict, case, exchanges)
-                groups.setdefault(reduced(found), []).append(found)
+    for found in _traced_back(broken, exchanges):
+        groups.setdefault(reduced(found), []).append(found)
     groups = _adopted(_joined(_by_value(groups)))
     order = {verdict.id: place for place, verdict in enumerate(verdicts)}
     for of_it in groups.values():
@@ -74,6 +80,21 @@ def _naming(verdict: Verdict, named: Mapping[tuple[str, str], str]) -> Verdict:
         msgspec.structs.replace(case, cause=named.get((verdict.id, case.case), "")) for case in verdict.cases
     )
     return msgspec.structs.replace(verdict, cases=cases)
+
+
+def _traced_back(found: Sequence[Hanging], exchanges: Exchanges) -> Iterator[Hanging]:
+    """The cases, each with what was refused on its thread before it, where that is a cause by itself."""
+    refusals = {key for each in found if (key := reduced(each)).refuses}
+    for each in found:
+        exchange = each.exchange
+        if exchange is not None and (exchange.code or 400) < 400 and not each.agreeing:
+            earlier = (
+                replace(each, exchange=one, reason="", follows=True)
+                for one in exchanges.refused_before(exchange)
+            )
+            yield next((one for one in earlier if reduced(one) in refusals), each)
+        else:
+            yield each
 
 
 def _by_value(groups: _Groups) -> _Groups:
@@ -123,11 +144,16 @@ def _say_the_same(
 ) -> bool:
     if (key.answer, key.reason) != (other.answer, other.reason):
         return False
-    if anywhere:
+    if anywhere or (not key.refuses and _stateless(key) == _stateless(other)):
         return True
     if key.refuses and not SAID_TO_ANYTHING.fullmatch(key.reason.partition(" (wanted ")[0]):
         return True
     return _ids(cases) <= _ids(its_cases) if key.refuses else len(_ids(cases) | _ids(its_cases)) == 1
+
+
+def _stateless(key: Key) -> str:
+    """The operation without its thread: a run on a thread and one without are executed by one place."""
+    return key.operation.replace("/threads/{thread}/runs", "/runs")
 
 
 def _adopted(groups: _Groups) -> _Groups:
@@ -209,8 +235,13 @@ def _promise(key: Key, cases: Sequence[Hanging], promises: Mapping[str, Verdict]
     promise = _promised(key, cases)
     if (key.refuses or key.reason.startswith(EMPTY_BODY)) and not refused:
         stands = promises[promise].verdict if promise in promises else ""
-        # What was kept elsewhere is not what this breaks.
-        if stands in _BROKEN or not (of_an_area or (outright and stands == "pass")):
+        # What was kept elsewhere is not what this breaks, if another promises the very same answer.
+        of_an_area = of_an_area or [
+            each
+            for each in outright
+            if stands == "pass" and each.done and _ANSWERS.search(each.verdict.statement)
+        ]
+        if stands in _BROKEN or not of_an_area:
             return promise
     elif of_runs := [each for each in outright if each.of_the_run]:
         return min(of_runs, key=lambda each: each.verdict.level != "MUST").verdict.id

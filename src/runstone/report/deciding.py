@@ -28,9 +28,13 @@ _NEVER_GOT_TO: Final = re.compile(r"^(\w+) has no (?:exchange of part )?'[^']*'(
 _FINDING: Final = re.compile(r"^(\w+(?:@2)?#\d+) [A-Z]+ ")  # how a monitor names an exchange
 _PLACE: Final = re.compile(r"exchange (\d+) [A-Z]+ \S+?(?=[,;:)]?(?:\s|$))")
 _MEMBER: Final = re.compile(r"[\w-]+/\S*: ")  # how a schema tells where it is broken
-_DONE: Final = re.compile(r"(?:a )?2")  # how a wanted 2xx is told
+_TO_BE_REFUSED: Final = re.compile(r"(?:one of \[)?(?:a )?4[\dx]{2}\b")  # how a wanted 4xx is told
+_TO_BE_DONE: Final = re.compile(r"(?:a )?2[\dx]{2}\b")
 _WANTED: Final = re.compile(r"wanted (.+?), got (?:\d{3})\b")
 _NOTHING_REFUSED: Final = re.compile(r"answered 2\d\d, so (?:there is no error|nothing was refused)")
+_THREAD: Final = re.compile(rf"/threads/{UUID.pattern}")
+_GOT_INSTEAD: Final = re.compile(r", got .*")  # of a member: what is wrong with it stays the same
+_OTHERS: Final = re.compile(r", only: .*")  # the events that came instead of the wanted one
 _ITEM: Final = re.compile(r"(?<=/)\d+(?=[/:,\s]|$)")  # the number of an item in a JSON pointer
 _ITEM_IN_WORDS: Final = re.compile(r"\bitem \d+ of\b")
 _FRACTION: Final = re.compile(r"\d+\.\d+")
@@ -80,6 +84,7 @@ class Hanging:
     case: Case
     exchange: Exchange | None
     reason: str
+    follows: bool = False  # from an earlier exchange than the one that it was judged on
 
     @property
     def agreeing(self) -> bool:
@@ -99,12 +104,18 @@ class Hanging:
     @property
     def outright(self) -> bool:
         """Whether it is broken by itself, and not only kept from being tested."""
-        return self.case.verdict != "not-testable"
+        return self.case.verdict != "not-testable" and not self.follows
 
     @property
     def of_one_member(self) -> bool:
         """Whether it speaks of one member of an answer, or of any answer at all, as monitors do."""
         return of_a_schema(self.reason) or bool(_FINDING.match(self.reason))
+
+    @property
+    def done(self) -> bool:
+        """Whether a 2xx was wanted, and something else came."""
+        wanted = _WANTED.search(self.reason)
+        return self.outright and wanted is not None and _TO_BE_DONE.match(wanted[1]) is not None
 
     @property
     def refused(self) -> bool:
@@ -118,6 +129,9 @@ class Exchanges:
     def __init__(self, traces: Mapping[str, Trace]) -> None:
         self.traces = traces
         self._by_key = {each.key: each for trace in traces.values() for each in trace.exchanges}
+        self._refused = {
+            name: tuple(filter(_refused_a_change, trace.exchanges)) for name, trace in traces.items()
+        }
         self._renamed: dict[tuple[str, str], Exchange] = {}
         for place, exchange in _renamed(self._by_key.values()):
             self._renamed.setdefault(place, exchange)
@@ -138,6 +152,14 @@ class Exchanges:
         """What should have made a thing that the exchange names, and gave it another id."""
         found = (self._renamed.get((exchange.scenario, each)) for each in _ids_in(exchange))
         return next((each for each in found if each is not None and each.number <= exchange.number), None)
+
+    def refused_before(self, exchange: Exchange) -> Iterator[Exchange]:
+        """What was refused earlier on the same thread, of all that was to change it."""
+        path = _THREAD.search(exchange.path)
+        thread = path[0] if path else ""
+        for each in self._refused.get(exchange.scenario, ()) if thread else ():
+            if each.number < exchange.number and thread in each.path:
+                yield each
 
     def before(self, exchange: Exchange) -> list[Exchange]:
         """What its scenario had exchanged before."""
@@ -164,8 +186,12 @@ def hanging(verdict: Verdict, case: Case, exchanges: Exchanges) -> Hanging:
         exchange = exchanges[case.exchanges[-1]]
     first = None if exchange is None else exchanges.named_otherwise(exchange)
     if first is not None:
-        return Hanging(verdict, case, first, symptoms.OTHER_ID)
+        return Hanging(verdict, case, first, symptoms.OTHER_ID, follows=first is not exchange)
     return Hanging(verdict, case, exchange, reason)
+
+
+def _refused_a_change(exchange: Exchange) -> bool:
+    return exchange.method != "GET" and exchange.code is not None and exchange.code >= 400
 
 
 def _renamed(exchanges: Iterable[Exchange]) -> Iterator[tuple[tuple[str, str], Exchange]]:
@@ -213,7 +239,9 @@ def reduced(case: Hanging) -> Key:
 def _wants_refusal(reason: str) -> bool:
     """Whether a 4xx was wanted, or one that something else could be read in."""
     wanted = _WANTED.search(reason)
-    return not _DONE.match(wanted[1]) if wanted else _NOTHING_REFUSED.search(reason) is not None
+    if wanted is None:
+        return _NOTHING_REFUSED.search(reason) is not None
+    return _TO_BE_REFUSED.match(wanted[1]) is not None
 
 
 def _refusal(exchange: Exchange, reason: str) -> str:
@@ -222,7 +250,7 @@ def _refusal(exchange: Exchange, reason: str) -> str:
     if exchange.content.lstrip().startswith(_RUN_FAILED):
         told = f"the error of a run, {_RUN_FAILED}"
     wanted = _WANTED.search(reason)
-    if wanted and exchange.code is not None and exchange.code < 500 and not _DONE.match(wanted[1]):
+    if wanted and exchange.code is not None and exchange.code < 500 and _TO_BE_REFUSED.match(wanted[1]):
         return f"{told} (wanted {wanted[1]})"
     return told
 
@@ -234,6 +262,7 @@ def _words(reason: str) -> str:
         if symptom.search(first):
             return words
     first = _PLACE.sub("it", _FINDING.sub("it ", first))
+    first = _GOT_INSTEAD.sub("", first) if of_a_schema(first) else _OTHERS.sub("", first)
     first = _ITEM_IN_WORDS.sub("an item of", _ITEM.sub("*", anonymous(first)))
     return symptoms.of_a_list(reason) or excerpt(_FRACTION.sub("N", first), _REASON)
 
