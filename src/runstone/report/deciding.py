@@ -150,7 +150,8 @@ class Exchanges:
 
     def named_otherwise(self, exchange: Exchange) -> Exchange | None:
         """What should have made a thing that the exchange names, and gave it another id."""
-        found = (self._renamed.get((exchange.scenario, each)) for each in _ids_in(exchange))
+        ids = _ids_in(exchange) if self._renamed else ()
+        found = (self._renamed.get((exchange.scenario, each)) for each in ids)
         return next((each for each in found if each is not None and each.number <= exchange.number), None)
 
     def refused_before(self, exchange: Exchange) -> Iterator[Exchange]:
