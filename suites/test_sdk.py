@@ -384,7 +384,7 @@ def _graph_streams(outcome: Turn) -> None:
 
 def _graph_raises(outcome: Turn) -> None:
     raised = outcome.get("error")
-    assert raised, f"wanted RemoteException, got {outcome.get('values')}"
+    assert raised, f"wanted RemoteException raised, got {shown(outcome.get('values'))}"
     assert raised["type"] == "RemoteException", f"wanted RemoteException, got {_shown(raised)}"
 
 

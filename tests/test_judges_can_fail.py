@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,9 @@ from runstone.wire.webhooks import DELIVERY
 from tests.command_line import in_own_process, judged, runstone
 
 Spoil = Callable[[Exchange], Exchange]
+_OF_PYTHON = re.compile(
+    r"\w*(?:Error|Exception|Traceback)\b|\b(?:NoneType|None|True|False)\b|Exchange\(|Trace\("
+)
 _OTHER_STATUS = {
     "success": "error",
     "error": "success",
@@ -215,10 +219,25 @@ def test_every_judge_can_fail(recorded: Path, tmp_path: Path) -> None:
     assert never_failing(recorded, tmp_path) == []
 
 
+def in_python(report: Path, said: str) -> list[str]:
+    """The reasons that speak of Python where the server has not: names of its errors and of its constants."""
+    reasons = {
+        f"{verdict['id']}: {case['reason']}"
+        for verdict in json.loads(report.read_text("utf-8"))["verdicts"]
+        for case in verdict["cases"]
+        if case["verdict"] in {"fail", "warn", "flaky", "not-testable"}
+    }
+    of_us = (each for each in reasons if "raised" not in each)  # else it is what an official client raised
+    return sorted(each for each in of_us if any(word not in said for word in _OF_PYTHON.findall(each)))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("spoil", SPOILS, ids=lambda spoil: spoil.__name__)
 def test_no_judge_breaks_on_what_is_spoilt(recorded: Path, spoil: Spoil, tmp_path: Path) -> None:
     assert "harness-error" not in spoilt(recorded, spoil, tmp_path).values()
+    _, traces = evidence.read(recorded / "evidence")
+    said = "".join(each.content for trace in traces.values() for each in map(spoil, trace.exchanges))
+    assert in_python(tmp_path / "report.json", said) == []
 
 
 @pytest.mark.parametrize("spoil", [_malformed, _texts_and_numbers_changed], ids=lambda spoil: spoil.__name__)
