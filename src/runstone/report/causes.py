@@ -15,10 +15,10 @@ from typing import Final
 
 import msgspec
 
-from runstone.contracts import operation_for
+from runstone.contracts import lifecycle, operation_for
 from runstone.report import symptoms
 from runstone.report.deciding import (
-    EMPTY_BODY,
+    OUTLAWED,
     SAID_TO_ANYTHING,
     Exchanges,
     Hanging,
@@ -28,24 +28,16 @@ from runstone.report.deciding import (
     operation_name,
     reduced,
 )
+from runstone.report.naming import BROKEN, promise_of, promised
 from runstone.verdict.model import Cause, Verdict
 from runstone.wire.exchange import Exchange
 from runstone.wire.script import needed_for, script_of
 from runstone.wire.trace import Trace
 
-_BROKEN: Final = frozenset({"fail", "warn", "not-testable", "flaky"})
 _MOST_REQUESTS: Final = 12  # of a script; what needs more is repeated by a check of its area
 
 _STATE: Final = "GET /threads/{thread}/state"
-_STATUSES: Final = frozenset({"pending", "running", "error", "success", "timeout", "interrupted"})
-_OUTLAWED: Final = re.compile(r'wanted one of \[([^\]]*)\], got "([^"]*)"\)?$')
 _SEEN: Final = re.compile(r'(?:got|says|still shows) "?([^" ]+)"?\)?$')
-
-_ANSWERS: Final = re.compile(r"\banswers? (?:with )?(?:a )?2[\dx]{2}\b")
-
-_MANY: Final = 0.4  # of what hangs on a cause, so that it speaks of one area
-
-_TELLING: Final = frozenset({"404", "409"})
 
 _Groups = dict[Key, list[Hanging]]
 
@@ -59,7 +51,7 @@ def causes_of(
         hanging(verdict, case, exchanges)
         for verdict in verdicts
         for case in verdict.cases
-        if case.verdict in _BROKEN
+        if case.verdict in BROKEN
     ]
     groups: _Groups = {}
     for found in _traced_back(broken, exchanges):
@@ -102,9 +94,10 @@ def _by_value(groups: _Groups) -> _Groups:
 
     Whatever each of them wanted instead, they go with the weakest demand that the value breaks.
     """
+    known = {*lifecycle().runs.statuses, *lifecycle().threads.statuses}
     weakest: dict[str, tuple[int, Key]] = {}
     for key in groups:
-        if (found := _OUTLAWED.search(key.reason)) and found[2] not in _STATUSES:
+        if (found := OUTLAWED.search(key.reason)) and found[2] not in known:
             allowed = found[1].count(",")
             weakest[found[2]] = max(weakest.get(found[2], (0, key)), (allowed, key), key=lambda each: each[0])
     by_value: _Groups = {}
@@ -171,7 +164,7 @@ def _parent(key: Key, cases: Sequence[Hanging], groups: _Groups) -> Key:
     It holds the promise of the operation itself, or one of the same exchanges decided it, or it is the
     greatest and all that is broken outright there is of one area.
     """
-    promise = _promised(key, cases)
+    promise = promised(key, cases)
     decided = {each.exchange.key for each in cases if each.exchange is not None}
     there = [
         (other, each)
@@ -197,7 +190,7 @@ def _cause(
     levels = Counter({each.verdict.id: each.verdict.level for each in cases}.values())
     operations = dict.fromkeys(operation_name(each.exchange) for each in cases if each.exchange is not None)
     others = [each for each in operations if each != key.operation]
-    promise = _promise(key, cases, promises)
+    promise = promise_of(key, cases, promises)
     shown = [each.exchange for each in cases if each.exchange is not None and each.verdict.id == promise]
     shown = shown or [each.exchange for each in cases if each.exchange is not None]
     # The one that is seen the soonest, of which the least has to be made.
@@ -214,74 +207,6 @@ def _cause(
         should=levels["SHOULD"],
         curl="" if exchange is None else _script(exchange, exchanges),
     )
-
-
-def _promise(key: Key, cases: Sequence[Hanging], promises: Mapping[str, Verdict]) -> str:
-    """The requirement that a cause breaks by itself; '' where none is known to.
-
-    Of answers that are of no use it is what promises them, unless they were to be refusals. Else it is
-    broken outright: what promises the answers, else of the area of most what was judged on the least.
-    """
-    named = symptoms.NAMED_BY.get(key.reason, "")
-    if named in promises and promises[named].verdict in _BROKEN:
-        return named
-    outright = [each for each in cases if each.outright]
-    outright = [each for each in outright if not each.agreeing] or outright
-    if of_a_schema(key.reason):
-        return _of_most_operations(outright)
-    refused = [each for each in outright if each.refused]
-    # A request that was refused whole says nothing of what was asked for; "not found" says what is gone.
-    of_an_area = [] if refused or (key.refuses and key.answer not in _TELLING) else _of_one_area(outright)
-    promise = _promised(key, cases)
-    if (key.refuses or key.reason.startswith(EMPTY_BODY)) and not refused:
-        stands = promises[promise].verdict if promise in promises else ""
-        # What was kept elsewhere is not what this breaks, if another promises the very same answer.
-        of_an_area = of_an_area or [
-            each
-            for each in outright
-            if stands == "pass" and each.done and _ANSWERS.search(each.verdict.statement)
-        ]
-        if stands in _BROKEN or not of_an_area:
-            return promise
-    elif of_runs := [each for each in outright if each.of_the_run]:
-        return min(of_runs, key=lambda each: each.verdict.level != "MUST").verdict.id
-    elif weakest := [each for each in outright if _OUTLAWED.search(key.reason) and key.reason in each.reason]:
-        of_an_area = weakest
-    elif promise in _ids(refused or outright):
-        return promise
-    area = promises[promise].area if promise in promises else ""
-
-    def nearness(case: Hanging) -> tuple[int, bool, int]:
-        level, read = case.directness
-        return level, (key.refuses or case.refused) and case.verdict.area != area, read
-
-    first = min(of_an_area or refused or outright, key=nearness, default=None)
-    return "" if first is None else first.verdict.id
-
-
-def _of_most_operations(cases: Sequence[Hanging]) -> str:
-    """The requirement that the most operations break: of what they share it speaks itself."""
-    shown = {(each.verdict.id, operation_name(each.exchange)) for each in cases if each.exchange is not None}
-    spread = Counter(identity for identity, _ in shown)
-    nearest = min(cases, key=lambda each: (-spread[each.verdict.id], each.directness), default=None)
-    return "" if nearest is None else nearest.verdict.id
-
-
-def _of_one_area(outright: Sequence[Hanging]) -> list[Hanging]:
-    """Those of the area that the most requirements are of, if these are many of them; else none."""
-    areas = Counter(area for area, _ in {(each.verdict.area, each.verdict.id) for each in outright})
-    for area, size in areas.most_common(1):
-        if size >= _MANY * areas.total():
-            return [each for each in outright if each.verdict.area == area]
-    return []
-
-
-def _promised(key: Key, cases: Iterable[Hanging]) -> str:
-    """The requirement that promises what the operation of a cause answers."""
-    known = (each.exchange for each in cases if each.exchange is not None)
-    exchange = next((each for each in known if operation_name(each) == key.operation), None)
-    operation = None if exchange is None else operation_for(exchange.method, exchange.path)
-    return "" if operation is None else operation.promise
 
 
 def _ids(cases: Iterable[Hanging]) -> set[str]:

@@ -31,6 +31,8 @@ _MEMBER: Final = re.compile(r"[\w-]+/\S*: ")  # how a schema tells where it is b
 _TO_BE_REFUSED: Final = re.compile(r"(?:one of \[)?(?:a )?4[\dx]{2}\b")  # how a wanted 4xx is told
 _TO_BE_DONE: Final = re.compile(r"(?:a )?2[\dx]{2}\b")
 _WANTED: Final = re.compile(r"wanted (.+?), got (?:\d{3})\b")
+# How a value is told that none of the allowed ones is: those, and the value.
+OUTLAWED: Final = re.compile(r'wanted one of \[([^\]]*)\], got "([^"]*)"\)?$')
 _NOTHING_REFUSED: Final = re.compile(r"answered 2\d\d, so (?:there is no error|nothing was refused)")
 _THREAD: Final = re.compile(rf"/threads/{UUID.pattern}")
 _GOT_INSTEAD: Final = re.compile(r", got .*")  # of a member: what is wrong with it stays the same
