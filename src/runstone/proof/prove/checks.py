@@ -31,8 +31,8 @@ _VARIABLES: Final = {"fault": "RUNSTONE_FAULT", "variant": "RUNSTONE_VARIANT"}
 class Check:
     """What is checked: a recipe of the reference runtime, changed or not, or a null server.
 
-    `areas`: empty for all. `budget_s`: when the check ends itself. `weight`: how many checks of one area it
-    counts for while it runs.
+    `areas`, `select`: empty for all. `budget_s`: when the check ends itself. `weight`: how many checks of one
+    area it counts for while it runs.
     """
 
     name: str
@@ -41,6 +41,7 @@ class Check:
     change: Change | None = None
     null_server: NullServer | None = None
     areas: tuple[str, ...] = ()
+    select: tuple[str, ...] = ()
     quick: bool = False
     patient: bool = False
     insist_on_fitness: bool = True
@@ -71,6 +72,7 @@ class Check:
         asked = given(
             target_name=target,
             areas=self.areas,
+            select=self.select,
             quick=self.quick,
             patient=self.patient,
             insist_on_fitness=self.insist_on_fitness,

@@ -27,10 +27,14 @@ _HANGING_CONCURRENCY: Final = 64  # waiting for a server that hangs costs nothin
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How each thing is checked. `waits`: how long the judge of each requirement must wait, in seconds."""
+    """How each thing is checked. `waits`: how long the judge of each requirement must wait, in seconds.
+
+    `narrow`: of a fault only what it names is observed and judged, not the areas in which that lies.
+    """
 
     out: Path
     waits: Mapping[str, float]
+    narrow: bool = False
 
     def plain(self, faults: Iterable[Change], areas: frozenset[str]) -> list[Check]:
         """The unbroken servers of all recipes that are needed; what takes patience is checked apart."""
@@ -52,7 +56,7 @@ class Plan:
         return checks
 
     def fault(self, change: Change) -> Check:
-        """Its server, as far as the areas go that it names; all of it for what only monitors show."""
+        """Its server, as far as what it names goes; all of it for what only monitors show."""
         catalogue = load_catalogue()
         areas = {*(catalogue[name].area for name in change.breaks), *change.shown_in}
         quick = all(self.waits.get(name, 0.0) <= QUICK_S for name in change.breaks)
@@ -61,9 +65,14 @@ class Plan:
             change.server,
             change,
             areas=frozenset(areas),
+            select=self._named(change) if self.narrow else (),
             quick=quick and not change.patient,
             patient=change.patient,
         )
+
+    def _named(self, change: Change) -> tuple[str, ...]:
+        shown = {each.id for each in load_catalogue().values() if each.area in change.shown_in}
+        return tuple(sorted({*change.breaks, *shown}))
 
     def variant(self, change: Change) -> Check:
         """Its server in every area that holds a MUST, which is what a variant must keep."""
@@ -102,6 +111,7 @@ class Plan:
         change: Change | None = None,
         *,
         areas: frozenset[str] = frozenset(),
+        select: tuple[str, ...] = (),
         whole: bool = False,
         quick: bool = False,
         patient: bool = False,
@@ -114,6 +124,7 @@ class Plan:
             recipe=recipe,
             change=change,
             areas=tuple(area for area in load_catalogue().areas if area in areas),
+            select=select,
             quick=quick,
             patient=patient,
             budget_s=_budget(areas, patient=patient, whole=whole),
