@@ -412,9 +412,10 @@ def test_a_comparison_tells_the_greatest_causes_of_each_target() -> None:
     written = json.loads(texts["compare.json"])
     assert violations("compare", written) == []
     assert [len(each["causes"]) for each in written["targets"]] == [0, len(broken.causes)]
-    console = Console(file=io.StringIO(), width=200)
+    printed = io.StringIO()
+    console = Console(file=printed, width=200)
     print_comparison(found, console, Path("out"))
-    said = " ".join(console.file.getvalue().split())
+    said = " ".join(printed.getvalue().split())
     assert "What to fix first in broken" in said
     assert "What to fix first in kept" not in said
     assert f"{cause_weight(broken.causes[0])}: {cause_words(broken.causes[0])}"[:80] in said
