@@ -15,6 +15,7 @@ from runstone.suite import (
     own_server,
     requirement,
     scenario,
+    shown,
     some,
 )
 
@@ -138,5 +139,7 @@ def _killed_in_the_midst(trace: Trace, thread: str) -> Trace:
     part = trace.part(thread)
     status, log = part.only("run before").ok.object.get("status"), log_of(part.only("state before"))
     if (status, log) != ("running", ["a"]):
-        raise Missing(f"the server was not killed in mid-run: the run was {status}, its log {log}")
+        raise Missing(
+            f"the server was not killed in mid-run: the run was {shown(status)}, its log {shown(log)}"
+        )
     return part

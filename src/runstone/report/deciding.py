@@ -264,7 +264,7 @@ def _words(reason: str) -> str:
     for symptom, words in _SYMPTOMS:
         if symptom.search(first):
             return words
-    first = _PLACE.sub("it", _FINDING.sub("it ", first))
+    first = _PLACE.sub("it", _FINDING.sub("it ", first)).removeprefix("it breaks ")
     first = _GOT_INSTEAD.sub("", first) if of_a_schema(first) else _OTHERS.sub("", first)
     first = _ITEM_IN_WORDS.sub("an item of", _ITEM.sub("*", anonymous(first)))
     return symptoms.of_a_list(reason) or excerpt(_FRACTION.sub("N", first), _REASON)
