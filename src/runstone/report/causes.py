@@ -113,14 +113,12 @@ def _by_value(groups: _Groups) -> _Groups:
 
 
 def _by_request(groups: _Groups) -> _Groups:
-    """The groups, those in one where the server failed at one and the same request, whatever it says of it."""
+    """The groups, those in one where the server failed at one and the same request, whatever it says."""
     first: dict[tuple[str, str, str], Key] = {}
     by_request: _Groups = {}
     for key, cases in sorted(groups.items(), key=lambda each: -len(_ids(each[1]))):
-        failed = key.answer.startswith("5")
-        asked = {
-            (_stateless(key), key.answer, run) for each in cases if failed and (run := _run_asked_for(each))
-        }
+        runs = {_run_asked_for(each) for each in cases} - {""} if key.answer.startswith("5") else set()
+        asked = [(_stateless(key), key.answer, run) for run in runs]
         cause = next((first[each] for each in asked if each in first), key)
         for each in asked:
             first.setdefault(each, cause)
