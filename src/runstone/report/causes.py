@@ -118,7 +118,7 @@ def _by_request(groups: _Groups) -> _Groups:
     by_request: _Groups = {}
     for key, cases in sorted(groups.items(), key=lambda each: -len(_ids(each[1]))):
         runs = {_run_asked_for(each) for each in cases} - {""} if key.answer.startswith("5") else set()
-        asked = [(_stateless(key), key.answer, run) for run in runs]
+        asked = [(_stateless(key), key.answer, run) for run in sorted(runs)]
         cause = next((first[each] for each in asked if each in first), key)
         for each in asked:
             first.setdefault(each, cause)
