@@ -67,7 +67,7 @@ class Plan:
 
     def variant(self, change: Change) -> Check:
         """Its server in every area that holds a MUST, which is what a variant must keep."""
-        musts = frozenset(each.area for each in load_catalogue().values() if each.level == "MUST")
+        musts = frozenset(each.area for each in load_catalogue().of_checks.values() if each.level == "MUST")
         return self._check(
             f"variants/{change.name}", change.server, change, areas=musts - _exploring(), whole=True
         )
