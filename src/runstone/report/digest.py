@@ -164,8 +164,9 @@ def headline(report: Report) -> str:
     if any(verdict.verdict == "harness-error" for verdict in report.verdicts):
         return f"Runstone broke while it judged {report.target.name}"
     if of_load(report):
-        relation = "keeps" if conforms(report) else "does not keep"
-        return f"{report.target.name} {relation} what it promises under load"
+        relation = "keeps" if conforms(report) else "does not keep" if failing(report) else ""
+        what = f"{relation} what it promises" if relation else "has no verdict"
+        return f"{report.target.name} {what} under load"
     relation = "conforms" if conforms(report) else "does not conform"
     return f"{report.target.name} {relation} to profile {report.profile}"
 
