@@ -100,7 +100,7 @@ class Seen:
     def rows_of(self, run: Asked) -> list[dict[str, Any]]:
         """The rows of the thread's list of runs that are this one: one, as things should be."""
         asked = self.last(run.label)
-        known = asked.found_run_id if asked is not None else None
+        known = asked.found_run_id if asked is not None and self.accepted(run) else None
         return [
             row
             for row in self.rows or []
