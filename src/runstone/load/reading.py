@@ -38,7 +38,7 @@ def holds_load(folder: Path) -> bool:
 
 
 def folder_of(given: Path) -> Path | None:
-    """The folder of a load that is meant: it, or the evidence in it; None where it is no load."""
+    """The folder of a load that is meant: it, or the evidence in it; None where there is none."""
     meant = given.parent if given.name == EVIDENCE else given
     return meant if holds_load(meant) else None
 
