@@ -80,6 +80,12 @@ def test_what_was_counted_and_not_recorded_is_broken_too() -> None:
     assert cases[""].reason == "150 more were counted and not recorded; broken by 250, kept by 3,750 runs"
 
 
+def test_what_has_no_start_of_its_own_is_told_by_its_remark() -> None:
+    load = with_invariant(sound(), kept=0, broken=1, of="thirds", remark="p99 20 ms, then 400 ms")
+    (case,) = verdict(judged(load), "LOAD-101").cases
+    assert case.reason == "broken by 1, kept by 0 thirds; p99 20 ms, then 400 ms"
+
+
 def test_a_waiver_accepts_one_kind_of_start_and_only_what_was_recorded() -> None:
     waiver = Waiver(
         requirement="LOAD-102:wait", reason="r", owner="o", expires=dt.date(2027, 1, 1), link="docs"
@@ -101,6 +107,9 @@ def test_what_could_not_be_tested_is_no_pass_and_what_nobody_asked_for_is_no_fai
     )
     assert verdict(untested, "LOAD-101").verdict == "not-testable"
     assert untested.exit_code == 1
+    too_few = judged(with_invariant(sound(), kept=0, not_tested=1, remark="3 windows are too few"))
+    assert verdict(too_few, "LOAD-101").verdict == "not-run"
+    assert too_few.exit_code == 0
     unasked = judged(with_invariant(sound(), kept=0, remark="no kind of the mix asks for webhooks"))
     (case,) = verdict(unasked, "LOAD-101").cases
     assert (case.verdict, case.reason) == ("not-run", "no kind of the mix asks for webhooks")

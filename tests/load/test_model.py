@@ -9,7 +9,7 @@ import pytest
 
 from runstone.contracts.schemas import schema_text
 from runstone.load.model import Load
-from runstone.load.schema import of_load
+from runstone.load.schema import of_comparison, of_load
 from runstone.locations import CHECKOUT
 
 SCHEMAS = CHECKOUT / "contracts" / "schemas"
@@ -19,6 +19,8 @@ EXAMPLES = SCHEMAS / "examples" / "load"
 def test_schema_is_that_of_the_structs() -> None:
     written = (SCHEMAS / "load.json").read_text("utf-8")
     assert written == schema_text(of_load()), "python -m runstone.load.schema"
+    written = (SCHEMAS / "load-comparison.json").read_text("utf-8")
+    assert written == schema_text(of_comparison()), "python -m runstone.load.schema"
 
 
 @pytest.mark.parametrize("name", ["one-executed-twice", "worker-missing"])

@@ -14,19 +14,19 @@ from typing import Final
 import click
 from rich.console import Console
 
-from runstone import report as reports
+from runstone.contracts import load_catalogue
 from runstone.errors import ExitCode, TargetError, UsageError
-from runstone.load import planning, processes
-from runstone.load.judging import report_of
+from runstone.load import planning, processes, reports
 from runstone.load.messages import Refused
 from runstone.load.model import Load, Plan
-from runstone.load.page import to_html
-from runstone.load.reading import read
 from runstone.load.running import Progress, Wanted, run
 from runstone.session.introduction import introduce
 from runstone.session.opening import open_session
 from runstone.session.options import Given
+from runstone.session.settings import Settings
 from runstone.target.target import Target
+from runstone.verdict import waivers
+from runstone.verdict.model import Report
 
 _EVERY_S: Final = 30.0  # a line, where nobody sees a terminal
 _MASTER_S: Final = 30.0  # for a master to be there
@@ -72,7 +72,7 @@ def load(asked: Given, defaults: Given, words: Words) -> int:
         with session.reach(target) as reached:
             server = _server_of(reached)
             made = run(reached, _wanted(plan(reached), words, out, server), tell)
-    return show(made, out)
+    return show(made, session.settings)
 
 
 def _planner(words: Words) -> Callable[[Target], Plan]:
@@ -136,18 +136,24 @@ def _server_of(target: Target) -> str:
     return said.server
 
 
-def show(made: Load, out: Path) -> int:
-    """Write what it results in, and say the greatest part of it."""
-    recorded = read(out)
-    report = report_of(made, recorded.traces, today=dt.datetime.now(dt.UTC).date())
-    reports.write_all(report, list(recorded.traces.values()), out)
-    reports.write_texts({"load.html": to_html(made, report, recorded.traces)}, out)
-    for line in lines_of(made, out):
+def show(made: Load, settings: Settings) -> int:
+    """Write what it results in, and say the greatest part of it; the exit code."""
+    of_loads, out = load_catalogue().of_loads, settings.out
+    accepted = [] if settings.waivers is None else waivers.load_for(settings.waivers, of_loads)
+    today = dt.datetime.now(dt.UTC).date()
+    recorded, report = reports.judge(out, waivers=accepted, fail_on=settings.fail_on, today=today)
+    reports.write(recorded, report, out)
+    for line in lines_of(made, report):
         click.echo(line)
-    return made.exit_code
+    outcome, ended = made.outcome, report.exit_code
+    if made.exit_code == ExitCode.INTERRUPTED and ended != ExitCode.NOT_CONFORMING:
+        ended = ExitCode.INTERRUPTED
+    verdict = "NOT CONFORMING" if ended == ExitCode.NOT_CONFORMING else outcome.kind
+    click.echo(f"{verdict}{': ' + outcome.reason if outcome.reason else ''}; see {out / 'load.html'}")
+    return ended
 
 
-def lines_of(made: Load, out: Path) -> Iterator[str]:
+def lines_of(made: Load, report: Report) -> Iterator[str]:
     """What a load results in, for a terminal."""
     figures, counts = made.figures, made.counts.values()
     issued, ended = sum(each.issued for each in counts), sum(each.ended for each in counts)
@@ -157,8 +163,10 @@ def lines_of(made: Load, out: Path) -> Iterator[str]:
         f"{issued:,} runs: {ended:,} ended, {cancelled:,} cancelled, {failed:,} failed, {unknown:,} unknown; "
         f"{figures.achieved:g} of {figures.offered:g} starts/s, {figures.finished:g} runs/s"
     )
+    waived = {each.id for each in report.verdicts if each.verdict == "waived"}
     for each in made.invariants:
-        mark = "broken" if each.broken else "kept" if each.kept else "not tested"
+        broken = "waived" if each.id in waived else "broken"
+        mark = broken if each.broken else "kept" if each.kept else "not tested"
         untested = f", {each.not_tested:,} not tested" if each.not_tested and mark != "not tested" else ""
         numbers = f"{each.broken:,} broken, {each.kept:,} kept" if each.broken else f"{each.kept:,}"
         reason = f": {each.samples[0].reason}" if each.samples else ""
@@ -172,9 +180,8 @@ def lines_of(made: Load, out: Path) -> Iterator[str]:
         yield f"  the target asked to wait: {told}; {made.throttled.waited_s:g} s were waited"
     for trouble in made.left[:5]:
         yield f"  left on the target: {trouble}"
-    outcome = made.outcome
-    verdict = "NOT CONFORMING" if made.exit_code == ExitCode.NOT_CONFORMING else outcome.kind
-    yield f"{verdict}{': ' + outcome.reason if outcome.reason else ''}; see {out / 'load.html'}"
+    for message in report.waiver_errors:
+        yield f"  {message}"
 
 
 @contextmanager

@@ -6,12 +6,12 @@ Latencies are drawn on a scale of powers of ten: the slowest answers would flatt
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
 
-from runstone.load.model import Load, Window
+from runstone.load.model import Latency, Load, Window
 from runstone.report.drawing import HEIGHT, WIDTH, Line, Point, height_of, polylines
 
 _PERCENTILES: Final = (50.0, 90.0, 99.0, 99.9, 99.99)
@@ -24,6 +24,38 @@ _CLOCK_S: Final = (
 _MB: Final = 1_000_000
 
 Value = Callable[[Window], float | None]
+
+LATENCY: Final = "Latency over time, from the moment at which each should have started"
+PERCENTILE: Final = "Latency by percentile, from the moment at which each should have started"
+THROUGHPUT: Final = "Throughput, starts and ends a second"
+IN_FLIGHT: Final = "Runs in flight, as clients wait for them and as the server calls threads busy"
+
+
+def finished(window: Window) -> float | None:
+    """Runs that ended in it, a second."""
+    return window.finished / window.seconds if window.seconds else None
+
+
+def server_mb(window: Window) -> float | None:
+    """The server's memory at its end, in MB."""
+    return None if window.server_rss is None else window.server_rss / _MB
+
+
+_LATENCIES: Final[Mapping[str, Value]] = {
+    "p50": lambda each: each.p50_ms,
+    "p95": lambda each: each.p95_ms,
+    "p99": lambda each: each.p99_ms,
+    "max": lambda each: each.max_ms,
+}
+_RATES: Final[Mapping[str, Value]] = {
+    "offered": lambda each: each.offered,
+    "achieved": lambda each: each.achieved,
+    "finished": finished,
+}
+_IN_FLIGHT: Final[Mapping[str, Value]] = {
+    "clients": lambda each: each.in_flight,
+    "server": lambda each: each.server_in_flight,
+}
 
 
 class Tick(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,116 +84,102 @@ class Chart(msgspec.Struct, frozen=True, kw_only=True):
     bands: tuple[Band, ...] = ()
 
 
+class Curve(msgspec.Struct, frozen=True, kw_only=True):
+    """A quantity of some windows, and the class of its line."""
+
+    name: str
+    kind: str
+    windows: tuple[Window, ...]
+    value: Value
+
+
 def charts_of(load: Load) -> list[Chart]:
     """Those that the load has something to draw for."""
-    windows = load.windows
-    if not windows:
-        return [each for each in [_by_percentile(load)] if each.lines]
-    started = [each for each in windows if not each.draining]
     found = [
-        _over_time(
-            "latency",
-            "Latency over time, from the moment at which each should have started",
-            windows,
-            {
-                "p50": lambda each: each.p50_ms,
-                "p95": lambda each: each.p95_ms,
-                "p99": lambda each: each.p99_ms,
-                "max": lambda each: each.max_ms,
-            },
-            _milliseconds,
-            powers=True,
-        ),
-        _by_percentile(load),
-        _over_time(
-            "throughput",
-            "Throughput, starts and ends a second",
-            windows,
-            {
-                "offered": lambda each: each.offered,
-                "achieved": lambda each: each.achieved,
-                "finished": lambda each: each.finished / each.seconds if each.seconds else None,
-            },
-            _number,
-        ),
-        _over_time(
-            "in-flight",
-            "Runs in flight, as clients wait for them and as the server calls threads busy",
-            windows,
-            {"clients": lambda each: each.in_flight, "server": lambda each: each.server_in_flight},
-            _number,
-        ),
-        _over_time(
-            "memory",
-            "Memory of the server",
-            windows,
-            {"memory": lambda each: None if each.server_rss is None else each.server_rss / _MB},
-            lambda value: f"{_number(value)} MB",
-        ),
-        _over_time("errors", "Errors in each window", windows, {"errors": lambda each: each.errors}, _number),
+        over_time("latency", LATENCY, _curves(load, _LATENCIES), milliseconds, powers=True),
+        _by_kind(load),
+        over_time("throughput", THROUGHPUT, _curves(load, _RATES), number),
+        over_time("in-flight", IN_FLIGHT, _curves(load, _IN_FLIGHT), number),
+        over_time("memory", "Memory of the server", _curves(load, {"memory": server_mb}), megabytes),
     ]
-    anything = any(each.errors for each in started)
-    return [each for each in found if each.lines and (each.name != "errors" or anything)]
+    if any(each.errors for each in load.windows):
+        errors: dict[str, Value] = {"errors": lambda each: each.errors}
+        found.append(over_time("errors", "Errors in each window", _curves(load, errors), number))
+    return [each for each in found if each.lines]
 
 
-def _over_time(
-    name: str,
-    title: str,
-    windows: Sequence[Window],
-    values: dict[str, Value],
-    told: Callable[[float], str],
-    *,
-    powers: bool = False,
+def over_time(
+    name: str, title: str, curves: Sequence[Curve], told: Callable[[float], str], *, powers: bool = False
 ) -> Chart:
-    ends = windows[-1].at + windows[-1].seconds
-    across = _across(windows[0].at, ends)
-    seen = {key: [value(each) for each in windows] for key, value in values.items()}
+    """A chart over the time of the longest curve. `told`: how a value is written."""
+    seen = {curve.name: [curve.value(each) for each in curve.windows] for curve in curves}
     known = [each for line in seen.values() for each in line if each is not None]
+    if not known:
+        return Chart(name=name, title=title, lines=(), across=(), up=())
+    first = min(curve.windows[0].at for curve in curves if curve.windows)
+    last = max(each.at + each.seconds for curve in curves for each in curve.windows)
+    across = _across(first, last)
     scale = _powers(known) if powers else _linear(known)
-    places = [across(each.at + each.seconds / 2) for each in windows]
-    lines = tuple(
-        Line(name=key, kind=key, points=polylines(_points(places, line, scale)))
-        for key, line in seen.items()
-        if any(each is not None for each in line)
-    )
     return Chart(
         name=name,
         title=title,
-        lines=lines,
+        lines=tuple(
+            Line(
+                name=curve.name,
+                kind=curve.kind,
+                points=polylines(
+                    _point(across(each.at + each.seconds / 2), scale.share(value))
+                    for each, value in zip(curve.windows, seen[curve.name], strict=True)
+                ),
+            )
+            for curve in curves
+            if any(each is not None for each in seen[curve.name])
+        ),
         across=tuple(
             Tick(at=round(100 * across(second) / WIDTH, 2), text=_time(second))
-            for second in _steps(windows[0].at, ends)
+            for second in _steps(first, last)
         ),
         up=scale.ticks(told),
-        bands=tuple(_bands(windows, across)),
+        bands=tuple(_bands(curves[0].windows, across)) if _of_one_load(curves) else (),
     )
 
 
-def _by_percentile(load: Load) -> Chart:
-    """A line for each kind of start; to the right each mark is ten times as rare as the one before."""
-    kinds = [each for each in load.latencies if each.of == "kind" and each.count]
-    known = [ms for each in kinds for _, ms in each.curve]
-    scale = _powers(known)
+def by_percentile(name: str, title: str, latencies: Sequence[tuple[str, str, Latency]]) -> Chart:
+    """A line for each name, class and latency; each mark is ten times as rare as the one before."""
+    scale = _powers([ms for _, _, latency in latencies for _, ms in latency.curve])
     return Chart(
-        name="percentile",
-        title="Latency by percentile, from the moment at which each should have started",
+        name=name,
+        title=title,
         lines=tuple(
             Line(
-                name=each.name,
-                kind=each.name,
-                points=polylines(
-                    (_rarity(percent), share)
-                    for percent, ms in each.curve
-                    if (share := scale.share(ms)) is not None
-                ),
+                name=of,
+                kind=kind,
+                points=polylines(_point(_rarity(percent), scale.share(ms)) for percent, ms in latency.curve),
             )
-            for each in kinds
+            for of, kind, latency in latencies
         ),
         across=tuple(
             Tick(at=round(100 * _rarity(each) / WIDTH, 2), text=f"{each:g} %") for each in _PERCENTILES
         ),
-        up=scale.ticks(_milliseconds),
+        up=scale.ticks(milliseconds),
     )
+
+
+def _by_kind(load: Load) -> Chart:
+    kinds = [(each.name, each.name, each) for each in load.latencies if each.of == "kind" and each.count]
+    return by_percentile("percentile", PERCENTILE, kinds)
+
+
+def _curves(load: Load, values: Mapping[str, Value]) -> list[Curve]:
+    return [Curve(name=name, kind=name, windows=load.windows, value=value) for name, value in values.items()]
+
+
+def _of_one_load(curves: Sequence[Curve]) -> bool:
+    return all(each.windows == curves[0].windows for each in curves)
+
+
+def _point(x: float, share: float | None) -> Point | None:
+    return None if share is None else (x, share)
 
 
 class _Scale(msgspec.Struct, frozen=True, kw_only=True):
@@ -205,12 +223,6 @@ def _powers(values: Iterable[float]) -> _Scale:
     return _Scale(low=10.0**low, high=10.0**high, marks=marks, powers=True)
 
 
-def _points(places: Sequence[float], values: Sequence[float | None], scale: _Scale) -> Iterable[Point | None]:
-    for x, value in zip(places, values, strict=True):
-        share = scale.share(value)
-        yield None if share is None else (x, share)
-
-
 def _bands(windows: Sequence[Window], across: Callable[[float], float]) -> Iterable[Band]:
     """Where nothing was started any more, and where something was found broken."""
     for each in windows:
@@ -242,12 +254,19 @@ def _round_step(least: float) -> float:
     return next(power * each for each in (1, 2, 5, 10) if power * each >= least * (1 - 1e-9))
 
 
-def _milliseconds(value: float) -> str:
+def milliseconds(value: float) -> str:
+    """`20 ms`, `1.5 s`."""
     return f"{value:g} ms" if value < 1_000 else f"{value / 1_000:g} s"
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
+    """`1,200`, `0.25`."""
     return f"{value:,.0f}" if value >= 10 or value == int(value) else f"{value:.2g}"
+
+
+def megabytes(value: float) -> str:
+    """`120 MB`."""
+    return f"{number(value)} MB"
 
 
 def _time(seconds: float) -> str:

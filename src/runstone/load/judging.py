@@ -120,14 +120,15 @@ def _verdict(each: Requirement, load: Load, traces: Mapping[str, Trace]) -> Verd
 
 
 def _unbroken(found: Invariant, load: Load) -> Case:
+    """What nothing broke. Why something was not tested is the target's doing, where a reason is counted."""
     why = "; ".join(f"{reason} ({number:,})" for reason, number in found.why_not_tested.items())
     untested = f"{found.not_tested:,} of the {found.of} could not be tested" + (f": {why}" if why else "")
-    if found.kept and load.outcome.kind != "whole":
-        kept = f"{found.kept:,} {found.of} kept it, but the load is {load.outcome.kind}"
-        return Case(case="", verdict="not-run", reason=kept)
+    if load.outcome.kind != "whole":
+        seen = f"{found.kept:,} {found.of} kept it" if found.kept else untested
+        return Case(case="", verdict="not-run", reason=f"the load is {load.outcome.kind}; {seen}")
     if found.kept:
         return Case(case="", verdict="pass", reason=untested if found.not_tested else "")
-    if found.not_tested:
+    if why:
         return Case(case="", verdict="not-testable", reason=untested)
     return Case(case="", verdict="not-run", reason=found.remark or "nothing of this load asks for it")
 
@@ -150,12 +151,9 @@ def _broken(each: Requirement, found: Invariant, traces: Mapping[str, Trace]) ->
         )
     left = found.broken - len(found.samples)
     if left > 0:
-        yield Case(
-            case="",
-            verdict=outcome,
-            reason=f"{left:,} more were counted and not recorded; {total}"
-            + (f"; {found.remark}" if found.remark else ""),
-        )
+        counted_only = f"{left:,} more were counted and not recorded" if kinds else ""
+        told = [each for each in (counted_only, total, found.remark) if each]
+        yield Case(case="", verdict=outcome, reason="; ".join(told))
 
 
 def _recorded(samples: Sequence[Broken]) -> str:

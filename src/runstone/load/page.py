@@ -12,7 +12,7 @@ import msgspec
 from markupsafe import Markup
 
 from runstone.load.charts import charts_of
-from runstone.load.model import MOST_BROKEN, Invariant, Load, Sample
+from runstone.load.model import MOST_BROKEN, Invariant, Load
 from runstone.report import digest, remarks
 from runstone.report.drawing import HEIGHT, WIDTH
 from runstone.report.html import page_style
@@ -97,7 +97,8 @@ def _recordings(load: Load, traces: Mapping[str, Trace]) -> _Recordings:
     exchanges: list[ShownExchange] = []
     places: dict[str, list[int]] = {}
     spent = 0
-    for name in dict.fromkeys(each.trace for each in sorted(load.samples, key=_drawn_at_random)):
+    broken = (each.trace for promise in load.invariants for each in promise.samples)
+    for name in dict.fromkeys([*broken, *(each.trace for each in load.samples)]):
         if name not in traces:
             continue
         places[name] = []
@@ -107,10 +108,6 @@ def _recordings(load: Load, traces: Mapping[str, Trace]) -> _Recordings:
             places[name].append(len(exchanges))
             exchanges.append(entry)
     return _Recordings(exchanges, places)
-
-
-def _drawn_at_random(sample: Sample) -> bool:
-    return not sample.broken
 
 
 def _shown(value: Any) -> Any:

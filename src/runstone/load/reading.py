@@ -14,6 +14,7 @@ from runstone.session import evidence
 from runstone.wire.trace import Trace
 
 LOAD_JSON: Final = "load.json"
+EVIDENCE: Final = "evidence"
 
 
 class UnreadableLoad(UsageError):  # noqa: N818 - named as what it reports
@@ -36,6 +37,12 @@ def holds_load(folder: Path) -> bool:
     return (folder / LOAD_JSON).is_file()
 
 
+def folder_of(given: Path) -> Path | None:
+    """The folder of a load that is meant: it, or the evidence in it; None where there is none."""
+    meant = given.parent if given.name == EVIDENCE else given
+    return meant if holds_load(meant) else None
+
+
 def read(folder: Path) -> Recorded:
     """The load of a folder. Raises UnreadableLoad, and EvidenceError for recordings that were altered."""
     path = folder / LOAD_JSON
@@ -54,6 +61,6 @@ def read(folder: Path) -> Recorded:
         ) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise UnreadableLoad(f"{path} is damaged ({error}); load again") from None
-    recorded = folder / "evidence"
+    recorded = folder / EVIDENCE
     traces = evidence.read(recorded)[1] if recorded.is_dir() else {}
     return Recorded(load=load, traces=traces)

@@ -257,7 +257,7 @@ class Options:
         "must",
         "The weakest promise that a conforming target must keep.",
         flag="--fail-on",
-        commands=(*_JUDGING, "merge"),
+        commands=(*_JUDGING, "load", "merge"),
         key="fail_on",
     )
     waivers: Path | None = option(
@@ -265,7 +265,7 @@ class Options:
         "The file of known failures, each with its expiry.",
         flag="--waivers",
         metavar="FILE",
-        commands=(*_JUDGING, "merge"),
+        commands=(*_JUDGING, "load", "merge"),
         key="waivers",
     )
     out: Path | None = option(

@@ -1,0 +1,29 @@
+"""A load judged from its folder, and all that is written of it: the usual reports, and load.html."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from pathlib import Path
+
+from runstone import report as reports
+from runstone.load.judging import report_of
+from runstone.load.page import to_html
+from runstone.load.reading import Recorded, read
+from runstone.verdict.model import FailOn, Report
+from runstone.verdict.waivers import Waiver
+
+
+def judge(
+    folder: Path, *, waivers: Sequence[Waiver] = (), fail_on: FailOn = "must", today: dt.date
+) -> tuple[Recorded, Report]:
+    """The load of a folder, judged; nothing is sent. Raises UnreadableLoad and EvidenceError."""
+    recorded = read(folder)
+    load, traces = recorded.load, recorded.traces
+    return recorded, report_of(load, traces, waivers=waivers, fail_on=fail_on, today=today)
+
+
+def write(recorded: Recorded, report: Report, folder: Path) -> None:
+    """report.json, report.html, junit.xml, summary.md and load.html. Raises UnwritableReport."""
+    reports.write_all(report, list(recorded.traces.values()), folder)
+    reports.write_texts({"load.html": to_html(recorded.load, report, recorded.traces)}, folder)

@@ -1,0 +1,82 @@
+"""`runstone judge` of the folder of a load: the same verdicts offline, and its reports written again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from runstone.contracts.basis import basis_of
+from runstone.contracts.revision import current_revision
+from runstone.load.model import Load
+from runstone.session.evidence import FORMAT, EvidenceWriter, Manifest
+from tests.command_line import runstone
+from tests.load.loads import TRACE, broken, sound, traces, written
+
+WAIVER = """
+waivers:
+  - requirement: LOAD-102
+    reason: known
+    owner: runtime team
+    expires: 2099-01-01
+    link: docs/divergences.md
+  - requirement: META-001  # a check's, in the same file
+    reason: known
+    owner: runtime team
+    expires: 2099-01-01
+    link: docs/divergences.md
+"""
+
+
+def recorded(load: Load, folder: Path) -> Path:
+    """The folder of a load, with its evidence."""
+    written(load, folder)
+    manifest = Manifest(
+        format=FORMAT,
+        runstone=load.runstone,
+        profile="langgraph",
+        basis=basis_of("langgraph", current_revision()),
+        target=load.plan.target,
+        url=load.plan.url,
+        started_at=load.started_at,
+    )
+    writer = EvidenceWriter(folder / "evidence", manifest)
+    for trace in traces().values():
+        writer.add(trace)
+    writer.save(complete=True)
+    return folder
+
+
+@pytest.mark.parametrize("inside", ["", "evidence"])
+def test_a_load_is_judged_again_from_its_folder(inside: str, tmp_path: Path) -> None:
+    folder = recorded(broken(), tmp_path / "load")
+    done = runstone("judge", str(folder / inside))
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "LOAD-102" in done.stdout
+    report = json.loads((folder / "report.json").read_bytes())
+    assert {each["id"]: each["verdict"] for each in report["verdicts"]}["LOAD-102"] == "fail"
+    for name in ("report.html", "load.html"):
+        assert f"{TRACE}#2" in (folder / name).read_text("utf-8")
+
+
+def test_waivers_of_a_file_that_checks_read_too_are_applied(tmp_path: Path) -> None:
+    folder = recorded(broken(), tmp_path / "load")
+    waivers = tmp_path / "waivers.yaml"
+    waivers.write_text(WAIVER, "utf-8")
+    done = runstone("judge", str(folder), "--waivers", str(waivers), "--out", str(tmp_path / "out"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "waived" in (tmp_path / "out" / "summary.md").read_text("utf-8")
+    assert not (folder / "report.json").exists()
+
+
+def test_what_a_load_cannot_be_asked_is_one_line(tmp_path: Path) -> None:
+    folder = recorded(sound(), tmp_path / "load")
+    done = runstone("judge", str(folder), "--area", "meta")
+    assert done.returncode == 2
+    assert done.stderr.strip().endswith("is a load, of which everything is judged; leave out --area")
+    (folder / "evidence/traces" / f"{TRACE}.json").write_text("{}", "utf-8")
+    altered = runstone("judge", str(folder))
+    assert altered.returncode == 2
+    assert "does not have the SHA-256 of the manifest" in altered.stderr
+    assert len(altered.stderr.strip().splitlines()) == 1
