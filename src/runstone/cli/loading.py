@@ -77,9 +77,7 @@ def load(asked: Given, defaults: Given, words: Words) -> int:
 
 
 def _planner(words: Words) -> Callable[[Target, bool], Plan]:
-    workers = _local(words) + (words.expect_workers or 0)
-    if workers == 0:
-        raise UsageError("--processes 0 leaves nobody to work; give --expect-workers N, or more processes")
+    workers = _workers(words)
     per_s, for_s = planning.rate(words.rate), planning.seconds(words.for_words, "--for")
     kinds = planning.mix(words.mix_words or planning.MIX)
     drain_s = planning.seconds(words.drain_words, "--drain")
@@ -109,6 +107,18 @@ def _webhooks(target: Target, words: Words) -> bool:
         return False
     declared = target.declared.get("webhooks")
     return calls_webhooks(target) if declared is None else declared
+
+
+def _workers(words: Words) -> int:
+    """All of them. Raises UsageError for fewer than one."""
+    if words.expect_workers is not None and words.expect_workers < 1:
+        raise UsageError(f"--expect-workers {words.expect_workers}: say how many come, or leave it out")
+    workers = _local(words) + (words.expect_workers or 0)
+    if workers < 1 or _local(words) < 0:
+        raise UsageError(
+            f"--processes {_local(words)} leaves nobody to work; give more, or --expect-workers N"
+        )
+    return workers
 
 
 def _local(words: Words) -> int:

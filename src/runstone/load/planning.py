@@ -83,6 +83,8 @@ def planned(
 
     `webhooks`: whether the target calls them, and all workers can be reached by it.
     """
+    if users < 1:
+        raise UsageError(f"--users {users}: a load needs at least one")
     if users < workers:
         raise UsageError(f"--users {users}: each of the {workers} workers needs one; give more users")
     if users > _MOST_USERS:
