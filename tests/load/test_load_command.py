@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from runstone.contracts import violations
-from runstone.errors import ExitCode
+from runstone.errors import ExitCode, UsageError
 from runstone.load import processes
 from tests.command_line import one_line_of_error, runstone
 
@@ -58,7 +58,7 @@ def test_a_master_that_is_not_there_is_told() -> None:
 def test_a_port_that_is_taken_is_told() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(processes.UsageError, match=f"no master can listen on port {port}"):
+        with pytest.raises(UsageError, match=f"no master can listen on port {port}"):
             processes.insist_on_port("127.0.0.1", port)
 
 

@@ -175,7 +175,7 @@ class _Worker:
         self._orders = orders
 
     def work(self) -> Work | None:
-        """What there is to do; its clock begins with the first user, who may come seconds after the orders."""
+        """What there is to do; its clock begins with the first user, who comes later than the orders."""
         if self._work is None and self._orders is not None:
             self._work = Work(self._orders, self._runner.client_id, self._tell)
             gevent.spawn(self._end, self._work)
