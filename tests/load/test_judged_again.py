@@ -5,14 +5,20 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from runstone.contracts.basis import basis_of
 from runstone.contracts.revision import current_revision
 from runstone.load.model import Load
 from runstone.session.evidence import FORMAT, EvidenceWriter, Manifest
+from runstone.wire.trace import Trace
 from tests.command_line import runstone
-from tests.load.loads import TRACE, broken, sound, traces, written
+from tests.load.loads import TRACE, broken, sound, written
+from tests.load.starts import STEPS, streamed, waited
+
+_LOGGED_TWICE = {**STEPS, "log": [*STEPS["log"], *STEPS["log"]]}
+TWICE = waited(state=_LOGGED_TWICE, answer=_LOGGED_TWICE)
 
 WAIVER = """
 waivers:
@@ -29,8 +35,8 @@ waivers:
 """
 
 
-def recorded(load: Load, folder: Path) -> Path:
-    """The folder of a load, with its evidence."""
+def recorded(load: Load, folder: Path, first: Trace = TWICE) -> Path:
+    """The folder of a load, with its evidence: `first`, and one that broke nothing."""
     written(load, folder)
     manifest = Manifest(
         format=FORMAT,
@@ -42,8 +48,9 @@ def recorded(load: Load, folder: Path) -> Path:
         started_at=load.started_at,
     )
     writer = EvidenceWriter(folder / "evidence", manifest)
-    for trace in traces().values():
-        writer.add(trace)
+    for name, trace in ((TRACE, first), (TRACE[:-1] + "7", streamed())):
+        exchanges = tuple(msgspec.structs.replace(each, scenario=name) for each in trace.exchanges)
+        writer.add(msgspec.structs.replace(trace, scenario=name, exchanges=exchanges))
     writer.save(complete=True)
     return folder
 
@@ -91,3 +98,11 @@ def test_a_load_is_no_part_of_an_acceptance_and_a_course_of_its_own(tmp_path: Pa
     history = tmp_path / "history.jsonl"
     assert runstone("history", "add", str(folder), "--to", str(history)).returncode == 0
     assert json.loads(history.read_text("utf-8"))["target"] == "embedded-load"
+
+
+def test_a_recording_that_shows_something_else_than_load_json_is_one_line(tmp_path: Path) -> None:
+    folder = recorded(broken(), tmp_path / "load", first=waited())
+    done = runstone("judge", str(folder))
+    assert done.returncode == 2
+    assert f"{TRACE} shows nothing broken, and load.json says LOAD-102" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1

@@ -11,7 +11,7 @@ from runstone.errors import UsageError
 from runstone.load import planning
 from runstone.load.digests import digest_of, digest_of_files
 from runstone.load.model import Plan
-from runstone.load.schedule import Schedule
+from runstone.load.schedule import Schedule, Start
 from runstone.load.tokens import Bag, foreign, start_token, together
 from runstone.target.target import Target
 
@@ -25,12 +25,12 @@ def plan(target: Target = TARGET, **changes: object) -> Plan:
         "for_s": 10.0,
         "kinds": {"wait": 1, "stream": 1},
         "workers": 2,
-        "elsewhere": False,
+        "webhooks": True,
         "drain_s": 60.0,
         "seed": 1,
         "soak": False,
     }
-    return planning.planned(target, target.declared, **(given | changes))  # type: ignore[arg-type]
+    return planning.planned(target, **(given | changes))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("words, wanted", [("90", 90), ("90s", 90), ("1.5m", 90), ("8h", 28_800)])
@@ -69,11 +69,9 @@ def test_what_makes_no_sense_is_told(refused: object, told: str) -> None:
         refused()  # type: ignore[operator]
 
 
-def test_webhooks_are_asked_for_where_they_can_arrive() -> None:
-    assert plan().webhooks
-    assert not plan(elsewhere=True).webhooks
-    assert not plan(msgspec.structs.replace(TARGET, declared={})).webhooks
-    assert not plan(msgspec.structs.replace(TARGET, url="http://server.example:80")).webhooks
+def test_only_a_server_of_this_machine_is_near() -> None:
+    assert planning.is_near(TARGET)
+    assert not planning.is_near(msgspec.structs.replace(TARGET, url="http://server.example:80"))
 
 
 def test_the_digest_is_of_the_plan_and_of_the_files() -> None:
@@ -89,8 +87,8 @@ def test_workers_share_one_timetable() -> None:
     assert starts == pytest.approx([number / 20 for number in range(200)])
 
 
-def all_of(schedule: Schedule) -> list[object]:
-    found: list[object] = []
+def all_of(schedule: Schedule) -> list[Start]:
+    found: list[Start] = []
     while (start := schedule.take(0.0)) is not None:
         found.append(start)
     return found
@@ -115,7 +113,7 @@ def test_an_end_before_its_time_owes_nothing_after_it() -> None:
 
 def test_kinds_come_by_their_weight_and_by_the_seed() -> None:
     def kinds(seed: int) -> list[str]:
-        return [start.kind for start in all_of(Schedule(plan(seed=seed, kinds={"wait": 3, "cancel": 1}), 0))]  # type: ignore[attr-defined]
+        return [start.kind for start in all_of(Schedule(plan(seed=seed, kinds={"wait": 3, "cancel": 1}), 0))]
 
     assert kinds(1) == kinds(1) != kinds(2)
     assert 50 < kinds(1).count("wait") < 95

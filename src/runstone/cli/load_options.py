@@ -25,7 +25,7 @@ def _load(for_default: str) -> list[Callable[[Any], Any]]:
     return [
         click.option(
             "--users",
-            type=click.IntRange(1),
+            type=int,
             default=50,
             show_default=True,
             help="Clients, of all workers together.",
@@ -59,13 +59,13 @@ def _machines() -> list[Callable[[Any], Any]]:
     return [
         click.option(
             "--processes",
-            type=click.IntRange(0),
+            type=int,
             metavar="N",
             help="Workers on this machine. Default: 1, and 0 with --expect-workers.",
         ),
         click.option(
             "--expect-workers",
-            type=click.IntRange(1),
+            type=int,
             metavar="N",
             help="Wait for so many workers of other machines too.",
         ),

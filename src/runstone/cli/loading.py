@@ -19,6 +19,7 @@ from runstone.errors import ExitCode, TargetError, UsageError
 from runstone.load import planning, processes, reports
 from runstone.load.messages import Refused
 from runstone.load.model import Load, Plan
+from runstone.load.probing import calls_webhooks
 from runstone.load.running import Progress, Wanted, run
 from runstone.session.introduction import introduce
 from runstone.session.opening import open_session
@@ -67,35 +68,32 @@ def load(asked: Given, defaults: Given, words: Words) -> int:
             "a load is not sent through a proxy, which would be what is measured: leave out --proxy"
         )
     plan = _planner(words)
-    plan(target)  # what makes no sense is told before a server is started
+    plan(target, False)  # what makes no sense is told before a server is started
     out = session.settings.out
     with _shown() as tell:
         tell(Progress("reaching the target"))
         with session.reach(target) as reached:
             server = _server_of(reached)
-            made = run(reached, _wanted(plan(reached), words, out, server), tell)
+            made = run(reached, _wanted(plan(reached, _webhooks(reached, words)), words, out, server), tell)
     return show(made, session.settings)
 
 
-def _planner(words: Words) -> Callable[[Target], Plan]:
-    workers = _local(words) + (words.expect_workers or 0)
-    if workers == 0:
-        raise UsageError("--processes 0 leaves nobody to work; give --expect-workers N, or more processes")
+def _planner(words: Words) -> Callable[[Target, bool], Plan]:
+    workers = _workers(words)
     per_s, for_s = planning.rate(words.rate), planning.seconds(words.for_words, "--for")
     kinds = planning.mix(words.mix_words or planning.MIX)
     drain_s = planning.seconds(words.drain_words, "--drain")
     window_s = planning.seconds(words.window_words, "--window") if words.window_words else None
 
-    def plan(target: Target) -> Plan:
+    def plan(target: Target, webhooks: bool) -> Plan:
         return planning.planned(
             target,
-            target.declared,
+            webhooks=webhooks,
             users=words.users,
             per_s=per_s,
             for_s=for_s,
             kinds=kinds,
             workers=workers,
-            elsewhere=bool(words.expect_workers),
             drain_s=drain_s,
             seed=words.seed,
             soak=words.soak,
@@ -103,6 +101,26 @@ def _planner(words: Words) -> Callable[[Target], Plan]:
         )
 
     return plan
+
+
+def _webhooks(target: Target, words: Words) -> bool:
+    """Whether webhooks can be judged: the listeners of workers elsewhere are out of the server's reach."""
+    if words.expect_workers or not planning.is_near(target):
+        return False
+    declared = target.declared.get("webhooks")
+    return calls_webhooks(target) if declared is None else declared
+
+
+def _workers(words: Words) -> int:
+    """All of them. Raises UsageError for fewer than one."""
+    if words.expect_workers is not None and words.expect_workers < 1:
+        raise UsageError(f"--expect-workers {words.expect_workers}: say how many come, or leave it out")
+    workers = _local(words) + (words.expect_workers or 0)
+    if workers < 1 or _local(words) < 0:
+        raise UsageError(
+            f"--processes {_local(words)} leaves nobody to work; give more, or --expect-workers N"
+        )
+    return workers
 
 
 def _local(words: Words) -> int:

@@ -142,13 +142,16 @@ class _Master:
 class _Worker:
     """Greets the master, works by its orders, and tells the last until it was heard."""
 
-    work: Work | None = None
+    here: _Worker | None = None
 
     def __init__(self, environment: Environment, runner: WorkerRunner) -> None:
         self._environment = environment
         self._runner = runner
         self._heard = Event()
-        runner.register_message(ORDERS, self._begin)
+        self._orders: Orders | None = None
+        self._work: Work | None = None
+        self._draining = False  # it may be asked to before it has begun
+        runner.register_message(ORDERS, self._take_orders)
         runner.register_message(HEARD, lambda **_: self._heard.set())
         runner.register_message(DRAIN, lambda **_: self._drain())
         runner.register_message(TURNED_AWAY, self._turned_away)
@@ -161,7 +164,7 @@ class _Worker:
         )
         runner.send_message(HELLO, msgspec.json.encode(hello))
 
-    def _begin(self, environment: Environment, msg: Any, **_: Any) -> None:
+    def _take_orders(self, environment: Environment, msg: Any, **_: Any) -> None:
         del environment
         orders = msgspec.json.decode(msg.data, type=Orders)
         if digest_of(orders.plan, digest_of_files()) != orders.plan.digest:
@@ -169,12 +172,21 @@ class _Worker:
                 Refused(reason=f"the plan that reached {socket.gethostname()} is not the one that was made")
             )
             return
-        _Worker.work = Work(orders, self._runner.client_id, self._tell)
-        gevent.spawn(self._end, _Worker.work)
+        self._orders = orders
+
+    def work(self) -> Work | None:
+        """What there is to do; its clock begins with the first user, who comes later than the orders."""
+        if self._work is None and self._orders is not None:
+            self._work = Work(self._orders, self._runner.client_id, self._tell)
+            gevent.spawn(self._end, self._work)
+            if self._draining:
+                self._work.drain()
+        return self._work
 
     def _drain(self) -> None:
-        if _Worker.work is not None:
-            _Worker.work.drain()
+        self._draining = True
+        if self._work is not None:
+            self._work.drain()
 
     def _tell(self, message: Message) -> None:
         self._runner.send_message(TOLD, msgspec.json.encode(message))
@@ -197,7 +209,7 @@ def _attend(environment: Environment, runner: Any, **_: Any) -> None:
     if isinstance(runner, MasterRunner):
         _Master(environment, runner)
     elif isinstance(runner, WorkerRunner):
-        _Worker(environment, runner)
+        _Worker.here = _Worker(environment, runner)
 
 
 class RunUser(User):
@@ -206,6 +218,7 @@ class RunUser(User):
     @task
     def serve(self) -> None:
         """Until nothing more is due."""
-        if _Worker.work is not None:
-            _Worker.work.serve()
+        work = _Worker.here.work() if _Worker.here is not None else None
+        if work is not None:
+            work.serve()
         raise StopUser

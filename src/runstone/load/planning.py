@@ -60,16 +60,20 @@ def mix(words: str) -> dict[str, int]:
     return found
 
 
+def is_near(target: Target) -> bool:
+    """Whether the target is on this machine, by its address."""
+    return urlsplit(target.url).hostname in LOOPBACK
+
+
 def planned(
     target: Target,
-    server_capabilities: Mapping[str, bool],
+    webhooks: bool,
     *,
     users: int,
     per_s: float,
     for_s: float,
     kinds: Mapping[str, int],
     workers: int,
-    elsewhere: bool,
     drain_s: float,
     seed: int,
     soak: bool,
@@ -77,8 +81,10 @@ def planned(
 ) -> Plan:
     """The plan, with its digest. Raises UsageError for what cannot be.
 
-    Webhooks are asked for where the target offers them, it is on loopback, and no worker is `elsewhere`.
+    `webhooks`: whether the target calls them, and all workers can be reached by it.
     """
+    if users < 1:
+        raise UsageError(f"--users {users}: a load needs at least one")
     if users < workers:
         raise UsageError(f"--users {users}: each of the {workers} workers needs one; give more users")
     if users > _MOST_USERS:
@@ -88,7 +94,6 @@ def planned(
     usual_s = (
         _SOAK_WINDOW_S if soak else max(1.0, min(_LONGEST_WINDOW_S, float(int(for_s / _FEWEST_WINDOWS))))
     )
-    near = urlsplit(target.url).hostname in LOOPBACK
     plan = Plan(
         target=target.name,
         url=target.url,
@@ -99,7 +104,7 @@ def planned(
         workers=workers,
         drain_s=drain_s,
         window_s=max(1.0, min(window_s or usual_s, for_s)),
-        webhooks=near and not elsewhere and bool(server_capabilities.get("webhooks")),
+        webhooks=webhooks,
         seed=seed,
         session=secrets.token_hex(6),
     )
