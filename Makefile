@@ -52,7 +52,7 @@ lint: $(INSTALLED)  ## style, types, spelling, workflows, and the words that the
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-actions action.yml
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.gitlab-ci --data-transform gitlab-ci ci/gitlab/runstone.yml
-	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec ci/compose.yaml
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec ci/compose.yaml ci/compose-load.yaml
 
 hooks: $(INSTALLED)  ## let git lint what is committed, and check types before a push
 	$(BIN)/pre-commit install

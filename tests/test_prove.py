@@ -20,7 +20,16 @@ from markdown_it import MarkdownIt
 
 from runstone import report as reports
 from runstone.cli import cli
-from runstone.contracts import Area, Catalogue, Level, Requirement, load_capabilities, violations
+from runstone.contracts import (
+    Area,
+    Catalogue,
+    Level,
+    Requirement,
+    load_capabilities,
+    load_catalogue,
+    violations,
+)
+from runstone.errors import UsageError
 from runstone.proof.faults import load_faults, load_variants
 from runstone.proof.prove import matrix, outcomes, proving, published
 from runstone.proof.prove.checks import Check
@@ -384,7 +393,19 @@ def test_a_partial_proof_chooses_by_globs() -> None:
     ]
     assert partial.chosen(partial.variants, load_variants(), "variant") == []
     everything = proving.Selection(out=Path("x"))
-    assert len(everything.chosen((), load_faults(), "fault")) == len(load_faults())
+    of_loads = [each for each in load_faults().values() if not each.shown_by_checks]
+    assert of_loads
+    chosen = everything.chosen((), load_faults(), "fault")
+    assert {each.name for each in [*chosen, *of_loads]} == load_faults().keys()
+    assert len(chosen) + len(of_loads) == len(load_faults())
+
+
+def test_what_only_a_load_shows_is_no_part_of_a_proof() -> None:
+    partial = proving.Selection(out=Path("x"), faults=("one-run-in-500-*",))
+    with pytest.raises(UsageError, match="shown by no check: `runstone serve --fault one-run-in-500-is-"):
+        partial.chosen(partial.faults, load_faults(), "fault")
+    breaking = {id for each in load_faults().values() for id in each.breaks}  # noqa: A001 - the catalogue's name
+    assert load_catalogue().of_loads.keys() <= breaking
 
 
 @pytest.mark.parametrize(

@@ -132,9 +132,10 @@ def list_command(paths: tuple[Path, ...], settings: tuple[str, ...], tags: tuple
 @command.command("schema")
 def schema_command() -> None:
     """Print the JSON Schema of a file of scenarios, for editors."""
-    from runstone.conversations.schema import as_text, of_scenarios
+    from runstone.contracts.schemas import schema_text
+    from runstone.conversations.schema import of_scenarios
 
-    click.echo(as_text(of_scenarios()), nl=False)
+    click.echo(schema_text(of_scenarios()), nl=False)
 
 
 def _printed(event: Event) -> None:

@@ -194,6 +194,8 @@ def _print_row(row: digest.AreaRow, width: int, out: Page) -> None:
 
 def _print_grid(report: Report, out: Page) -> None:
     grid = report.grid
+    if not grid.cells:
+        return
     if not any(cell.verdict != "not-run" for row in grid.cells.values() for cell in row.values()):
         out.line("parity: not run\n")
         return

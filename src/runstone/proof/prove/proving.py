@@ -55,16 +55,25 @@ class Selection:
         return not self.faults and not self.variants
 
     def chosen(self, globs: tuple[str, ...], changes: Mapping[str, Change], kind: str) -> list[Change]:
-        """The changes that a glob matches; all where nothing was selected. Raises UsageError."""
+        """The changes that a glob matches, of those that a check shows; all where nothing was selected.
+
+        Raises UsageError.
+        """
         for glob in globs:
-            if not any(fnmatchcase(name, glob) for name in changes):
+            matched = [change for name, change in changes.items() if fnmatchcase(name, glob)]
+            if not matched:
                 raise UsageError(
                     f"no {kind} matches {glob!r}{suggestion(glob, changes)} (`runstone faults` lists them)"
+                )
+            if not any(change.shown_by_checks for change in matched):
+                raise UsageError(
+                    f"{glob} is shown by no check: `runstone serve --fault {matched[0].name}`, then "
+                    "`runstone load` it"
                 )
         return [
             change
             for name, change in sorted(changes.items())
-            if self.complete or any(fnmatchcase(name, glob) for glob in globs)
+            if change.shown_by_checks and (self.complete or any(fnmatchcase(name, glob) for glob in globs))
         ]
 
 
@@ -256,7 +265,7 @@ def _matrix(
     nulls: list[Null],
 ) -> Matrix:
     """The whole. `plain`: each unbroken server's check, how it ended, and why not so at first."""
-    catalogue = load_catalogue()
+    catalogue = load_catalogue().of_checks
     ordered = matrix.in_order(faults, catalogue)
     reports = [done.report for _, done, _ in plain if done.report is not None]
     return matrix.assembled(
