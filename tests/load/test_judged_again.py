@@ -89,6 +89,17 @@ def test_what_a_load_cannot_be_asked_is_one_line(tmp_path: Path) -> None:
     assert len(altered.stderr.strip().splitlines()) == 1
 
 
+def test_a_load_is_no_part_of_an_acceptance_and_a_course_of_its_own(tmp_path: Path) -> None:
+    folder = recorded(sound(), tmp_path / "load")
+    signed = runstone("signoff", str(folder / "evidence"), "--unsigned", "--by", "me", "--yes")
+    assert signed.returncode == 2
+    assert signed.stderr.strip().endswith("is a load, which is no part of an acceptance; sign off a check")
+    assert runstone("judge", str(folder)).returncode == 0
+    history = tmp_path / "history.jsonl"
+    assert runstone("history", "add", str(folder), "--to", str(history)).returncode == 0
+    assert json.loads(history.read_text("utf-8"))["target"] == "embedded-load"
+
+
 def test_a_recording_that_shows_something_else_than_load_json_is_one_line(tmp_path: Path) -> None:
     folder = recorded(broken(), tmp_path / "load", first=waited())
     done = runstone("judge", str(folder))

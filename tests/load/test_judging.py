@@ -131,6 +131,10 @@ def test_a_load_that_is_not_whole_is_never_green(kind: str) -> None:
     assert not found.conforming
     still = judged(msgspec.structs.replace(broken(), outcome=outcome, exit_code=4))
     assert still.exit_code == 1
+    slower = judged(
+        msgspec.structs.replace(broken("LOAD-109"), outcome=outcome, exit_code=4), fail_on="should"
+    )
+    assert (verdict(slower, "LOAD-109").verdict, slower.exit_code) == ("not-run", 4)
     nothing = judged(msgspec.structs.replace(sound(), outcome=outcome, exit_code=4, invariants=()))
     assert nothing.exit_code == 4
 

@@ -57,7 +57,9 @@ class Words:
 def load(asked: Given, defaults: Given, words: Words) -> int:
     """Make the load, judge it, show and write what it results in."""
     processes.insist_on_packages()
-    session = open_session(asked, lambda *_: None, defaults=defaults)
+    session = open_session(
+        asked, lambda *_: None, defaults=defaults, beneath="soak" if words.soak else "load"
+    )
     target = session.settings.target
     if target is None:
         raise UsageError("no target: give one, or set RUNSTONE_TARGET")

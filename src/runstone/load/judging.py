@@ -13,6 +13,7 @@ from runstone.contracts import Requirement, load_catalogue
 from runstone.contracts.basis import basis_of
 from runstone.contracts.revision import current_revision
 from runstone.errors import ExitCode
+from runstone.load.invariants import STEADY
 from runstone.load.model import Broken, Invariant, Load
 from runstone.report.causes import causes_of
 from runstone.report.text import counted
@@ -114,17 +115,20 @@ def _verdict(each: Requirement, load: Load, traces: Mapping[str, Trace]) -> Verd
     if found is None:
         reason = load.outcome.reason or "this load did not look at it"
         return with_cases(unjudged, [Case(case="", verdict="not-run", reason=reason)])
-    if found.broken:
+    if found.broken and not (each.id == STEADY and load.outcome.kind != "whole"):
         return with_cases(unjudged, list(_broken(each, found, traces)))
     return with_cases(unjudged, [_unbroken(found, load)])
 
 
 def _unbroken(found: Invariant, load: Load) -> Case:
-    """What nothing broke. Why something was not tested is the target's doing, where a reason is counted."""
+    """What nothing broke. Why something was not tested is the target's doing, where a reason is counted.
+
+    Of a load that is not the one that was planned, figures (`STEADY`) say nothing, good or bad.
+    """
     why = "; ".join(f"{reason} ({number:,})" for reason, number in found.why_not_tested.items())
     untested = f"{found.not_tested:,} of the {found.of} could not be tested" + (f": {why}" if why else "")
     if load.outcome.kind != "whole":
-        seen = f"{found.kept:,} {found.of} kept it" if found.kept else untested
+        seen = f"{found.kept:,} {found.of} kept it" if found.kept else found.remark or untested
         return Case(case="", verdict="not-run", reason=f"the load is {load.outcome.kind}; {seen}")
     if found.kept:
         return Case(case="", verdict="pass", reason=untested if found.not_tested else "")

@@ -270,7 +270,8 @@ class Options:
     )
     out: Path | None = option(
         None,
-        "Where reports and evidence go. Default: reports/out/TARGET, judge: beside the evidence.",
+        "Where reports and evidence go. Default: reports/out/TARGET, judge: beside the evidence, load: "
+        "reports/out/TARGET/load.",
         flag="--out",
         metavar="DIR",
         commands=(*_EXPLORING, "judge", "load", "scenarios"),
