@@ -12,6 +12,7 @@ import msgspec
 
 if TYPE_CHECKING:
     from runstone.conversations.assertions import OwnCheck
+    from runstone.conversations.model import OpenAITalker
     from runstone.conversations.playing import Talker
 
 _Params = ParamSpec("_Params")
@@ -71,7 +72,19 @@ class Asking(msgspec.Struct, frozen=True, kw_only=True):
     judge_prices: str | None = None
     trust_python: bool = False
 
-    def talker(self) -> Talker | None:
+    def talkers(self) -> Callable[[], Talker | None]:
+        """Makes the model for each of several batches; they keep to one budget. Raises ModelMissing."""
+        first = self.talker()
+
+        def another() -> Talker | None:
+            made = self.talker()
+            if made is not None and first is not None:
+                made.purse = first.purse
+            return made
+
+        return another
+
+    def talker(self) -> OpenAITalker | None:
         """The model that is meant; None where none is named. Raises ModelMissing."""
         from runstone.conversations.model import Limits, OpenAITalker
         from runstone.conversations.questions import Model
