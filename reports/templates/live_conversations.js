@@ -85,7 +85,7 @@ const liveConversations = (() => {
       const text = event.text || "";
       switch (event.kind) {
         case "user_input":
-          return this.say("user", data.way === "resume" ? "answers" : "user", text, data.thread === "main" ? "" : `on thread ${data.thread}`);
+          return this.say("user", "user", text, data.thread === "main" ? "" : `on thread ${data.thread}`);
         case "tool_call":
           return this.say("call", "calls", `${data.name}(${shown(data.arguments)})`);
         case "interrupt":
