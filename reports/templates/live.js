@@ -30,19 +30,22 @@
     return told;
   }
 
-  function trouble(text) {
-    $("trouble").hidden = !text;
-    $("trouble").textContent = text || "";
-  }
-
+  // What went wrong is told until the same work succeeds.
+  let troubled = null;
   const trying = (work) => async (...given) => {
     try {
       await work(...given);
-      trouble("");
+      if (troubled === work) tell("");
     } catch (error) {
-      trouble(error.message);
+      troubled = work;
+      tell(error.message);
     }
   };
+
+  function tell(text) {
+    $("trouble").hidden = !text;
+    $("trouble").textContent = text;
+  }
 
   // what is to be played
 
@@ -95,7 +98,7 @@
     const had = [...$("batches").options].map((each) => `${each.value} ${each.text}`).join();
     const options = batches.map((each) => new Option(titled(each), each.id));
     if (had !== options.map((each) => `${each.value} ${each.text}`).join()) $("batches").replaceChildren(...options);
-    const named = location.hash.slice(1);
+    const named = batches.some((each) => each.id === location.hash.slice(1)) && location.hash.slice(1);
     const chosen = named || (batches.find((each) => each.state === "running") || batches[0] || {}).id;
     if (chosen) $("batches").value = chosen;
     if (chosen && (!batch || batch.id !== chosen)) await show(chosen);

@@ -181,7 +181,14 @@ def test_secrets_go_to_the_target_of_the_command_line_alone(tmp_path: Path) -> N
         (b'{"files": ["no.yaml"]}', 422, "there is no file 'no.yaml' here"),
         (b'{"target": "langgraph-py"}', 422, "is not a URL; name a recipe with --target"),
         (b'{"repeat": 0}', 422, "the body: "),
-        (b'{"set": {"asistant": "x"}}', 422, "unknown key 'asistant'"),
+        (b'{"repeat": 1000, "set": {"vars.x": [1, 2, 3, 4, 5, 6]}}', 422, "too many for a batch"),
+        (b'{"set": {"entry_point": "weit"}}', 422, "entry_point"),
+        (b'{"set": {"turns": []}}', 422, "set: 'turns' cannot be replaced here, only assistant, config,"),
+        (
+            b'{"set": {"setup.files": {"x": "/etc/passwd"}}}',
+            422,
+            "'setup.files' cannot be replaced here",
+        ),
         (b'{"files": ["' + b"x" * 300_000 + b'"]}', 413, "larger than"),
     ],
 )
@@ -332,6 +339,8 @@ def test_the_oldest_events_of_the_oldest_batch_are_forgotten_first() -> None:
     assert young.first == 1
     young.add(b"i" * 3)
     assert (young.first, young.last) == (4, 6)
+    young.add(b"j" * 6)  # more than may be kept at all
+    assert (young.first, young.last) == (8, 7)
 
 
 def test_who_is_too_slow_is_told_so_and_can_go_on(tmp_path: Path) -> None:
@@ -362,7 +371,11 @@ def test_ctrl_c_cancels_what_is_played_and_keeps_it(tmp_path: Path) -> None:
             running.send_signal(signal.SIGINT)
             assert running.wait(30) == 0, running.complained
             said = running.said.splitlines()
-    assert said == [f"1 scenario on {served}, end with Ctrl-C", f"1 batch played, kept in {out / 'batches'}"]
+    assert said == [
+        f"1 scenario on {served}, end with Ctrl-C",
+        "ending: what is played is cancelled, and what it made on the target deleted",
+        f"1 batch kept in {out / 'batches'}",
+    ]
     report = json.loads((out / "batches" / batch / "report.json").read_text())
     assert report["complete"] is False
     assert 0 < report["results"]["scenarios"][0]["rate"]["passed"] < 200

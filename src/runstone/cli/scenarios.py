@@ -79,7 +79,12 @@ def run_command(
 
 @command.command("serve")
 @_PATHS
-@click.option("--host", default="127.0.0.1", show_default=True, help="Others than this machine need a token.")
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="To listen on; beyond this machine a token is needed.",
+)
 @click.option("--port", type=click.IntRange(0, 65535), default=2030, show_default=True)
 @click.option(
     "--token", envvar="RUNSTONE_SERVE_TOKEN", metavar="TEXT", help="Default: one is made, if needed."
@@ -119,16 +124,7 @@ def serve_command(
     own = asks.own(*(path if path.is_dir() else path.parent for path in paths))
     offer = Offer(paths=paths, asked=asked, talkers=asks.talkers(), own=own, settings=settings, tags=tags)
 
-    def ready(url: str) -> None:
-        many = counted(len({each.name for each in offer.cases()}), "scenario")
-        click.echo(f"{many} on {url}, end with Ctrl-C")
-
-    batches = serve(offer, guard, host, port, ready)
-    click.echo(
-        f"{counted(batches, 'batch', 'batches')} played, kept in {offer.folder}"
-        if batches
-        else "nothing was played"
-    )
+    serve(offer, guard, host, port, click.echo)
 
 
 @command.command("judge")

@@ -130,6 +130,8 @@ class Application:
         if log.closed and after == log.last:
             return Response(status_code=204, headers=HEADERS)
         headers = {**HEADERS, "X-Accel-Buffering": "no"}
+        if request.method == "HEAD":
+            return Response(headers=headers, media_type="text/event-stream")
         return StreamingResponse(
             _sent(log, after, self._silence_s), headers=headers, media_type="text/event-stream"
         )

@@ -24,7 +24,7 @@ from runstone.conversations.live.offer import Prepared, Wanted
 from runstone.conversations.thread import Job, Playing
 from runstone.errors import ExitCode, RunstoneError
 
-KEPT: Final = 100  # batches that have ended
+KEPT: Final = 50  # batches that have ended
 WAITING: Final = 20  # batches that may wait at a time
 State = Literal["queued", "running", "done", "cancelled", "broken"]
 _ENDED: Final[frozenset[State]] = frozenset({"done", "cancelled", "broken"})

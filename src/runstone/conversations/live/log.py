@@ -7,7 +7,6 @@ memory, and who comes back misses and repeats nothing.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncIterator
 from typing import Final
 
@@ -27,7 +26,7 @@ class Memory:
 
     def __init__(self, limit: int = KEPT_BYTES) -> None:
         self._left = limit
-        self._logs: deque[Log] = deque()
+        self._logs: list[Log] = []
 
     def new_log(self) -> Log:
         """A log that shares this memory."""
@@ -37,19 +36,16 @@ class Memory:
 
     def drop(self, log: Log) -> None:
         """Forget all events of a log."""
-        while freed := log.forget_one():
-            self._left += freed
-        if log in self._logs:
-            self._logs.remove(log)
+        while log.first <= log.last:
+            self._left += log.forget_one()
+        self._logs.remove(log)
 
     def take(self, size: int) -> None:
         """Make room for an event of so many bytes that was just added."""
         self._left -= size
         while self._left < 0:
-            freed = self._logs[0].forget_one()
-            self._left += freed
-            if not freed:
-                self._logs.popleft()
+            oldest = next(each for each in self._logs if each.first <= each.last)
+            self._left += oldest.forget_one()
 
 
 class Log:
@@ -76,10 +72,9 @@ class Log:
         self._wake()
 
     def forget_one(self) -> int:
-        """Forget the oldest event; its size, 0 where there is none."""
-        gone = self._events.pop(self.first, b"")
-        if gone:
-            self.first += 1
+        """Forget the oldest event that is kept; its size."""
+        gone = self._events.pop(self.first)
+        self.first += 1
         return len(gone)
 
     def insist_on(self, after: int) -> None:

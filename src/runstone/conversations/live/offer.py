@@ -23,6 +23,12 @@ from runstone.session.session import Session
 from runstone.session.sources import merged
 from runstone.target.target import Target, checked_url
 
+MOST: Final = 5_000  # conversations of a batch: what is known of each is kept after its end
+# What somebody else may replace: neither files that are read nor functions that are run.
+SETTABLE: Final = (
+    *("assistant", "config", "context", "metadata", "vars", "entry_point", "stream_mode", "turn_timeout_s"),
+    *("repeat", "on_turn_failure"),
+)
 _WEB: Final = ("http://", "https://")
 
 
@@ -117,12 +123,17 @@ class Offer:
         Raises UsageError where there is no such scenario, or no such target.
         """
         cases = _named(self._tagged(wanted), wanted.scenarios)
+        conversations = tuple(_planned(cases))
+        if len(conversations) > MOST:
+            raise BadScenario(
+                f"{len(conversations)} conversations are too many for a batch; play {MOST} at most"
+            )
         session = self._session_for(wanted, folder)
         target, talker = session.settings.target, self.talkers()
         assert target is not None, "open_session has insisted on one"
         return Prepared(
             target=target.url or target.name,
-            conversations=tuple(_planned(cases)),
+            conversations=conversations,
             job=_job(session, cases, talker, self.own),
         )
 
@@ -136,15 +147,19 @@ class Offer:
 
     def _sources(self, wanted: Wanted) -> list[Source]:
         files = files_of(self.paths)
-        known = {self._shown(each): each for each in files}
+        known = [(self._shown(each), each) for each in files]
         for name in wanted.files:
-            if not any(_within(each, name) for each in known):
-                raise BadScenario(f"there is no file {name!r} here{suggestion(name, known)}")
+            if not any(_within(shown, name) for shown, _ in known):
+                hint = suggestion(name, [shown for shown, _ in known])
+                raise BadScenario(f"there is no file {name!r} here{hint}")
         meant = [
             path
-            for shown, path in known.items()
+            for shown, path in known
             if not wanted.files or any(_within(shown, name) for name in wanted.files)
         ]
+        wrong = next((each for each in wanted.settings if each.partition(".")[0] not in SETTABLE), None)
+        if wrong is not None:
+            raise BadScenario(f"set: {wrong!r} cannot be replaced here, only {', '.join(SETTABLE)}")
         values = (
             wanted.settings if wanted.repeat is None else wanted.settings | {"repeat.times": wanted.repeat}
         )

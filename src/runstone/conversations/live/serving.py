@@ -10,29 +10,44 @@ from runstone.conversations.live.app import Application
 from runstone.conversations.live.batches import Batches
 from runstone.conversations.live.guard import Guard
 from runstone.conversations.live.offer import Offer
-from runstone.conversations.live.page import page_for
+from runstone.conversations.live.page import Page, page_for
+from runstone.report.text import counted
 from runstone.serving import Server, listening
 
 
-def serve(offer: Offer, guard: Guard, host: str, port: int, ready: Callable[[str], None]) -> int:
-    """Serve until SIGINT or SIGTERM, which cancels what goes on; how many batches there were.
+def serve(offer: Offer, guard: Guard, host: str, port: int, say: Callable[[str], None]) -> None:
+    """Serve until SIGINT or SIGTERM, which cancels what goes on.
 
-    `ready` gets the address of the page. Raises PortTaken, CannotServe, and UsageError of the offer.
+    `say` gets a line with the address of the page, and one with what was done. Raises PortTaken, CannotServe,
+    and UsageError of the offer.
     """
     target = offer.target
-    offer.cases()
+    many = counted(len({each.name for each in offer.cases()}), "scenario")
+
+    def ready(url: str) -> None:
+        entrance = url if guard.token is None else f"{url}/?token={guard.token}"
+        say(f"{many} on {entrance}, end with Ctrl-C")
+
     with listening(host, port) as listener:
-        return asyncio.run(_serve(offer, guard, listener, target.url or target.name, ready))
+        asyncio.run(_serve(offer, guard, listener, page_for(target.url or target.name), ready, say))
 
 
 async def _serve(
-    offer: Offer, guard: Guard, listener: socket.socket, target: str, ready: Callable[[str], None]
-) -> int:
+    offer: Offer,
+    guard: Guard,
+    listener: socket.socket,
+    page: Page,
+    ready: Callable[[str], None],
+    say: Callable[[str], None],
+) -> None:
     batches = Batches(offer.prepare, offer.folder)
-    app = Application(offer, batches, page_for(target)).guarded(guard)
 
-    def told(url: str) -> None:
-        ready(url if guard.token is None else f"{url}/?token={guard.token}")
+    async def hang_up() -> None:
+        if not all(each.ended for each in batches.all()):
+            say("ending: what is played is cancelled, and what it made on the target deleted")
+        await batches.close()
 
-    await Server(app, ready=told, hang_up=batches.close).serve([listener])
-    return len(batches.all())
+    app = Application(offer, batches, page).guarded(guard)
+    await Server(app, ready=ready, hang_up=hang_up).serve([listener])
+    played = len(batches.all())
+    say(f"{counted(played, 'batch', 'batches')} kept in {offer.folder}" if played else "nothing was played")
