@@ -143,6 +143,12 @@
       headline();
       if (batch.ended_at && batch.events.last <= seen) {
         own.close();
+        for (const each of conversations.values()) {
+          if (each.ended) continue;
+          each.leave();
+          changed.add(each);
+        }
+        draw();
         await list(); // which has a word for how it ended
       } else if (own.readyState === EventSource.CLOSED) {
         if (batch.events.first > seen + 1) await show(batch.id);
@@ -187,7 +193,7 @@
   function headline() {
     const all = [...conversations.values()];
     const ended = all.filter((each) => each.ended);
-    const done = ended.length;
+    const done = ended.filter((each) => !each.unplayed).length;
     const over = Boolean(batch.ended_at);
     const failed = ended.some((each) => each.mark !== "pass");
     const marks = CHIPS.map((mark) => [mark, ended.filter((each) => each.mark === mark).length]).filter(([, number]) => number);

@@ -17,6 +17,7 @@ const liveConversations = (() => {
       this.name = told.conversation;
       this.scenario = told.scenario;
       this.mark = told.result || told.state || "waiting"; // waiting, running, or what it results in
+      this.unplayed = told.state === "unplayed";
       this.reason = told.reason || "";
       this.about = "";
       this.last = "";
@@ -46,6 +47,13 @@ const liveConversations = (() => {
       }
       this.heard += ` ${text}`;
       this.steps.push(event);
+    }
+
+    // Its batch has ended before it did.
+    leave() {
+      this.mark = "not-judged";
+      this.unplayed = true;
+      this.reason = "It was not played to its end.";
     }
 
     get ended() {

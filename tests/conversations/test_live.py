@@ -124,7 +124,8 @@ def test_a_cancelled_batch_ends_in_the_middle_of_a_turn_and_keeps_what_was_playe
         assert heard(served, second)[-1][1]["text"] == "it was cancelled before it began"
         told = state(served, first)
         assert [told["state"], state(served, second)["state"]] == ["cancelled", "cancelled"]
-        assert 0 < told["results"]["pass"] < 200
+        assert 0 < told["results"]["pass"] == told["done"] < 200
+        assert told["results"]["not-judged"] == 200 - told["done"]
         assert desk.turns < 200
         report = httpx.get(f"{served}/batches/{first}/report.json").json()
         assert report["complete"] is False

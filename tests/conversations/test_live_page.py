@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -113,9 +114,14 @@ def test_a_batch_is_cancelled_and_another_one_chosen(browser: Browser, served: s
         page.get_by_label("Times each").fill("200")
         page.get_by_role("button", name="Play 1 scenario").click()
         expect(page.locator("h1")).to_have_text("Playing 200 conversations")
+        expect(page.locator("#far")).to_contain_text("pass")
         page.get_by_role("button", name="Cancel").click()
         expect(page.locator("h1")).to_have_text("Cancelled: 200 conversations", timeout=20_000)
         expect(page.locator("#notice")).to_contain_text("it was stopped before its end")
+        expect(page.locator("#far")).to_have_text(
+            re.compile(r"^\d+ of 200 played, \d+ not judged, \d+ pass$")
+        )
+        expect(page.locator("#chips button:visible", has_text="running")).to_have_count(0)
         page.get_by_label("Batch").select_option(first)
         expect(page.locator("h1")).to_have_text("Accepted: 1 conversation")
         page.get_by_label("Target").fill("nowhere")

@@ -41,11 +41,11 @@ class TooMany(Exception):  # noqa: N818 - named as what it reports
 
 
 class Told(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """What is known of one conversation. `result`: '' until it has ended."""
+    """What is known of one conversation. `result`: '' until it, or its batch, has ended."""
 
     conversation: str
     scenario: str
-    state: Literal["waiting", "running", "ended"] = "waiting"
+    state: Literal["waiting", "running", "ended", "unplayed"] = "waiting"
     result: str = ""
     score: float | None = None
     reason: str = ""
@@ -117,7 +117,10 @@ class LiveBatch:
         self.hear(Event(kind="completed", text=why, data=data))
 
     def close(self, state: State) -> None:
-        """Nothing more will happen."""
+        """Nothing more will happen; what was not played to its end is not judged, as in the report."""
+        for each in self.conversations.values():
+            if each.state != "ended":
+                each.state, each.result = "unplayed", "not-judged"
         self.state, self.ended_at, self.job = state, _now(), None
         self.log.close()
 
