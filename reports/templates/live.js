@@ -86,7 +86,7 @@
   // which batch is shown
 
   const many = (number) => (number === 1 ? "1 conversation" : `${number} conversations`);
-  const STATES = { queued: "waits", running: "is played", cancelled: "cancelled", broken: "broken" };
+  const STATES = { queued: "waits", running: "running", cancelled: "cancelled", broken: "broken" };
   const titled = (each) => {
     const end = each.state === "done" ? (each.accepted ? "accepted" : "not accepted") : STATES[each.state];
     return `${new Date(each.created_at).toLocaleString()}: ${many(each.of)} on ${each.target}, ${end}`;

@@ -101,7 +101,7 @@ const liveConversations = (() => {
         case "agent_response":
           return this.say("agent", "agent", text || "(nothing)");
         case "assertion_result":
-          return this.check(data);
+          return this.check(data, event.turn || 0);
         case "turn":
           return this.measure(data);
         case "error":
@@ -116,10 +116,12 @@ const liveConversations = (() => {
       this.element.append(said);
     }
 
-    check(data) {
+    check(data, turn) {
       let list = this.element.lastElementChild;
-      if (!list || !list.matches("ul.checks")) {
+      if (!list || list.dataset.turn !== String(turn)) {
+        if (turn === 0) this.element.append(make("p", "hint", "The whole conversation"));
         list = make("ul", "checks");
+        list.dataset.turn = turn;
         this.element.append(list);
       }
       const line = make("li");

@@ -82,6 +82,7 @@ def test_a_batch_is_started_and_watched_to_its_end(
         page.get_by_role("button", name="Show all").click()
         refund = page.locator("#conversations details").filter(has_text="refund").first
         refund.locator("summary").click()
+        expect(refund.get_by_text("The whole conversation")).to_have_count(1)
         expect(refund.locator(".asks")).to_contain_text("Refund order 42?")
         expect(refund.locator(".call").first).to_contain_text('look_up({"order":"42"})')
         expect(refund.locator(".says").nth(4)).to_contain_text("resume: true")
