@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -36,6 +37,30 @@ class Leisurely(Desk):
 
     def act(self, thread: Thread, said: str) -> None:
         time.sleep(self._seconds)
+        super().act(thread, said)
+
+
+class Held(Desk):
+    """Stops in the middle of a batch for as long as a test looks at it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._last = sys.maxsize
+        self._gone_on = threading.Event()
+
+    def hold(self, turns: int) -> None:
+        """Answer so many turns more, and then nothing."""
+        self._gone_on.clear()
+        self._last = self.turns + turns
+
+    def go_on(self) -> None:
+        """Answer again."""
+        self._last = sys.maxsize
+        self._gone_on.set()
+
+    def act(self, thread: Thread, said: str) -> None:
+        if self.turns > self._last:
+            self._gone_on.wait(60)
         super().act(thread, said)
 
 

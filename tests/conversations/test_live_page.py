@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page, Request, expect
 
 from runstone.conversations.live.guard import Guard
 from tests.conversations.desk import Desk, Thread, ai, serving_desk
-from tests.conversations.live import Leisurely, begin, files, heard, live
+from tests.conversations.live import Held, begin, files, heard, live
 from tests.conversations.test_commands import BROKEN
 from tests.conversations.test_interface import SHORT
 from tests.conversations.test_playing import REFUND
@@ -46,25 +46,39 @@ def opened(browser: Browser, url: str, width: int = WIDE, theme: str = "light") 
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def desk() -> Held:
+    return Held()
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory, desk: Held) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("live")
     files(folder / "scenarios", {**SHORT, "tags": ["quick"]}, REFUND, BROKEN)
-    with serving_desk(Leisurely(0.05)) as target, live(folder, target) as url:
+    with serving_desk(desk) as target, live(folder, target) as url:
         yield url
+
+
+@pytest.fixture(autouse=True)
+def going_on(desk: Held) -> Iterator[None]:
+    """A test that fails must not stop the next one."""
+    yield
+    desk.go_on()
 
 
 @pytest.mark.parametrize("width, theme", [(WIDE, "light"), (NARROW, "dark")])
 def test_a_batch_is_started_and_watched_to_its_end(
-    browser: Browser, served: str, width: int, theme: str
+    browser: Browser, served: str, desk: Held, width: int, theme: str
 ) -> None:
+    desk.hold(9)
     with opened(browser, served, width, theme) as page:
         page.get_by_label("Times each").fill("4")
         expect(page.get_by_role("button", name="Play 3 scenarios")).to_be_enabled()
         page.keyboard.press("Enter")
         expect(page.locator("h1")).to_have_text("Playing 12 conversations")
-        card = page.locator(".card").first
-        expect(card.locator(".says.user").first).to_be_visible()
-        expect(card.locator(".says.agent").first).to_be_visible()
+        expect(page.locator(".card .says.user")).not_to_have_count(0)
+        expect(page.locator(".card .says.agent").first).to_be_visible()
+        expect(page.get_by_role("button", name="running")).to_be_visible()
+        desk.go_on()
         expect(page.locator("h1")).to_have_text("Not accepted: 12 conversations", timeout=30_000)
         expect(page.locator("#far")).to_have_text("12 of 12 played, 4 fail, 8 pass")
         expect(page.locator("#now")).to_be_hidden()
@@ -90,12 +104,16 @@ def test_a_batch_is_started_and_watched_to_its_end(
         assert "Not accepted: 3 scenarios" in httpx.get(f"{served}{report}").text
 
 
-def test_who_reloads_in_the_middle_sees_the_same_as_who_did_not(browser: Browser, served: str) -> None:
+def test_who_reloads_in_the_middle_sees_the_same_as_who_did_not(
+    browser: Browser, served: str, desk: Held
+) -> None:
+    desk.hold(9)
     batch = begin(served, repeat=8, concurrency=2)
     with opened(browser, f"{served}/#{batch}") as page, opened(browser, f"{served}/#{batch}") as other:
-        expect(page.locator("#far")).to_contain_text("pass")
+        expect(page.locator("#far")).to_contain_text("fail")  # the first eight are broken
         page.reload()
         expect(page.locator("h1")).to_have_text("Playing 24 conversations")
+        desk.go_on()
         for each in (page, other):
             expect(each.locator("h1")).to_have_text("Not accepted: 24 conversations", timeout=30_000)
             each.evaluate(_UNFOLD)
@@ -106,17 +124,19 @@ def test_who_reloads_in_the_middle_sees_the_same_as_who_did_not(browser: Browser
         expect(page.locator("#conversations .checks li")).to_have_count(len(checks))
 
 
-def test_a_batch_is_cancelled_and_another_one_chosen(browser: Browser, served: str) -> None:
+def test_a_batch_is_cancelled_and_another_one_chosen(browser: Browser, served: str, desk: Held) -> None:
     first = begin(served, scenarios=["short"])
     heard(served, first)
     with opened(browser, served) as page:
         expect(page.locator("h1")).to_contain_text("conversation")
         page.get_by_label("Tag").select_option("quick")
         page.get_by_label("Times each").fill("200")
+        desk.hold(20)
         page.get_by_role("button", name="Play 1 scenario").click()
         expect(page.locator("h1")).to_have_text("Playing 200 conversations")
         expect(page.locator("#far")).to_contain_text("pass")
         page.get_by_role("button", name="Cancel").click()
+        desk.go_on()
         expect(page.locator("h1")).to_have_text("Cancelled: 200 conversations", timeout=20_000)
         expect(page.locator("#notice")).to_contain_text("it was stopped before its end")
         expect(page.locator("#far")).to_have_text(
