@@ -26,7 +26,7 @@
     }
     const told = await answer.json();
     if (answer.status === 401) throw new Error("The server has another token by now: open the address that it has printed.");
-    if (!answer.ok) throw new Error(told.detail);
+    if (!answer.ok) throw Object.assign(new Error(told.detail), { status: answer.status });
     return told;
   }
 
@@ -137,18 +137,18 @@
     };
     own.onerror = trying(async () => {
       if (own !== source) return;
-      const told = await ask(`/batches/${encodeURIComponent(batch.id)}`);
-      if (own !== source) return;
-      batch = told;
+      try {
+        const told = await ask(`/batches/${encodeURIComponent(batch.id)}`);
+        if (own !== source) return;
+        batch = told;
+      } catch (error) {
+        if (error.status !== 404) throw error; // the server comes back, perhaps
+        end({ state: "cancelled" }); // another one has come back, which has not heard of it
+      }
       headline();
       if (batch.ended_at && batch.events.last <= seen) {
         own.close();
-        for (const each of conversations.values()) {
-          if (each.ended) continue;
-          each.leave();
-          changed.add(each);
-        }
-        draw();
+        leave();
         await list(); // which has a word for how it ended
       } else if (own.readyState === EventSource.CLOSED) {
         if (batch.events.first > seen + 1) await show(batch.id);
@@ -157,15 +157,29 @@
     });
   }
 
+  function end(outcome) {
+    batch = { ...batch, ...outcome, ended_at: new Date().toISOString(), events: { first: 1, last: seen } };
+  }
+
+  function leave() {
+    for (const each of conversations.values()) {
+      if (each.ended) continue;
+      each.leave();
+      changed.add(each);
+    }
+    later();
+  }
+
   function hear(event) {
     const one = conversations.get(event.conversation);
     if (one) {
       one.hear(event);
       if (event.kind === "started") takeCard(one);
       changed.add(one);
-    } else if (event.kind === "error") {
-      $("notice").hidden = false;
-      $("notice").textContent = event.text;
+    } else if (event.kind === "completed") {
+      const { state, accepted } = event.data;
+      end({ state, accepted: Boolean(accepted), stopped: event.text || "" });
+      leave();
     }
     later();
   }

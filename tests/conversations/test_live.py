@@ -121,7 +121,8 @@ def test_a_cancelled_batch_ends_in_the_middle_of_a_turn_and_keeps_what_was_playe
         for each in (second, first):
             assert httpx.post(f"{served}/batches/{each}/cancel").status_code == 202
         assert heard(served, first)[-1][1]["text"].startswith("it was stopped before its end; ")
-        assert heard(served, second)[-1][1]["text"] == "it was cancelled before it began"
+        last = heard(served, second)[-1][1]
+        assert (last["text"], last["data"]["state"]) == ("it was cancelled before it began", "cancelled")
         told = state(served, first)
         assert [told["state"], state(served, second)["state"]] == ["cancelled", "cancelled"]
         assert 0 < told["results"]["pass"] == told["done"] < 200

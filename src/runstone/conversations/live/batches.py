@@ -95,7 +95,11 @@ class LiveBatch:
             one.state, one.result, one.reason = "ended", event.data["result"], event.text
             one.score = event.data["score"]
         if not event.conversation and event.kind == "completed":
-            self.outcome, self.stopped = dict(event.data), event.text
+            cut = self.cancelled and not event.data["complete"]
+            event = msgspec.structs.replace(
+                event, data={"state": "cancelled" if cut else "done", **event.data}
+            )
+            self.outcome, self.stopped = event.data, event.text
         self.log.add(msgspec.json.encode(event))
 
     def broke(self, error: BaseException) -> None:
@@ -106,22 +110,28 @@ class LiveBatch:
         why = str(error) if known else f"Runstone itself failed: {type(error).__name__}: {error}"
         self.hear(Event(kind="error", text=why))
         code = error.exit_code if isinstance(error, RunstoneError) else ExitCode.HARNESS_ERROR
-        self._without_report(why, code)
+        self._without_report("cancelled" if self.cancelled else "broken", why, code)
 
     def drop(self) -> None:
         """Tell that it was cancelled before it began."""
-        self._without_report("it was cancelled before it began", ExitCode.HARNESS_ERROR)
+        self._without_report("cancelled", "it was cancelled before it began", ExitCode.HARNESS_ERROR)
 
-    def _without_report(self, why: str, code: int) -> None:
-        data = {"result": "fail", "accepted": False, "complete": False, "exit_code": int(code)}
+    def _without_report(self, state: State, why: str, code: int) -> None:
+        data = {
+            "result": "fail",
+            "accepted": False,
+            "complete": False,
+            "exit_code": int(code),
+            "state": state,
+        }
         self.hear(Event(kind="completed", text=why, data=data))
 
-    def close(self, state: State) -> None:
+    def close(self) -> None:
         """Nothing more will happen; what was not played to its end is not judged, as in the report."""
         for each in self.conversations.values():
             if each.state != "ended":
                 each.state, each.result = "unplayed", "not-judged"
-        self.state, self.ended_at, self.job = state, _now(), None
+        self.state, self.ended_at, self.job = self.outcome["state"], _now(), None
         self.log.close()
 
     def summary(self) -> dict[str, Any]:
@@ -198,7 +208,7 @@ class Batches:
         batch.cancelled = True
         if batch.playing is None:
             batch.drop()
-            batch.close("cancelled")
+            batch.close()
         else:
             batch.playing.end()
 
@@ -217,11 +227,8 @@ class Batches:
             error = await self._play(batch, batch.job)
             if error is not None:
                 batch.broke(error)
-                batch.close("cancelled" if batch.cancelled else "broken")
-            else:
-                batch.reported = True
-                cut = batch.cancelled and not batch.outcome.get("complete", False)
-                batch.close("cancelled" if cut else "done")
+            batch.reported = error is None
+            batch.close()
 
     async def _play(self, batch: LiveBatch, job: Job) -> BaseException | None:
         """Play it in a thread; what it raised."""
