@@ -65,7 +65,9 @@ def going_on(desk: Held) -> Iterator[None]:
     desk.go_on()
 
 
-@pytest.mark.parametrize("width, theme", [(WIDE, "light"), (NARROW, "dark")])
+@pytest.mark.parametrize(
+    "width, theme", [(WIDE, "light"), pytest.param(NARROW, "dark", marks=pytest.mark.slow)]
+)
 def test_a_batch_is_started_and_watched_to_its_end(
     browser: Browser, served: str, desk: Held, width: int, theme: str
 ) -> None:
