@@ -89,7 +89,8 @@ class Guard:
         if self.token is None or said is None or not hmac.compare_digest(said.encode(), self.token.encode()):
             return None
         answer = RedirectResponse("/", 303, headers=HEADERS)
-        answer.set_cookie(_cookie(request), self.token, httponly=True, samesite="strict")
+        # Strict would keep out who follows a link in a chat. A GET changes nothing, a POST needs our origin.
+        answer.set_cookie(_cookie(request), self.token, httponly=True, samesite="lax")
         return answer
 
 
