@@ -239,6 +239,8 @@ def test_an_event_that_never_was_is_no_place_to_go_on_from(url: str) -> None:
         ({"Host": "localhost"}, 200),
         ({"Host": "[::1]:2030"}, 200),
         ({"Host": "evil.example"}, 421),  # a name that was pointed at this address
+        ({"Host": "localhost:99x"}, 421),
+        ({"Host": "me@localhost"}, 421),
         ({"Host": "localhost.evil.example:2030"}, 421),
         ({"Origin": "http://evil.example"}, 403),
         ({"Origin": "null"}, 403),
@@ -292,8 +294,10 @@ def test_beyond_this_machine_a_token_is_the_default() -> None:
     assert made != token("::")
     assert token("192.0.2.1", open_to_all=True) is None
     assert token("127.0.0.1", "a" * 16) == "a" * 16
-    with pytest.raises(NotGuarded, match="fewer than 16 characters"):
+    with pytest.raises(NotGuarded, match="not 16 to 200 letters"):
         token("127.0.0.1", "short")
+    with pytest.raises(NotGuarded, match="not 16 to 200 letters"):
+        token("127.0.0.1", "a" * 16 + ";")
     with pytest.raises(NotGuarded, match="contradict"):
         token("127.0.0.1", "a" * 16, open_to_all=True)
 
@@ -389,7 +393,7 @@ def test_ctrl_c_cancels_what_is_played_and_keeps_it(tmp_path: Path) -> None:
         (["empty"], 2, "there is no scenario in empty"),
         (["missing"], 2, "cannot read missing"),
         (["s", "--target", "no-such-recipe"], 2, "no-such-recipe"),
-        (["s", "--token", "short"], 2, "fewer than 16 characters"),
+        (["s", "--token", "short"], 2, "not 16 to 200 letters"),
         (["s", "--port", "{taken}"], 3, "is taken; name another with --port"),
         (["s", "--host", "192.0.2.1"], 3, "cannot listen on 192.0.2.1"),
     ],

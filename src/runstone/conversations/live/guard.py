@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+import re
 import secrets
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from runstone.conversations.live.answers import HEADERS, problem
 from runstone.errors import UsageError
 
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+_HOST: Final = re.compile(r"(?:\[(?P<address>[0-9A-Fa-f:.]+)\]|(?P<name>[\w.-]+))(?::(?P<port>\d{1,5}))?")
+_TOKEN: Final = re.compile(r"[\w.~-]{16,200}", re.ASCII)
 _COOKIE: Final = "runstone-token"
 _SEEN_BY_NOBODY: Final = "open the address that `runstone scenarios serve` has printed, which holds the token"
 
@@ -41,13 +44,14 @@ class Guard:
     def of(cls, host: str, *, token: str | None, open_to_all: bool, names: Collection[str] = ()) -> Guard:
         """For a server on `host`, which beyond this machine has a token unless it is `open_to_all`.
 
-        Raises NotGuarded for a token that is too short to be one.
+        Raises NotGuarded for a token that can be guessed, or cannot be sent.
         """
         if token is not None and open_to_all:
             raise NotGuarded("--token and --no-token contradict each other; give one of them")
-        if token is not None and len(token) < 16:
+        if token is not None and _TOKEN.fullmatch(token) is None:
             raise NotGuarded(
-                "--token has fewer than 16 characters, so that it can be guessed; leave it out to get one"
+                "--token is not 16 to 200 letters, digits and -._~, so that it can be guessed, or not sent; "
+                "leave it out to get one"
             )
         if token is None and not open_to_all and not _is_of_this_machine(host):
             token = secrets.token_urlsafe(24)
@@ -72,7 +76,10 @@ class Guard:
 
     def _knows(self, host: str) -> bool:
         """Whether it is one of the names, or an address: only names can be pointed elsewhere."""
-        name = _without_port(host)
+        found = _HOST.fullmatch(host)
+        if found is None:
+            return False
+        name = (found["name"] or found["address"]).lower()
         return name in self.names or _is_address(name)
 
     def admits(self, request: Request) -> bool:
@@ -114,14 +121,8 @@ class Guarded:
 
 def _cookie(request: Request) -> str:
     """The cookie's name: to a browser, servers on two ports of a machine are one."""
-    return f"{_COOKIE}-{request.url.port or 80}"
-
-
-def _without_port(host: str) -> str:
-    name = host.lower()
-    if name.startswith("["):
-        return name[1:].partition("]")[0]
-    return name.rpartition(":")[0] if ":" in name else name
+    found = _HOST.fullmatch(request.headers.get("host", ""))
+    return f"{_COOKIE}-{found['port'] or 80}" if found else _COOKIE
 
 
 def _is_of_this_machine(host: str) -> bool:
