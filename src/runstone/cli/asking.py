@@ -12,6 +12,7 @@ import msgspec
 
 if TYPE_CHECKING:
     from runstone.conversations.assertions import OwnCheck
+    from runstone.conversations.model import OpenAITalker
     from runstone.conversations.playing import Talker
 
 _Params = ParamSpec("_Params")
@@ -36,6 +37,9 @@ _OPTIONS = (
     click.option("--judge-temperature", type=click.FloatRange(0, 2), default=0.0, show_default=True),
     click.option("--judge-seed", type=click.IntRange(0), default=0, show_default=True),
     click.option("--judge-retries", type=click.IntRange(0, 20), default=3, show_default=True),
+    click.option(
+        "--judge-rate", type=click.FloatRange(min=0.01), metavar="N", help="Requests a minute at most."
+    ),
     click.option(
         "--judge-timeout", type=click.FloatRange(min=0.1), default=60.0, show_default=True, help="Seconds."
     ),
@@ -65,13 +69,26 @@ class Asking(msgspec.Struct, frozen=True, kw_only=True):
     judge_temperature: float
     judge_seed: int
     judge_retries: int
+    judge_rate: float | None = None
     judge_timeout: float
     max_calls: int | None = None
     budget_usd: float | None = None
     judge_prices: str | None = None
     trust_python: bool = False
 
-    def talker(self) -> Talker | None:
+    def talkers(self) -> Callable[[], Talker | None]:
+        """Makes the model for each of several batches; they keep to one budget. Raises ModelMissing."""
+        first = self.talker()
+
+        def another() -> Talker | None:
+            made = self.talker()
+            if made is not None and first is not None:
+                made.purse = first.purse
+            return made
+
+        return another
+
+    def talker(self) -> OpenAITalker | None:
         """The model that is meant; None where none is named. Raises ModelMissing."""
         from runstone.conversations.model import Limits, OpenAITalker
         from runstone.conversations.questions import Model
@@ -87,6 +104,7 @@ class Asking(msgspec.Struct, frozen=True, kw_only=True):
                 usd=self.budget_usd,
                 prices=_prices(self.judge_prices),
                 retries=self.judge_retries,
+                rate=self.judge_rate,
                 timeout_s=self.judge_timeout,
             ),
         )

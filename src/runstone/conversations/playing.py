@@ -6,7 +6,9 @@ verdict itself is made from the trace afterwards (`conversations.judging`), by t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
@@ -31,6 +33,8 @@ from runstone.wire.documents import Missing
 from runstone.wire.exchange import Exchange
 from runstone.wire.sse import EventReader
 
+_STOPPED: Final = "it was stopped before its end"
+_LOOK_S: Final = 0.2  # how often a conversation asks whether it is still wanted
 _GRAPH: Final = "graph_id"  # where servers look up by which graph values of a new thread are written
 
 
@@ -48,6 +52,10 @@ class Talker(Protocol):
     @property
     def model(self) -> Model: ...
 
+    @property
+    def pause_s(self) -> float:
+        """Seconds that it lets pass between two requests."""
+
     async def ask(self, question: Question) -> Answer:
         """The answer; a failure is an answer with its `error`."""
 
@@ -63,6 +71,31 @@ class Surroundings:
     own: Callable[[str], OwnCheck] | None = None
     tell: Listener = nobody
     stopped: Callable[[], bool] = lambda: False
+
+
+@asynccontextmanager
+async def _as_long_as_wanted(stopped: Callable[[], bool]) -> AsyncIterator[None]:
+    """The block, which is left in the middle of a turn once nobody wants to hear more. Raises Stopped."""
+    if stopped():
+        raise Stopped(_STOPPED)
+
+    async def watch(wanted: asyncio.Timeout) -> None:
+        while not stopped():  # noqa: ASYNC110 - whoever stops it is in another thread
+            await asyncio.sleep(_LOOK_S)
+        wanted.reschedule(asyncio.get_running_loop().time())
+
+    wanted = asyncio.timeout(None)
+    try:
+        async with wanted:
+            watching = asyncio.create_task(watch(wanted))
+            try:
+                yield
+            finally:
+                watching.cancel()
+    except TimeoutError:
+        if not wanted.expired():
+            raise
+        raise Stopped(_STOPPED) from None
 
 
 @dataclass(slots=True)
@@ -93,11 +126,12 @@ class Play:
         self._tell("started", data=self._about())
         self._note(api)
         try:
-            await self._set_up(api)
-            if self.case.scenario.simulated is not None:
-                await self._play_simulated(api, self.case.scenario.simulated)
-            else:
-                await self._play_written(api)
+            async with _as_long_as_wanted(self.around.stopped):
+                await self._set_up(api)
+                if self.case.scenario.simulated is not None:
+                    await self._play_simulated(api, self.case.scenario.simulated)
+                else:
+                    await self._play_written(api)
         except ModelFailed as error:
             self.broken = f"the model that plays the user failed: {error}"
             self._tell("error", text=self.broken)
@@ -161,8 +195,6 @@ class Play:
         return self.threads[name]
 
     async def _turn(self, api: Api, played: Played) -> Seen:
-        if self.around.stopped():
-            raise Stopped("nobody listens any more")
         number = len(self.turns) + 1
         self._tell("user_input", number, said_in(played), {"way": played.way, "thread": played.thread})
         within = api.within(part_of(number))
