@@ -8,13 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
-from aiolimiter import AsyncLimiter
 
 from runstone.conversations.model import Limits, ModelMissing, OpenAITalker
 from runstone.conversations.questions import Model, controls, partial, rubric
-from runstone.conversations.reading import read
-from runstone.conversations.running import Batch
 from runstone.conversations.seen import Seen
 from tests.command_line import one_line_of_error, runstone
 from tests.conversations.desk import Desk, Thread, ai, serving_desk
@@ -93,40 +89,6 @@ def test_beyond_its_limits_a_model_is_not_asked(tmp_path: Path, limits: Limits, 
     assert (verdict(report).result, report.exit_code) == ("not-judged", 4)
     assert told in verdict(report).reason
     assert len(asked) == (limits.calls or 0)
-
-
-def test_requests_are_spaced_those_among_them_that_are_sent_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made: list[tuple[float, float]] = []
-    waited: list[float] = []
-
-    class Counting(AsyncLimiter):
-        def __init__(self, max_rate: float, time_period: float) -> None:
-            super().__init__(max_rate, time_period)
-            made.append((max_rate, time_period))
-
-        async def acquire(self, amount: float = 1) -> None:
-            await super().acquire(amount)
-            waited.append(amount)
-
-    monkeypatch.setattr("aiolimiter.AsyncLimiter", Counting)
-    answers = iter([failure("429 Too Many Requests", "slow down", "retry-after: 0")])
-    with serving_model(lambda asked: next(answers, None) or fair(asked)) as (url, asked):
-        report = play(tmp_path, RUBRIC, model=url, limits=Limits(retries=2, timeout_s=5.0, rate=600.0))
-    assert report.accepted
-    assert made == [(1, 0.1)]  # one each 100 ms, never a minute's worth at once
-    assert len(waited) == len(asked) == 4  # two controls and a rubric, of which one was sent again
-
-
-def test_who_waits_for_the_model_has_not_missed_a_deadline(tmp_path: Path) -> None:
-    def patience(**limits: Any) -> float:
-        talker = OpenAITalker(model=Model(name="tiny"), url="http://127.0.0.1:9", limits=Limits(**limits))
-        files = tmp_path / "rubric.yaml"
-        files.write_text(yaml.safe_dump(RUBRIC | {"repeat": {"times": 5}}))
-        return Batch(cases=read([files]), talker=talker).beside(alone=True).scenarios[0].schedule.patience
-
-    assert patience(rate=2.0) - patience() == 5 * 3 * 30  # five ask thrice, once each 30 s
 
 
 def test_a_rubric_without_a_model_is_not_judged(tmp_path: Path) -> None:

@@ -38,9 +38,6 @@ _OPTIONS = (
     click.option("--judge-seed", type=click.IntRange(0), default=0, show_default=True),
     click.option("--judge-retries", type=click.IntRange(0, 20), default=3, show_default=True),
     click.option(
-        "--judge-rate", type=click.FloatRange(min=0.01), metavar="N", help="Requests a minute at most."
-    ),
-    click.option(
         "--judge-timeout", type=click.FloatRange(min=0.1), default=60.0, show_default=True, help="Seconds."
     ),
     click.option("--max-calls", type=click.IntRange(0), help="Ask the model no more often than this."),
@@ -69,7 +66,6 @@ class Asking(msgspec.Struct, frozen=True, kw_only=True):
     judge_temperature: float
     judge_seed: int
     judge_retries: int
-    judge_rate: float | None = None
     judge_timeout: float
     max_calls: int | None = None
     budget_usd: float | None = None
@@ -104,7 +100,6 @@ class Asking(msgspec.Struct, frozen=True, kw_only=True):
                 usd=self.budget_usd,
                 prices=_prices(self.judge_prices),
                 retries=self.judge_retries,
-                rate=self.judge_rate,
                 timeout_s=self.judge_timeout,
             ),
         )

@@ -21,14 +21,13 @@ from runstone.conversations.format import (
     FunctionCall,
     PlacedMatch,
     Rubric,
-    Scenario,
     Trajectory,
     ValueMatch,
     innermost,
 )
 from runstone.conversations.matching import against, fits, follows, shown, shown_call
 from runstone.conversations.places import NothingThere, value_at
-from runstone.conversations.questions import CONTROLS_ASKED, Answer, Answers, Model, Question, partial, rubric
+from runstone.conversations.questions import Answer, Answers, Model, Question, partial, rubric
 from runstone.conversations.seen import Call, Seen
 from runstone.verdict.scenarios import Check, Result
 
@@ -274,14 +273,6 @@ def questions(assertion: Assertion, seen: Seen, means: Means) -> Iterator[Questi
     core, _ = innermost(assertion)
     if core.kind == "llm_rubric" and means.model is not None and seen.said.strip():
         yield from _samples(core.wanted, seen, means.asker, means.model)
-
-
-def most_calls(scenario: Scenario) -> int:
-    """How often a model is asked in one conversation at most, by its rubrics and as its user."""
-    rubrics = [core.wanted for core, _ in map(innermost, scenario.assertions()) if core.kind == "llm_rubric"]
-    asked = sum(_rubric(each).samples for each in rubrics)
-    simulated = scenario.simulated
-    return asked + (CONTROLS_ASKED if rubrics else 0) + (0 if simulated is None else simulated.max_turns)
 
 
 def _samples(wanted: str | Rubric, seen: Seen, asker: str, model: Model) -> list[Question]:

@@ -21,8 +21,6 @@ from runstone.conversations.questions import ANSWER_SCHEMA, CONTROL, Answer, Mod
 from runstone.errors import UsageError
 
 if TYPE_CHECKING:
-    import httpx
-    from aiolimiter import AsyncLimiter
     from openai import AsyncOpenAI
     from openai.types.chat import ChatCompletion
 
@@ -46,17 +44,13 @@ class ModelMissing(UsageError):  # noqa: N818 - named as what it reports
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """How far asking may go. `prices`: USD for a million tokens, of questions and of answers.
-
-    `rate`: requests a minute, those among them that are sent again.
-    """
+    """How far asking may go. `prices`: USD for a million tokens, of questions and of answers."""
 
     calls: int | None = None
     usd: float | None = None
     prices: tuple[float, float] | None = None
     retries: int = _RETRIES
     timeout_s: float = _TIMEOUT_S
-    rate: float | None = None
 
 
 @dataclass(slots=True)
@@ -103,7 +97,6 @@ class OpenAITalker:
     purse: Purse = field(init=False)
     _key: str = field(init=False, repr=False)
     _at_once: asyncio.Semaphore = field(init=False)
-    _spacing: AsyncLimiter | None = field(init=False, default=None)
     _controls: dict[str, Answer] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
@@ -123,16 +116,6 @@ class OpenAITalker:
             raise ModelMissing("--budget-usd needs the model's prices: --judge-prices QUESTION,ANSWER")
         self.purse = Purse(self.limits)
         self._at_once = asyncio.Semaphore(_AT_ONCE)
-        if self.limits.rate is not None:
-            from aiolimiter import AsyncLimiter
-
-            # One by one: a bucket of a whole minute would let twice as many through in the first one.
-            self._spacing = AsyncLimiter(1, 60 / self.limits.rate)
-
-    @property
-    def pause_s(self) -> float:
-        """Seconds between two requests; 0 where there is no limit."""
-        return 60 / self.limits.rate if self.limits.rate else 0.0
 
     async def ask(self, question: Question) -> Answer:
         """The answer to a question; a failure is an answer with its `error`."""
@@ -203,21 +186,14 @@ class OpenAITalker:
         return answer
 
     def _client(self) -> AsyncOpenAI:
-        from openai import AsyncOpenAI, DefaultAsyncHttpxClient
+        from openai import AsyncOpenAI
 
-        # A hook, because the client sends again by itself what was refused, and that counts too.
-        hooks = {"request": [self._wait_for_its_turn]}
         return AsyncOpenAI(
             api_key=self._key or "none",
             base_url=self.url,
             max_retries=self.limits.retries,
             timeout=self.limits.timeout_s,
-            http_client=DefaultAsyncHttpxClient(event_hooks=hooks),
         )
-
-    async def _wait_for_its_turn(self, _: httpx.Request) -> None:
-        if self._spacing is not None:
-            await self._spacing.acquire()
 
     def _plainly(self, text: str) -> str:
         """On one line, and without the key, which a server may repeat."""

@@ -52,10 +52,6 @@ class Talker(Protocol):
     @property
     def model(self) -> Model: ...
 
-    @property
-    def pause_s(self) -> float:
-        """Seconds that it lets pass between two requests."""
-
     async def ask(self, question: Question) -> Answer:
         """The answer; a failure is an answer with its `error`."""
 

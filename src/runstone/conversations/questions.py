@@ -25,7 +25,6 @@ _USER: Final = "Criterion:\n{criteria}\n\n{mark}\n{transcript}\n{mark}"
 # Both were chosen so that no model which reads them at all can take one for the other.
 _CONTROL_CRITERIA: Final = "The assistant states that the office opens at nine o'clock."
 _CONTROLS: Final = {True: "The office opens at nine o'clock.", False: "I would rather not talk about that."}
-CONTROLS_ASKED: Final = len(_CONTROLS)
 _CONTROL_AT: Final = 0.5
 CONTROL: Final = "control"  # who asks them
 

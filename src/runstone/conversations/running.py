@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 import runstone
-from runstone.conversations.assertions import OwnCheck, most_calls
+from runstone.conversations.assertions import OwnCheck
 from runstone.conversations.events import Event, Listener, nobody
 from runstone.conversations.judging import conversation_result, judged
 from runstone.conversations.playing import Play, Surroundings, Talker
@@ -49,7 +49,7 @@ class Batch:
         """What a session observes of it, with the plan by which evidence is judged, and how it is judged."""
         around = Surroundings(talker=self.talker, own=self.own, tell=self.tell, stopped=self.stopped)
         scenarios = tuple(
-            _scenario(case, repeat, around, self._waits_for_the_model(case))
+            _scenario(case, repeat, around)
             for case in self.cases
             for repeat in range(1, case.scenario.repeat.times + 1)
             if case.trace(repeat) not in self.kept
@@ -61,18 +61,12 @@ class Batch:
             judged=lambda session: results_of(session, self.cases, self.own),
         )
 
-    def _waits_for_the_model(self, case: Case) -> float:
-        """Seconds until a conversation has asked all that it asks, where all others ask as much before it."""
-        plays = sum(each.scenario.repeat.times for each in self.cases)
-        pause_s = 0.0 if self.talker is None else self.talker.pause_s
-        return plays * most_calls(case.scenario) * pause_s
 
-
-def _scenario(case: Case, repeat: int, around: Surroundings, waits_s: float) -> Scenario:
+def _scenario(case: Case, repeat: int, around: Surroundings) -> Scenario:
     simulated = case.scenario.simulated
     turns = len(case.scenario.turns) if simulated is None else simulated.max_turns
     # A model is asked between turns; the agent's own time is granted for each of them.
-    patience = turns * 2 * case.scenario.turn_timeout_s + waits_s
+    patience = turns * 2 * case.scenario.turn_timeout_s
     play = Play(case=case, repeat=repeat, around=around)
     return Scenario(case.trace(repeat), play, Schedule(patience=patience), agent=True)
 
