@@ -231,7 +231,7 @@ def test_no_more_requests_leave_in_any_minute_than_are_allowed(
         sent.append(clock.now_s)
         return next(oops, b"") or fair(asked)
 
-    both = [RUBRIC, RUBRIC | {"scenario": "polite-again"}]
+    both: list[Mapping[str, Any]] = [RUBRIC, RUBRIC | {"scenario": "polite-again"}]
     with serving_model(answering) as (url, _):
         report = play(tmp_path, both, model=url, limits=Limits(per_minute=2, retries=3))
     assert [each.reason for each in report.results.scenarios] == ["", ""]

@@ -26,7 +26,7 @@ _STOP_WITHIN_S = 1  # a client that does not read must not hold up the stop
 
 def serve(
     *,
-    graphs: Path,
+    graphs: tuple[Path, ...],
     host: str = "127.0.0.1",
     port: int = 2024,
     db: Path | None = None,

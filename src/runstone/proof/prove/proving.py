@@ -139,7 +139,7 @@ def warmed(folder: Path) -> dict[str, float]:
     from runstone.reference import server  # noqa: F401 - so that the servers find it imported
     from runstone.reference.graphs import load_graphs
 
-    load_graphs(locate("fixtures") / "graphs" / "python" / "langgraph.json")
+    load_graphs(*(locate(f"fixtures/{which}/python/langgraph.json") for which in ("graphs", "agents")))
     waits = collect(open_session(given(idle=True, out=folder), lambda *_: None))
     gc.collect()
     gc.freeze()  # a forked process does not copy what its collector need not look at
