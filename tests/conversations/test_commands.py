@@ -16,6 +16,7 @@ from junitparser import JUnitXml
 from runstone import report as reports
 from runstone.contracts.schemas import violations
 from runstone.errors import ExitCode
+from runstone.proof.conversations import agents, fault
 from runstone.report.assembly import Judged, Measure, Observed, assemble
 from runstone.signoff import acceptance
 from runstone.verdict.model import Case, Report
@@ -24,7 +25,6 @@ from tests import test_assembly
 from tests.command_line import command, in_own_process, one_line_of_error, plain_pytest, runstone, started
 from tests.conversations.desk import Desk, Thread, serving_desk
 from tests.conversations.playing import play
-from tests.conversations.test_faults import SCENARIO, CallsTwice
 from tests.conversations.test_interface import SHORT
 from tests.conversations.test_playing import REFUND
 from tests.servers import Heard
@@ -186,7 +186,7 @@ def test_a_check_is_conforming_only_with_its_scenarios(tmp_path: Path) -> None:
     (tmp_path / "bad").mkdir()
     (tmp_path / "empty").mkdir()
     good = both(play(tmp_path / "good", SHORT).results)
-    bad = both(play(tmp_path / "bad", SCENARIO, CallsTwice()).results)
+    bad = both(play(tmp_path / "bad", fault.REFUND, agents.CallsTwice()).results)
     unclear = both(play(tmp_path / "empty", {**SHORT, "turns": [{"user": "Hello"}]}).results)
     assert [each.exit_code for each in (good, bad, unclear)] == [0, 1, 4]
     assert [each.conforming for each in (good, bad, unclear)] == [True, False, False]

@@ -15,11 +15,11 @@ from pyrate_limiter import AbstractBucket, limiter
 from runstone.conversations.model import Limits, ModelMissing, OpenAITalker
 from runstone.conversations.questions import Model, controls, partial, rubric
 from runstone.conversations.seen import Seen
+from runstone.proof.conversations.fault import RUBRIC
 from tests.command_line import one_line_of_error, runstone
 from tests.conversations.desk import Desk, Thread, ai, serving_desk
 from tests.conversations.language_model import KEY, completion, failure, fair, judgement, serving_model
 from tests.conversations.playing import play, verdict
-from tests.conversations.test_faults import RUBRIC
 
 SIMULATED: dict[str, Any] = {
     "scenario": "simulated",
@@ -231,7 +231,7 @@ def test_no_more_requests_leave_in_any_minute_than_are_allowed(
         sent.append(clock.now_s)
         return next(oops, b"") or fair(asked)
 
-    both: list[Mapping[str, Any]] = [RUBRIC, RUBRIC | {"scenario": "polite-again"}]
+    both = [RUBRIC, RUBRIC | {"scenario": "polite-again"}]
     with serving_model(answering) as (url, _):
         report = play(tmp_path, both, model=url, limits=Limits(per_minute=2, retries=3))
     assert [each.reason for each in report.results.scenarios] == ["", ""]
