@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 from runstone.cli import cli
 from runstone.contracts import violations
+from runstone.conversations.model import OpenAITalker
 from runstone.proof.conversations import load_faults
 from runstone.proof.conversations.desk import Desk, Thread, ai
 from runstone.proof.conversations.fault import REFUND, RUBRIC, Wrong
@@ -48,6 +49,18 @@ def test_what_is_not_caught_is_played_again_and_told(tmp_path: Path) -> None:
     assert found.shortcoming == "it is pass, not fail"
     assert found.first_try == "it is pass, not fail"
     assert told == ["conversations/agent-does-its-job: second try; at first: it is pass, not fail"]
+
+
+def test_what_runstone_itself_breaks_is_no_catch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its verdict is judge-error too, as the fault wants it."""
+
+    async def broken(*_: Any) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(OpenAITalker, "ask", broken)
+    (found,) = all_played([FAULTS["judge-refuses"]], tmp_path, lambda _: None)
+    assert found.verdict == found.wanted == "judge-error"
+    assert found.shortcoming == "the harness itself failed: RuntimeError: a bug"
 
 
 @pytest.mark.parametrize(

@@ -139,17 +139,25 @@ def second_tries(found: Matrix) -> Group:
 
 def _told(found: Matrix) -> dict[str, Any]:
     gaps = missing(found)
-    faults = found.totals["faults"]
-    killed = [
-        f"{found.totals[level].good} of {found.totals[level].of} {level}" for level in ("MUST", "SHOULD")
-    ]
     return {
         "matrix": found,
-        "headline": f"{faults.good} of {counted(faults.of, 'fault')} caught, {' and '.join(killed)} killed",
+        "headline": _headline(found),
         "grounds": [f"{group.title}: {len(group.lines)}" for group in gaps],
         "missing": gaps,
         "remarks": remarks(found),
     }
+
+
+def _headline(found: Matrix) -> str:
+    faults, spoken = found.totals["faults"], found.totals.get("conversations")
+    told = []
+    if found.requirements:
+        levels = {level: found.totals[level] for level in ("MUST", "SHOULD")}
+        killed = " and ".join(f"{share.good} of {share.of} {level}" for level, share in levels.items())
+        told = [f"{faults.good} of {counted(faults.of, 'fault')} caught, {killed} killed"]
+    if spoken is not None and spoken.of:
+        told.append(f"{spoken.good} of {counted(spoken.of, 'fault')} of conversations caught")
+    return "; ".join(told)
 
 
 def _titles(found: Matrix) -> dict[str, str]:
