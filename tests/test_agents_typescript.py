@@ -18,11 +18,7 @@ GRAPHS = locate("fixtures/graphs/typescript")
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where they are in a checkout: the settings of the compiler are those of the graphs."""
-    folder = tmp_path_factory.mktemp("fixtures")
-    (folder / "graphs/typescript").mkdir(parents=True)
-    (folder / "graphs/typescript/tsconfig.json").write_bytes((GRAPHS / "tsconfig.json").read_bytes())
-    return AGENTS.project(folder / "agents" / "typescript")
+    return AGENTS.project(tmp_path_factory.mktemp("agents") / "typescript")
 
 
 @pytest.fixture(scope="module")
