@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 import yaml
+from click.testing import CliRunner
 from junitparser import JUnitXml
 
 from runstone import report as reports
+from runstone.cli import cli
 from runstone.contracts.schemas import violations
-from runstone.errors import ExitCode
+from runstone.errors import ExitCode, UsageError
 from runstone.proof.conversations import agents, fault
 from runstone.report.assembly import Judged, Measure, Observed, assemble
 from runstone.signoff import acceptance
@@ -218,3 +220,18 @@ def test_check_plays_scenarios_beside_its_own(tmp_path: Path) -> None:
     judged = runstone("judge", str(out / "evidence"), "--out", str(tmp_path / "again"))
     again = json.loads((tmp_path / "again/report.json").read_text())
     assert again["scenarios"] == report["scenarios"], judged.stderr
+
+
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        (["--set", "config.configurable.tier=gold"], "--set and --tag are about acceptance scenarios"),
+        (["--tag", "graphs"], "--set and --tag are about acceptance scenarios"),
+        (["--scenarios", "s", "--plan"], "--plan tells nothing of acceptance scenarios"),
+        (["--scenarios", "s", "--shard", "1/2"], "acceptance scenarios are not shared out"),
+    ],
+)
+def test_a_check_refuses_what_it_would_leave_undone(words: list[str], said: str) -> None:
+    called = CliRunner().invoke(cli, ["check", *words])
+    assert isinstance(called.exception, UsageError)
+    assert said in str(called.exception)
