@@ -45,12 +45,14 @@ CHECKS_PER_CORE: Final = 3
 class Selection:
     """What is to be proved. `faults`, `variants`: globs; where one is given, the proof is partial.
 
-    Globs of faults choose among those of the reference runtime and those of conversations.
+    `narrow`: of each fault only what it names is judged. Globs of faults choose among those of the reference
+    runtime and those of conversations.
     """
 
     out: Path
     faults: tuple[str, ...] = ()
     variants: tuple[str, ...] = ()
+    narrow: bool = False
     jobs: int | None = None
 
     @property
@@ -93,7 +95,7 @@ def prove(selection: Selection, tell: Tell) -> Matrix:
     waits = warmed(selection.out) if faults or variants else {}
     slots = selection.jobs or CHECKS_PER_CORE * (os.cpu_count() or 1)
     areas = areas_of(faults, variants, complete=selection.complete)
-    plan = Plan(selection.out.resolve(), waits)
+    plan = Plan(selection.out.resolve(), waits, narrow=selection.narrow)
     plain = plan.plain(faults, areas) if faults or variants else []
     checks = [*plain, *map(plan.variant, variants), *map(plan.fault, faults)]
     if selection.complete:
@@ -296,6 +298,7 @@ def _matrix(
         runstone.__version__,
         dt.datetime.now(dt.UTC).date().isoformat(),
         complete=selection.complete,
+        narrow=selection.narrow,
         baselines=[
             _baseline(check.name.removeprefix("plain/"), done, first_try) for check, done, first_try in plain
         ]
