@@ -68,7 +68,7 @@ def _scenario(case: Case, repeat: int, around: Surroundings) -> Scenario:
     # Twice: the run, and reading what it left. While a model is asked, the deadline waits.
     patience = turns * 2 * case.scenario.turn_timeout_s
     play = Play(case=case, repeat=repeat, around=around)
-    return Scenario(case.trace(repeat), play, Schedule(patience=patience), agent=True)
+    return Scenario(case.trace(repeat), play, Schedule(patience=patience, guest=True), agent=True)
 
 
 def run(session: Session, batch: Batch) -> ScenariosReport:
