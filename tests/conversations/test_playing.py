@@ -263,3 +263,37 @@ def test_what_was_played_is_deleted_and_evidence_is_ordinary(tmp_path: Path) -> 
     assert report.complete
     names = {path.name for path in (tmp_path / "out/evidence/traces").iterdir()}
     assert names == {"self_check.json", "conversation.plan.json", "conversation.refund.1.stream.1.json"}
+
+
+class TellsOnlyWhatItAsks(Desk):
+    """Where the agent asks, the result holds the question and no values, as some servers have it."""
+
+    def events(self, thread: Thread, run: str) -> list[tuple[str, Any]]:
+        told = super().events(thread, run)
+        if not thread.interrupts:
+            return told
+        return [*told[:-1], *self.before(thread), ("values", {"__interrupt__": thread.interrupts})]
+
+    def before(self, thread: Thread) -> list[tuple[str, Any]]:
+        return [("values", thread.values)]
+
+    def values(self, thread: Thread) -> dict[str, Any]:
+        return {"__interrupt__": thread.interrupts} if thread.interrupts else super().values(thread)
+
+
+class AndStreamsNoneBefore(TellsOnlyWhatItAsks):
+    def before(self, thread: Thread) -> list[tuple[str, Any]]:  # noqa: ARG002 - there is nothing to tell
+        return []
+
+
+@pytest.mark.parametrize("desk", [TellsOnlyWhatItAsks, AndStreamsNoneBefore])
+@pytest.mark.parametrize("entry_point", ["stream", "wait", "background"])
+def test_what_was_done_before_a_question_is_seen_where_the_result_holds_only_the_question(
+    tmp_path: Path, desk: type[Desk], entry_point: str
+) -> None:
+    turns = [
+        {**turn, "expect": [each for each in turn["expect"] if "event" not in each]}
+        for turn in REFUND["turns"]
+    ]
+    report = play(tmp_path, REFUND | {"entry_point": entry_point, "turns": turns}, desk())
+    assert verdict(report).reason == ""

@@ -42,6 +42,11 @@ _OPTIONS = (
     ),
     click.option("--max-calls", type=click.IntRange(0), help="Ask the model no more often than this."),
     click.option(
+        "--max-calls-per-minute",
+        type=click.IntRange(1),
+        help="Send the model no more requests in any minute, retries included; the others wait.",
+    ),
+    click.option(
         "--budget-usd", type=click.FloatRange(0), help="Spend no more on the model; needs its prices."
     ),
     click.option(
@@ -68,6 +73,7 @@ class Asking(msgspec.Struct, frozen=True, kw_only=True):
     judge_retries: int
     judge_timeout: float
     max_calls: int | None = None
+    max_calls_per_minute: int | None = None
     budget_usd: float | None = None
     judge_prices: str | None = None
     trust_python: bool = False
@@ -97,6 +103,7 @@ class Asking(msgspec.Struct, frozen=True, kw_only=True):
             key_variable=self.judge_key,
             limits=Limits(
                 calls=self.max_calls,
+                per_minute=self.max_calls_per_minute,
                 usd=self.budget_usd,
                 prices=_prices(self.judge_prices),
                 retries=self.judge_retries,

@@ -138,7 +138,7 @@ class Play:
         for turn in self.case.scenario.turns:
             way = turn.ways[0]
             shown = await self._turn(api, Played(thread=turn.thread, said=getattr(turn, way), way=way))
-            checks = await self._judge_turn(shown)
+            checks = await self._judge_turn(api, shown)
             if self._must_stop(checks):
                 return
         await self._judge_whole(api)
@@ -152,13 +152,14 @@ class Play:
             if not self.turns and simulate.first:
                 said = simulate.first
             else:
-                said = await talker.say(simulate, transcript(together(self._seen(api))))
+                with api.off_the_clock():
+                    said = await talker.say(simulate, transcript(together(self._seen(api))))
             if simulate.stop in said:
                 break
             way = "resume" if asked else "user"
             shown = await self._turn(api, Played(thread="main", said=said, way=way))
             asked = bool(shown.interrupts)
-            if self._must_stop(await self._judge_turn(shown)):
+            if self._must_stop(await self._judge_turn(api, shown)):
                 return
         if self.turns:
             await self._judge_whole(api)
@@ -250,10 +251,10 @@ class Play:
         model = None if self.around.talker is None else self.around.talker.model
         return Means(asker=self._name, model=model, answers=self.answers, own=self.around.own)
 
-    async def _judge_turn(self, shown: Seen) -> list[Check]:
+    async def _judge_turn(self, api: Api, shown: Seen) -> list[Check]:
         scenario, number = self.case.scenario, len(self.turns)
         if number <= len(scenario.turns):
-            await self._ask(applicable(scenario.turns[number - 1].expect, shown, scenario), shown)
+            await self._ask(api, applicable(scenario.turns[number - 1].expect, shown, scenario), shown)
         checks = checks_of_turn(scenario, number, shown, self._means)
         self._tell_checks(checks, number)
         result = worst(each.result for each in checks) if checks else "pass"
@@ -264,11 +265,11 @@ class Play:
     async def _judge_whole(self, api: Api) -> None:
         scenario, turns = self.case.scenario, self._seen(api)
         whole = together(turns)
-        await self._ask(applicable(scenario.expect, whole, scenario), whole)
+        await self._ask(api, applicable(scenario.expect, whole, scenario), whole)
         self._tell_checks(checks_of_whole(scenario, turns, self._means), 0)
         self.whole = True
 
-    async def _ask(self, expected: Sequence[Assertion], shown: Seen) -> None:
+    async def _ask(self, api: Api, expected: Sequence[Assertion], shown: Seen) -> None:
         """Have the model answer what is asked of it here, and once its controls."""
         talker = self.around.talker
         rubrics = [each for each in expected if innermost(each)[0].kind == "llm_rubric"]
@@ -277,7 +278,8 @@ class Play:
             return
         for question in (*controls(talker.model).values(), *asked):
             if question.key not in self.answers:
-                self.answers[question.key] = await talker.ask(question)
+                with api.off_the_clock():
+                    self.answers[question.key] = await talker.ask(question)
 
     def _tell_checks(self, checks: Sequence[Check], number: int) -> None:
         for each in checks:

@@ -65,10 +65,10 @@ class Batch:
 def _scenario(case: Case, repeat: int, around: Surroundings) -> Scenario:
     simulated = case.scenario.simulated
     turns = len(case.scenario.turns) if simulated is None else simulated.max_turns
-    # A model is asked between turns; the agent's own time is granted for each of them.
+    # Twice: the run, and reading what it left. While a model is asked, the deadline waits.
     patience = turns * 2 * case.scenario.turn_timeout_s
     play = Play(case=case, repeat=repeat, around=around)
-    return Scenario(case.trace(repeat), play, Schedule(patience=patience), agent=True)
+    return Scenario(case.trace(repeat), play, Schedule(patience=patience, guest=True), agent=True)
 
 
 def run(session: Session, batch: Batch) -> ScenariosReport:

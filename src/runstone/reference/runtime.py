@@ -89,7 +89,7 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
         )
         store = await stack.enter_async_context(open_store(folder / "store.sqlite"))
         graphs = {
-            graph_id: equip(graph, saver, store) for graph_id, graph in load_graphs(settings.graphs).items()
+            graph_id: equip(graph, saver, store) for graph_id, graph in load_graphs(*settings.graphs).items()
         }
         threads, runs, checkpoints = Threads(rows), Runs(rows), Checkpoints(saver)
         assistants = Assistants(rows, list(graphs))

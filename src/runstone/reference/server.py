@@ -17,7 +17,7 @@ from runstone.serving import Server, listening
 
 def serve(
     *,
-    graphs: Path,
+    graphs: tuple[Path, ...],
     host: str = "127.0.0.1",
     port: int = 2024,
     db: Path | None = None,

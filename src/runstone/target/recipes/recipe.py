@@ -126,7 +126,8 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     `command`, `env` and `ready.says` may hold {python} (that of `install`, else this one), {port}, {workdir},
     {fixtures} and {graphs} (fixtures/graphs); with `install.npm` also {node} and {modules}, the installed
     node_modules, to which the working folder has a link of that name. `copy` names a folder of the fixtures,
-    or several, whose content is copied to the working folder. `waivers` and `install` name files and folders
+    or several, whose content is copied to the working folder: of files of one name the last counts, and what
+    each langgraph.json names counts together. `waivers` and `install` name files and folders
     next to the recipe; absolute once loaded.
     `headers`, `second_headers` and `restricted_headers` are the credentials of two users and of one who may
     only read. `agent`: the assistant that stands in for the conformance graphs, where the server does not

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
 import socket
@@ -13,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 from runstone.locations import locate
 from runstone.target.recipes.install import interpreter, node_modules
@@ -22,6 +23,7 @@ from runstone.target.recipes.recipe import PortTaken, Recipe, StartFailed
 
 HOST: Final = "127.0.0.1"
 _MODULES: Final = "node_modules"
+_SERVED: Final = "langgraph.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +59,8 @@ class Server:
             "fixtures": str(fixtures),
             "graphs": str(fixtures / "graphs"),
         }
-        # What servers, Python and npm leave behind is left out.
-        leave_out = shutil.ignore_patterns(".*", "__pycache__", _MODULES)
-        for copied in [recipe.copy] if isinstance(recipe.copy, str) else recipe.copy or []:
-            shutil.copytree(fixtures / copied, self._workdir, ignore=leave_out, dirs_exist_ok=True)
-        self._workdir.mkdir(exist_ok=True)
+        copied = [recipe.copy] if isinstance(recipe.copy, str) else recipe.copy or []
+        _copy([fixtures / each for each in copied], self._workdir)
 
     def start(self) -> Running:
         """Start the server and wait until it is ready. Raises InstallFailed and StartFailed."""
@@ -121,6 +120,20 @@ class Server:
     def last_words(self) -> str:
         """The end of its output, on one line."""
         return self._process.last_words() if self._process is not None else ""
+
+
+def _copy(folders: Sequence[Path], workdir: Path) -> None:
+    """What recipes copy, without what servers, Python and npm leave behind; each langgraph.json made one."""
+    workdir.mkdir()
+    leave_out = shutil.ignore_patterns(".*", "__pycache__", _MODULES)
+    served: dict[str, Any] = {}
+    for folder in folders:
+        shutil.copytree(folder, workdir, ignore=leave_out, dirs_exist_ok=True)
+        if (path := folder / _SERVED).is_file():
+            more = json.loads(path.read_text("utf-8"))
+            served |= {**more, "graphs": {**served.get("graphs", {}), **more.get("graphs", {})}}
+    if served:
+        (workdir / _SERVED).write_text(json.dumps(served), "utf-8")
 
 
 @contextmanager
