@@ -251,5 +251,6 @@ def _logs(events: list[Event]) -> list[list[Any]]:
 
 def _ticks_before_hanging_up(stream: Exchange) -> list[Event]:
     """The ticks seen until the client hung up: the run was going on then."""
+    ticks = stream.named("custom")
     assert stream.closed_by_client, "the stream ended before the client hung up"
-    return stream.named("custom")
+    return ticks

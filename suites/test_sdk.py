@@ -21,6 +21,7 @@ from runstone.suite import (
     resolve,
     row,
     scenario,
+    shown,
     some,
     view,
 )
@@ -366,7 +367,8 @@ def test_cancel_body_fits_its_status(what_clients_read: Trace, how: str) -> None
     if cancel.status in {202, 204}:
         assert cancel.text == ""
     else:
-        assert raw(cancel.json) is None or isinstance(cancel.json, (dict, list))
+        readable = raw(cancel.json) is None or isinstance(cancel.json, (dict, list))
+        assert readable, f"wanted an object, an array or null, got {shown(cancel.json)}"
 
 
 def _graph_invokes(outcome: Turn) -> None:
@@ -382,7 +384,7 @@ def _graph_streams(outcome: Turn) -> None:
 
 def _graph_raises(outcome: Turn) -> None:
     raised = outcome.get("error")
-    assert raised, f"wanted RemoteException, got {outcome.get('values')}"
+    assert raised, f"wanted RemoteException raised, got {shown(outcome.get('values'))}"
     assert raised["type"] == "RemoteException", f"wanted RemoteException, got {_shown(raised)}"
 
 

@@ -13,6 +13,7 @@ from runstone.suite import (
     Missing,
     Schedule,
     Trace,
+    assert_parent,
     cases,
     conforms,
     raw,
@@ -152,7 +153,7 @@ def test_update_forks(finished_thread_updated: Trace) -> None:
     assert finished_thread_updated.fork.status == 200
     made = resolve(finished_thread_updated.fork.object, "/checkpoint/checkpoint_id")
     assert resolve(state, "/checkpoint/checkpoint_id") == made
-    assert resolve(state, "/parent_checkpoint/checkpoint_id") == earlier["checkpoint_id"]
+    assert_parent(state, earlier["checkpoint_id"])
     assert resolve(state, "/values/log") == [*LOG[:1], "forked"]
 
 
