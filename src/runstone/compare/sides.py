@@ -71,6 +71,9 @@ def open_sides(names: Sequence[str], asked: Given, progress_of: Callable[[str], 
     }
     for each in wanted.values():
         open_session(each, lambda *_: None)  # what is not known is told before anything takes time
+    for name, folder in zip(names, folders, strict=True):
+        if folder is None and recipes.is_recipe(name) and (lacks := recipes.lacks(recipes.load(name))):
+            raise UnusableTarget(f"{name} cannot run here: {lacks[0]}, or leave it out")
     reports = _judged({out: each for out, each in zip(outs, folders, strict=True) if each is not None})
     return [
         _checked(title, open_session(wanted[out], progress_of(title)))
