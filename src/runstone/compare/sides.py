@@ -122,9 +122,9 @@ def _unique(names: Iterable[str]) -> list[str]:
 
 def _read(path: Path) -> _Folder:
     recorded = path / "evidence" if (path / "evidence").is_dir() else path
-    reported = path / "report.json"
-    if recorded == path and reported.is_file() and not (path / "manifest.json").exists():
-        found = report.from_json(reported.read_bytes())
+    reported = any((path / name).is_file() for name in ("report.json", "report.json.gz"))
+    if recorded == path and reported and not (path / "manifest.json").exists():
+        found = report.read(path)
         return _Folder(
             path=path,
             target=found.target.name,
