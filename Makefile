@@ -76,6 +76,7 @@ PUBLISHED ?= embedded langgraph-py langgraph-py@0.8.7 langgraph-js langgraph-js@
 publish: $(INSTALLED)  ## check the known servers, and renew what README shows of them
 	$(BIN)/runstone compare $(PUBLISHED) --out reports/out/published --publish reports/published --readme README.md \
 	  || test $$? -eq 1
+	$(BIN)/python -m tests.divergences
 
 durations: $(INSTALLED)  ## renew contracts/durations.yaml by a check of the embedded runtime
 	$(BIN)/runstone check embedded --patient --out reports/out/durations
