@@ -128,14 +128,13 @@ def _postgresql(program: Path, place: Place) -> list[str]:
     create = ["--no-sync", "--no-instructions", "--locale=C", "--encoding=UTF8", "--username=postgres"]
     # Not SCRAM, which drivers of PostgreSQL's relatives do not speak.
     asking = ["--auth=md5", f"--pwfile={secret}"]
-    made = subprocess.run(
-        [*demoted, str(program), *create, *asking, f"--pgdata={data}"],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=place.folder,
-        timeout=_PREPARE_S,
-    )
+    command = [*demoted, str(program), *create, *asking, f"--pgdata={data}"]
+    try:
+        made = subprocess.run(
+            command, capture_output=True, text=True, check=False, cwd=place.folder, timeout=_PREPARE_S
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise StartFailed(f"cannot make a PostgreSQL cluster in {data}: {error}") from None
     if made.returncode != 0:
         said = " ".join((made.stderr or made.stdout).split())[-300:]
         raise StartFailed(f"cannot make a PostgreSQL cluster in {data}: {said}")
