@@ -16,7 +16,9 @@ from runstone.errors import ExitCode, UsageError
 @click.option("--fault", multiple=True, metavar="GLOB", help="Only these faults; may be repeated.")
 @click.option("--variant", multiple=True, metavar="GLOB", help="Only these variants; may be repeated.")
 @click.option(
-    "--narrow", is_flag=True, help="Judge of each fault only what it names: in a third of the time."
+    "--narrow",
+    is_flag=True,
+    help="Judge of a fault only what it names, and of a variant what is a MUST.",
 )
 @click.option("--jobs", type=click.IntRange(1, 64), help="Checks at once; default: three for each core.")
 @out_option("reports/out/prove", "the matrix, the reports and the evidence")

@@ -156,7 +156,8 @@ class Share(msgspec.Struct, frozen=True):
 class Matrix(msgspec.Struct, frozen=True, kw_only=True):
     """A whole proof. `complete`: all faults, variants and null servers were in it. `twins`: of one effect.
 
-    `narrow`: of each fault only what it names was judged, so that nothing is known of twins.
+    `narrow`: of each fault only what it names was judged, so that nothing is known of twins, and of each
+    variant only what is a MUST.
     `totals`: `faults` (caught), MUST, SHOULD and MAY (killed), `variants` (green), `null_servers` (no pass).
     """
 

@@ -31,7 +31,8 @@ _HANGING_CONCURRENCY: Final = 64  # waiting for a server that hangs costs nothin
 class Plan:
     """How each thing is checked. `waits`: how long the judge of each requirement must wait, in seconds.
 
-    `narrow`: of a fault only what it names is observed and judged, not the areas in which that lies.
+    `narrow`: of a fault only what it names is observed and judged, of a variant only what is a MUST, not the
+    areas in which that lies.
     """
 
     out: Path
@@ -79,9 +80,15 @@ class Plan:
 
     def variant(self, change: Change) -> Check:
         """Its server in every area that holds a MUST, which is what a variant must keep."""
-        musts = frozenset(each.area for each in load_catalogue().values() if each.level == "MUST")
+        musts = [each for each in load_catalogue().values() if each.level == "MUST"]
         return self._check(
-            f"variants/{change.name}", change.server, change, areas=musts - _exploring(), whole=True
+            f"variants/{change.name}",
+            change.server,
+            change,
+            areas=frozenset(each.area for each in musts) - _exploring(),
+            select=tuple(each.id for each in musts) if self.narrow else (),
+            capacity=_CAPACITY,
+            whole=True,
         )
 
     def null_servers(self) -> list[Check]:
