@@ -73,7 +73,8 @@ def begun_of(phases: Phases, fitness: Fitness, *, capacity: int, known: Known) -
         observing_s = expected_seconds(chosen, capacity=runs_at_once, turn_s=fitness.turn_s)
         return _WITH_CONFIRMING * observing_s + cleaning_s
 
-    more = recipes.more_runs(fitness.info) if capacity < _FEW else None
+    # Of what is assumed nobody knows whether the server is the reason.
+    more = recipes.more_runs(fitness.info) if capacity < _FEW and known != "assumed" else None
     many, how = (_FEW, "") if more is None else (more.capacity, more.how)
     faster = Faster(capacity=many, how=how, seconds=seconds(many))
     expected_s, quick_s = seconds(capacity), seconds(capacity, phases.brief)
