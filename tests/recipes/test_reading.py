@@ -117,6 +117,10 @@ def test_a_missing_recipe_file_is_named(tmp_path: Path) -> None:
             {"install": {"python": "a", "versions": {"pinned": "1.0", "python": ["tinyserver"]}}},
             "install.versions.python never says {version}",
         ),
+        ({"install": {"npm": "a", "python_version": "3.12"}}, "install.python_version needs install.python"),
+        ({"services": ["mysql"]}, "invalid enum value 'mysql'"),
+        ({"env": {"A": "{redis}"}, "services": ["postgresql"]}, "{redis} needs services: [redis]"),
+        ({"env": {"A": "{password}"}}, "{password} needs services"),
         ({"run_time_limit": {"assistant": "limited"}}, "missing required field `seconds`"),
     ],
 )

@@ -55,6 +55,15 @@ class Phases:
         """Every scenario."""
         return self.first + self.quiet + self.guests + self.last
 
+    @property
+    def brief(self) -> Self:
+        """Without what `--quick` leaves out."""
+        first, quiet, last = (
+            tuple(each for each in some if each.schedule.waits <= QUICK_S)
+            for some in (self.first, self.quiet, self.last)
+        )
+        return type(self)(first, quiet, last)
+
     async def run(self, one: One) -> None:
         """Run `one` of every scenario. Raises what it raises, as a group."""
         async with asyncio.TaskGroup() as group:

@@ -79,7 +79,7 @@ def _insist(globs: tuple[str, ...], names: Collection[str], kind: str) -> None:
 
 
 def of_checks(globs: tuple[str, ...], faults: Mapping[str, Change]) -> dict[str, Change]:
-    """The faults that a check shows. Raises UsageError for a glob that matches only what it takes a load to show."""
+    """The faults that a check shows. Raises UsageError for a glob that matches only what takes a load."""
     shown = {name: each for name, each in faults.items() if each.shown_by_checks}
     for glob in globs:
         matched = [name for name in faults if fnmatchcase(name, glob)]
