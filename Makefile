@@ -77,9 +77,10 @@ publish: $(INSTALLED)  ## check the known servers, and renew what README shows o
 	$(BIN)/runstone compare $(PUBLISHED) --out reports/out/published --publish reports/published --readme README.md \
 	  || test $$? -eq 1
 
-durations: $(INSTALLED)  ## renew contracts/durations.yaml by a check of the embedded runtime
+durations: $(INSTALLED)  ## renew contracts/durations.yaml by checks of the embedded runtime
 	$(BIN)/runstone check embedded --patient --out reports/out/durations
-	$(BIN)/python -m tests.durations reports/out/durations/evidence
+	$(BIN)/runstone check embedded-auth --area auth --area isolation --out reports/out/durations-auth
+	$(BIN)/python -m tests.durations reports/out/durations/evidence reports/out/durations-auth/evidence
 
 # With NAME=2026.12, as a revision of its own.
 revision: $(INSTALLED)  ## tell in contracts/revisions what the catalogue promises now

@@ -1,13 +1,14 @@
 """Write contracts/durations.yaml anew from recorded evidence: `make durations`.
 
-Take the evidence of the embedded runtime on a machine that does nothing else, with --patient.
+Take the evidence of the embedded runtime on a machine that does nothing else, with --patient, and of the one
+with users, for what needs them.
 """
 
 from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from runstone.contracts import operation_for
@@ -47,13 +48,25 @@ def created_things(operation: Operation, exchange: Exchange) -> Iterator[tuple[s
         yield kind, str(found)
 
 
-def main(folder: Path) -> None:
-    """Read the evidence in the folder, and write the file."""
+def lines_of(folder: Path) -> dict[str, str]:
+    """The entries of what the evidence holds, by scenario; what did not apply to the target has none."""
     _, traces = evidence.read(folder)
-    known = [each for name, each in sorted(traces.items()) if "@" not in name and not each.inapplicable]
-    lines = [line(each) for each in known if not each.scenario.startswith(("self_check", "capacity"))]
-    (locate("contracts") / "durations.yaml").write_text(HEAD + "\n".join(lines) + "\n", "utf-8")
+    known = [each for name, each in traces.items() if "@" not in name and not each.inapplicable]
+    return {
+        each.scenario: line(each)
+        for each in known
+        if not each.scenario.startswith(("self_check", "capacity"))
+    }
+
+
+def main(folders: Sequence[Path]) -> None:
+    """Read the evidence in the folders, and write the file; what several hold is told as the first has it."""
+    found: dict[str, str] = {}
+    for folder in folders:
+        found = lines_of(folder) | found
+    text = HEAD + "\n".join(found[name] for name in sorted(found)) + "\n"
+    (locate("contracts") / "durations.yaml").write_text(text, "utf-8")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main([Path(each) for each in sys.argv[1:]])

@@ -87,7 +87,7 @@ from runstone.wire.canonical import ABSENT, canonical, first_difference, shown
 from runstone.wire.documents import Missing, raw, resolve
 from runstone.wire.exchange import UUID, Event, Exchange, strict_json
 from runstone.wire.trace import Inapplicable, Trace
-from runstone.wire.webhooks import LOOPBACK
+from runstone.wire.webhooks import LOOPBACK, Sink
 
 __all__ = [
     "ABSENT",
@@ -109,6 +109,7 @@ __all__ = [
     "Options",
     "Profile",
     "Schedule",
+    "Sink",
     "Trace",
     "agree",
     "applicable",

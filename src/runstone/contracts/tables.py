@@ -337,32 +337,102 @@ class StatusTable(Table, frozen=True):
 
 
 class NamedTable(Table, frozen=True):
-    """contracts/cases/races.yaml and restarts.yaml: cases by name, each an operation."""
+    """A table whose cases have names, and each an operation."""
 
-    promises: tuple[str, ...]
-    cases: dict[str, str]
+    @property
+    @abstractmethod
+    def operations(self) -> tuple[str, ...]:
+        """The operation of each case."""
 
     def check(self, where: str) -> None:
-        """Raise MalformedContract also for an operation or a requirement that does not exist."""
+        """Raise MalformedContract also for an operation that is neither asked nor excused."""
         super().check(where)
-        _known(where, "operation", self.cases.values(), _operations())
-        _known(where, "requirement", self.promises, load_catalogue())
-        _once(where, "operation", self.cases.values())
-        _excused_apart(where, self, self.cases.values())
+        _known(where, "operation", self.operations, _operations())
+        _once(where, "operation", self.operations)
+        _excused_apart(where, self, self.operations)
         for glob in self.excused:
             if not any(fnmatchcase(name, glob) for name in _operations()):
                 raise MalformedContract(f"{where}: no operation matches the excused {glob!r}")
         for name in _operations():
-            if name not in self.cases.values() and not self.excuse(name):
+            if name not in self.operations and not self.excuse(name):
                 raise MalformedContract(f"{where}: {name} is neither asked nor excused")
 
     def excuse(self, operation: str) -> str:
         """Why an operation is in no case; nothing where no reason is given."""
         return next((why for glob, why in self.excused.items() if fnmatchcase(operation, glob)), "")
 
+
+class RaceTable(NamedTable, frozen=True):
+    """contracts/cases/races.yaml: what is sent several times at once."""
+
+    promises: tuple[str, ...]
+    cases: dict[str, str]
+
+    @property
+    def operations(self) -> tuple[str, ...]:
+        """The operation of each case."""
+        return tuple(self.cases.values())
+
+    def check(self, where: str) -> None:
+        """Raise MalformedContract also for a requirement that does not exist."""
+        super().check(where)
+        _known(where, "requirement", self.promises, load_catalogue())
+
     def judged(self) -> Iterable[tuple[str, str]]:
         """The operation of each case."""
-        return ((operation, self.promises[0]) for operation in self.cases.values())
+        return ((operation, self.promises[0]) for operation in self.operations)
+
+
+class Stored(Row, frozen=True):
+    """A thing that is stored; `stop`, `kill`: what promises it over each end of the server."""
+
+    stop: str
+    kill: str
+    rests: bool = False
+
+
+class ReadAgain(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What reads it again, and the things that it is asked about."""
+
+    operation: str
+    of: tuple[str, ...]
+
+
+class RestartTable(NamedTable, frozen=True):
+    """contracts/cases/restarts.yaml: what is stored, over a stop in good order and over a kill."""
+
+    things: dict[str, Stored]
+    cases: dict[str, ReadAgain]
+
+    @property
+    def operations(self) -> tuple[str, ...]:
+        """The operation of each case."""
+        return tuple(case.operation for case in self.cases.values())
+
+    def check(self, where: str) -> None:
+        """Raise MalformedContract also for a thing that nobody reads again or that is promised by nobody."""
+        super().check(where)
+        for name, case in self.cases.items():
+            _known(f"{where}: {name}", "thing", case.of, self.things)
+            _once(f"{where}: {name}", "thing", case.of)
+        for name, thing in self.things.items():
+            _needs(f"{where}: {name}", thing)
+            for end, promise in (("restart", thing.stop), ("kill", thing.kill)):
+                _known(f"{where}: {name}", "requirement", [promise], load_catalogue())
+                lacks = {end, *thing.needs} - set(load_catalogue()[promise].needs)
+                if lacks:
+                    raise MalformedContract(f"{where}: {name}: {promise} does not need {min(lacks)!r}")
+            if not any(name in case.of for case in self.cases.values()):
+                raise MalformedContract(f"{where}: nothing reads {name} again")
+
+    def judged(self) -> Iterable[tuple[str, str]]:
+        """The operation of each case, with what promises the things that it reads."""
+        for case in self.cases.values():
+            for name in case.of:
+                yield from (
+                    (case.operation, self.things[name].stop),
+                    (case.operation, self.things[name].kill),
+                )
 
 
 class BrowserTable(Table, frozen=True):
@@ -393,15 +463,15 @@ def status_table() -> StatusTable:
 
 
 @cache
-def race_table() -> NamedTable:
+def race_table() -> RaceTable:
     """What is sent several times at once. Raises MalformedContract."""
-    return read_table(_cases() / "races.yaml", NamedTable)
+    return read_table(_cases() / "races.yaml", RaceTable)
 
 
 @cache
-def restart_table() -> NamedTable:
-    """What is read again after a restart. Raises MalformedContract."""
-    return read_table(_cases() / "restarts.yaml", NamedTable)
+def restart_table() -> RestartTable:
+    """What is stored, and what reads it again after a restart. Raises MalformedContract."""
+    return read_table(_cases() / "restarts.yaml", RestartTable)
 
 
 @cache

@@ -31,7 +31,8 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     `headers`, `second_headers`, `restricted_headers`: the credentials of a user, of another one, and of one
     who may only read. `assistants`: the target's own ids by those of the conformance graphs. `agent`: what
     stands in for them all. `network`: the way there. `plain`: runs are accepted only with nothing but
-    assistant and input. `without_runs`: none is to be started, and no graph is known to be there.
+    assistant and input. `without_runs`: none is to be started, and no graph is known to be there. `found`:
+    the capabilities that the self-check found, or did not find.
     """
 
     name: str
@@ -46,6 +47,11 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     network: Network = Network()
     plain: bool = False
     without_runs: bool = False
+    found: dict[str, bool] = {}
+
+    def has(self, capability: str) -> bool:
+        """Whether it says that it has this capability, or was found to."""
+        return self.declared.get(capability, False) or self.found.get(capability, False)
 
     def headers_of(self, identity: Identity) -> dict[str, str]:
         """The headers of who makes a request."""

@@ -113,6 +113,11 @@ class Server:
         self._closing.set()
         self.stop()
 
+    def discard(self) -> None:
+        """End it for good, at once: nobody will start it again with what it has stored."""
+        self._closing.set()
+        self.kill()
+
     @property
     def alive(self) -> bool:
         """Whether any of its processes runs."""
