@@ -1,7 +1,7 @@
 """Restarts: what a server keeps over a stop in good order and over a kill, and what becomes of its runs.
 
 What is stored, and what is read again, is data (contracts/cases/restarts.yaml). Each thing is a part of both
-scenarios: those at rest are read before and after; those under way must come to an end.
+scenarios: those at rest are read before and after; those under way must end.
 """
 
 from __future__ import annotations
@@ -81,9 +81,9 @@ async def _keep_over(server: Api, end: Callable[[], Awaitable[None]]) -> None:
             kept[name] = await _begin(part, name, sleep, sink)
 
         async def see(part: Api, name: str) -> None:
-            await (_read(part, name, kept[name], "after") if name in at_rest else _come_to_an_end(part, name))
+            await (_read(part, name, kept[name], "after") if name in at_rest else _see_end(part, name))
 
-        async def _come_to_an_end(part: Api, name: str) -> None:
+        async def _see_end(part: Api, name: str) -> None:
             await _end(part, kept[name], sleep)
             if name == "webhook":
                 await sink.delivered(kept[name]["url"])

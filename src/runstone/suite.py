@@ -87,7 +87,7 @@ from runstone.wire.canonical import ABSENT, canonical, first_difference, shown
 from runstone.wire.documents import Missing, raw, resolve
 from runstone.wire.exchange import UUID, Event, Exchange, strict_json
 from runstone.wire.trace import Inapplicable, Trace
-from runstone.wire.webhooks import LOOPBACK, Sink
+from runstone.wire.webhooks import LOOPBACK, Sink, on_loopback
 
 __all__ = [
     "ABSENT",
@@ -150,6 +150,7 @@ __all__ = [
     "needs",
     "new_id",
     "none_broken",
+    "on_loopback",
     "operation_for",
     "operation_table",
     "own_server",

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 import httpx
 import msgspec
 
+from runstone.contracts import load_capabilities
 from runstone.errors import UsageError
 from runstone.target.agents import NO_GRAPHS, Agent, assistant_of, capabilities
 from runstone.target.capabilities import Capability
@@ -75,9 +76,16 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
         }
         declared |= {name: True for name, given in shown.items() if given}
         return {
-            name: by_graphs.get(name) or Capability(declared=declared.get(name), probed=probed.get(name))
+            name: by_graphs.get(name) or _capability(name, declared.get(name), probed.get(name))
             for name in sorted({*known, *declared, *(by_graphs if self.agent or self.without_runs else ())})
         }
+
+
+def _capability(name: str, declared: bool | None, probed: bool | None) -> Capability:
+    definition = load_capabilities().get(name)
+    nothing_known = declared is None and probed is None
+    reason = definition.unseen if definition is not None and nothing_known else ""
+    return Capability(declared=declared, probed=probed, reason=reason)
 
 
 def checked_url(text: str) -> str:
