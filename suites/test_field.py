@@ -234,6 +234,7 @@ async def ids_in_the_configurable(api: Api) -> None:
     thread = await api.create_thread()
     sent = await api.wait(thread, assistant, {})
     api.note(thread=thread, run=sent.found_run_id)
+    await api.read_at_rest(thread)
 
 
 @scenario

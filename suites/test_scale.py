@@ -123,6 +123,7 @@ async def ends_of_streams(api: Api) -> None:
         thread = await part.create_thread()
         sent = await part.stream(thread, graph, {})
         await part.poll_run(thread, sent.run_id)
+        await part.read_at_rest(thread)
 
     await api.each(["steps", "fail", "interrupt"], turn)
 
