@@ -27,7 +27,6 @@ PAGE = 50
 TICKS = 4
 TICK_S = 0.4
 LONG_S, LONGER_S = 66.0, 185.0
-OLD = "the target serves no graph `maker`; deploy fixtures/graphs of this version of Runstone"
 
 
 @scenario(Schedule(heavy=True))
