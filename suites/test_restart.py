@@ -81,9 +81,9 @@ async def _keep_over(server: Api, end: Callable[[], Awaitable[None]]) -> None:
             kept[name] = await _begin(part, name, sleep, sink)
 
         async def see(part: Api, name: str) -> None:
-            await (_read(part, name, kept[name], "after") if name in at_rest else _see_end(part, name))
-
-        async def _see_end(part: Api, name: str) -> None:
+            if name in at_rest:
+                await _read(part, name, kept[name], "after")
+                return
             await _end(part, kept[name], sleep)
             if name == "webhook":
                 await sink.delivered(kept[name]["url"])
@@ -97,61 +97,95 @@ async def _keep_over(server: Api, end: Callable[[], Awaitable[None]]) -> None:
 
 
 def _has(server: Api, name: str) -> bool:
+    """Whether the server has such a thing, as far as is known."""
     return all(map(server.target.has, TABLE.things[name].needs))
 
 
 async def _rest(part: Api, name: str) -> Kept:
     """Make a thing that nothing goes on with, and read it."""
-    kept: Kept = {}
-    if name == "item":
-        kept = {"namespace": ["runstone", new_id()], "key": "k"}
-        await part.request("PUT", "/store/items", json={**kept, "value": {"kept": True}}, label="put")
-    else:
-        kept["thread"] = thread = await part.create_thread(metadata={"tag": new_id()})
-        if name == "cron":
-            body = {"assistant_id": "steps", "schedule": ONCE_A_YEAR, "input": {"note": "kept"}}
-            await part.request("POST", f"/threads/{thread}/runs/crons", json=body, label="new_cron")
-        elif name == "paused":
-            await part.wait(thread, "interrupt", {}, label="asked")
-        elif name in OUTCOMES:
-            kept["run"] = await part.create_run(thread, *OUTCOMES[name])
-            await part.poll_run(thread, kept["run"])
-        else:
-            made = await part.request(
-                "POST", "/assistants", json={"graph_id": "steps"}, label="new_assistant"
-            )
-            kept["assistant"] = made.object.get("assistant_id")
-            first = await part.stream(thread, "steps", {"note": "kept"}, stream_resumable=True, label="first")
-            kept["run"] = first.run_id
-        await part.settle(thread)
+    make = {"item": _put_item, "cron": _schedule, "paused": _pause, "stored": _store}.get(
+        name, _run_to_its_end
+    )
+    kept = await make(part, name)
+    if "thread" in kept:
+        await part.settle(kept["thread"])
     await _read(part, name, kept, "before")
     return kept
 
 
 async def _read(part: Api, name: str, kept: Kept, when: str) -> None:
-    thread, run = kept.get("thread", ""), kept.get("run", "")
-    if name == "item":
-        query = {"namespace": ".".join(kept["namespace"]), "key": kept["key"]}
-        await part.request("GET", "/store/items", params=query, label=f"item {when}")
-    elif name == "cron":
-        found = {"thread_id": thread, "limit": 10}
-        await part.request("POST", "/runs/crons/search", json=found, label=f"cron {when}")
-    elif name == "paused":
-        if when == "after":
-            await part.wait(thread, "interrupt", command={"resume": "yes"}, label="resume after")
-    else:
-        await part.thread(thread, label=f"thread {when}")
-        await part.state(thread, label=f"state {when}")
-        await part.run(thread, run, label=f"run {when}")
-        if name in OUTCOMES:
-            await part.history(thread, label=f"history {when}")
-            await part.runs(thread, label=f"runs {when}")
-            return
-        await part.join(thread, run, label=f"join {when}")
-        await part.request("GET", f"/assistants/{kept['assistant']}", label=f"assistant {when}")
-        await part.search_threads(ids=[thread], label=f"search {when}")
-        if when == "after":
-            await part.join_stream(thread, run, last_event_id="-1", label="replay after")
+    read = {"item": _read_item, "cron": _find_cron, "paused": _resume, "stored": _read_stored}
+    await read.get(name, _read_outcome)(part, kept, when)
+
+
+async def _put_item(part: Api, _name: str) -> Kept:
+    kept = {"namespace": ["runstone", new_id()], "key": "k"}
+    await part.request("PUT", "/store/items", json={**kept, "value": {"kept": True}}, label="put")
+    return kept
+
+
+async def _read_item(part: Api, kept: Kept, when: str) -> None:
+    query = {"namespace": ".".join(kept["namespace"]), "key": kept["key"]}
+    await part.request("GET", "/store/items", params=query, label=f"item {when}")
+
+
+async def _schedule(part: Api, _name: str) -> Kept:
+    thread = await part.create_thread()
+    body = {"assistant_id": "steps", "schedule": ONCE_A_YEAR, "input": {"note": "kept"}}
+    await part.request("POST", f"/threads/{thread}/runs/crons", json=body, label="new_cron")
+    return {"thread": thread}
+
+
+async def _find_cron(part: Api, kept: Kept, when: str) -> None:
+    found = {"thread_id": kept["thread"], "limit": 10}
+    await part.request("POST", "/runs/crons/search", json=found, label=f"cron {when}")
+
+
+async def _pause(part: Api, _name: str) -> Kept:
+    thread = await part.create_thread()
+    await part.wait(thread, "interrupt", {}, label="asked")
+    return {"thread": thread}
+
+
+async def _resume(part: Api, kept: Kept, when: str) -> None:
+    if when == "after":
+        await part.wait(kept["thread"], "interrupt", command={"resume": "yes"}, label="resume after")
+
+
+async def _store(part: Api, _name: str) -> Kept:
+    """A thread with a run whose events are kept, and an assistant."""
+    thread = await part.create_thread(metadata={"tag": new_id()})
+    made = await part.request("POST", "/assistants", json={"graph_id": "steps"}, label="new_assistant")
+    first = await part.stream(thread, "steps", {"note": "kept"}, stream_resumable=True, label="first")
+    return {"thread": thread, "run": first.run_id, "assistant": made.object.get("assistant_id")}
+
+
+async def _read_stored(part: Api, kept: Kept, when: str) -> None:
+    thread, run = kept["thread"], kept["run"]
+    await part.thread(thread, label=f"thread {when}")
+    await part.state(thread, label=f"state {when}")
+    await part.run(thread, run, label=f"run {when}")
+    await part.join(thread, run, label=f"join {when}")
+    await part.request("GET", f"/assistants/{kept['assistant']}", label=f"assistant {when}")
+    await part.search_threads(ids=[thread], label=f"search {when}")
+    if when == "after":
+        await part.join_stream(thread, run, last_event_id="-1", label="replay after")
+
+
+async def _run_to_its_end(part: Api, outcome: str) -> Kept:
+    thread = await part.create_thread(metadata={"outcome": outcome})
+    run = await part.create_run(thread, *OUTCOMES[outcome])
+    await part.poll_run(thread, run)
+    return {"thread": thread, "run": run}
+
+
+async def _read_outcome(part: Api, kept: Kept, when: str) -> None:
+    thread = kept["thread"]
+    await part.thread(thread, label=f"thread {when}")
+    await part.state(thread, label=f"state {when}")
+    await part.history(thread, label=f"history {when}")
+    await part.runs(thread, label=f"runs {when}")
+    await part.run(thread, kept["run"], label=f"run {when}")
 
 
 async def _begin(part: Api, name: str, sleep: float, sink: Sink) -> Kept:
@@ -291,6 +325,9 @@ def _assert_as_before(trace: Trace, what: str) -> None:
     if what == "replay":
         assert after.status < 500
         assert after.failure is None, f"wanted a stream that ends, got {after.failure}"
+        told = [event.event for event in after.events if event.event != "end"]
+        whole = [event.event for event in part.only("first").stream if event.event != "end"]
+        assert told in ([], whole), f"wanted all events of the run or none, got {shown(told)}"
         return
     before = part.only(f"{what} before").ok.json
     if what == "cron":
