@@ -88,7 +88,9 @@ def webhooks_are_kept_in_memory(seams: Seams) -> None:
 @fault("RESTART-003", "PERS-005")
 def pauses_are_kept_in_memory(seams: Seams) -> None:
     """After a restart no thread is interrupted, so that nothing can be resumed."""
-    _at_the_start(seams, "UPDATE threads SET status = 'idle', interrupts = '{}' WHERE status = 'interrupted'")
+    _at_the_start(
+        seams, "UPDATE threads SET resting = 'idle', interrupts = '{}' WHERE resting = 'interrupted'"
+    )
 
 
 @fault("DUR-001")
