@@ -52,8 +52,8 @@ def recovered_run_starts_again(seams: Seams) -> None:
         return False
 
     @seams.around(execution, "config_for")
-    def config_for(original: Any, job: Job) -> Any:
-        config = original(job)
+    def config_for(original: Any, job: Job, *limit: Any) -> Any:
+        config = original(job, *limit)
         if job.attempt > 1:  # langgraph goes on by itself where it finds the id of the run
             config["metadata"] |= {"run_id": str(uuid4())}
         return config
