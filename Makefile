@@ -78,9 +78,10 @@ publish: $(INSTALLED)  ## check the known servers, and renew what README shows o
 	  || test $$? -eq 1
 	$(BIN)/python -m tests.divergences
 
-durations: $(INSTALLED)  ## renew contracts/durations.yaml by a check of the embedded runtime
+durations: $(INSTALLED)  ## renew contracts/durations.yaml by checks of the embedded runtime
 	$(BIN)/runstone check embedded --patient --out reports/out/durations
-	$(BIN)/python -m tests.durations reports/out/durations/evidence
+	$(BIN)/runstone check embedded-auth --area auth --area isolation --out reports/out/durations-auth
+	$(BIN)/python -m tests.durations reports/out/durations/evidence reports/out/durations-auth/evidence
 
 # With NAME=2026.12, as a revision of its own.
 revision: $(INSTALLED)  ## tell in contracts/revisions what the catalogue promises now

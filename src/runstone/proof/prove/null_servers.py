@@ -42,6 +42,7 @@ auth = true
 exclusive = true
 thread_stream = true
 event_streaming = true
+commands = true
 """
 TRUNCATING: Final = "truncating"
 CLOSED: Final = "closed"

@@ -116,6 +116,11 @@ class Server:
         finally:
             self._services.stop()
 
+    def discard(self) -> None:
+        """End it for good, at once: nobody will start it again with what it has stored."""
+        self._closing.set()
+        self.kill()
+
     @property
     def alive(self) -> bool:
         """Whether any of its processes runs."""
