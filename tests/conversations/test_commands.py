@@ -19,7 +19,7 @@ from runstone.cli import cli
 from runstone.contracts.schemas import violations
 from runstone.errors import ExitCode, UsageError
 from runstone.proof.conversations import agents, fault
-from runstone.report.assembly import Judged, Measure, Observed, assemble
+from runstone.report.assembly import Judged, Measure, Recorded, assemble
 from runstone.signoff import acceptance
 from runstone.verdict.model import Case, Report
 from runstone.verdict.scenarios import ScenarioResults
@@ -179,7 +179,7 @@ def both(results: ScenarioResults) -> Report:
     )
     cases = {name: [Case(case="", verdict="pass")] for name in test_assembly.LEVELS}
     judged = Judged(cases=cases, cells={}, selected=frozenset(cases), set_aside={})
-    observed = Observed(manifest=test_assembly.MANIFEST, traces={}, scenarios=results)
+    observed = Recorded(manifest=test_assembly.MANIFEST, traces={}, scenarios=results)
     return assemble(measure, observed, judged, judge_s=0.1, now=test_assembly.NOW)
 
 
