@@ -36,7 +36,11 @@ def overview(tmp_path_factory: pytest.TempPathFactory) -> str:
         {"M-1": "fail", "M-2": "pass"},
     )
     sides = [
-        side(f"server {number}", verdicts[number % 2], observed(turn=[{"said": OWNED, "number": number}]))
+        side(
+            f"server {number}",
+            bad if number % 2 else good,
+            observed(turn=[{"said": OWNED, "number": number}]),
+        )
         for number in range(9)
     ]
     folder: Path = tmp_path_factory.mktemp("published")
