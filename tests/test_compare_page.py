@@ -31,10 +31,9 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def overview(tmp_path_factory: pytest.TempPathFactory) -> str:
-    verdicts: tuple[dict[str, Outcome], ...] = (
-        {"M-1": "pass", "M-2": "pass"},
-        {"M-1": "fail", "M-2": "pass"},
-    )
+    good: dict[str, Outcome] = {"M-1": "pass", "M-2": "pass"}
+    bad: dict[str, Outcome] = {"M-1": "fail", "M-2": "pass"}
+    saw = [observed(turn=[{"said": OWNED, "number": number}]) for number in range(9)]
     sides = [
         side(
             f"server {number}",
