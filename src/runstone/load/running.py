@@ -247,6 +247,10 @@ class Running:
                 known = None if self._gathering.missing else made
                 swept = await Sweep(way, self._wanted.plan.session).run(known, unsure)
                 self._evidence.add(swept)
+                if swept.exchanges[-1].code is None:
+                    self._stopped = (
+                        self._stopped or f"the target stopped answering: {swept.exchanges[-1].failure}"
+                    )
             things = [Thing(kind="thread", id=each) for each in self._made]
             self._tell(Progress(f"cleaning up {len(things):,} threads"))
             return swept, await clean_up(way, things)
