@@ -84,7 +84,7 @@ def catalogue() -> Catalogue:
     return Catalogue(each, [Area(name="a", title="A", order=1), Area(name="b", title="B", order=2)])
 
 
-def whole(faults: Iterable[Fault], *, complete: bool = True, **changes: Any) -> Matrix:
+def whole(faults: Iterable[Fault], *, complete: bool = True, narrow: bool = False, **changes: Any) -> Matrix:
     given: dict[str, Any] = {
         "baselines": [Baseline(server="embedded", kept=4, hits=(), trouble="")],
         "variants": [],
@@ -96,6 +96,7 @@ def whole(faults: Iterable[Fault], *, complete: bool = True, **changes: Any) -> 
         "0.1.0",
         "2026-11-21",
         complete=complete,
+        narrow=narrow,
         faults=told,
         requirements=outcomes.requirements_of(catalogue(), told, [report()], frozenset()),
         **given,
@@ -119,7 +120,12 @@ def test_fault_is_caught_when_all_that_it_names_fails() -> None:
         ("A-002", "warn", "seen of A-002"),
         ("B-001", "not-testable", "seen of B-001"),
     ]
-    assert (found.judged, found.coarse) == (4, True)
+    assert (found.judged, found.coarse) == (4, False)  # one fell of the two that it does not name
+
+
+def test_a_fault_is_coarse_when_most_falls_that_it_does_not_name() -> None:
+    assert fault("f", ["A-001"], report(A_001="fail", A_002="warn", B_001="fail")).coarse
+    assert not fault("f", ["A-001", "A-002"], report(A_001="fail", A_002="warn")).coarse
 
 
 @pytest.mark.parametrize(
@@ -211,7 +217,9 @@ def test_twins_are_faults_of_one_effect() -> None:
     named = [fault(name, ["A-001"], same) for name in ("first", "second")]
     other = fault("other", ["A-001"], report(A_001="fail", B_001="fail"))
     nothing = [fault(name, ["A-001"], report()) for name in ("third", "fourth")]
-    assert matrix.twins_of([*named, other, *nothing]) == (("first", "second"),)
+    told = [*named, other, *nothing]
+    assert whole(told).twins == (("first", "second"),)
+    assert whole(told, narrow=True).twins == ()  # only what each names was looked at
 
 
 def test_faults_come_in_the_order_of_the_catalogue() -> None:
@@ -406,6 +414,7 @@ def test_what_only_a_load_shows_is_no_part_of_a_proof() -> None:
         (["--fault", "no-such-*"], "no fault matches 'no-such-*'"),
         (["--variant", "no-such-*"], "no variant matches 'no-such-*'"),
         (["--fault", "wait-*", "--publish", "published"], "--publish takes a whole proof"),
+        (["--narrow", "--publish", "published"], "--publish takes a whole proof"),
     ],
 )
 def test_a_wrong_call_is_refused_before_anything_runs(words: list[str], said: str, tmp_path: Path) -> None:

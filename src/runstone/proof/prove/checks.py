@@ -31,8 +31,8 @@ _VARIABLES: Final = {"fault": "RUNSTONE_FAULT", "variant": "RUNSTONE_VARIANT"}
 class Check:
     """What is checked: a recipe of the reference runtime, changed or not, or a null server.
 
-    `areas`: empty for all. `budget_s`: when the check ends itself. `weight`: how many checks of one area it
-    counts for while it runs.
+    `areas`, `select`: empty for all. `budget_s`: when the check ends itself. `weight`: how many checks of one
+    area it counts for while it runs. `capacity`: as an option of a check, measured where nothing is said.
     """
 
     name: str
@@ -41,10 +41,12 @@ class Check:
     change: Change | None = None
     null_server: NullServer | None = None
     areas: tuple[str, ...] = ()
+    select: tuple[str, ...] = ()
     quick: bool = False
     patient: bool = False
     insist_on_fitness: bool = True
     concurrency: int | None = None
+    capacity: int | None = None
     budget_s: float = 60.0
     weight: float = 1
 
@@ -71,12 +73,14 @@ class Check:
         asked = given(
             target_name=target,
             areas=self.areas,
+            select=self.select,
             quick=self.quick,
             patient=self.patient,
             insist_on_fitness=self.insist_on_fitness,
             concurrency=self.concurrency,
             budget_s=self.budget_s,
             out=self.out,
+            capacity=self.capacity,
             confirm=0,  # a fault that is caught once is caught
             bare_report=True,  # of hundreds; `runstone judge` makes the others of the evidence beside it
         )

@@ -17,7 +17,7 @@ Effect = Literal["fail", "warn", "not-testable", "harness-error"]
 
 BROKEN: Final = frozenset({"fail", "warn"})  # a bare not-testable is not a catch: the judge did not judge
 HIT: Final = frozenset(get_args(Effect))
-COARSE: Final = 0.6  # a fault that hits more of what was judged breaks no one promise
+COARSE: Final = 0.6  # a fault that hits more of what it does not name breaks no one promise
 JUDGED: Final = frozenset({"pass", *HIT})
 _NAMED: Final = 5  # requirements that a shortcoming names
 
@@ -156,12 +156,15 @@ class Share(msgspec.Struct, frozen=True):
 class Matrix(msgspec.Struct, frozen=True, kw_only=True):
     """A whole proof. `complete`: all faults, variants and null servers were in it. `twins`: of one effect.
 
+    `narrow`: of each fault only what it names was judged, so that nothing is known of twins, and of each
+    variant only what is a MUST.
     `totals`: `faults` (caught), MUST, SHOULD and MAY (killed), `variants` (green), `null_servers` (no pass).
     """
 
     runstone: str
     date: str
     complete: bool
+    narrow: bool
     proved: bool
     totals: dict[str, Share]
     baselines: tuple[Baseline, ...]
@@ -221,6 +224,7 @@ def assembled(
     date: str,
     *,
     complete: bool,
+    narrow: bool,
     baselines: Sequence[Baseline],
     faults: Sequence[Fault],
     requirements: Sequence[Judged],
@@ -235,6 +239,7 @@ def assembled(
         runstone=version,
         date=date,
         complete=complete,
+        narrow=narrow,
         proved=False,
         totals={
             "faults": _share(each.caught for each in faults),
@@ -248,7 +253,7 @@ def assembled(
         baselines=tuple(baselines),
         faults=tuple(faults),
         requirements=tuple(requirements),
-        twins=twins_of(faults),
+        twins=() if narrow else twins_of(faults),
         variants=tuple(variants),
         null_servers=tuple(null_servers),
     )

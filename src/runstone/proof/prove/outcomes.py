@@ -75,6 +75,7 @@ def fault_of(
     fallen = {hit.id for hit in found if hit.verdict in BROKEN}
     judged = sum(each.verdict in JUDGED for each in verdicts)
     told = {each.id: each for each in verdicts}
+    others = sum(each.verdict in JUDGED and each.id not in breaks for each in verdicts)
     missed = [each for each in breaks if each not in fallen]
     return Fault(
         name=name,
@@ -85,7 +86,7 @@ def fault_of(
         hits=found,
         judged=judged,
         tries=1,
-        coarse=judged > 0 and len(found) / judged > COARSE,
+        coarse=sum(hit.id not in breaks for hit in found) > COARSE * others,
         trouble=trouble,
     )
 

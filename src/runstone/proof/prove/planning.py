@@ -11,6 +11,7 @@ from runstone.contracts import load_catalogue
 from runstone.proof.faults import Change
 from runstone.proof.prove.checks import Check
 from runstone.proof.prove.null_servers import NULL_SERVERS
+from runstone.scenario.capacity import WAVES
 from runstone.scenario.patience import QUICK_S
 
 # How many checks of one area a check counts for: one of everything is more work, and one that waits for long
@@ -22,15 +23,21 @@ _AREAS_S: Final = 60.0
 _WHOLE_S: Final = 120.0  # with both cores for itself it takes 22 s
 _PATIENT_S: Final = 240.0
 _EXPLORING_S: Final = 12.0  # all of it is used up on a server without a fault
+_CAPACITY: Final = WAVES[-1]  # of the reference runtime; measured of its unbroken servers, not of each fault
 _HANGING_CONCURRENCY: Final = 64  # waiting for a server that hangs costs nothing
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How each thing is checked. `waits`: how long the judge of each requirement must wait, in seconds."""
+    """How each thing is checked. `waits`: how long the judge of each requirement must wait, in seconds.
+
+    `narrow`: of a fault only what it names is observed and judged, of a variant only what is a MUST, not the
+    areas in which that lies.
+    """
 
     out: Path
     waits: Mapping[str, float]
+    narrow: bool = False
 
     def plain(self, faults: Iterable[Change], areas: frozenset[str]) -> list[Check]:
         """The unbroken servers of all recipes that are needed; what takes patience is checked apart."""
@@ -52,7 +59,7 @@ class Plan:
         return checks
 
     def fault(self, change: Change) -> Check:
-        """Its server, as far as the areas go that it names; all of it for what only monitors show."""
+        """Its server, as far as what it names goes; all of it for what only monitors show."""
         catalogue = load_catalogue()
         areas = {*(catalogue[name].area for name in change.breaks), *change.shown_in}
         quick = all(self.waits.get(name, 0.0) <= QUICK_S for name in change.breaks)
@@ -61,15 +68,27 @@ class Plan:
             change.server,
             change,
             areas=frozenset(areas),
+            select=self._named(change) if self.narrow else (),
+            capacity=_CAPACITY,
             quick=quick and not change.patient,
             patient=change.patient,
         )
 
+    def _named(self, change: Change) -> tuple[str, ...]:
+        shown = {each.id for each in load_catalogue().values() if each.area in change.shown_in}
+        return tuple(sorted({*change.breaks, *shown}))
+
     def variant(self, change: Change) -> Check:
         """Its server in every area that holds a MUST, which is what a variant must keep."""
-        musts = frozenset(each.area for each in load_catalogue().of_checks.values() if each.level == "MUST")
+        musts = [each for each in load_catalogue().of_checks.values() if each.level == "MUST"]
         return self._check(
-            f"variants/{change.name}", change.server, change, areas=musts - _exploring(), whole=True
+            f"variants/{change.name}",
+            change.server,
+            change,
+            areas=frozenset(each.area for each in musts) - _exploring(),
+            select=tuple(each.id for each in musts) if self.narrow else (),
+            capacity=_CAPACITY,
+            whole=True,
         )
 
     def null_servers(self) -> list[Check]:
@@ -102,6 +121,8 @@ class Plan:
         change: Change | None = None,
         *,
         areas: frozenset[str] = frozenset(),
+        select: tuple[str, ...] = (),
+        capacity: int | None = None,
         whole: bool = False,
         quick: bool = False,
         patient: bool = False,
@@ -114,6 +135,8 @@ class Plan:
             recipe=recipe,
             change=change,
             areas=tuple(area for area in load_catalogue().areas if area in areas),
+            select=select,
+            capacity=capacity,
             quick=quick,
             patient=patient,
             budget_s=_budget(areas, patient=patient, whole=whole),

@@ -38,11 +38,15 @@ CHECKS_PER_CORE: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What is to be proved. `faults`, `variants`: globs; where one is given, the proof is partial."""
+    """What is to be proved. `faults`, `variants`: globs; where one is given, the proof is partial.
+
+    `narrow`: of each fault only what it names is judged.
+    """
 
     out: Path
     faults: tuple[str, ...] = ()
     variants: tuple[str, ...] = ()
+    narrow: bool = False
     jobs: int | None = None
 
     @property
@@ -84,7 +88,7 @@ def prove(selection: Selection, tell: Tell) -> Matrix:
     waits = warmed(selection.out)
     slots = selection.jobs or CHECKS_PER_CORE * (os.cpu_count() or 1)
     areas = areas_of(faults, variants, complete=selection.complete)
-    plan = Plan(selection.out.resolve(), waits)
+    plan = Plan(selection.out.resolve(), waits, narrow=selection.narrow)
     plain = plan.plain(faults, areas)
     checks = [*plain, *map(plan.variant, variants), *map(plan.fault, faults)]
     if selection.complete:
@@ -268,6 +272,7 @@ def _matrix(
         runstone.__version__,
         dt.datetime.now(dt.UTC).date().isoformat(),
         complete=selection.complete,
+        narrow=selection.narrow,
         baselines=[
             _baseline(check.name.removeprefix("plain/"), done, first_try) for check, done, first_try in plain
         ],

@@ -114,7 +114,7 @@ def remarks(found: Matrix) -> list[Group]:
     groups = [
         second_tries(found),
         Group(
-            f"Coarse faults: more than {COARSE:.0%} of what was judged fell",
+            f"Coarse faults: more than {COARSE:.0%} fell of what they do not name",
             [(each.name, f"{len(each.hits)} of {each.judged}") for each in found.faults if each.coarse],
         ),
         Group("Faults of the same effect", [(names[0], ", ".join(names[1:])) for names in found.twins]),
