@@ -202,6 +202,15 @@ def test_where_nothing_was_accepted_nothing_is_kept() -> None:
     assert not outcome.kept
 
 
+def test_a_target_that_refuses_most_was_not_under_load() -> None:
+    told = whole()
+    told.tick(0, 4, started=20, finished=2)
+    told.totals(0, errors={"wait: answered 500": 18})
+    _, outcome = told.outcome()
+    assert outcome.kind == "incomplete"
+    assert outcome.reason == "18 of 40 starts came to no result, most often as wait: answered 500"
+
+
 def test_runs_that_stay_unknown_make_it_incomplete() -> None:
     told = whole()
     told.totals(0, counts={"wait": Counts(starts=20, issued=20, ended=19, unknown=1)})
@@ -244,7 +253,7 @@ def window(at: int, p99_ms: float, errors: int = 0) -> Window:
         seconds=1.0,
         offered=10.0,
         achieved=10.0,
-        finished=10,
+        finished=50,
         errors=errors,
         p50_ms=p99_ms / 2,
         p95_ms=p99_ms,
@@ -261,7 +270,12 @@ def window(at: int, p99_ms: float, errors: int = 0) -> Window:
         ([window(at, 100 + 10 * at) for at in range(9)], "kept"),
         ([window(at, 100 + 100 * at) for at in range(9)], "broken"),
         ([window(at, 1 + 5 * at) for at in range(9)], "kept"),  # more than twice, and still nothing
-        ([window(at, 100, errors=at > 6) for at in range(9)], "broken"),
+        ([window(at, 100, errors=2 * (at > 6)) for at in range(9)], "broken"),
+        ([msgspec.structs.replace(window(at, 100), finished=9) for at in range(9)], "not_tested"),
+        (
+            [msgspec.structs.replace(window(at, 100 + 100 * at), lag_max_s=0.4) for at in range(9)],
+            "not_tested",
+        ),
         ([window(at, 100) for at in range(5)], "not_tested"),
         ([], "not_tested"),
     ],

@@ -13,7 +13,9 @@ from runstone.wire.trace import Trace
 from tests.load.starts import SESSION, THREAD, exchange
 
 
-def swept(busy: Any = (), count: Any = 20, made: int = 20, unsure: int = 0, code: int | None = 200) -> Trace:
+def swept(
+    busy: Any = (), count: Any = 20, made: int | None = 20, unsure: int = 0, code: int | None = 200
+) -> Trace:
     asked = [exchange(1, "busy", list(busy), code=code), exchange(2, "count", count, code=code)]
     note = {"kind": "sweep", "session": SESSION, "made": made, "unsure": unsure}
     return Trace(scenario=NAME, exchanges=tuple(asked), notes={NOTE: note})
@@ -34,6 +36,7 @@ def thread(session: str = SESSION, status: str = "busy") -> dict[str, Any]:
         (swept(count=21), "kept", "broken"),
         (swept(count=21, unsure=1), "kept", "kept"),
         (swept(count={"count": 20}), "kept", "not-tested"),
+        (swept(count=21, made=None), "kept", "not-tested"),
         (swept(code=404), "not-tested", "not-tested"),
         (swept(code=None), "not-tested", "not-tested"),
     ],

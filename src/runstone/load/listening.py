@@ -20,7 +20,9 @@ class Listener:
     def __init__(self, take: Callable[[str, Exchange], None]) -> None:
         self._take = take
         listening = socket.create_server((HOST, 0), backlog=1024)
-        self._server = WSGIServer(listening, self._answer, log=None, error_log=None)
+        # With a name it need not look one up, for which it would let others run, in the midst of this.
+        named = {"SERVER_NAME": HOST}
+        self._server = WSGIServer(listening, self._answer, log=None, error_log=None, environ=named)
         self._server.start()
         self.url = f"http://{HOST}:{listening.getsockname()[1]}/webhook"
 

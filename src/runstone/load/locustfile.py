@@ -16,6 +16,7 @@ from typing import Any, Final
 import gevent
 import msgspec
 from gevent.event import Event
+from gevent.lock import Semaphore
 from locust import User, events, task
 from locust.env import Environment
 from locust.exception import StopUser
@@ -150,6 +151,7 @@ class _Worker:
         self._heard = Event()
         self._orders: Orders | None = None
         self._work: Work | None = None
+        self._one_at_a_time = Semaphore()
         self._draining = False  # it may be asked to before it has begun
         runner.register_message(ORDERS, self._take_orders)
         runner.register_message(HEARD, lambda **_: self._heard.set())
@@ -176,11 +178,12 @@ class _Worker:
 
     def work(self) -> Work | None:
         """What there is to do; its clock begins with the first user, who comes later than the orders."""
-        if self._work is None and self._orders is not None:
-            self._work = Work(self._orders, self._runner.client_id, self._tell)
-            gevent.spawn(self._end, self._work)
-            if self._draining:
-                self._work.drain()
+        with self._one_at_a_time:  # users come all at once, and making it may let others run
+            if self._work is None and self._orders is not None:
+                self._work = Work(self._orders, self._runner.client_id, self._tell)
+                gevent.spawn(self._end, self._work)
+                if self._draining:
+                    self._work.drain()
         return self._work
 
     def _drain(self) -> None:

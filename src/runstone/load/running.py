@@ -32,7 +32,6 @@ from runstone.load.invariants import (
     ISOLATED,
     NOBODY_STUCK,
     WEBHOOKS,
-    Finding,
 )
 from runstone.load.messages import Done, Found, Message, Orders
 from runstone.load.model import FORMAT, MOST_BROKEN, Broken, Invariant, Load, Plan, Sample, Throttled, Window
@@ -245,8 +244,13 @@ class Running:
             if totals := self._gathering.totals:
                 self._tell(Progress("sweeping"))
                 made, unsure = sum(each.threads for each in totals), sum(each.unsure for each in totals)
-                swept = await Sweep(way, self._wanted.plan.session).run(made, unsure)
+                known = None if self._gathering.missing else made
+                swept = await Sweep(way, self._wanted.plan.session).run(known, unsure)
                 self._evidence.add(swept)
+                if swept.exchanges[-1].code is None:
+                    self._stopped = (
+                        self._stopped or f"the target stopped answering: {swept.exchanges[-1].failure}"
+                    )
             things = [Thing(kind="thread", id=each) for each in self._made]
             self._tell(Progress(f"cleaning up {len(things):,} threads"))
             return swept, await clean_up(way, things)
@@ -308,11 +312,8 @@ class Running:
 
     def _swept(self, trace: Trace | None) -> Iterable[Invariant]:
         made = sum(each.threads for each in self._gathering.totals)
-        missing = self._gathering.missing
         for name in (NOBODY_STUCK, CONSERVED):
             found = [each for each in judged_sweep(trace) if each.id == name] if trace is not None else []
-            if missing and name == CONSERVED:
-                found = [Finding(name, "not-tested", "a worker did not tell how many threads it made")]
             broken = [each for each in found if each.verdict == "broken"]
             kept = bool(found) and all(each.verdict == "kept" for each in found)
             counted = made if name == NOBODY_STUCK else 1

@@ -32,8 +32,12 @@ class Sweep:
         self._session = session
         self._exchanges: list[Exchange] = []
 
-    async def run(self, made: int, unsure: int) -> Trace:
-        """Look until nobody is busy, or for as long as that can take. `made`: threads acknowledged."""
+    async def run(self, made: int | None, unsure: int = 0) -> Trace:
+        """Look until nobody is busy, or for as long as that can take.
+
+        `made`: threads acknowledged, None where a worker did not tell its own; `unsure`: creates without an
+        answer.
+        """
         began = self._recorder.clock
         wanted = {"metadata": {METADATA: self._session}, "status": "busy", "limit": 100}
         while True:
@@ -98,6 +102,8 @@ def _nobody_stuck(trace: Trace) -> Iterator[Finding]:
 
 def _conserved(trace: Trace) -> Finding:
     made, unsure = trace.notes[NOTE]["made"], trace.notes[NOTE]["unsure"]
+    if made is None:
+        return Finding(CONSERVED, "not-tested", "a worker did not tell how many threads it made")
     asked = trace.find("count")[-1:]
     counted = _body(asked[0]) if asked else None
     if not isinstance(counted, int) or isinstance(counted, bool):
