@@ -178,7 +178,7 @@ class Running:
             self._stopped = f"not all of the {self._wanted.plan.workers} workers came within {_BEGIN_S:.0f} s"
             self._given_up = True
         elif self._gathering.ticks and silent_s > self._wanted.plan.drain_s + _SILENT_S:
-            self._stopped = "the generator fell silent"
+            self._stopped = f"the generator fell silent{generator.last_words()}"
             self._given_up = True
 
     def _interrupt(self, generator: Processes) -> None:
