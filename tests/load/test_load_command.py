@@ -18,8 +18,8 @@ from tests.command_line import one_line_of_error, runstone
     "words, told",
     [
         (("load", "--users", "0"), "--users 0: a load needs at least one"),
-        (("load", "--rate", "0/s"), "is no rate above 0"),
-        (("load", "--for", "soon"), "is no time"),
+        (("load", "--rate", "0/s"), "is not a rate above 0"),
+        (("load", "--for", "soon"), "is not a time"),
         (("load", "--mix", "wayt=1"), "did you mean wait?"),
         (("load", "--processes", "0"), "leaves nobody to work"),
         (("load", "--processes", "4", "--users", "2"), "each of the 4 workers needs one"),
@@ -29,7 +29,7 @@ from tests.command_line import one_line_of_error, runstone
         (("load", "embedded", "--worker", "--master", "there"), "has the target from its master"),
         (("load", "--worker", "--master", "there:door"), "'door' is not a port"),
         (("load", "--proxy", "http://127.0.0.1:3128"), "leave out --proxy"),
-        (("soak", "--for", "0h"), "is no time"),
+        (("soak", "--for", "0h"), "is not a time"),
     ],
 )
 def test_a_wrong_call_is_one_line(words: tuple[str, ...], told: str) -> None:

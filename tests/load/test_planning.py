@@ -51,10 +51,10 @@ def test_mix() -> None:
 @pytest.mark.parametrize(
     "refused, told",
     [
-        (lambda: planning.seconds("soon", "--for"), "--for 'soon' is no time"),
-        (lambda: planning.seconds("0s", "--for"), "is no time"),
-        (lambda: planning.rate("fast"), "is no rate"),
-        (lambda: planning.rate("0/s"), "is no rate above 0"),
+        (lambda: planning.seconds("soon", "--for"), "--for 'soon' is not a time"),
+        (lambda: planning.seconds("0s", "--for"), "is not a time"),
+        (lambda: planning.rate("fast"), "is not a rate"),
+        (lambda: planning.rate("0/s"), "is not a rate above 0"),
         (lambda: planning.mix("wayt=1"), "did you mean wait?"),
         (lambda: planning.mix("wait"), "has no weight"),
         (lambda: planning.mix("wait=1,wait=2"), "has wait twice"),

@@ -29,7 +29,7 @@ def seconds(words: str, option: str) -> float:
     """A time such as 90, 90s, 10m or 8h. Raises UsageError."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?)(s|m|h|)", words.strip())
     if found is None or float(found[1]) == 0:
-        raise UsageError(f"{option} {words!r} is no time; write it like 90s, 10m or 8h")
+        raise UsageError(f"{option} {words!r} is not a time; write it like 90s, 10m or 8h")
     return float(found[1]) * _UNITS[found[2]]
 
 
@@ -37,7 +37,7 @@ def rate(words: str) -> float:
     """Starts a second, of words such as 20, 20/s or 90/min. Raises UsageError."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?)(?:/(s|m|min|h))?", words.strip())
     if found is None or float(found[1]) == 0:
-        raise UsageError(f"--rate {words!r} is no rate above 0; write it like 20/s or 90/min")
+        raise UsageError(f"--rate {words!r} is not a rate above 0; write it like 20/s or 90/min")
     return float(found[1]) / _PERIODS[found[2] or "s"]
 
 
