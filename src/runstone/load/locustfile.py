@@ -87,6 +87,10 @@ class _Master:
     def _greet(self, environment: Environment, msg: Any, **_: Any) -> None:
         del environment
         hello = msgspec.json.decode(msg.data, type=Hello)
+        if len(self._there) == self._orders.plan.workers:
+            enough = f"the load has all of its {len(self._there)} workers"
+            self._runner.send_message(TURNED_AWAY, enough.encode(), client_id=hello.id)
+            return
         self._there[hello.id] = hello
         self._pipe.send(hello)
         if hello.digest != digest_of_files():

@@ -21,7 +21,7 @@ import msgspec
 import runstone
 from runstone.contracts.basis import basis_of
 from runstone.contracts.revision import current_revision
-from runstone.errors import TargetError
+from runstone.errors import UsageError
 from runstone.files import replace_file
 from runstone.load.gathering import Gathering
 from runstone.load.invariants import (
@@ -178,7 +178,7 @@ class Running:
             self._stopped = f"not all of the {self._wanted.plan.workers} workers came within {_BEGIN_S:.0f} s"
             self._given_up = True
         elif self._gathering.ticks and silent_s > self._wanted.plan.drain_s + _SILENT_S:
-            self._stopped = "the generator fell silent"
+            self._stopped = f"the generator fell silent{generator.last_words()}"
             self._given_up = True
 
     def _interrupt(self, generator: Processes) -> None:
@@ -247,10 +247,8 @@ class Running:
                 known = None if self._gathering.missing else made
                 swept = await Sweep(way, self._wanted.plan.session).run(known, unsure)
                 self._evidence.add(swept)
-                if swept.exchanges[-1].code is None:
-                    self._stopped = (
-                        self._stopped or f"the target stopped answering: {swept.exchanges[-1].failure}"
-                    )
+                if (last := swept.exchanges[-1]).code is None and self._stopped is None:
+                    self._stopped = f"the target stopped answering: {last.failure}"
             things = [Thing(kind="thread", id=each) for each in self._made]
             self._tell(Progress(f"cleaning up {len(things):,} threads"))
             return swept, await clean_up(way, things)
@@ -347,7 +345,7 @@ class Running:
         )
 
 
-class WorkersDiffer(TargetError):  # noqa: N818 - named as what it reports
+class WorkersDiffer(UsageError):  # noqa: N818 - named as what it reports
     """Workers run other files than this machine, or another plan."""
 
 
