@@ -208,7 +208,7 @@ def test_a_target_that_refuses_most_was_not_under_load() -> None:
     told.totals(0, errors={"wait: answered 500": 18})
     _, outcome = told.outcome()
     assert outcome.kind == "incomplete"
-    assert outcome.reason == "18 of 40 starts had no result, most often as wait: answered 500"
+    assert outcome.reason == "18 of 40 starts were left without a result, most often as wait: answered 500"
 
 
 def test_runs_that_stay_unknown_make_it_incomplete() -> None:

@@ -130,7 +130,7 @@ def _incomplete(gathering: Gathering, invariants: Sequence[Invariant], stopped: 
         for totals in gathering.totals:
             errors.update(totals.errors)
         most = "".join(f", most often as {told}" for told, _ in errors.most_common(1))
-        return f"{started - through} of {started} starts had no result{most}"
+        return f"{started - through} of {started} starts were left without a result{most}"
     unknown = sum(each.unknown for each in gathering.counts.values())
     by_id = {each.id: each for each in invariants}
     if unknown and not by_id["LOAD-101"].broken:
