@@ -133,7 +133,7 @@ def _local(words: Words) -> int:
 def _wanted(plan: Plan, words: Words, out: Path, server: str) -> Wanted:
     elsewhere = bool(words.expect_workers)
     host = "*" if elsewhere else "127.0.0.1"
-    port = words.port or (processes.PORT if elsewhere else processes.free_port("127.0.0.1"))
+    port = words.port or (processes.PORT if elsewhere else 0)
     processes.insist_on_port(host, port)
     return Wanted(
         plan=plan,

@@ -38,6 +38,7 @@ from runstone.load.messages import (
     Done,
     Gone,
     Hello,
+    Listening,
     Message,
     Orders,
     Refused,
@@ -83,6 +84,7 @@ class _Master:
         environment.events.test_start.add_listener(self._order)
         gevent.signal_handler(signal.SIGUSR1, lambda: runner.send_message(DRAIN))
         gevent.spawn(self._watch)
+        self._pipe.send(Listening(port=runner.server.port))
 
     def _greet(self, environment: Environment, msg: Any, **_: Any) -> None:
         del environment

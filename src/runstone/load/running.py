@@ -33,7 +33,7 @@ from runstone.load.invariants import (
     NOBODY_STUCK,
     WEBHOOKS,
 )
-from runstone.load.messages import Done, Found, Message, Orders
+from runstone.load.messages import Done, Found, Listening, Message, Orders
 from runstone.load.model import FORMAT, MOST_BROKEN, Broken, Invariant, Load, Plan, Sample, Throttled, Window
 from runstone.load.outcome import exit_code_of, figures_of, outcome_of, steady
 from runstone.load.processes import GeneratorFailed, Processes, processes
@@ -65,7 +65,7 @@ _UNITS: Final = {
 class Wanted:
     """What is to be done, and where. `local`: how many workers are started here; the others come.
 
-    `host`, `port`: where the master is met.
+    `host`, `port`: where the master is met; 0 for any port that is free.
     """
 
     plan: Plan
@@ -144,8 +144,10 @@ class Running:
         )
         self._tell(Progress("starting the generator"))
         generator.start_master(orders, wanted.host, wanted.port)
-        for _ in range(wanted.local):
-            generator.start_worker("127.0.0.1", wanted.port)
+
+    def _start_workers(self, generator: Processes, port: int) -> None:
+        for _ in range(self._wanted.local):
+            generator.start_worker("127.0.0.1", port)
         generator.sealed()
 
     def _listen(self, generator: Processes) -> None:
@@ -157,6 +159,8 @@ class Running:
                 heard = time.monotonic()
                 if isinstance(message, Done):
                     return
+                if isinstance(message, Listening):
+                    self._start_workers(generator, message.port)
                 self._gathering.take(message)
             except queue.Empty:
                 self._look_after(generator, time.monotonic() - heard)
