@@ -124,6 +124,14 @@ def test_a_time_out_that_nobody_can_look_up_stays_unknown() -> None:
     assert verdicts(found, NOT_LOST) == ["not-tested"]
 
 
+@pytest.mark.parametrize("odd", [None, ["success"], {"a": 1}, 7, "\ud800"])
+def test_whatever_a_server_lists_is_told(odd: object) -> None:
+    listed = [{**rows("success")[0], "status": odd}]
+    reason = judged(waited(listed=listed)).broken[NOT_LOST]
+    assert reason.startswith("it is still")
+    reason.encode()
+
+
 def test_a_foreign_value_in_a_delivery_is_found() -> None:
     whole = background(1)
     stray = msgspec.structs.replace(whole.exchanges[-1], request_body=json.dumps({"values": {"note": OTHER}}))

@@ -93,7 +93,9 @@ def test_a_load_is_no_part_of_an_acceptance_and_a_course_of_its_own(tmp_path: Pa
     folder = recorded(sound(), tmp_path / "load")
     signed = runstone("signoff", str(folder / "evidence"), "--unsigned", "--by", "me", "--yes")
     assert signed.returncode == 2
-    assert signed.stderr.strip().endswith("is a load, which is not part of an acceptance; sign off a check")
+    assert signed.stderr.strip().endswith(
+        "is a load, which does not belong to an acceptance; sign off a check"
+    )
     assert runstone("judge", str(folder)).returncode == 0
     history = tmp_path / "history.jsonl"
     assert runstone("history", "add", str(folder), "--to", str(history)).returncode == 0

@@ -202,6 +202,15 @@ def test_where_nothing_was_accepted_nothing_is_kept() -> None:
     assert not outcome.kept
 
 
+def test_a_target_that_refuses_most_was_not_under_load() -> None:
+    told = whole()
+    told.tick(0, 4, started=20, finished=2)
+    told.totals(0, errors={"wait: answered 500": 18})
+    _, outcome = told.outcome()
+    assert outcome.kind == "incomplete"
+    assert outcome.reason == "18 of 40 starts were left without a result, most often as wait: answered 500"
+
+
 def test_runs_that_stay_unknown_make_it_incomplete() -> None:
     told = whole()
     told.totals(0, counts={"wait": Counts(starts=20, issued=20, ended=19, unknown=1)})

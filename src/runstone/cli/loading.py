@@ -21,6 +21,7 @@ from runstone.load.messages import Refused
 from runstone.load.model import Load, Plan
 from runstone.load.probing import calls_webhooks
 from runstone.load.running import Progress, Wanted, run
+from runstone.report.text import counted
 from runstone.session.introduction import introduce
 from runstone.session.opening import open_session
 from runstone.session.options import Given
@@ -132,7 +133,7 @@ def _local(words: Words) -> int:
 def _wanted(plan: Plan, words: Words, out: Path, server: str) -> Wanted:
     elsewhere = bool(words.expect_workers)
     host = "*" if elsewhere else "127.0.0.1"
-    port = words.port or (processes.PORT if elsewhere else processes.free_port("127.0.0.1"))
+    port = words.port or (processes.PORT if elsewhere else 0)
     processes.insist_on_port(host, port)
     return Wanted(
         plan=plan,
@@ -249,7 +250,8 @@ def work(words: Words) -> int:
         for _ in range(words.processes or 1):
             started.start_worker(host, port)
         started.sealed()
-        click.echo(f"working for {host}:{port} with {words.processes or 1} processes", err=True)
+        working = counted(words.processes or 1, "process", "processes")
+        click.echo(f"working for {host}:{port} with {working}", err=True)
         while started.any_alive:
             try:
                 message = started.told.get(timeout=_LOOK_S)

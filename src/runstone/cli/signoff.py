@@ -63,7 +63,7 @@ def command(
     if not add_signature and not (by and by.strip()):
         raise UsageError("say who signs: --by NAME")
     if load_folder_of(evidence) is not None:
-        raise UsageError(f"{evidence} is a load, which is not part of an acceptance; sign off a check")
+        raise UsageError(f"{evidence} is a load, which does not belong to an acceptance; sign off a check")
     now = dt.datetime.now(dt.UTC).replace(microsecond=0)
     folder = out or (evidence if evidence.name else evidence.resolve()).parent / "signoff"
     sign = _signer(key, password_file, keyless)

@@ -115,7 +115,7 @@ class Seen:
     @property
     def over(self) -> bool:
         """Whether each run is listed, or was refused, and every listed one has ended."""
-        if self.rows is None or any(row.get("status") not in _OVER for row in self.rows):
+        if self.rows is None or any(status_of(row) not in _OVER for row in self.rows):
             return False
         return all(self.rows_of(run) for run in self.runs if self.accepted(run))
 
@@ -131,7 +131,7 @@ def judged(trace: Trace) -> Judged:
         findings += [*found, *_executed(seen, run, pile)]
     whole = bool(piles) and all(pile in {"ended", "cancelled"} for pile in piles.values())
     findings += [*_agreeing(seen, whole=whole), *_ordered(seen, piles), *_own(seen), *_told(seen, piles)]
-    return Judged(piles, findings)
+    return Judged(piles, [each._replace(reason=_printable(each.reason)) for each in findings])
 
 
 def _fate(seen: Seen, run: Asked) -> tuple[Pile, list[Finding]]:
@@ -141,7 +141,7 @@ def _fate(seen: Seen, run: Asked) -> tuple[Pile, list[Finding]]:
         found = (
             [Finding(NOT_TWICE, "broken", f"{len(rows)} runs were made of one request")] if rows[1:] else []
         )
-        status = rows[0].get("status")
+        status = status_of(rows[0])
         if status in _wanted(seen, run):
             return ("cancelled" if seen.cancels and status != "success" else "ended"), found
         if status not in _OVER:
@@ -317,6 +317,16 @@ def _messages(state: Mapping[str, Any] | None) -> Iterator[tuple[str, str]]:
     for each in found if isinstance(found, list) else []:
         if isinstance(each, dict):
             yield str(each.get("type")), str(each.get("content"))
+
+
+def status_of(row: Mapping[str, Any]) -> str:
+    """The status of a run, whatever a server may put there, as text."""
+    return str(row.get("status"))
+
+
+def _printable(reason: str) -> str:
+    """Half a surrogate pair, which a server may send, cannot be written."""
+    return reason.encode("utf-8", "backslashreplace").decode()
 
 
 def _metadata(row: Mapping[str, Any]) -> Mapping[str, Any]:

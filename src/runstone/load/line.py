@@ -133,7 +133,7 @@ class GeventLine:
             came.take(self._client.request(blank.method, path, content, self._road.headers), hang_up=hang_up)
         except gevent.Timeout:
             failure = _UNKNOWN.format(self._road.longest_s)
-        except (OSError, HTTPParseError) as error:  # of all kinds that a network and a target can make
+        except (OSError, HTTPParseError, ValueError) as error:  # the last: an id that fits into no path
             failure = _told(error, self._road.longest_s)
         finally:
             deadline.close()

@@ -38,6 +38,7 @@ from runstone.load.messages import (
     Done,
     Gone,
     Hello,
+    Listening,
     Message,
     Orders,
     Refused,
@@ -83,10 +84,15 @@ class _Master:
         environment.events.test_start.add_listener(self._order)
         gevent.signal_handler(signal.SIGUSR1, lambda: runner.send_message(DRAIN))
         gevent.spawn(self._watch)
+        self._pipe.send(Listening(port=runner.server.port))
 
     def _greet(self, environment: Environment, msg: Any, **_: Any) -> None:
         del environment
         hello = msgspec.json.decode(msg.data, type=Hello)
+        if len(self._there) == self._orders.plan.workers:
+            enough = f"the load has all of its {len(self._there)} workers"
+            self._runner.send_message(TURNED_AWAY, enough.encode(), client_id=hello.id)
+            return
         self._there[hello.id] = hello
         self._pipe.send(hello)
         if hello.digest != digest_of_files():

@@ -39,6 +39,12 @@ class Orders(msgspec.Struct, frozen=True, kw_only=True):
     worker: int = 0
 
 
+class Listening(msgspec.Struct, frozen=True, kw_only=True, tag="listening"):
+    """The master can be met, at this port."""
+
+    port: int
+
+
 class Hello(msgspec.Struct, frozen=True, kw_only=True, tag="hello"):
     """A worker is there. `digest`: of the files that it runs."""
 
@@ -137,4 +143,4 @@ class Done(msgspec.Struct, frozen=True, kw_only=True, tag="done"):
     """Nothing more will be told."""
 
 
-Message: TypeAlias = Hello | Began | Refused | Gone | Tick | Found | Totals | Done
+Message: TypeAlias = Listening | Hello | Began | Refused | Gone | Tick | Found | Totals | Done

@@ -47,7 +47,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 class Counts(msgspec.Struct, frozen=True, kw_only=True):
     """Of one kind: starts, and runs. Every issued run is in exactly one of the piles after it.
 
-    `ended`: it reached what its graph results in (an interrupt that is resumed too). `failed`: the target
+    `ended`: it ended as its graph does (an interrupt that is resumed too). `failed`: the target
     told an error of it, or refused it. `cancelled`: as it was asked to. `unknown`: nothing could be learnt
     of it, after the drain either. `not_started`: starts that were due when the time was over.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from statistics import median
 from typing import Final
@@ -19,6 +20,7 @@ _SLACK_MS: Final = 100.0
 _ERRORS: Final = 0.01  # of all starts, more than in the first third
 _FEWEST_WINDOWS: Final = 6
 _FEWEST_STARTS: Final = 100  # of a third: of fewer the 99th percentile is its slowest one
+_REFUSED: Final = 0.1  # of all starts: with more the target was not under the load that was planned
 SHOULD: Final = frozenset({STEADY})
 
 
@@ -122,6 +124,13 @@ def _incomplete(gathering: Gathering, invariants: Sequence[Invariant], stopped: 
         return stopped
     if missing := gathering.missing:
         return f"{len(missing)} of {gathering.plan.workers} workers did not report: {', '.join(missing)}"
+    started, through = gathering.started, sum(each.finished for each in gathering.ticks)
+    if started - through > _REFUSED * started:
+        errors = Counter[str]()
+        for totals in gathering.totals:
+            errors.update(totals.errors)
+        most = "".join(f", most often as {told}" for told, _ in errors.most_common(1))
+        return f"{started - through} of {started} starts were left without a result{most}"
     unknown = sum(each.unknown for each in gathering.counts.values())
     by_id = {each.id: each for each in invariants}
     if unknown and not by_id["LOAD-101"].broken:

@@ -61,6 +61,7 @@ class Processes:
         self._log = log
         self._started: list[subprocess.Popen[bytes]] = []
         self._reading, self._writing = os.pipe()
+        self._sealed = False
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -99,7 +100,9 @@ class Processes:
 
     def sealed(self) -> None:
         """All are started: when the last one ends, so does the pipe."""
-        os.close(self._writing)
+        if not self._sealed:
+            self._sealed = True
+            os.close(self._writing)
 
     def drain(self) -> None:
         """Let the master tell all workers to start nothing more."""
@@ -129,6 +132,7 @@ class Processes:
 
     def end(self) -> None:
         """End all of them, and whatever they started."""
+        self.sealed()
         for process in self._started:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGTERM)
@@ -154,12 +158,6 @@ def processes(log: Path) -> Iterator[Processes]:
         yield started
     finally:
         started.end()
-
-
-def free_port(host: str) -> int:
-    """One that nobody listens on."""
-    with socket.create_server((host, 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 def insist_on_port(host: str, port: int) -> None:

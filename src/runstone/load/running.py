@@ -21,7 +21,7 @@ import msgspec
 import runstone
 from runstone.contracts.basis import basis_of
 from runstone.contracts.revision import current_revision
-from runstone.errors import TargetError
+from runstone.errors import UsageError
 from runstone.files import replace_file
 from runstone.load.gathering import Gathering
 from runstone.load.invariants import (
@@ -33,7 +33,7 @@ from runstone.load.invariants import (
     NOBODY_STUCK,
     WEBHOOKS,
 )
-from runstone.load.messages import Done, Found, Message, Orders
+from runstone.load.messages import Done, Found, Listening, Message, Orders
 from runstone.load.model import FORMAT, MOST_BROKEN, Broken, Invariant, Load, Plan, Sample, Throttled, Window
 from runstone.load.outcome import exit_code_of, figures_of, outcome_of, steady
 from runstone.load.processes import GeneratorFailed, Processes, processes
@@ -65,7 +65,7 @@ _UNITS: Final = {
 class Wanted:
     """What is to be done, and where. `local`: how many workers are started here; the others come.
 
-    `host`, `port`: where the master is met.
+    `host`, `port`: where the master is met; 0 for any port that is free.
     """
 
     plan: Plan
@@ -144,8 +144,10 @@ class Running:
         )
         self._tell(Progress("starting the generator"))
         generator.start_master(orders, wanted.host, wanted.port)
-        for _ in range(wanted.local):
-            generator.start_worker("127.0.0.1", wanted.port)
+
+    def _start_workers(self, generator: Processes, port: int) -> None:
+        for _ in range(self._wanted.local):
+            generator.start_worker("127.0.0.1", port)
         generator.sealed()
 
     def _listen(self, generator: Processes) -> None:
@@ -157,6 +159,8 @@ class Running:
                 heard = time.monotonic()
                 if isinstance(message, Done):
                     return
+                if isinstance(message, Listening):
+                    self._start_workers(generator, message.port)
                 self._gathering.take(message)
             except queue.Empty:
                 self._look_after(generator, time.monotonic() - heard)
@@ -178,7 +182,7 @@ class Running:
             self._stopped = f"not all of the {self._wanted.plan.workers} workers came within {_BEGIN_S:.0f} s"
             self._given_up = True
         elif self._gathering.ticks and silent_s > self._wanted.plan.drain_s + _SILENT_S:
-            self._stopped = "the generator fell silent"
+            self._stopped = f"the generator fell silent{generator.last_words()}"
             self._given_up = True
 
     def _interrupt(self, generator: Processes) -> None:
@@ -247,6 +251,8 @@ class Running:
                 known = None if self._gathering.missing else made
                 swept = await Sweep(way, self._wanted.plan.session).run(known, unsure)
                 self._evidence.add(swept)
+                if (last := swept.exchanges[-1]).code is None and self._stopped is None:
+                    self._stopped = f"the target stopped answering: {last.failure}"
             things = [Thing(kind="thread", id=each) for each in self._made]
             self._tell(Progress(f"cleaning up {len(things):,} threads"))
             return swept, await clean_up(way, things)
@@ -343,7 +349,7 @@ class Running:
         )
 
 
-class WorkersDiffer(TargetError):  # noqa: N818 - named as what it reports
+class WorkersDiffer(UsageError):  # noqa: N818 - named as what it reports
     """Workers run other files than this machine, or another plan."""
 
 

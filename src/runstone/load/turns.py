@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from runstone.load.invariants import NOTE, Seen
+from runstone.load.invariants import NOTE, Seen, status_of
 from runstone.load.model import Kind
 from runstone.load.tokens import METADATA, TOKEN, run_token
 from runstone.wire.exchange import Exchange
@@ -196,7 +196,7 @@ class _Thread(msgspec.Struct):
 
 
 def _active(seen: Seen) -> bool:
-    return any(row.get("status") in {"pending", "running"} for row in seen.rows or [])
+    return any(status_of(row) in {"pending", "running"} for row in seen.rows or [])
 
 
 def _wait(turn: Turn) -> None:

@@ -34,6 +34,8 @@ _NAP_S: Final = 0.1  # between two measurements of the generator's own lag
 _ON_TIME_S: Final = 0.02  # a start that is later than this found no user free
 _SETTLE_S: Final = 10.0  # how long a user waits for what is not over; then somebody else looks after it
 _LINGER_S: Final = 3.0  # how long a second call of a webhook is waited for
+_LAST_LOOK_S: Final = 30.0  # at all that is not over when the drain is
+_LAST_ANSWER_S: Final = 5.0  # and for each answer
 _NEVER_S: Final = 20.0  # after which a first one is missing
 
 
@@ -184,15 +186,19 @@ class Work:
         gevent.killall(list(self._players.values()))
         for turn in self._turns.values():
             self._note_made(turn)
+        self._road.longest_s, until = _LAST_ANSWER_S, self._clock.now + _LAST_LOOK_S
         for turn in [*self._turns.values(), *self._unsettled.values()]:
             turn.line = line
-            turn.settle(self._clock.now)
+            if self._clock.now < until:
+                turn.settle(self._clock.now)
             self._judge(turn)
         for turn, _ in self._lingering.values():
             self._judge(turn)
 
     def _look_again(self, line: GeventLine) -> None:
         for turn in list(self._unsettled.values()):
+            if self._drained():
+                return
             turn.line = line
             if turn.settle(self._clock.now):
                 del self._unsettled[turn.token]

@@ -8,6 +8,7 @@ import json
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
+from uuid import uuid4
 
 from runstone.proof.faults.fault import fault
 from runstone.proof.faults.seams import Seams
@@ -52,10 +53,10 @@ def one_run_in_500_is_executed_twice(seams: Seams) -> None:
     strikes = _every(500)
 
     @seams.around(scheduler, "execute")
-    async def execute(original: Any, *given: Any) -> None:
-        await original(*given)
-        if strikes():
-            await original(*given)
+    async def execute(original: Any, graph: Any, job: Job, *rest: Any) -> None:
+        await original(graph, job, *rest)
+        if strikes():  # with the same id langgraph would take it for the rest of the first
+            await original(graph, job._replace(run_id=str(uuid4())), *rest)
 
 
 @fault("LOAD-103")
