@@ -20,7 +20,27 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> str:
         observed(turn=[{"said": OWNED, "mine": 1, "own": 2}], other=[{}]),
         observed(turn=[{"said": 1}], other=[{}]),
     ]
-    sides = [side(f"server {number}", bad if number % 2 else good, seen) for number, seen in enumerate(saw)]
+    sides = [
+        side("one", {"M-1": "pass", "M-2": "pass", "S-1": "pass"}, traces[0]),
+        side("other", {"M-1": "fail", "M-2": "pass", "S-1": "not-applicable"}, traces[1]),
+    ]
+    path: Path = tmp_path_factory.mktemp("page") / "compare.html"
+    path.write_text(texts_of(compare(sides), sides)["compare.html"], "utf-8")
+    return path.as_uri()
+
+
+@pytest.fixture(scope="module")
+def overview(tmp_path_factory: pytest.TempPathFactory) -> str:
+    good: dict[str, Outcome] = {"M-1": "pass", "M-2": "pass"}
+    bad: dict[str, Outcome] = {"M-1": "fail", "M-2": "pass"}
+    sides = [
+        side(
+            f"server {number}",
+            bad if number % 2 else good,
+            observed(turn=[{"said": OWNED, "number": number}]),
+        )
+        for number in range(9)
+    ]
     folder: Path = tmp_path_factory.mktemp("published")
     publish(compare(sides), sides, folder)
     return (folder / "index.html").as_uri()
