@@ -14,6 +14,7 @@ from runstone.conversations.model import Limits, OpenAITalker
 from runstone.conversations.questions import Model
 from runstone.conversations.reading import read
 from runstone.conversations.running import Batch, judged_again, run
+from runstone.scenario.progress import Told
 from runstone.session.opening import open_session
 from runstone.session.options import given
 from runstone.verdict.scenarios import ScenariosReport, ScenarioVerdict
@@ -31,6 +32,7 @@ def play(
     tell: Callable[[Event], None] = nobody,
     limits: Limits | None = None,
     trust: bool = False,
+    show: Callable[[Told], None] = lambda _: None,
 ) -> ScenariosReport:
     """Play one scenario, or several, on a desk. What is judged again from the evidence must be the same."""
     files = folder / "scenarios"
@@ -44,7 +46,7 @@ def play(
         )
     own = trusted((folder,)) if trust else None
     with serving_desk(desk or Desk(), spoil) as url:
-        session = open_session(given(target_name=url, out=folder / "out", concurrency=4), lambda *_: None)
+        session = open_session(given(target_name=url, out=folder / "out", concurrency=4), show)
         report = run(session, Batch(cases=read([files]), talker=talker, own=own, tell=tell))
     again = judged_again(open_session(given(evidence=folder / "out" / "evidence"), lambda *_: None), own)
     assert again.results == report.results
