@@ -14,10 +14,10 @@ from rich.console import Console
 from runstone.cli.progress import duration, shown_progress, start_line
 from runstone.scenario.api import Api
 from runstone.scenario.estimate import expected_creations, expected_seconds, recorded_costs
+from runstone.scenario.fitness import Fitness
 from runstone.scenario.phases import Phases
 from runstone.scenario.progress import Begun, Course, Faster, Known, Step, begun_of
 from runstone.scenario.scenario import Scenario, Schedule
-from runstone.scenario.self_check import Fitness
 from tests.command_line import runstone
 
 

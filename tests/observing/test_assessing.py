@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from runstone.scenario.self_check import assess
+from runstone.scenario.fitness import assess
 from runstone.wire.exchange import Event, Exchange
 from runstone.wire.trace import Trace
 

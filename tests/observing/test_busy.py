@@ -14,8 +14,8 @@ from starlette.responses import JSONResponse
 
 from runstone.scenario import pulse
 from runstone.scenario.api import Api
+from runstone.scenario.fitness import Unfit, clock_off
 from runstone.scenario.scenario import Scenario
-from runstone.scenario.self_check import Unfit, clock_off
 from runstone.wire.exchange import Exchange
 from runstone.wire.limits import Limits
 from runstone.wire.trace import Trace

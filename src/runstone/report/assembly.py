@@ -53,7 +53,7 @@ class Measure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Observed:
+class Recorded:
     """What is judged. `manifest` is None where nothing could be observed at all.
 
     `scenarios`: what a team's own scenarios result in, which judge themselves.
@@ -94,24 +94,24 @@ def report_of(session: Session, judged: Judged) -> Report:
         waivers=session.waivers,
     )
     scenarios = None if session.beside.judged is None else session.beside.judged(session)
-    observed = Observed(manifest=session.manifest, traces=session.traces, scenarios=scenarios)
-    return assemble(measure, observed, judged, judge_s=session.judging_s, now=dt.datetime.now(dt.UTC))
+    recorded = Recorded(manifest=session.manifest, traces=session.traces, scenarios=scenarios)
+    return assemble(measure, recorded, judged, judge_s=session.judging_s, now=dt.datetime.now(dt.UTC))
 
 
 def assemble(
-    measure: Measure, observed: Observed, judged: Judged, *, judge_s: float, now: dt.datetime
+    measure: Measure, recorded: Recorded, judged: Judged, *, judge_s: float, now: dt.datetime
 ) -> Report:
     """Everything as a report; nothing else is read or written. `judge_s`: seconds that the judging took."""
-    manifest, settings = observed.manifest, measure.settings
+    manifest, settings = recorded.manifest, measure.settings
     every, waiver_errors = waivers.apply(
-        [_verdict(each, measure, observed, judged) for each in measure.catalogue.values()],
+        [_verdict(each, measure, recorded, judged) for each in measure.catalogue.values()],
         measure.waivers,
-        observed.traces.keys(),
+        recorded.traces.keys(),
         now.date(),
     )
     every = [each for each in every if not _is_no_part(each, measure)]
-    causes, verdicts = causes_of(every, observed.traces)
-    stopped = observed.stopped or _unjudged(verdicts, observed, judged)
+    causes, verdicts = causes_of(every, recorded.traces)
+    stopped = recorded.stopped or _unjudged(verdicts, recorded, judged)
     code = exit_code(
         verdicts,
         fail_on=settings.fail_on,
@@ -119,8 +119,8 @@ def assemble(
         waiver_errors=waiver_errors,
         unusable=manifest is not None and bool(manifest.unusable),
     )
-    if code == ExitCode.CONFORMING and observed.scenarios is not None:
-        code = scenarios_exit_code(observed.scenarios)
+    if code == ExitCode.CONFORMING and recorded.scenarios is not None:
+        code = scenarios_exit_code(recorded.scenarios)
     phases = _phases(manifest, judge_s)
     return Report(
         runstone=runstone.__version__,
@@ -145,9 +145,9 @@ def assemble(
         judged_by=measure.basis,
         observed_by=measure.basis if manifest is None else manifest.basis,
         changes=measure.changes,
-        scenarios=observed.scenarios,
-        observation=_observation(manifest, observed.traces),
-        put_off=put_off(each for trace in observed.traces.values() for each in trace.exchanges),
+        scenarios=recorded.scenarios,
+        observation=_observation(manifest, recorded.traces),
+        put_off=put_off(each for trace in recorded.traces.values() for each in trace.exchanges),
     )
 
 
@@ -175,7 +175,7 @@ def _observation(manifest: Manifest | None, traces: Mapping[str, Trace]) -> Obse
     )
 
 
-def _verdict(each: Requirement, measure: Measure, observed: Observed, judged: Judged) -> Verdict:
+def _verdict(each: Requirement, measure: Measure, recorded: Recorded, judged: Judged) -> Verdict:
     cases = (NO_JUDGE,) if each.id in judged.without_judge else judged.cases.get(each.id, ())
     unjudged = Verdict(
         id=each.id,
@@ -185,15 +185,15 @@ def _verdict(each: Requirement, measure: Measure, observed: Observed, judged: Ju
         source=tuple(each.source),
         verdict="not-run",
     )
-    return with_cases(unjudged, cases or [_why_not_judged(each, measure, observed, judged)])
+    return with_cases(unjudged, cases or [_why_not_judged(each, measure, recorded, judged)])
 
 
-def _why_not_judged(each: Requirement, measure: Measure, observed: Observed, judged: Judged) -> Case:
+def _why_not_judged(each: Requirement, measure: Measure, recorded: Recorded, judged: Judged) -> Case:
     excluded = measure.settings.profile.excludes_requirement(each)
     if excluded:
         return Case(case="", verdict="not-applicable", reason=excluded)
     reason = judged.set_aside.get(each.id) or measure.settings.not_asked_for(each, measure.catalogue)
-    reason = reason or observed.stopped
+    reason = reason or recorded.stopped
     return Case(case="", verdict="not-run", reason=reason or "its suite was not collected")
 
 
@@ -206,7 +206,7 @@ def _is_no_part(each: Verdict, measure: Measure) -> bool:
     return not named and each.area not in catalogue.selected(settings.areas)
 
 
-def _unjudged(verdicts: Sequence[Verdict], observed: Observed, judged: Judged) -> str | None:
+def _unjudged(verdicts: Sequence[Verdict], recorded: Recorded, judged: Judged) -> str | None:
     """What was to be judged and was not, without anybody's having left it out; None for nothing."""
     if judged.without_judge:
         return f"no suite has a judge of {', '.join(judged.without_judge)}"
@@ -217,7 +217,7 @@ def _unjudged(verdicts: Sequence[Verdict], observed: Observed, judged: Judged) -
     ]
     if not ids:
         return None
-    remark = observed.manifest.of_a_part if observed.manifest else ""
+    remark = recorded.manifest.of_a_part if recorded.manifest else ""
     were = "1 requirement was" if len(ids) == 1 else f"{len(ids)} requirements were"
     return f"{were} not judged, {ids[0]} first{remark}"
 

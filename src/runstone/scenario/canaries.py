@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 from typing import Final
 
+from runstone.scenario.fitness import Fitness
 from runstone.scenario.requests import ask
-from runstone.scenario.self_check import Fitness
 from runstone.scenario.slots import Slots
 from runstone.scenario.waiting import id_in
 from runstone.target.target import Target

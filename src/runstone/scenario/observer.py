@@ -21,21 +21,14 @@ from runstone.scenario.clean_up import Made, Thing
 from runstone.scenario.cleaner import Cleaner
 from runstone.scenario.ending import blocked_by, loss, trace_of, unanswered, until_dead
 from runstone.scenario.exploration import Exploration
+from runstone.scenario.fitness import Fitness, Unfit, assess, clock_off
 from runstone.scenario.left_running import ending
 from runstone.scenario.mark import marking
 from runstone.scenario.phases import SLOW_TURN_S, Phases
 from runstone.scenario.progress import Course, Known, Progress, Step, begun_of
 from runstone.scenario.pulse import Pulse
 from runstone.scenario.scenario import CAPACITY_LOOKS, SELF_CHECK, Drive, Scenario, Schedule
-from runstone.scenario.self_check import (
-    AGENT_PATIENCE_S,
-    SELF_CHECK_PATHS,
-    Fitness,
-    Unfit,
-    assess,
-    clock_off,
-    self_check,
-)
+from runstone.scenario.self_check import AGENT_PATIENCE_S, SELF_CHECK_PATHS, self_check
 from runstone.scenario.slots import MANY, Lease, Slots
 from runstone.target.control import Control
 from runstone.target.target import Target

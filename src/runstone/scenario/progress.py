@@ -9,8 +9,8 @@ import msgspec
 
 from runstone.scenario.clean_up import DELETED_AT_ONCE
 from runstone.scenario.estimate import expected_creations, expected_seconds, own_seconds, slot_seconds
+from runstone.scenario.fitness import Fitness
 from runstone.scenario.phases import Phases
-from runstone.scenario.self_check import Fitness
 from runstone.target import recipes
 
 _FEW: Final = 10  # runs at a time: whoever executes fewer is told what more would bring

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from runstone.scenario.self_check import Fitness
+from runstone.scenario.fitness import Fitness
 from runstone.target.agents import Agent, Turn
 from runstone.target.target import Target
 from runstone.wire.trace import Inapplicable

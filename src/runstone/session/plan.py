@@ -12,11 +12,11 @@ import msgspec
 from runstone.contracts import load_capabilities
 from runstone.errors import UsageError
 from runstone.scenario.clean_up import Made
+from runstone.scenario.fitness import Fitness
 from runstone.scenario.observer import Observer
 from runstone.scenario.phases import SLOW_TURN_S, Phases
 from runstone.scenario.progress import Begun, Faster, begun_of
 from runstone.scenario.scenario import Scenario
-from runstone.scenario.self_check import Fitness
 from runstone.session.left_over import journal_of
 from runstone.session.session import Session
 from runstone.target import agents

@@ -23,10 +23,11 @@ from runstone.scenario import clients
 from runstone.scenario.clean_up import Made
 from runstone.scenario.division import Division, divided
 from runstone.scenario.exploration import insist_on_packages
+from runstone.scenario.fitness import Fitness, Unfit
 from runstone.scenario.observer import Observation, Observer
 from runstone.scenario.progress import Progress, Step
 from runstone.scenario.scenario import Scenario, scenarios_declared_in
-from runstone.scenario.self_check import Fitness, Unfit, greeting
+from runstone.scenario.self_check import greeting
 from runstone.session import evidence
 from runstone.session.left_over import Journal, journal_of
 from runstone.session.settings import Settings
