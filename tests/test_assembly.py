@@ -69,8 +69,8 @@ def report(
         waivers=waivers,
     )
     judged = Judged(cases=cases, cells={}, selected=selected, set_aside=set_aside or {})
-    observed = Recorded(manifest=manifest, traces={"one": Trace(scenario="one")})
-    return assemble(measure, observed, judged, judge_s=0.25, now=NOW)
+    recorded = Recorded(manifest=manifest, traces={"one": Trace(scenario="one")})
+    return assemble(measure, recorded, judged, judge_s=0.25, now=NOW)
 
 
 def changed(**fields: Any) -> Manifest:

@@ -12,6 +12,7 @@ from runstone.conversations.model import Limits, OpenAITalker
 from runstone.conversations.questions import Model
 from runstone.proof.conversations.desk import Desk
 from runstone.proof.conversations.playing import played
+from runstone.scenario.progress import Told
 from runstone.verdict.scenarios import ScenariosReport, ScenarioVerdict
 from tests.servers import Heard
 
@@ -26,6 +27,7 @@ def play(
     tell: Callable[[Event], None] = nobody,
     limits: Limits | None = None,
     trust: bool = False,
+    show: Callable[[Told], None] = lambda _: None,
 ) -> ScenariosReport:
     """Play one scenario, or several, on a desk. What is judged again from the evidence must be the same."""
     talker = None
@@ -41,6 +43,7 @@ def play(
         talker=talker,
         own=trusted((folder,)) if trust else None,
         tell=tell,
+        show=show,
     )
     assert again.results == report.results
     assert again.exit_code == report.exit_code

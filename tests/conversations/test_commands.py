@@ -179,8 +179,8 @@ def both(results: ScenarioResults) -> Report:
     )
     cases = {name: [Case(case="", verdict="pass")] for name in test_assembly.LEVELS}
     judged = Judged(cases=cases, cells={}, selected=frozenset(cases), set_aside={})
-    observed = Recorded(manifest=test_assembly.MANIFEST, traces={}, scenarios=results)
-    return assemble(measure, observed, judged, judge_s=0.1, now=test_assembly.NOW)
+    recorded = Recorded(manifest=test_assembly.MANIFEST, traces={}, scenarios=results)
+    return assemble(measure, recorded, judged, judge_s=0.1, now=test_assembly.NOW)
 
 
 def test_a_check_is_conforming_only_with_its_scenarios(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -173,6 +174,22 @@ def test_what_an_agent_says_is_text(browser: Browser, tmp_path: Path) -> None:
             expect(page.locator("h1")).to_have_text("Not accepted: 1 conversation")
             page.locator("#conversations summary").click()
             expect(page.locator("#conversations .says.agent")).to_contain_text("document.title")
+
+
+@pytest.mark.slow
+def test_of_events_that_are_no_longer_kept_the_results_are_shown(browser: Browser, tmp_path: Path) -> None:
+    files(tmp_path / "scenarios", BROKEN, {**SHORT, "repeat": {"times": 20}})
+    with serving_desk(Desk()) as target, live(tmp_path, target, kept_bytes=3_000) as url:
+        batch = begin(url, concurrency=1)
+        while httpx.get(f"{url}/batches/{batch}").json()["state"] != "done":
+            time.sleep(0.05)
+        with opened(browser, url) as page:
+            expect(page.locator("h1")).to_have_text("Not accepted: 21 conversations")
+            expect(page.locator("#far")).to_have_text("21 of 21 played, 1 fail, 20 pass")
+            page.get_by_role("button", name="fail 1").click()
+            expect(page.locator("#conversations details:visible")).to_contain_text(
+                '"Evil" is not in the answer'
+            )
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from runstone.conversations.events import Event
+from runstone.scenario.progress import Step, Told
 from tests.conversations.desk import Desk, Thread, ai
 from tests.conversations.playing import play, verdict
 from tests.servers import Heard, reply
@@ -94,6 +95,16 @@ def test_every_kind_holds_on_an_agent_that_does_its_job(tmp_path: Path) -> None:
     assert [turn.said for turn in turns] == ["Please refund order 42", "resume: true"]
     assert turns[1].calls == ('refund({"order":"42"})',)
     assert turns[1].answer == "Order 42 is refunded."
+
+
+def test_progress_names_each_conversation_and_what_it_results_in(tmp_path: Path) -> None:
+    shown: list[Told] = []
+    wrong = {**REFUND, "scenario": "wrong", "turns": [{"user": "Hello", "expect": [{"equals": "Bye"}]}]}
+    play(tmp_path, [{**REFUND, "repeat": {"times": 2}}, wrong], show=shown.append)
+    names = [each.name for each in shown if isinstance(each, Step) and "conversation" in each.name]
+    assert {name.partition(" (")[0] for name in names} == {"refund: pass", "wrong: fail"}
+    assert names[0].startswith(("refund: pass (1 of 3", "wrong: fail (1 of 3 conversations, 1 fail)"))
+    assert names[2].endswith("(3 of 3 conversations, 1 fail)")
 
 
 def test_events_tell_it_as_it_happens(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import msgspec
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp
@@ -194,6 +194,8 @@ def _route(path: str, **handlers: Callable[[Request], Awaitable[Response]]) -> R
             return problem(429, str(error), {"Retry-After": "10"})
         except RunstoneError as error:
             return problem(422, str(error))
+        except ClientDisconnect:
+            return problem(400, "the body broke off")  # which nobody hears
 
     return Route(path, handled, methods=[*handlers])
 

@@ -15,6 +15,7 @@ from runstone.conversations.reading import read
 from runstone.conversations.running import Batch, judged_again, run
 from runstone.proof.conversations.desk import Desk, serving_desk
 from runstone.proof.conversations.fault import Spoil
+from runstone.scenario.progress import Told
 from runstone.session.opening import open_session
 from runstone.session.options import given
 from runstone.verdict.scenarios import ScenariosReport
@@ -31,6 +32,7 @@ def played(
     talker: Talker | None = None,
     own: Callable[[str], OwnCheck] | None = None,
     tell: Listener = nobody,
+    show: Callable[[Told], None] = lambda _: None,
 ) -> tuple[ScenariosReport, ScenariosReport]:
     """The report on scenarios that are played on a desk, and the one that judging their evidence makes.
 
@@ -42,6 +44,6 @@ def played(
         (files / f"{each['scenario']}.yaml").write_bytes(msgspec.yaml.encode(each))
     out = folder / "out"
     with serving_desk(desk, spoil) as url:
-        session = open_session(given(target_name=url, out=out, concurrency=AT_ONCE), lambda *_: None)
+        session = open_session(given(target_name=url, out=out, concurrency=AT_ONCE), show)
         report = run(session, Batch(cases=read([files]), talker=talker, own=own, tell=tell))
     return report, judged_again(open_session(given(evidence=out / "evidence"), lambda *_: None), own)
