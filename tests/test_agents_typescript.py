@@ -37,6 +37,7 @@ def test_both_languages_result_in_the_same(name: str, in_typescript: dict[str, O
     assert list(canonical(in_typescript[name], case)) == list(canonical(AGENTS.in_python(case), case))
 
 
+@pytest.mark.slow
 def test_types_are_sound(project: Path) -> None:
     node(project, "node_modules/typescript/bin/tsc", "--project", "tsconfig.json")
 

@@ -145,7 +145,7 @@ def _print_head(report: Report, out: Page) -> None:
     if report.agent is not None:
         out.entry("agent    ", digest.agent_words(report))
     for remark in remarks.remarks(report):
-        out.entry(f"{remark.about:<9}", shortened(remark.text, _REASON), "yellow" if remark.grave else "")
+        out.entry(f"{remark.about:<8} ", shortened(remark.text, _REASON), "yellow" if remark.grave else "")
     out.line()
 
 
