@@ -95,7 +95,7 @@ def test_ended_run_ends_promptly(joined_after_the_end: Trace) -> None:
     assert_ran(resolve(joined_after_the_end.state.object, "/values"), ["s1", "s2", "s3"])
     stream = joined_after_the_end.ended
     assert stream.status == 200
-    assert stream.is_stream, f"wanted an event stream, got {stream.headers.get('content-type')}"
+    assert stream.is_stream, f"wanted an event stream, got {shown(stream.headers.get('content-type'))}"
     assert stream.complete, f"the stream did not end: {stream.failure}"
     assert stream.finished_after <= PROMPTLY_S
 

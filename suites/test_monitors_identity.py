@@ -20,6 +20,7 @@ from runstone.suite import (
     operation_for,
     raw,
     requirement,
+    shown,
     some,
 )
 
@@ -257,7 +258,7 @@ def _lost_parents(exchange: Exchange, states: list[dict[str, Any]]) -> Iterator[
         older.pop(_part(state, "checkpoint", "checkpoint_id"), None)
         parent = _part(state, "parent_checkpoint", "checkpoint_id")
         if parent not in older:
-            yield exchange, f"shows a checkpoint whose parent {parent} is none of the older ones"
+            yield exchange, f"shows a checkpoint whose parent {shown(parent)} is none of the older ones"
             continue
         step, before = _part(state, "metadata", "step"), _part(older[parent], "metadata", "step")
         if isinstance(step, int) and isinstance(before, int) and step != before + 1:

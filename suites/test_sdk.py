@@ -297,7 +297,7 @@ def test_wait_raises(taken: Trace) -> None:
     failing = taken.part("failing_wait")
     assert _creation(failing).ok.run_id  # it is the failed run that makes the client raise, not a refusal
     outcome = _outcome(taken, "failing_wait")
-    assert outcome.get("error", {}).get("message"), f"wanted an error, got {outcome.get('values')}"
+    assert outcome.get("error", {}).get("message"), f"wanted an error, got {shown(outcome.get('values'))}"
     assert "values" not in outcome
 
 

@@ -177,7 +177,7 @@ def test_busy_thread_is_not_updated(run_is: str, busy_thread_updated: Trace) -> 
     part = busy_thread_updated.part(run_is)
     seen = part.last("run_during").object.get("status")
     if seen not in ("pending", "running"):  # a pending run that has begun by now was not at its end either
-        raise Missing(f"the run was {seen} when the thread had been updated")
+        raise Missing(f"the run was {shown(seen)} when the thread had been updated")
     if part.later.status != 200:
         raise Missing(f"{part.later.where} answered {part.later.status} to an update of the thread at rest")
     assert part.last("during").status == 409

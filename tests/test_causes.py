@@ -299,6 +299,28 @@ def test_a_refusal_by_a_2xx_is_one_cause_whatever_status_was_wanted() -> None:
     assert [each.requirements for each in found] == [("A-1", "A-2"), ("A-3",)]
 
 
+def test_one_request_at_which_a_server_fails_is_one_cause_whatever_it_says() -> None:
+    def found(code: int, other_input: str) -> int:
+        bodies = (json.dumps({"assistant_id": "a", "input": {"say": each}}) for each in ("x", other_input))
+        refused = [
+            exchange(number, WAIT, code, f'{{"detail":"{number} went wrong"}}', request_body=body)
+            for number, body in enumerate(bodies, 1)
+        ]
+        told = (f"exchange {each} POST /threads/…/runs/wait answered {code}: it" for each in (1, 2))
+        named = (verdict(f"A-{each}", reason, f"turns#{each}") for each, reason in enumerate(told, 1))
+        return len(causes(*named, exchanges=tuple(refused)))
+
+    assert found(500, "x") == 1
+    assert found(500, "y") == 2
+    assert found(400, "x") == 2
+
+
+def test_a_monitor_that_found_nothing_to_judge_blames_no_exchange() -> None:
+    silent = msgspec.structs.replace(verdict("M-1", "there is no history", "turns#1"), area="monitor")
+    found = causes(silent, exchanges=(exchange(1, WAIT, content='{"a":1}'),))
+    assert [(each.operation, each.reason) for each in found] == [("", "there is no history")]
+
+
 def test_a_member_that_breaks_a_schema_is_one_cause_of_all_who_show_it() -> None:
     broken = "run/created_at: wanted a time, got"
     found = causes(

@@ -7,6 +7,7 @@ on answers of an operation that break a promise by themselves.
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -30,12 +31,15 @@ from runstone.report.deciding import (
 )
 from runstone.report.naming import BROKEN, promise_of, promised
 from runstone.verdict.model import Cause, Verdict
+from runstone.wire.canonical import anonymous
+from runstone.wire.documents import raw
 from runstone.wire.exchange import Exchange
 from runstone.wire.script import needed_for, script_of
 from runstone.wire.trace import Trace
 
 _MOST_REQUESTS: Final = 12  # of a script; what needs more is repeated by a check of its area
 
+_ASKED: Final = ("assistant_id", "input", "command")  # of a run
 _STATE: Final = "GET /threads/{thread}/state"
 _SEEN: Final = re.compile(r'(?:got|says|still shows) "?([^" ]+)"?\)?$')
 
@@ -56,7 +60,7 @@ def causes_of(
     groups: _Groups = {}
     for found in _traced_back(broken, exchanges):
         groups.setdefault(reduced(found), []).append(found)
-    groups = _adopted(_joined(_by_value(groups)))
+    groups = _adopted(_joined(_by_request(_by_value(groups))))
     order = {verdict.id: place for place, verdict in enumerate(verdicts)}
     for of_it in groups.values():
         of_it.sort(key=lambda each: order[each.verdict.id])
@@ -106,6 +110,28 @@ def _by_value(groups: _Groups) -> _Groups:
         _, cause = weakest.get(seen[1], (0, key)) if seen else (0, key)
         by_value.setdefault(cause, []).extend(cases)
     return by_value
+
+
+def _by_request(groups: _Groups) -> _Groups:
+    """The groups, those in one where the server failed at one and the same request, whatever it says."""
+    first: dict[tuple[str, str, str], Key] = {}
+    by_request: _Groups = {}
+    for key, cases in sorted(groups.items(), key=lambda each: -len(_ids(each[1]))):
+        runs = {_run_asked_for(each) for each in cases} - {""} if key.answer.startswith("5") else set()
+        asked = [(_stateless(key), key.answer, run) for run in sorted(runs)]
+        cause = next((first[each] for each in asked if each in first), key)
+        for each in asked:
+            first.setdefault(each, cause)
+        by_request.setdefault(cause, []).extend(cases)
+    return by_request
+
+
+def _run_asked_for(case: Hanging) -> str:
+    """What a request has asked to be run, as text; '' for one that starts none."""
+    asked = raw(case.exchange.request_json) if case.exchange is not None else None
+    if not isinstance(asked, dict) or "assistant_id" not in asked:
+        return ""
+    return anonymous(json.dumps([asked.get(each) for each in _ASKED], sort_keys=True))
 
 
 def _joined(groups: _Groups) -> _Groups:

@@ -185,7 +185,8 @@ def hanging(verdict: Verdict, case: Case, exchanges: Exchanges) -> Hanging:
         exchange = next((each for each in found if each is not None and each.where == place[0]), None)
     if exchange is None and missed:
         exchange = exchanges.where_it_stopped(missed[1], reason)
-    if exchange is None and case.exchanges:
+    # A monitor that found nothing to judge has read everything, and no exchange is to blame.
+    if exchange is None and case.exchanges and verdict.area != "monitor":
         exchange = exchanges[case.exchanges[-1]]
     first = None if exchange is None else exchanges.named_otherwise(exchange)
     if first is not None:
@@ -264,7 +265,7 @@ def _words(reason: str) -> str:
     for symptom, words in _SYMPTOMS:
         if symptom.search(first):
             return words
-    first = _PLACE.sub("it", _FINDING.sub("it ", first))
+    first = _PLACE.sub("it", _FINDING.sub("it ", first)).removeprefix("it breaks ")
     first = _GOT_INSTEAD.sub("", first) if of_a_schema(first) else _OTHERS.sub("", first)
     first = _ITEM_IN_WORDS.sub("an item of", _ITEM.sub("*", anonymous(first)))
     return symptoms.of_a_list(reason) or excerpt(_FRACTION.sub("N", first), _REASON)
