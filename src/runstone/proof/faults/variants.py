@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from runstone.proof.faults.fault import variant
 from runstone.proof.faults.seams import Seams
-from runstone.reference import answers, api_runs, api_threads, channels, outcome, server, webhooks
+from runstone.reference import answers, api_runs, api_threads, channels, database, outcome, server, webhooks
 from runstone.reference.bodies import HistoryBody
 from runstone.reference.channels import Channel
 from runstone.reference.errors import Conflict, Invalid, NotFound
@@ -109,6 +109,10 @@ def ids_are_written_in_upper_case(seams: Seams) -> None:
         return f"/threads/{run.thread_id.upper()}/runs/{run.run_id.upper()}"
 
     seams.put(Run, "path", property(path))
+
+    @seams.around(database, "contains")
+    def contains(original: Any, document: Any, wanted: Any) -> bool:
+        return bool(original(_with_capitals(document), _with_capitals(wanted)))
 
 
 @variant()
