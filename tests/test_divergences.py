@@ -105,6 +105,12 @@ def test_the_overview_lists_every_section_and_its_level(recipe: str) -> None:
     assert [level for level, *_ in rows] == [catalogue[requirement].level for _, requirement, *_ in rows]
 
 
+def test_the_waivers_of_a_version_link_to_what_explains_them() -> None:
+    sections = sections_of("langgraph-py")
+    for waiver in waivers_of("langgraph-py@0.8.7"):
+        assert waiver.requirement_id in sections[waiver.link.partition("#")[2]]
+
+
 def test_every_requirement_that_is_named_exists() -> None:
     named = set(_ID.findall(PAGE.read_text("utf-8")))
     assert len(named) >= len(waivers_of("langgraph-py")) / 2
