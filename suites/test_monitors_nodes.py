@@ -114,7 +114,7 @@ def _unlogged(trace: Trace, profile: Profile) -> Iterator[Finding]:
         if graph not in _LAST_NODES or elsewhere or not exchange.complete or exchange.status >= 300:
             continue
         values = _result(exchange, profile)
-        if values is None or ended.get(exchange.found_run_id, "success") != "success":
+        if values is None or ended.get(exchange.found_run_id or "", "success") != "success":
             continue
         log = values.get("log") if isinstance(values, dict) else None
         if not isinstance(log, list) or log[-1:] != [_LAST_NODES[graph]]:
