@@ -317,22 +317,22 @@ def _assert_outcome_as_before(part: Trace) -> None:
 
 def _assert_as_before(trace: Trace, what: str) -> None:
     """Fail unless what was stored is read as before; a replay ends, and an answer reaches its graph."""
-    if what == "resume":
-        assert resolve(trace.part("paused").only("resume after").object, "/answer") == "yes"
-        return
-    part = trace.part(what if what in ("item", "cron") else "stored")
+    part = trace.part("paused" if what == "resume" else what if what in ("item", "cron") else "stored")
     after = part.only(f"{what} after")
+    assert after.failure is None, f"wanted the answer of {after.where} to end, got {after.failure}"
     if what == "replay":
         assert after.status < 500
-        assert after.failure is None, f"wanted a stream that ends, got {after.failure}"
         told = [event.event for event in after.events if event.event != "end"]
         whole = [event.event for event in part.only("first").stream if event.event != "end"]
         assert told in ([], whole), f"wanted all events of the run or none, got {shown(told)}"
         return
+    assert after.status == 200
+    if what == "resume":
+        assert resolve(after.object, "/answer") == "yes"
+        return
     before = part.only(f"{what} before").ok.json
     if what == "cron":
         some(before, "cron before the restart")
-    assert after.status == 200
     assert after.json == before
 
 

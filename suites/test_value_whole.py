@@ -21,6 +21,7 @@ from runstone.suite import (
     shown,
 )
 
+SHORT, SHORT_BYTES = "1 KiB", 1024
 LONG = {"64 KiB": 64 * 1024, "300 KiB": 300 * 1024, "2 MB": 2_000_000}
 # One message of each kind with all that it may carry, and where each field stands in it.
 MESSAGES: list[dict[str, Any]] = [
@@ -71,13 +72,13 @@ READINGS = ("wait", "thread", "state", "history", "search")
 
 @scenario(Schedule(heavy=True))
 async def long_texts(api: Api) -> None:
-    """`functional` returns the text; without a thread, as each list of states would repeat it."""
+    """`functional` returns each text, and a short one; without a thread, as states would repeat them."""
 
     async def send(part: Api, name: str) -> None:
         text = _long(name)
         await part.stream(None, "functional", {"note": text}, stream_mode="updates", durability="exit")
 
-    await api.each(LONG, send)
+    await api.each([SHORT, *LONG], send)
 
 
 @scenario
@@ -92,7 +93,7 @@ async def whole_messages(api: Api) -> None:
 
 def _long(name: str) -> str:
     begin, end = " \r\näß漢😀", "\\u0041 "  # what lies at the ends is lost first
-    return begin + "x" * (LONG[name] - 40) + end
+    return begin + "x" * (LONG.get(name, SHORT_BYTES) - 40) + end
 
 
 @scenario
@@ -138,7 +139,7 @@ def test_message_keeps_its_fields(field: str, whole_messages: Trace) -> None:
 def test_long_text_is_whole(size: str, long_texts: Trace) -> None:
     answer = long_texts.part(size).only("stream")
     if is_refused(answer):
-        demand_one_taken(long_texts.part(each).only("stream") for each in LONG)
+        demand_one_taken(long_texts.part(each).only("stream") for each in (SHORT, *LONG))
         return
     notes = [resolve(each.json, "/functional/note") for each in answer.stream if each.event == "updates"]
     got, wanted = next((each for each in notes if isinstance(each, str)), None), _long(size)

@@ -160,7 +160,7 @@ def unusual_values_are_refused(server: Server) -> None:
     for _ in range(50):
         deep = [deep]
     for value, status in (
-        *((each, 422) for each in (deep, {str(n): n for n in range(600)}, "a\x01b", {"\u2028": 1}, 2**60)),
+        *((each, 422) for each in (deep, {str(n): n for n in range(900)}, "a\x01b", {"\x00": 1}, 2**60)),
         ("x" * 60_000, 413),
         ({"plain": ["x" * 5_000, True, None, 1.5]}, 200),
     ):

@@ -84,10 +84,11 @@ def demand_one_taken(answers: Iterable[Exchange]) -> None:
 
 
 def served(exchange: Exchange, graph: str) -> Exchange:
-    """The exchange. Raises Missing where it asked for this graph, which graphs of an older version lack."""
+    """The exchange. Raises Missing where this graph was refused, as graphs of an older version lack it."""
     if exchange.status in (404, 422) and f'"{graph}"' in (exchange.request_body or ""):
-        deploy = "deploy fixtures/graphs of this version of Runstone"
-        raise Missing(f"the target serves no graph `{graph}`; {deploy}")
+        said = f"{exchange.where} answered {exchange.status}: {shown(exchange.content)}"
+        deploy = f"where it is the graph `{graph}` that is missing, deploy fixtures/graphs of this version"
+        raise Missing(f"{said}; {deploy}")
     return exchange
 
 

@@ -15,14 +15,14 @@ from runstone.reference.routing import Call
 
 _BYTES = 50_000  # of a body; a long prompt (5 KB) is nothing unusual
 _LEVELS = 40
-_MEMBERS = 500
+_MEMBERS = 800  # the 600 numbers of many_events are to be taken
 _EXACT = 2**53
-_ODD = frozenset(map(chr, range(32))) - set("\t\n\r") | {"\x7f", "\u2028", "\u2029"}
+_ODD = frozenset(map(chr, range(32))) - set("\t\n\r")
 
 
 @variant()
 def unusual_values_are_refused(seams: Seams) -> None:
-    """Bodies of 50 KB, of 40 levels, of 500 members, with control characters or past 2^53 are refused."""
+    """Bodies of 50 KB, of 40 levels, of 800 members, with control characters or past 2^53 are refused."""
 
     @seams.around(routing, "decode")
     def decode(original: Any, body: bytes, shape: Any) -> Any:
