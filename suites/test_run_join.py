@@ -101,6 +101,7 @@ async def older_run_joined(api: Api) -> None:
     second = await api.create_run(thread, "steps", {"note": "second"})
     await api.join(thread, second, label="join second")
     await api.join(thread, first, label="join first again")
+    await api.read_at_rest(thread)
 
 
 @scenario(agent=True)

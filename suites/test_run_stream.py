@@ -61,6 +61,7 @@ async def stream_and_its_location(api: Api) -> None:
         path = url.raw_path.decode().removeprefix(base.raw_path.decode().rstrip("/"))
         await api.request("GET", path, label="location", patience=sleep)
     await stream
+    await api.read_at_rest(thread)
     if not location:
         raise Blocked("the answer of the stream has no Location header")
 

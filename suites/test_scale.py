@@ -27,7 +27,6 @@ PAGE = 50
 TICKS = 4
 TICK_S = 0.4
 LONG_S, LONGER_S = 66.0, 185.0
-OLD = "the target serves no graph `maker`; deploy fixtures/graphs of this version of Runstone"
 
 
 @scenario(Schedule(heavy=True))
@@ -123,6 +122,7 @@ async def ends_of_streams(api: Api) -> None:
         thread = await part.create_thread()
         sent = await part.stream(thread, graph, {})
         await part.poll_run(thread, sent.run_id)
+        await part.read_at_rest(thread)
 
     await api.each(["steps", "fail", "interrupt"], turn)
 

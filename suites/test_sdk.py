@@ -114,6 +114,7 @@ async def what_clients_read(api: Api) -> None:
         thread = await part.create_thread()
         send = part.wait if name == "wait" else part.stream
         answer = await send(thread, "steps", {}, label="answer")
+        await part.read_at_rest(thread)
         location = answer.headers.get("location")
         if location is not None and name == "stream":
             path = urlsplit(location).path.removesuffix("/stream")
@@ -138,6 +139,7 @@ async def from_a_browser(api: Api) -> None:
     origin = {"origin": "http://page.example"}
     thread = await api.create_thread()
     await api.wait(thread, "steps", {}, options={"headers": origin})
+    await api.read_at_rest(thread)
     await api.request("POST", "/threads/search", json={"limit": 1}, headers=origin, label="search")
 
 

@@ -53,17 +53,20 @@ from runstone.judge.words import (
     assert_ran,
     checkpoint_ids,
     conforms,
+    demand_one_taken,
     demand_values,
     each_of,
     events_of_state,
     final_values,
     has,
     is_json,
+    is_refused,
     log_in,
     log_of,
     none_broken,
     ran,
     refusal_of,
+    served,
     some,
     status_of,
     summary_of,
@@ -88,7 +91,7 @@ from runstone.wire.canonical import ABSENT, canonical, first_difference, shown
 from runstone.wire.documents import Missing, raw, resolve
 from runstone.wire.exchange import UUID, Event, Exchange, strict_json
 from runstone.wire.trace import Inapplicable, Trace
-from runstone.wire.webhooks import LOOPBACK
+from runstone.wire.webhooks import LOOPBACK, Sink, on_loopback
 
 __all__ = [
     "ABSENT",
@@ -110,6 +113,7 @@ __all__ = [
     "Options",
     "Profile",
     "Schedule",
+    "Sink",
     "Trace",
     "agree",
     "applicable",
@@ -129,6 +133,7 @@ __all__ = [
     "cases",
     "checkpoint_ids",
     "conforms",
+    "demand_one_taken",
     "demand_values",
     "each_of",
     "events_of_state",
@@ -141,6 +146,7 @@ __all__ = [
     "fuzz_own_document",
     "has",
     "is_json",
+    "is_refused",
     "isolation_table",
     "last_id",
     "last_values",
@@ -151,6 +157,7 @@ __all__ = [
     "needs",
     "new_id",
     "none_broken",
+    "on_loopback",
     "operation_for",
     "operation_table",
     "own_server",
@@ -167,6 +174,7 @@ __all__ = [
     "search_table",
     "send_sequences",
     "sequences_of",
+    "served",
     "shown",
     "some",
     "status_of",
