@@ -70,16 +70,18 @@ mutate: $(INSTALLED)  ## change recordings one place at a time, and count what t
 bench: $(INSTALLED)  ## what the harness costs, against a bare client
 	$(BIN)/python tests/bench.py
 
-# Exit code 1 says that they differ, which is the result and no failure.
-PUBLISHED ?= embedded langgraph-py langgraph-js pure-graph
+# Exit code 1 says that they differ, which is the result and no failure. Two need PostgreSQL, three Python 3.12.
+PUBLISHED ?= embedded langgraph-py langgraph-py@0.8.7 langgraph-js langgraph-js@1.4.6 langhost gaussdb pure-graph skeino
 
 publish: $(INSTALLED)  ## check the known servers, and renew what README shows of them
 	$(BIN)/runstone compare $(PUBLISHED) --out reports/out/published --publish reports/published --readme README.md \
 	  || test $$? -eq 1
+	$(BIN)/python -m tests.divergences
 
-durations: $(INSTALLED)  ## renew contracts/durations.yaml by a check of the embedded runtime
+durations: $(INSTALLED)  ## renew contracts/durations.yaml by checks of the embedded runtime
 	$(BIN)/runstone check embedded --patient --out reports/out/durations
-	$(BIN)/python -m tests.durations reports/out/durations/evidence
+	$(BIN)/runstone check embedded-auth --area auth --area isolation --out reports/out/durations-auth
+	$(BIN)/python -m tests.durations reports/out/durations/evidence reports/out/durations-auth/evidence
 
 # With NAME=2026.12, as a revision of its own.
 revision: $(INSTALLED)  ## tell in contracts/revisions what the catalogue promises now

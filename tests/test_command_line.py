@@ -17,7 +17,7 @@ from runstone.contracts import load_catalogue, violations
 from runstone.contracts.revision import current_revision, promised
 from runstone.locations import locate
 from runstone.target import recipes
-from tests.command_line import judged, one_line_of_error, runstone
+from tests.command_line import embedded_with, judged, one_line_of_error, runstone
 from tests.servers import heard_by
 
 
@@ -355,7 +355,7 @@ def test_a_server_without_the_conformance_graphs(tmp_path: Path) -> None:
     )
     graphs = tmp_path / "langgraph.json"
     graphs.write_text(json.dumps({"dependencies": ["."], "graphs": {"other": "./other.py:graph"}}))
-    with recipes.running(recipes.load("embedded"), options=["--graphs", str(graphs)]) as server:
+    with recipes.running(embedded_with(graphs)) as server:
         done = runstone("check", server.url, "--out", str(tmp_path / "out"))
     assert done.returncode == 3
     assert "no fit conformance graphs" in one_line_of_error(done)

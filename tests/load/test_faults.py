@@ -100,7 +100,9 @@ def served() -> Iterator[str]:
     ready: list[uvicorn.Server] = []
 
     async def serve() -> None:
-        async with open_runtime(Settings(locate("fixtures/graphs") / "python" / "langgraph.json")) as runtime:
+        async with open_runtime(
+            Settings((locate("fixtures/graphs") / "python" / "langgraph.json",))
+        ) as runtime:
             quiet: dict[str, Any] = {
                 "log_level": "critical",
                 "lifespan": "off",

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @click.option(
     "--publish",
     type=click.Path(path_type=Path),
-    help="Where the comparison and each target's report.json go too, without evidence.",
+    help="Where an overview goes too: every requirement on every target, their badges and their reports.",
 )
 @click.option(
     "--readme",
@@ -59,7 +59,7 @@ def command(
     texts = comparing.texts_of(found, sides)
     write_texts(texts, out)
     if publish is not None:
-        comparing.publish(texts, sides, publish)
+        comparing.publish(found, sides, publish)
         if readme is not None:
             comparing.show_in(readme, publish)
     comparing.print_comparison(found, Console(), out)

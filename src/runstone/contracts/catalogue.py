@@ -74,11 +74,15 @@ class Probe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class CapabilityDefinition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a server may or may not offer; without a probe it can only be declared."""
+    """What a server may or may not offer; without a probe it can only be declared.
+
+    `unseen`: what is told where it is neither declared nor could be looked for.
+    """
 
     meaning: str
     declared_as: str
     probe: Probe | None = None
+    unseen: str = ""
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -269,6 +269,11 @@ def cause_weight(cause: Cause) -> str:
     return ", ".join(f"{count} {level}" for count, level in counts if count)
 
 
+def cause_burden(cause: Cause) -> str:
+    """`1 MUST hangs on it`, `49 MUST, 27 SHOULD hang on it`."""
+    return f"{cause_weight(cause)} {'hangs' if len(cause.requirements) == 1 else 'hang'} on it"
+
+
 def causes_headline(report: Report) -> str:
     """`11 causes of 47 broken requirements`; '' for none."""
     hanging = {each for cause in report.causes for each in cause.requirements}

@@ -108,8 +108,7 @@ def _settings_of_evidence(folder: Path, asked: Given, *further: Given) -> Settin
     observed = given(
         profile_name=manifest.profile, quick=manifest.quick, patient=manifest.patient, out=folder.parent
     )
-    known = manifest.target in recipes.names()
-    waivers = recipes.load(manifest.target).waivers if known else None
+    waivers = recipes.waivers_of(manifest.target)
     own = NOTHING if waivers is None else given(waivers=Path(waivers))
     return _settled(None, asked, observed, *further, own, explored=manifest.explored)
 

@@ -298,6 +298,14 @@ class Options:
         metavar="I/N",
         commands=("check",),
     )
+    durations: Path | None = option(
+        None,
+        "What each scenario costs, which shards go by: a file like contracts/durations.yaml, or EVIDENCE.",
+        flag="--durations",
+        metavar="FILE",
+        commands=("check",),
+        key="durations",
+    )
     capacity: Count | None = option(
         None,
         "How many runs the target executes at once. Default: it is measured.",

@@ -22,6 +22,7 @@ from runstone.locations import locate
 from runstone.scenario import clients
 from runstone.scenario.clean_up import Made
 from runstone.scenario.division import Division, divided
+from runstone.scenario.estimate import choose_costs
 from runstone.scenario.exploration import insist_on_packages
 from runstone.scenario.fitness import Fitness, Unfit
 from runstone.scenario.observer import Observation, Observer
@@ -29,6 +30,7 @@ from runstone.scenario.progress import Progress, Step
 from runstone.scenario.scenario import Scenario, scenarios_declared_in
 from runstone.scenario.self_check import greeting
 from runstone.session import evidence
+from runstone.session.durations import costs_in
 from runstone.session.left_over import Journal, journal_of
 from runstone.session.settings import Settings
 from runstone.target import agents
@@ -95,6 +97,7 @@ class Session:
         self.beside = Beside()
         self.token = ""  # what the workers of `pytest -n` share; only one of them observes
         self.waivers = self._load_waivers()
+        choose_costs(costs_in(settings.durations) if settings.durations is not None else None)
         self._check_selection()
         if settings.evidence is not None:
             self.manifest, self.traces = evidence.read_whole(settings.evidence)
