@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
+import time
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ import pytest
 from runstone.contracts import violations
 from runstone.errors import ExitCode, UsageError
 from runstone.load import processes
-from tests.command_line import one_line_of_error, runstone
+from tests.command_line import command, one_line_of_error, runstone, started
 
 
 @pytest.mark.parametrize(
@@ -90,3 +92,25 @@ def test_a_short_load_of_two_processes_keeps_everything(tmp_path: Path) -> None:
     assert 0 < len(load["samples"]) <= 20
     again = runstone("judge", str(tmp_path))
     assert again.returncode == ExitCode.CONFORMING, again.stdout + again.stderr
+
+
+@pytest.mark.slow
+def test_a_soak_that_is_interrupted_is_drained_judged_and_cleaned_up(tmp_path: Path) -> None:
+    words = ("--users", "4", "--rate", "3/s", "--for", "1h", "--window", "1s", "--out", str(tmp_path))
+    windows = tmp_path / "load.jsonl"
+    with started(command, "soak", "embedded", *words) as soak:
+        until = time.monotonic() + 90
+        while time.monotonic() < until and (not windows.exists() or windows.read_bytes().count(b"\n") < 2):
+            time.sleep(0.1)
+        soak.send_signal(signal.SIGINT)
+        assert soak.wait(90) == ExitCode.INTERRUPTED, soak.complained
+    load = json.loads((tmp_path / "load.json").read_bytes())
+    assert violations("load", load) == []
+    assert load["stopped"].startswith("interrupted after")
+    assert load["outcome"]["kept"]
+    assert load["outcome"]["broken"] == []
+    assert sum(each["starts"] for each in load["counts"].values()) > 0
+    assert load["issued"] == load["settled"]
+    assert load["left"] == []
+    told = [json.loads(line) for line in windows.read_text("utf-8").splitlines()]
+    assert told == load["windows"]

@@ -9,11 +9,14 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import queue
+import signal
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Final
 
 import msgspec
@@ -106,7 +109,7 @@ class Running:
         self._samples: dict[str, Sample] = {}
         self._broken: defaultdict[str, list[Broken]] = defaultdict(list)
         self._stopped: str | None = None
-        self._interrupted = False
+        self._interrupted = self._given_up = False
         self._began = time.monotonic()
         self._started_at = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
         self._evidence = EvidenceWriter(wanted.out / "evidence", self._manifest())
@@ -153,25 +156,24 @@ class Running:
     def _listen(self, generator: Processes) -> None:
         """Take what is told until all is; Ctrl-C ends the starting, a second one everything."""
         heard = time.monotonic()
-        while True:
-            try:
-                message: Message = generator.told.get(timeout=_POLL_S)
-                heard = time.monotonic()
-                if isinstance(message, Done):
-                    return
-                if isinstance(message, Listening):
-                    self._start_workers(generator, message.port)
-                self._gathering.take(message)
-            except queue.Empty:
-                self._look_after(generator, time.monotonic() - heard)
-                if self._given_up:
-                    return
-            except KeyboardInterrupt:
-                self._interrupt(generator)
-            self._show()
-            self._judge_so_far(generator)
-
-    _given_up = False
+        with _interrupts() as pressed:
+            while True:
+                try:
+                    message: Message = generator.told.get(timeout=_POLL_S)
+                    heard = time.monotonic()
+                    if isinstance(message, Done):
+                        return
+                    if isinstance(message, Listening):
+                        self._start_workers(generator, message.port)
+                    self._gathering.take(message)
+                except queue.Empty:
+                    self._look_after(generator, time.monotonic() - heard)
+                    if self._given_up:
+                        return
+                if pressed and not self._interrupted:
+                    self._interrupt(generator)
+                self._show()
+                self._judge_so_far(generator)
 
     def _look_after(self, generator: Processes, silent_s: float) -> None:
         if self._gathering.refused:
@@ -186,8 +188,6 @@ class Running:
             self._given_up = True
 
     def _interrupt(self, generator: Processes) -> None:
-        if self._interrupted:
-            raise KeyboardInterrupt
         self._interrupted = True
         plan = self._wanted.plan
         self._stopped = f"interrupted after {self._gathering.seconds} s of {plan.for_s:g} s"
@@ -351,6 +351,23 @@ class Running:
 
 class WorkersDiffer(UsageError):  # noqa: N818 - named as what it reports
     """Workers run other files than this machine, or another plan."""
+
+
+@contextmanager
+def _interrupts() -> Iterator[list[int]]:
+    """Ctrl-C as it was pressed: noted, so that nothing is cut in two; only a second one ends everything."""
+    pressed: list[int] = []
+
+    def note(number: int, _: FrameType | None) -> None:
+        pressed.append(number)
+        if len(pressed) > 1:
+            raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield pressed
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def run(target: Target, wanted: Wanted, tell: Tell) -> Load:
