@@ -52,7 +52,7 @@ lint: $(INSTALLED)  ## style, types, spelling, workflows, and the words that the
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-actions action.yml
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.gitlab-ci --data-transform gitlab-ci ci/gitlab/runstone.yml
-	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec ci/compose.yaml
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec ci/compose.yaml ci/compose-load.yaml
 
 hooks: $(INSTALLED)  ## let git lint what is committed, and check types before a push
 	$(BIN)/pre-commit install
@@ -70,12 +70,13 @@ mutate: $(INSTALLED)  ## change recordings one place at a time, and count what t
 bench: $(INSTALLED)  ## what the harness costs, against a bare client
 	$(BIN)/python tests/bench.py
 
-# Exit code 1 says that they differ, which is the result and no failure.
-PUBLISHED ?= embedded langgraph-py langgraph-js pure-graph
+# Exit code 1 says that they differ, which is the result and no failure. Two need PostgreSQL, three Python 3.12.
+PUBLISHED ?= embedded langgraph-py langgraph-py@0.8.7 langgraph-js langgraph-js@1.4.6 langhost gaussdb pure-graph skeino
 
 publish: $(INSTALLED)  ## check the known servers, and renew what README shows of them
 	$(BIN)/runstone compare $(PUBLISHED) --out reports/out/published --publish reports/published --readme README.md \
 	  || test $$? -eq 1
+	$(BIN)/python -m tests.divergences
 
 durations: $(INSTALLED)  ## renew contracts/durations.yaml by checks of the embedded runtime
 	$(BIN)/runstone check embedded --patient --out reports/out/durations

@@ -424,7 +424,7 @@ def test_assistant_takes_a_long_prompt(
     part = assistants_with_a_long_prompt.part(field)
     assert part.only("new_assistant").status == 200
     made = part.only("new_assistant").object
-    assert isinstance(resolve(made, "/assistant_id"), str)
+    assert isinstance(resolve(made, "/assistant_id"), str), f"wanted an assistant_id, got {shown(made)}"
     if field == "metadata":
         assert resolve(made, "/metadata/prompt") == PROMPT
         return

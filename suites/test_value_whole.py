@@ -157,7 +157,7 @@ def test_what_json_cannot_carry_is_no_crash(kind: str, values_without_json: Trac
     for label in READINGS:
         exchange = part.only(label)
         assert exchange.status < 500, f"wanted an answer below 500 of {exchange.where}, got {exchange.status}"
-        assert not isinstance(exchange.whole.json, str)
+        assert not isinstance(exchange.whole.json, str), f"wanted no text, got {shown(exchange.json)}"
 
 
 @requirement("VALUE-012")

@@ -205,7 +205,7 @@ def test_values_are_those_of_the_thread(webhooks_of_every_route: Trace, route: s
 @cases("end", DEAF_ENDS)
 def test_deaf_end_changes_nothing(webhooks_to_deaf_ends: Trace, end: str) -> None:
     turn = webhooks_to_deaf_ends.part(end)
-    assert _body(turn.first("delivery"))
+    assert _body(turn.first("delivery")), "wanted a delivery with a body"
     for label in ("first_ended", "first_after", "second_ended"):
         assert turn.last(label).object.get("status") == "success"
 

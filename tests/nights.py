@@ -21,7 +21,7 @@ FIRST: Final = dt.datetime(2026, 9, 1, 2, 17, tzinfo=dt.UTC)
 @cache
 def published(target: str = "embedded") -> Report:
     """The report of a known server."""
-    return reports.from_json((PUBLISHED / target / "report.json").read_bytes())
+    return reports.read(PUBLISHED / target)
 
 
 @cache

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import sys
 from collections.abc import Callable
@@ -13,8 +14,9 @@ from typing import NamedTuple
 import pytest
 
 from runstone.cli import main
-from runstone.compare.published import BEGIN, END, results_table
+from runstone.compare.published import BEGIN, END, badge, results_table
 from runstone.contracts import violations
+from runstone.report import read, to_json
 from tests.command_line import runstone
 
 ROOT = Path(__file__).parents[1]
@@ -175,15 +177,36 @@ def test_what_is_published(checked: Path, tmp_path: Path, compared: Compared) ->
     done = compared(checked / "embedded", second, "--publish", published, "--readme", readme)
     assert done.code == 0, done.out + done.err
     files = {str(path.relative_to(published)) for path in published.rglob("*") if path.is_file()}
-    reports = {"embedded/report.json", "embedded-2/report.json"}
-    assert files == {"compare.html", "compare.json", "compare.md", *reports}
-    assert not any(str(tmp_path) in path.read_text("utf-8") for path in published.rglob("*.*"))
+    badges = {"badges/embedded.svg", "badges/embedded-2.svg"}
+    reports = {"embedded/report.json.gz", "embedded-2/report.json.gz"}
+    assert files == {"index.html", "index.md", "index.json", *badges, *reports}
+    texts = [published / name for name in ("index.html", "index.md", "index.json", *badges)]
+    assert not any(str(tmp_path) in path.read_text("utf-8") for path in texts)
+    assert re.search(r">\d+ of \d+ MUST</text>", (published / "badges/embedded.svg").read_text("utf-8"))
     assert results_table(published) in readme.read_text("utf-8")
 
 
 def test_the_readme_shows_what_the_published_reports_say() -> None:
     table = results_table(ROOT / "reports/published")
     assert f"{BEGIN}\n{table}\n{END}" in (ROOT / "README.md").read_text("utf-8")
-    for name in ("compare.md", "compare.json"):
-        assert (ROOT / "reports/published" / name).exists()
-    assert violations("compare", json.loads((ROOT / "reports/published/compare.json").read_bytes())) == []
+    names = json.loads((ROOT / "reports/published/index.json").read_bytes())["targets"]
+    for name in names:
+        assert violations("report", json.loads(to_json(read(ROOT / "reports/published" / name)))) == []
+        assert badge(read(ROOT / "reports/published" / name)) == (
+            (ROOT / f"reports/published/badges/{name}.svg").read_text("utf-8")
+        )
+
+
+def test_what_is_published_is_small() -> None:
+    """It is kept in git, with every exchange that a cell rests on; nothing else grows with each night."""
+    files = [path for path in (ROOT / "reports/published").rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files if "kill-matrix" not in path.name) < 3_000_000
+
+
+def test_packed_reports_are_compared_as_they_are(tmp_path: Path, compared: Compared) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    for folder in (first, second):
+        shutil.copytree(ROOT / "reports/published/embedded", folder)
+    done = compared(first, second)
+    assert done.code == 0, done.out + done.err
+    assert "keep the same promises" in done.out

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, Request, expect
 
-from runstone.compare import compare, texts_of
+from runstone.compare import compare, publish, texts_of
+from runstone.verdict.model import Outcome
 from tests.test_compare import observed, side
 from tests.test_report_page import OWNED
 
@@ -28,9 +29,36 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> str:
     return path.as_uri()
 
 
+@pytest.fixture(scope="module")
+def overview(tmp_path_factory: pytest.TempPathFactory) -> str:
+    good: dict[str, Outcome] = {"M-1": "pass", "M-2": "pass"}
+    bad: dict[str, Outcome] = {"M-1": "fail", "M-2": "pass"}
+    sides = [
+        side(
+            f"server {number}",
+            bad if number % 2 else good,
+            observed(turn=[{"said": OWNED, "number": number}]),
+        )
+        for number in range(9)
+    ]
+    folder: Path = tmp_path_factory.mktemp("published")
+    publish(compare(sides), sides, folder)
+    return (folder / "index.html").as_uri()
+
+
 @pytest.fixture(params=[1280, 390])
 def page(request: pytest.FixtureRequest, browser: Browser, address: str) -> Iterator[Page]:
-    context = browser.new_context(viewport={"width": request.param, "height": 900})
+    yield from shown(browser, request.param, address)
+
+
+@pytest.fixture(params=[1280, 390])
+def overview_page(request: pytest.FixtureRequest, browser: Browser, overview: str) -> Iterator[Page]:
+    yield from shown(browser, request.param, overview)
+
+
+def shown(browser: Browser, width: int, address: str) -> Iterator[Page]:
+    """The page as it is opened from a disk; nothing is loaded, nothing fails, nothing is wider than it."""
+    context = browser.new_context(viewport={"width": width, "height": 900})
     opened = context.new_page()
     asked: list[Request] = []
     troubles: list[str] = []
@@ -41,7 +69,7 @@ def page(request: pytest.FixtureRequest, browser: Browser, address: str) -> Iter
     yield opened
     assert troubles == []
     assert [each.url.partition("#")[0] for each in asked if not each.url.startswith("data:")] == [address]
-    assert opened.evaluate("document.documentElement.scrollWidth") <= request.param
+    assert opened.evaluate("document.documentElement.scrollWidth") <= width
     assert "owned" not in opened.title()
     context.close()
 
@@ -99,3 +127,21 @@ def test_a_difference_unfolds_the_exchanges_of_its_example(page: Page) -> None:
     expect(other.locator(".detail")).to_contain_text("At /body/said. Shown by turn.")
     other.get_by_role("link", name="M-1").click()
     expect(page.locator("#M-1")).to_be_in_viewport()
+
+
+def test_an_overview_leads_from_every_cell_to_its_exchange(overview_page: Page) -> None:
+    page = overview_page
+    expect(page.locator("h1")).to_have_text("9 known servers, requirement by requirement")
+    expect(page.locator(".targets svg")).to_have_count(9)
+    expect(page.locator(".line button.stand")).to_have_count(18)
+    page.get_by_label("Only differences").uncheck()
+    kept = page.get_by_role("button", name="M-2, server 8: pass")
+    kept.focus()
+    page.keyboard.press("Enter")
+    first = page.locator("#M-2 .detail section").first
+    expect(first).to_contain_text("server 8")
+    first.locator("details.exchange > summary").click()
+    expect(first.locator("pre").filter(has_text='"number": 8')).to_be_visible()
+    page.keyboard.press("/")
+    page.keyboard.type("M-1")
+    expect(page.locator(".line:visible .id")).to_have_text(["M-1"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from runstone.contracts import load_catalogue
 from runstone.target import recipes
 from runstone.verdict.waivers import Waiver, load
+from tests.divergences import TABLE, renewed
 
 PAGE = Path(__file__).parent.parent / "docs" / "divergences.md"
 CHAPTERS = {
@@ -18,6 +20,7 @@ CHAPTERS = {
     "langgraph-js-auth": "The official JavaScript server with authentication",
 }
 CHAPTERS_WITHOUT_WAIVERS = {"pure-graph": "The independent server pure-graph"}  # see test_pure_graph.py
+TOLD_BY_CAUSES = "Servers told by their causes"
 FUZZED = "Found by fuzzing"
 NOT_JUDGED = "Known and not judged"
 _ID = re.compile(r"\b[A-Z][A-Z0-9]*(?:-[A-Z0-9]+)*-\d{3}\b")
@@ -53,7 +56,7 @@ by_recipe = pytest.mark.parametrize("recipe", CHAPTERS)
 
 def test_every_recipe_with_waivers_has_a_chapter() -> None:
     assert [name for name in recipes.names() if recipes.load(name).waivers] == sorted(CHAPTERS)
-    chapters = [*CHAPTERS.values(), FUZZED, NOT_JUDGED, *CHAPTERS_WITHOUT_WAIVERS.values()]
+    chapters = [*CHAPTERS.values(), FUZZED, NOT_JUDGED, *CHAPTERS_WITHOUT_WAIVERS.values(), TOLD_BY_CAUSES]
     assert [*divided(PAGE.read_text("utf-8"), "##")] == chapters
 
 
@@ -102,7 +105,26 @@ def test_the_overview_lists_every_section_and_its_level(recipe: str) -> None:
     assert [level for level, *_ in rows] == [catalogue[requirement].level for _, requirement, *_ in rows]
 
 
+def test_the_waivers_of_a_version_link_to_what_explains_them() -> None:
+    sections = sections_of("langgraph-py")
+    for waiver in waivers_of("langgraph-py@0.8.7"):
+        assert waiver.requirement_id in sections[waiver.link.partition("#")[2]]
+
+
 def test_every_requirement_that_is_named_exists() -> None:
     named = set(_ID.findall(PAGE.read_text("utf-8")))
     assert len(named) >= len(waivers_of("langgraph-py")) / 2
     assert sorted(named - set(load_catalogue())) == []
+
+
+def test_the_tables_of_causes_are_those_of_the_published_reports() -> None:
+    text = PAGE.read_text("utf-8")
+    assert set(divided(text, "###")) >= {"langhost", "gaussdb", "skeino"}
+    assert renewed(text) == text, "run: python -m tests.divergences"
+
+
+def test_every_published_server_is_explained() -> None:
+    """Whoever sees a broken promise in the overview finds the server's chapter or its table of causes."""
+    names = json.loads((PAGE.parent.parent / "reports/published/index.json").read_bytes())["targets"]
+    told = {*CHAPTERS, *CHAPTERS_WITHOUT_WAIVERS, *TABLE.findall(PAGE.read_text("utf-8")), "embedded"}
+    assert sorted(set(names) - told) == []

@@ -71,8 +71,14 @@ def test_an_assistant_of_its_own_stands_in_with_an_input_made_of_its_schema(tmp_
 
 
 def test_the_conformance_graphs_need_no_agent(tmp_path: Path) -> None:
-    with introduced(tmp_path, {"/assistants/search": assistants("echo", "steps", "mine")}) as (done, _, _):
+    answers = {
+        "/assistants/search": assistants("echo", "steps", "mine"),
+        "/info": {"langgraph_py_version": "1"},
+    }
+    with introduced(tmp_path, answers) as (done, _, _):
         assert done.returncode == 0, done.stderr
+    assert "start the server with `--n-jobs-per-worker 10`" in done.stdout
+    assert "next:  runstone check --quick" in done.stdout
     text = (tmp_path / "runstone.toml").read_text("utf-8")
     assert "agent" not in tomllib.loads(text)
     assert "It serves the conformance graphs" in text

@@ -25,7 +25,13 @@ async def nothing(_: Api) -> None:
     """A scenario's drive."""
 
 
-def begun(capacity: int, known: Known = "measured", more: Faster | None = None, agent: str = "") -> Begun:
+def begun(
+    capacity: int,
+    known: Known = "measured",
+    more: Faster | None = None,
+    agent: str = "",
+    quick_s: float | None = None,
+) -> Begun:
     return Begun(
         scenarios=150,
         capacity=capacity,
@@ -35,6 +41,7 @@ def begun(capacity: int, known: Known = "measured", more: Faster | None = None, 
         creates={"runs": 380, "threads": 460},
         more=more,
         agent=agent,
+        quick_s=quick_s,
     )
 
 
@@ -44,8 +51,9 @@ def begun(capacity: int, known: Known = "measured", more: Faster | None = None, 
         (begun(32), "the target executes 32 runs or more at a time: about 8 min"),
         (begun(4, "declared"), "the target executes 4 runs at a time, as declared: about 8 min"),
         (
-            begun(1, more=Faster(capacity=10, how="`--n-jobs-per-worker 10`", seconds=62.0)),
-            "the target executes 1 run at a time: about 8 min; `--n-jobs-per-worker 10` makes it 60 s",
+            begun(1, more=Faster(capacity=10, how="`--n-jobs-per-worker 10`", seconds=62.0), quick_s=190.0),
+            "the target executes 1 run at a time: about 8 min; `--n-jobs-per-worker 10` makes it 60 s; "
+            "--quick takes 3 min",
         ),
         (
             begun(2, more=Faster(capacity=10, how="", seconds=121.0)),
@@ -101,6 +109,19 @@ def test_who_is_known_to_get_more_workers_is_told_how() -> None:
 def test_what_would_not_be_faster_is_not_recommended() -> None:
     alone = Phases.of([Scenario("s", nothing, Schedule(waits=20.0))], shared=False, slow=False)
     assert begun_of(alone, fitness(0.1), capacity=1, known="measured").more is None
+
+
+def test_a_first_verdict_is_offered_where_all_of_it_takes_long() -> None:
+    brief = [Scenario(f"s{number}", nothing) for number in range(10)]
+    long = [Scenario(f"long{number}", nothing, Schedule(waits=20.0)) for number in range(10)]
+    told = begun_of(
+        Phases.of(brief + long, shared=False, slow=True), fitness(0.6), capacity=1, known="measured"
+    )
+    assert told.seconds > 200
+    assert told.quick_s is not None
+    assert told.quick_s < 60
+    quick = begun_of(Phases.of(brief, shared=False, slow=True), fitness(0.6), capacity=1, known="measured")
+    assert quick.quick_s is None, "it is the quick one"
 
 
 def test_what_is_created_is_summed_by_kind() -> None:

@@ -99,7 +99,7 @@ def test_what_a_table_judges_exists(name: str) -> None:
         ("searches", "  threads by ids: THR-SEARCH-009.\n", "", "threads by ids is in no case"),
         ("searches", "  threads by ids:", "  threads by id:", "unknown field 'threads by id'"),
         ("searches", "by: [metadata, sort_by", "by: [metadata, limit, sort_by", "both judged and excused"),
-        ("searches", "by: [metadata, sort_by", "by: [metdata, sort_by", "unknown field 'metdata'"),
+        ("searches", "by: [metadata, sort_by", "by: [metadatas, sort_by", "unknown field 'metadatas'"),
         ("isolation", '["{spare}"]', '["{spear}"]', "unknown thing 'spear'"),
         ("isolation", "run: pending}, query", "run: depending}, query", "unknown thing 'depending'"),
         ("browsers", "[content-type, auth", "[content-type, content-type, auth", "given twice"),

@@ -30,6 +30,8 @@ def test_the_exported_graphs_can_be_served(tmp_path: Path, language: str) -> Non
     done = runstone("graphs", "export", str(folder), "--language", language)
     assert done.returncode == 0, done.stderr
     assert f"cd {folder}" in done.stdout
+    assert "--n-jobs-per-worker 10" in done.stdout
+    assert "runstone check http://127.0.0.1:2024 --quick" in done.stdout
     graphs = json.loads((folder / "langgraph.json").read_text("utf-8"))["graphs"]
     assert {"echo", "steps", "interrupt"} <= graphs.keys()
     assert all((folder / place.partition(":")[0]).is_file() for place in graphs.values())

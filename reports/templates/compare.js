@@ -1,8 +1,8 @@
 // Filters, cells that unfold all sides of a requirement, and differences that unfold an example.
 // Whatever came from a target is set as text; nothing here writes HTML.
 "use strict";
-(() => {
-  const proof = JSON.parse(document.getElementById("proof").textContent);
+(async () => {
+  const proof = await searchablePage.packed("proof"); // of page.js
   const { make, foldedExchange } = exchangeView; // of exchanges.js
   const byId = (id) => document.getElementById(id);
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
@@ -12,7 +12,22 @@
   const chips = all(".chip");
   const badge = (verdict) => make("span", { class: `badge v-${verdict}`, text: proof.words[verdict] });
 
+  // Every row has a cell for each target: what they are called is not written thousands of times.
+  for (const line of lines) {
+    all(".side", line).forEach((cell, side) => {
+      cell.prepend(make("span", { class: "who-small", text: proof.targets[side] }));
+      const button = cell.querySelector("button");
+      if (!button) return;
+      button.type = "button";
+      button.dataset.side = side;
+      button.setAttribute("aria-expanded", "false");
+      button.setAttribute("aria-label", `${line.id}, ${proof.targets[side]}: ${button.textContent}`);
+    });
+  }
+
   // --- what a side shows ------------------------------------------------------------------------------
+
+  const SIDE_BY_SIDE = 3; // as many stand in their order
 
   function exchange(side, key) {
     const known = proof.exchanges[side][key];
@@ -51,7 +66,9 @@
     detail.replaceChildren();
     if (open) return;
     button.setAttribute("aria-expanded", "true");
-    const stands = proof.rows[line.id].map((stand, side) => drawnSide(side, stand, side === Number(button.dataset.side)));
+    const looked = Number(button.dataset.side);
+    const stands = proof.rows[line.id].map((stand, side) => drawnSide(side, stand, side === looked));
+    if (stands.length > SIDE_BY_SIDE) stands.unshift(...stands.splice(looked, 1)); // many: the one that was asked for
     detail.append(make("div", { class: "both" }, ...stands));
   }
 

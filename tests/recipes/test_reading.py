@@ -52,13 +52,25 @@ def test_the_official_servers_are_had_in_other_versions(name: str) -> None:
     assert pinned.install is not None
     assert pinned.install.versions is not None
     assert recipes.load(f"{name}@{pinned.install.versions.pinned}") == pinned
-    other = recipes.load(f"{name}@0.8.7")
-    assert (other.name, other.waivers) == (f"{name}@0.8.7", None)
+    other = recipes.load(f"{name}@0.5.42")
+    assert (other.name, other.waivers) == (f"{name}@0.5.42", None)
     assert other.install is not None
     assert pinned.install.python_packages == []
     assert pinned.install.npm_packages == {}
     asked = [*other.install.python_packages, *other.install.npm_packages.values()]
-    assert any(each.endswith("0.8.7") for each in asked)
+    assert any(each.endswith("0.5.42") for each in asked)
+
+
+def test_a_version_may_have_known_failures_of_its_own(write: Write, tmp_path: Path) -> None:
+    (tmp_path / "tiny.txt").touch()
+    (tmp_path / "old.waivers.yaml").write_text("waivers: []\n", "utf-8")
+    versions = {"pinned": "2.0", "python": ["tiny=={version}"], "waivers": {"1.0": "old.waivers.yaml"}}
+    write(install={"python": "tiny.txt", "versions": versions})
+    tiny = tmp_path / "tiny.yaml"
+    found = {version: recipes.load(f"{tiny}@{version}").waivers for version in ("1.0", "1.1", "2.0")}
+    assert found == {"1.0": str(tmp_path / "old.waivers.yaml"), "1.1": None, "2.0": None}
+    assert recipes.waivers_of("langgraph-py@0.8.7") == recipes.load("langgraph-py@0.8.7").waivers
+    assert recipes.waivers_of("127.0.0.1:2024") is None
 
 
 def test_the_pinned_version_is_the_one_that_is_installed() -> None:
@@ -117,6 +129,10 @@ def test_a_missing_recipe_file_is_named(tmp_path: Path) -> None:
             {"install": {"python": "a", "versions": {"pinned": "1.0", "python": ["tinyserver"]}}},
             "install.versions.python never says {version}",
         ),
+        ({"install": {"npm": "a", "python_version": "3.12"}}, "install.python_version needs install.python"),
+        ({"services": ["mysql"]}, "invalid enum value 'mysql'"),
+        ({"env": {"A": "{redis}"}, "services": ["postgresql"]}, "{redis} needs services: [redis]"),
+        ({"env": {"A": "{password}"}}, "{password} needs services"),
         ({"run_time_limit": {"assistant": "limited"}}, "missing required field `seconds`"),
     ],
 )

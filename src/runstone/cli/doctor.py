@@ -11,6 +11,6 @@ def command() -> None:
     from runstone.target.doctor import examine
 
     for found in examine():
-        click.echo(f"{found.standing:<8}{found.what:<24}{found.detail}")
+        click.echo(f"{found.standing:<8}{found.what:<26}{found.detail}")
         if found.fix:
-            click.echo(f"{'':<32}to get it: {found.fix}")
+            click.echo(f"{'':<34}to get it: {found.fix}")

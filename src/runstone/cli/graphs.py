@@ -32,4 +32,5 @@ def export(folder: Path, language: str) -> None:
     click.echo(
         "\n".join(f"    {line}" for line in (f"cd {folder}", *graphs.how_to_serve(chosen).splitlines()))
     )
-    click.echo("\nand then:\n\n    runstone check http://127.0.0.1:2024")
+    click.echo("\nand then, for a first verdict (without --quick: for all of it):\n")
+    click.echo("    runstone check http://127.0.0.1:2024 --quick")

@@ -58,7 +58,9 @@ def command(asked: Given, yes: bool) -> None:
         click.echo(f"set {variable(name)} to the value of the header {name}")
     if assistant is not None:
         click.echo("look at its success.input first")
-    click.echo("next:  runstone check")
+    if found.faster and assistant is None:
+        click.echo(f"start the server with {found.faster}: one run at a time makes a check ten times as long")
+    click.echo("next:  runstone check --quick   (a first verdict; without --quick all of it)")
 
 
 def _chosen(assistants: tuple[str, ...], *, yes: bool) -> str:

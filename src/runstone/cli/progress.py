@@ -48,10 +48,10 @@ def start_line(begun: Begun, title: str = "") -> str:
         said = f"is asked for {runs} at a time, as nobody says how many it executes (--capacity N)"
     agent = f"about {counted(begun.creates.get('runs', 0), 'run')} of {begun.agent}, " if begun.agent else ""
     line = f"{title or 'the target'} {said}: {agent}about {duration(begun.seconds)}"
-    if begun.more is None:
-        return line
-    faster = begun.more.how or f"{begun.more.capacity} at a time"
-    return f"{line}; {faster} {'makes' if begun.more.how else 'would make'} it {duration(begun.more.seconds)}"
+    if begun.more is not None:
+        faster = begun.more.how or f"{begun.more.capacity} at a time"
+        line += f"; {faster} {'makes' if begun.more.how else 'would make'} it {duration(begun.more.seconds)}"
+    return line if begun.quick_s is None else f"{line}; --quick takes {duration(begun.quick_s)}"
 
 
 def duration(seconds: float) -> str:

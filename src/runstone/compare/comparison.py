@@ -24,6 +24,7 @@ from runstone.report import digest
 from runstone.scenario.scenario import CAPACITY_LOOKS
 from runstone.verdict.model import (
     Case,
+    Cause,
     Grid,
     Outcome,
     Report,
@@ -42,6 +43,7 @@ _CURLS = 2  # lines of one case
 _CURL = 1_500  # characters; a longer line is in the target's report
 _EXCHANGES = 4
 _CASES = 4
+_CAUSES = 10
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,10 @@ class Side:
 
 
 class ComparedTarget(msgspec.Struct, frozen=True, kw_only=True):
-    """One target as a comparison names it; `totals`: level to verdict to number of requirements."""
+    """One target as a comparison names it.
+
+    `totals`: level to verdict to number of requirements. `causes`: the greatest; its own report has them all.
+    """
 
     name: str
     url: str
@@ -67,6 +72,7 @@ class ComparedTarget(msgspec.Struct, frozen=True, kw_only=True):
     traces: bool
     totals: dict[str, dict[str, int]]
     grid: Grid
+    causes: tuple[Cause, ...] = ()
 
 
 class Stand(msgspec.Struct, frozen=True, kw_only=True):
@@ -226,6 +232,7 @@ def _target(side: Side) -> ComparedTarget:
         traces=side.traces is not None,
         totals=totals_by_level(report.verdicts),
         grid=report.grid,
+        causes=report.causes[:_CAUSES],
     )
 
 
@@ -233,7 +240,13 @@ def _agent(report: Report) -> str:
     return "" if report.agent is None else report.agent.assistant
 
 
-def _row(verdicts: Sequence[Verdict]) -> Row:
+def in_full(found: Comparison, sides: Sequence[Side]) -> Comparison:
+    """The requirements alone, each cell with what it was judged on, where every target keeps it too."""
+    rows = (_row(each, in_full=True) for each in _aligned([side.report for side in sides]))
+    return msgspec.structs.replace(found, requirements=tuple(rows), pairs=())
+
+
+def _row(verdicts: Sequence[Verdict], *, in_full: bool = False) -> Row:
     first = verdicts[0]
     differs = len({each.verdict for each in verdicts} - {"not-run"}) > 1
     return Row(
@@ -242,7 +255,12 @@ def _row(verdicts: Sequence[Verdict]) -> Row:
         area=first.area,
         statement=first.statement,
         differs=differs,
-        stands=tuple(_stand(each, told=differs or each.verdict in _BROKEN) for each in verdicts),
+        stands=tuple(
+            _kept(each)
+            if in_full and each.verdict == "pass"
+            else _stand(each, told=in_full or differs or each.verdict in _BROKEN)
+            for each in verdicts
+        ),
     )
 
 
@@ -252,6 +270,16 @@ def _stand(verdict: Verdict, *, told: bool) -> Stand:
         verdict=verdict.verdict,
         cases=tuple(map(_shortened, cases[:_CASES])),
         further_cases=max(0, len(cases) - _CASES),
+    )
+
+
+def _kept(verdict: Verdict) -> Stand:
+    """One case, by the exchange that was judged last: there is nothing to explain."""
+    cases = [
+        msgspec.structs.replace(case, curl=(), exchanges=case.exchanges[-1:]) for case in verdict.cases[:1]
+    ]
+    return Stand(
+        verdict=verdict.verdict, cases=tuple(cases), further_cases=max(0, len(verdict.cases) - len(cases))
     )
 
 

@@ -71,6 +71,9 @@ def open_sides(names: Sequence[str], asked: Given, progress_of: Callable[[str], 
     }
     for each in wanted.values():
         open_session(each, lambda *_: None)  # what is not known is told before anything takes time
+    for name, folder in zip(names, folders, strict=True):
+        if folder is None and recipes.is_recipe(name) and (lacks := recipes.lacks(recipes.load(name))):
+            raise UnusableTarget(f"{name} cannot run here: {lacks[0]}, or leave it out")
     reports = _judged({out: each for out, each in zip(outs, folders, strict=True) if each is not None})
     return [
         _checked(title, open_session(wanted[out], progress_of(title)))
@@ -119,9 +122,9 @@ def _unique(names: Iterable[str]) -> list[str]:
 
 def _read(path: Path) -> _Folder:
     recorded = path / "evidence" if (path / "evidence").is_dir() else path
-    reported = path / "report.json"
-    if recorded == path and reported.is_file() and not (path / "manifest.json").exists():
-        found = report.from_json(reported.read_bytes())
+    reported = any((path / name).is_file() for name in ("report.json", "report.json.gz"))
+    if recorded == path and reported and not (path / "manifest.json").exists():
+        found = report.read(path)
         return _Folder(
             path=path,
             target=found.target.name,
@@ -155,7 +158,7 @@ def _still_good(path: Path, manifest: evidence.Manifest) -> Report | None:
         manifest.url,
         manifest.profile,
     )
-    of_today = catalogue_of(found.verdicts) == catalogue_of(load_catalogue().values())
+    of_today = catalogue_of(found.verdicts) == catalogue_of(load_catalogue().of_checks.values())
     partly = any(case.reason.endswith("not selected") for each in found.verdicts for case in each.cases)
     return found if of_it and of_today and not partly and written > _last_change() else None
 

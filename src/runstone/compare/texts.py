@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
@@ -26,35 +28,47 @@ _CAUSES = 3  # of each target; its own report has them all
 _FIRST = 80  # exchanges of examples that are shown whole, whatever else is
 _IN_SHORT = 3  # lines of an operation
 _WHOLE_BUDGET = 900_000  # bytes of exchanges in the page
+_OVERVIEW_BUDGET = 9_000_000  # the same of an overview; they take a tenth, as the page holds them compressed
 _BRIEF_BUDGET = 300_000  # bytes of first lines, past the whole ones; then the evidence folder has the rest
+
+
+class InShort(msgspec.Struct, frozen=True, kw_only=True):
+    """How an overview tells of one target: its badge, its shares by level, and its number of causes."""
+
+    badge: Markup
+    shares: dict[str, str]
+    causes: int
 
 
 def texts_of(found: Comparison, sides: Sequence[Side]) -> dict[str, str]:
     """The three files by their names; compare.json as contracts/schemas/compare.json has it."""
     return {
         f"{STEM}.json": report.to_json(found, indent=1),
-        f"{STEM}.md": to_markdown(found, sides),
+        f"{STEM}.md": to_markdown(found),
         f"{STEM}.html": to_html(found, sides),
     }
 
 
-def to_markdown(found: Comparison, sides: Sequence[Side] = ()) -> str:
+def to_markdown(found: Comparison) -> str:
     """Totals, what to fix first, the rows and answers that differ, and the parity grids."""
     template = environment(autoescape=False, finalize=inline).get_template(f"{STEM}.md.j2")
-    return template.render(**_words_for(found), causes=_causes(sides))
+    return template.render(**_words_for(found), causes=to_fix_first(found))
 
 
-def _causes(sides: Sequence[Side]) -> dict[str, list[str]]:
+def to_fix_first(found: Comparison) -> dict[str, list[str]]:
     """The greatest causes of each target, a line each; targets without any are left out."""
     told = {
-        side.name: [f"{cause_weight(each)}: {cause_words(each)}" for each in side.report.causes[:_CAUSES]]
-        for side in sides
+        each.name: [f"{cause_weight(cause)}: {cause_words(cause)}" for cause in each.causes[:_CAUSES]]
+        for each in found.targets
     }
     return {name: lines for name, lines in told.items() if lines}
 
 
-def to_html(found: Comparison, sides: Sequence[Side]) -> str:
-    """One page that loads nothing: each requirement and each difference, with both sides of it."""
+def to_html(found: Comparison, sides: Sequence[Side], overview: Mapping[str, InShort] | None = None) -> str:
+    """One page that loads nothing: each requirement and each difference, with both sides of it.
+
+    `overview`: the page is about the targets by their names, not about what is different between them.
+    """
     template = environment(autoescape=True, finalize=_shown).get_template(f"{STEM}.html.j2")
     names = [each.name for each in found.targets]
     data = {
@@ -68,14 +82,15 @@ def to_html(found: Comparison, sides: Sequence[Side]) -> str:
             }
             for pair in found.pairs
         ],
-        "exchanges": _exchanges(found, sides),
+        "exchanges": _exchanges(found, sides, _OVERVIEW_BUDGET if overview else _WHOLE_BUDGET),
     }
-    proof = inert_json(well_formed_tree(msgspec.to_builtins(data))).decode()
+    proof = gzip.compress(inert_json(well_formed_tree(msgspec.to_builtins(data))), mtime=0)
     return template.render(
         **_words_for(found),
-        causes=_causes(sides),
+        causes=to_fix_first(found),
+        overview=overview,
         **page_style(["report.css", f"{STEM}.css"], "page.js", "exchanges.js", f"{STEM}.js"),
-        data=Markup(proof),  # noqa: S704 - made inert
+        data=base64.b64encode(proof).decode(),
     )
 
 
@@ -161,7 +176,7 @@ def _cells(found: Comparison, row: str, column: str) -> list[tuple[str, str, str
     return [(each.verdict, each.reason, each.requirement) if each else ("not-run", "", "") for each in cells]
 
 
-def _exchanges(found: Comparison, sides: Sequence[Side]) -> list[dict[str, ShownExchange]]:
+def _exchanges(found: Comparison, sides: Sequence[Side], budget: int) -> list[dict[str, ShownExchange]]:
     """The exchanges that the page speaks of, by side and key; past the budget only their first lines."""
     known = [
         {each.key: each for trace in (side.traces or {}).values() for each in trace.exchanges}
@@ -171,9 +186,9 @@ def _exchanges(found: Comparison, sides: Sequence[Side]) -> list[dict[str, Shown
     spent = 0
     for side, key in _keys_by_urgency(found):
         if key not in shown[side]:
-            entry = (shown_exchange if spent < _WHOLE_BUDGET else brief_exchange)(known[side], key)
+            entry = (shown_exchange if spent < budget else brief_exchange)(known[side], key)
             spent += len(inert_json(entry))
-            if spent > _WHOLE_BUDGET + _BRIEF_BUDGET:
+            if spent > budget + _BRIEF_BUDGET:
                 break
             shown[side][key] = entry
     return shown

@@ -150,6 +150,15 @@ def some(items: Iterable[_Item], what: str) -> list[_Item]:
     return found
 
 
+def assert_parent(state: Any, wanted: Any) -> None:
+    """Fail unless the state names this checkpoint as the one that it was made from; null for none."""
+    found = resolve(state, "/parent_checkpoint/checkpoint_id")
+    if found != wanted:
+        raise AssertionError(
+            f"thread-state/parent_checkpoint: it names {shown(found)}, wanted {shown(wanted)}"
+        )
+
+
 # what judges read of an answer
 
 

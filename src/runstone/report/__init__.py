@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import gzip
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from runstone.errors import UsageError
 from runstone.files import replace_file
@@ -33,6 +36,7 @@ __all__ = [
     "print_scenarios",
     "print_scenarios_report",
     "print_summary",
+    "read",
     "scenarios_to_html",
     "scenarios_to_junit",
     "to_html",
@@ -41,9 +45,13 @@ __all__ = [
     "to_markdown",
     "to_text",
     "write_all",
+    "write_packed",
     "write_scenarios",
     "write_texts",
 ]
+
+
+_REPORT: Final = "report.json"
 
 
 class UnwritableReport(UsageError):  # noqa: N818 - named as what it reports
@@ -55,7 +63,7 @@ def write_all(report: Report, traces: Sequence[Trace], folder: Path, *, bare: bo
 
     `bare`: report.json alone. Raises UnwritableReport when the folder cannot be written to.
     """
-    texts = {"report.json": to_json(report)}
+    texts = {_REPORT: to_json(report)}
     if not bare:
         texts |= {
             "report.html": to_html(report, traces),
@@ -65,11 +73,26 @@ def write_all(report: Report, traces: Sequence[Trace], folder: Path, *, bare: bo
     write_texts(texts, folder)
 
 
+def write_packed(report: Report, folder: Path) -> None:
+    """Write report.json.gz, the same bytes each time. Raises UnwritableReport."""
+    with _written(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        replace_file(folder / f"{_REPORT}.gz", gzip.compress(to_json(report).encode(), mtime=0))
+
+
+def read(folder: Path) -> Report:
+    """The report of a folder: its report.json, packed or not. Raises OSError and MalformedReport."""
+    packed = folder / f"{_REPORT}.gz"
+    if packed.exists() and not (folder / _REPORT).exists():
+        return from_json(gzip.decompress(packed.read_bytes()))
+    return from_json((folder / _REPORT).read_bytes())
+
+
 def write_scenarios(report: ScenariosReport, folder: Path) -> None:
     """Write report.json, report.html and junit.xml of scenarios. Raises UnwritableReport."""
     write_texts(
         {
-            "report.json": to_json(report),
+            _REPORT: to_json(report),
             "report.html": scenarios_to_html(report),
             "junit.xml": scenarios_to_junit(report),
         },
@@ -79,10 +102,16 @@ def write_scenarios(report: ScenariosReport, folder: Path) -> None:
 
 def write_texts(texts: Mapping[str, str], folder: Path) -> None:
     """Write texts by the name of their file; each appears whole or not at all. Raises UnwritableReport."""
-    try:
+    with _written(folder):
         for name, text in texts.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             replace_file(folder / name, text)
+
+
+@contextmanager
+def _written(folder: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         reason = error.strerror or error
         raise UnwritableReport(f"cannot write the report to {folder}: {reason}; use --out DIR") from error

@@ -75,6 +75,7 @@ def expected_seconds(phases: Phases, *, capacity: int, turn_s: float) -> float:
     others = [each for each in phases.first if each.schedule.waits <= QUICK_S]
     silence_s = [own_seconds(each, turn_s) for each in silent]
     beside_s = phase_s(others, capacity) + phase_s(phases.quiet, CALM_AT_ONCE)
+    beside_s += phase_s(phases.guests, capacity)
     beside_s += sum(silence_s) / max(1, capacity - 1)
     return _SLACK * (max([beside_s, *silence_s]) + phase_s(phases.last, 1))
 

@@ -16,6 +16,7 @@ from runstone.target import recipes
 _FEW: Final = 10  # runs at a time: whoever executes fewer is told what more would bring
 _WITH_CONFIRMING: Final = 1.15  # of the official server 14 promises seem broken: 64 s after 434 s
 _WORTH_TELLING: Final = 0.7  # of the time
+_LONG_S: Final = 120.0  # whoever waits longer for a first verdict is told of a quick one
 
 Known = Literal["measured", "declared", "assumed"]
 Doing = Literal[
@@ -29,6 +30,7 @@ class Begun(msgspec.Struct, frozen=True, kw_only=True):
     `turn_s`: what a turn takes. `seconds`: how long all of it is expected to take, with confirmation and
     clean-up. `creates`: about how many of each kind of thing, runs among them. `more`: another capacity, how
     the server gets it ('' where nobody knows), and the seconds with it; None where it would not help.
+    `quick_s`: the seconds without what waits for long; None where that would not help.
     """
 
     scenarios: int
@@ -38,6 +40,7 @@ class Begun(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     creates: dict[str, int]
     more: Faster | None = None
+    quick_s: float | None = None
     agent: str = ""
 
 
@@ -65,23 +68,25 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 def begun_of(phases: Phases, fitness: Fitness, *, capacity: int, known: Known) -> Begun:
     """What is expected of these scenarios on a target that executes so many runs at a time."""
 
-    def seconds(runs_at_once: int) -> float:
-        cleaning_s = sum(created.values()) * fitness.answer_s / DELETED_AT_ONCE
-        observing_s = expected_seconds(phases, capacity=runs_at_once, turn_s=fitness.turn_s)
+    def seconds(runs_at_once: int, chosen: Phases = phases) -> float:
+        cleaning_s = sum(expected_creations(chosen.all).values()) * fitness.answer_s / DELETED_AT_ONCE
+        observing_s = expected_seconds(chosen, capacity=runs_at_once, turn_s=fitness.turn_s)
         return _WITH_CONFIRMING * observing_s + cleaning_s
 
-    created = expected_creations(phases.all)
-    more = recipes.more_runs(fitness.info) if capacity < _FEW else None
+    # Of what is assumed nobody knows whether the server is the reason.
+    more = recipes.more_runs(fitness.info) if capacity < _FEW and known != "assumed" else None
     many, how = (_FEW, "") if more is None else (more.capacity, more.how)
     faster = Faster(capacity=many, how=how, seconds=seconds(many))
-    expected_s = seconds(capacity)
+    expected_s, quick_s = seconds(capacity), seconds(capacity, phases.brief)
+    worth_telling = expected_s > _LONG_S and quick_s < _WORTH_TELLING * expected_s
     return Begun(
         scenarios=len(phases.all),
         capacity=capacity,
         known=known,
         turn_s=fitness.turn_s,
         seconds=expected_s,
-        creates=created,
+        creates=expected_creations(phases.all),
+        quick_s=quick_s if worth_telling else None,
         more=faster if capacity < many and faster.seconds < _WORTH_TELLING * expected_s else None,
         agent=fitness.agent,
     )

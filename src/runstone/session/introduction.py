@@ -12,6 +12,7 @@ import msgspec
 from runstone.contracts import load_capabilities
 from runstone.contracts.documented import documented_routes
 from runstone.errors import TargetError
+from runstone.target import recipes
 from runstone.target.agents import conformance_graphs
 from runstone.wire.causes import cause, fix
 from runstone.wire.network import Network
@@ -26,7 +27,8 @@ _TELLING: Final = frozenset({"echo", "steps"})  # the graphs that the self-check
 class Introduction:
     """What a server says of itself. `inputs`: an example by assistant, of those that describe their input.
 
-    `notes`: what it did not say, a line each.
+    `notes`: what it did not say, a line each. `faster`: what it must be started with to execute several runs
+    at a time, where a recipe tells; whether it was is not known.
     """
 
     server: str
@@ -34,6 +36,7 @@ class Introduction:
     capabilities: Mapping[str, bool]
     inputs: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    faster: str = ""
 
     @property
     def has_graphs(self) -> bool:
@@ -81,12 +84,14 @@ def introduce(url: str, headers: Mapping[str, str], network: Network) -> Introdu
     notes += [
         f"the assistant {name} tells no schema of its input" for name, each in schemas.items() if not each
     ]
+    more = recipes.more_runs(info if isinstance(info, Mapping) else {})
     return Introduction(
         server=_name(info),
         assistants=tuple(ids),
         capabilities=_capabilities(info, routes),
         inputs={name: example(each, each) for name, each in schemas.items() if each},
         notes=tuple(notes),
+        faster="" if more is None else more.how,
     )
 
 

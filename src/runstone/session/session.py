@@ -82,7 +82,7 @@ class Session:
         self._control = control
         self._observing_s = 0.0  # with all that it took to reach the target
         self._collecting_s = 0.0  # before that
-        self.catalogue: Catalogue = load_catalogue()
+        self.catalogue: Catalogue = load_catalogue().of_checks
         self.basis = basis_of(settings.profile.name, current_revision())
         self.progress = progress
         self.traces: dict[str, Trace] = {}
@@ -104,7 +104,7 @@ class Session:
 
     def _load_waivers(self) -> list[waivers.Waiver]:
         path = self.settings.waivers
-        return [] if path is None else waivers.load(path, self.catalogue)
+        return [] if path is None else waivers.load_for(path, self.catalogue)
 
     def _check_waivers(self, scenarios: Iterable[Scenario]) -> None:
         """Raises WaiverError for a scenario that neither the suites nor the evidence know."""
@@ -119,10 +119,11 @@ class Session:
 
         Raises ExtraMissing for an area that needs packages which are not installed.
         """
+        whole = load_catalogue()
         for area in self.settings.areas:
-            self.catalogue.areas_named(area)
+            _insist_on_checks(area, whole.selected([area]) & self.catalogue.areas.keys())
         for glob in self.settings.select:
-            self.catalogue.select(glob=glob)
+            _insist_on_checks(glob, [each for each in whole.select(glob=glob) if each.id in self.catalogue])
         if self.settings.evidence is None:
             insist_on_packages(self.settings.areas)
 
@@ -407,6 +408,12 @@ def _journal(target: Target, keep: Literal["none", "failed", "all"]) -> Iterator
         return
     with journal_of(target.url) as journal:
         yield journal
+
+
+def _insist_on_checks(named: str, judged: Collection[str | Requirement]) -> None:
+    """Raises UsageError where what a user named exists, and a check judges none of it."""
+    if not judged:
+        raise UsageError(f"{named} is judged of thousands of runs, by `runstone load`, and by no check")
 
 
 def _as_it_is(target: Target) -> AbstractContextManager[Target]:

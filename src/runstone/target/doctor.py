@@ -112,14 +112,22 @@ def _cache() -> Finding:
 
 def _recipe(name: str) -> Finding:
     recipe = recipes.load(name)
+    if lacks := recipes.lacks(recipe):
+        told = "; ".join(each.told for each in lacks)
+        fixes = "; ".join(each.fix for each in lacks)
+        return Finding(f"recipe {name}", "missing", f"{recipe.description}; {told}", fixes)
     if recipe.install is None:
         return Finding(f"recipe {name}", "ok", recipe.description)
-    needs = [
-        kind
-        for kind, given in (("Python packages", recipe.install.python), ("Node.js", recipe.install.npm))
-        if given
-    ]
     if recipes.is_installed(recipe):
         return Finding(f"recipe {name}", "ok", f"{recipe.description}; installed")
+    version = f" for Python {recipe.install.python_version}" if recipe.install.python_version else ""
+    needs = [
+        kind
+        for kind, given in (
+            (f"Python packages{version}", recipe.install.python),
+            ("Node.js", recipe.install.npm),
+        )
+        if given
+    ]
     detail = f"{recipe.description}; needs {' and '.join(needs)}, installed at its first use"
     return Finding(f"recipe {name}", "later", detail, f"runstone check {name}")

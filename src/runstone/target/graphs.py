@@ -32,7 +32,11 @@ deterministic, call no language model and write nothing but their own state. REA
 
 and from anywhere else:
 
-    runstone check http://127.0.0.1:2024
+    runstone check http://127.0.0.1:2024 --quick   # the first verdict, in a minute or two
+    runstone check http://127.0.0.1:2024           # all of it: --quick leaves out what must wait
+
+`--n-jobs-per-worker` says how many runs the server executes at a time. Its default is 1, with which a check
+takes ten times as long: give it where you serve the graphs beside your own, too.
 
 **Beside your own**: copy {beside} next to your own
 graphs, and the entries under `graphs` of this langgraph.json into yours, with their names. Leave them out of

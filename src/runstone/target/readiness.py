@@ -16,6 +16,22 @@ class NotReady(Exception):  # noqa: N818 - a finding about the server, which the
     """The time passed; the text is what was seen last."""
 
 
+def await_fit(unfit: Callable[[], str | None], *, seconds: float, watch: Callable[[], None]) -> None:
+    """Ask `unfit` again and again until it answers None. Raises NotReady after so many seconds.
+
+    `watch` is called before each time and may end the waiting by an exception of its own.
+    """
+    deadline = time.monotonic() + seconds
+    seen: str | None = "nothing answered"
+    while time.monotonic() < deadline:
+        watch()
+        seen = unfit()
+        if seen is None:
+            return
+        time.sleep(_POLL_S)
+    raise NotReady(seen)
+
+
 def await_answer(
     client: httpx.Client,
     url: str,
@@ -26,19 +42,17 @@ def await_answer(
 ) -> None:
     """GET the URL again and again until its status is fit. Raises NotReady after so many seconds.
 
-    `unfit`: why a status does not show that the server is up; None for one that does. `watch` is called
-    before each request and may end the waiting by an exception of its own.
+    `unfit`: why a status does not show that the server is up; None for one that does. `watch` as above.
     """
-    deadline = time.monotonic() + seconds
     seen = "nothing answered"
-    while time.monotonic() < deadline:
-        watch()
+
+    def asked() -> str | None:
+        nonlocal seen
         try:
             reason = unfit(client.get(url).status_code)
         except httpx.TransportError:
-            reason = seen  # what it answered before says more
-        if reason is None:
-            return
-        seen = reason
-        time.sleep(_POLL_S)
-    raise NotReady(seen)
+            return seen  # what it answered before says more
+        seen = reason or seen
+        return reason
+
+    await_fit(asked, seconds=seconds, watch=watch)

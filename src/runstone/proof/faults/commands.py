@@ -16,7 +16,8 @@ from runstone.reference.runtime import Caller
 def _forgets(seams: Seams, **fields: Any) -> None:
     @seams.around(api_commands, "run_body")
     def run_body(original: Any, params: Any) -> RunBody:
-        return msgspec.structs.replace(original(params), **fields)
+        read: RunBody = original(params)
+        return msgspec.structs.replace(read, **fields)
 
 
 @fault("V2-011")

@@ -2,14 +2,17 @@
 
 A recipe is a YAML file that says how; those built in lie in fixtures/targets. Each server gets a free
 port and a temporary working folder of its own, because servers keep state where they run, and a process group
-of its own. The whole group is gone when the block is left, whichever way, kill -9 included. POSIX only.
+of its own; so do the databases that it needs. All groups are gone when the block is left, whichever way,
+kill -9 included. POSIX only.
 """
 
 from runstone.target.recipes.install import interpreter, is_installed, node_modules
+from runstone.target.recipes.ports import HOST
 from runstone.target.recipes.recipe import (
     BadRecipe,
     Install,
     InstallFailed,
+    Lack,
     MoreRuns,
     PortTaken,
     Ready,
@@ -23,14 +26,16 @@ from runstone.target.recipes.recipe import (
     load,
     more_runs,
     names,
+    waivers_of,
 )
-from runstone.target.recipes.serving import HOST, Running, Server, running, server, stay_up
+from runstone.target.recipes.serving import Running, Server, lacks, running, server, stay_up
 
 __all__ = [
     "HOST",
     "BadRecipe",
     "Install",
     "InstallFailed",
+    "Lack",
     "MoreRuns",
     "PortTaken",
     "Ready",
@@ -45,6 +50,7 @@ __all__ = [
     "interpreter",
     "is_installed",
     "is_recipe",
+    "lacks",
     "load",
     "more_runs",
     "names",
@@ -52,4 +58,5 @@ __all__ = [
     "running",
     "server",
     "stay_up",
+    "waivers_of",
 ]

@@ -17,7 +17,7 @@ from typing import Final
 
 import httpx
 
-from runstone.target.readiness import ANSWER_S, NotReady, await_answer
+from runstone.target.readiness import ANSWER_S, NotReady, await_answer, await_fit
 from runstone.target.recipes import supervisor
 from runstone.target.recipes.recipe import Ready, StartFailed, StopFailed
 
@@ -73,6 +73,32 @@ class Process:
                 return str(status)
             return None if announced.search(self._said()) else f"{status}; its output does not say {says!r}"
 
+        try:
+            with httpx.Client(trust_env=False, timeout=ANSWER_S) as client:  # no proxy on the way to loopback
+                watch = self._watching(given_up)
+                await_answer(client, url + ready.path, seconds=ready.timeout_s, unfit=unfit, watch=watch)
+        except NotReady as seen:
+            raise StartFailed(
+                f"the server {self.name!r} was not ready after {ready.timeout_s:g} s "
+                f"(GET {url}{ready.path}: {seen}){self.last_words()}"
+            ) from None
+
+    def await_said(self, words: str, seconds: float, given_up: Callable[[], bool]) -> None:
+        """Wait until its output holds these words. Raises StartFailed as `await_ready` does."""
+
+        def unfit() -> str | None:
+            return None if words in self._said() else f"its output does not say {words!r}"
+
+        try:
+            await_fit(unfit, seconds=seconds, watch=self._watching(given_up))
+        except NotReady as seen:
+            raise StartFailed(
+                f"the server {self.name!r} was not ready after {seconds:g} s ({seen}){self.last_words()}"
+            ) from None
+
+    def _watching(self, given_up: Callable[[], bool]) -> Callable[[], None]:
+        """What ends the waiting early: nobody waits any more, or the process is dead."""
+
         def watch() -> None:
             if given_up():
                 raise StartFailed(f"the start of the server {self.name!r} was given up")
@@ -80,14 +106,7 @@ class Process:
                 code = self._popen.returncode
                 raise StartFailed(f"the server {self.name!r} died with code {code}{self.last_words()}")
 
-        try:
-            with httpx.Client(trust_env=False, timeout=ANSWER_S) as client:  # no proxy on the way to loopback
-                await_answer(client, url + ready.path, seconds=ready.timeout_s, unfit=unfit, watch=watch)
-        except NotReady as seen:
-            raise StartFailed(
-                f"the server {self.name!r} was not ready after {ready.timeout_s:g} s "
-                f"(GET {url}{ready.path}: {seen}){self.last_words()}"
-            ) from None
+        return watch
 
     def _said(self) -> str:
         with self.log.open("rb") as output:

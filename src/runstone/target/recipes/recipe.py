@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import string
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal, get_args
 
 import msgspec
 
@@ -16,10 +17,17 @@ from runstone.locations import locate
 from runstone.target.agents import Agent
 from runstone.target.target import RunTimeLimit, Target
 
-_PLACEHOLDERS: Final = ("python", "port", "workdir", "graphs", "fixtures")
-_FILE: Final = ".yaml"
-_OF_NPM: Final = ("node", "modules")  # placeholders that need `install.npm`
+ServiceName = Literal["postgresql", "redis"]
 
+_OF_NPM: Final = ("node", "modules")  # placeholders that need `install.npm`
+_OF_SERVICES: Final = "password"  # a placeholder that needs `services`
+_PLACEHOLDERS: Final = (
+    *("python", "port", "workdir", "graphs", "fixtures"),
+    *_OF_NPM,
+    *get_args(ServiceName),
+    _OF_SERVICES,
+)
+_FILE: Final = ".yaml"
 
 NPM_FILES: Final = ("package.json", "package-lock.json")  # what `install.npm` must hold
 _ASKED_FOR: Final = "{version}"
@@ -58,28 +66,43 @@ class StopFailed(RecipeError):  # noqa: N818
     """A process of the server outlived SIGKILL."""
 
 
+@dataclass(frozen=True, slots=True)
+class Lack:
+    """Something that a recipe needs, this machine has not, and Runstone does not install; how to get it."""
+
+    told: str
+    fix: str
+
+    def __str__(self) -> str:
+        return f"{self.told}; {self.fix}"
+
+
 class Versions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How the server is had in another version than the pinned one: `NAME@VERSION`.
 
     `python`: what pip is asked for instead of the pinned requirements; `npm`: packages of package.json and
     the version that each is to have. {version} stands for the one that is asked for. What else the server
     needs is what its packages demand on the day when it is installed. `env`: beside the recipe's own.
+    `waivers`: files next to the recipe, by the version whose known failures they name.
     """
 
     pinned: str
     python: tuple[str, ...] = ()
     npm: dict[str, str] = {}
     env: dict[str, str] = {}
+    waivers: dict[str, str] = {}
 
 
 class Install(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the server needs, in Python, in Node.js or in both.
 
-    `python`: a file of pinned requirements next to the recipe. `npm`: a folder, relative to the recipe, with
-    package.json and package-lock.json. `version`: another one than `versions.pinned`, by `NAME@VERSION`.
+    `python`: a file of pinned requirements next to the recipe; `python_version`: the one that they are for,
+    such as 3.12 (default: that of Runstone). `npm`: a folder, relative to the recipe, with package.json and
+    package-lock.json. `version`: another one than `versions.pinned`, by `NAME@VERSION`.
     """
 
     python: str | None = None
+    python_version: str = ""
     npm: str | None = None
     versions: Versions | None = None
     version: str = ""
@@ -125,8 +148,11 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     `command`, `env` and `ready.says` may hold {python} (that of `install`, else this one), {port}, {workdir},
     {fixtures} and {graphs} (fixtures/graphs); with `install.npm` also {node} and {modules}, the installed
-    node_modules, to which the working folder has a link of that name. `copy` names a folder of the fixtures,
-    or several, whose content is copied to the working folder. `waivers` and `install` name files and folders
+    node_modules, to which the working folder has a link of that name. `services`: databases that the server
+    needs, started for it alone; each has a placeholder for its port, {postgresql} or {redis}, and all ask for
+    the {password}, PostgreSQL for its user and database `postgres`. `copy` names a folder of the fixtures,
+    or several, whose content is copied to the working folder: of files of one name the last counts, and what
+    each langgraph.json names counts together. `waivers` and `install` name files and folders
     next to the recipe; absolute once loaded.
     `headers`, `second_headers` and `restricted_headers` are the credentials of two users and of one who may
     only read. `agent`: the assistant that stands in for the conformance graphs, where the server does not
@@ -139,6 +165,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     command: list[str]
     env: dict[str, str] = {}
     install: Install | None = None
+    services: tuple[ServiceName, ...] = ()
     copy: str | list[str] | None = None
     ready: Ready = Ready()
     capabilities: dict[str, bool] = {}
@@ -195,6 +222,11 @@ def load(name_or_path: str) -> Recipe:
     return _of_version(_resolved(read_yaml(path, Recipe, BadRecipe), path.resolve()), version)
 
 
+def waivers_of(target: str) -> str | None:
+    """The file of the known failures of a built-in recipe, by its name or NAME@VERSION; None for no file."""
+    return load(target).waivers if _parted(target)[0] in names() else None
+
+
 def _parted(text: str) -> tuple[str, str | None]:
     """Name or path, and the version behind an @; None where there is none."""
     name, at, version = text.rpartition("@")
@@ -202,7 +234,7 @@ def _parted(text: str) -> tuple[str, str | None]:
 
 
 def _of_version(recipe: Recipe, version: str | None) -> Recipe:
-    """The recipe of this version of its server; waivers are those of the pinned one, and hold for it only."""
+    """The recipe of this version of its server; the waivers of the pinned one hold for that one only."""
     if version is None:
         return recipe
     install = recipe.install
@@ -220,7 +252,7 @@ def _of_version(recipe: Recipe, version: str | None) -> Recipe:
         name=f"{recipe.name}@{version}",
         install=install,
         env={**recipe.env, **versions.env},
-        waivers=None,
+        waivers=versions.waivers.get(version),
     )
 
 
@@ -237,19 +269,7 @@ def _resolved(recipe: Recipe, path: Path) -> Recipe:
         raise BadRecipe(f"{path}: command is empty")
     if recipe.install is not None and recipe.install.python is recipe.install.npm is None:
         raise BadRecipe(f"{path}: install names neither python nor npm")
-    npm = recipe.install is not None and recipe.install.npm is not None
-    others = recipe.install.versions if recipe.install is not None else None
-    further = others.env.values() if others is not None else ()
-    for text in (*recipe.command, *recipe.env.values(), *further, recipe.ready.says):
-        try:
-            used = {field for _, field, _, _ in string.Formatter().parse(text) if field is not None}
-        except ValueError as error:
-            raise BadRecipe(f"{path}: {text!r} has a stray brace ({error}); write {{{{ or }}}}") from None
-        if homeless := used.intersection(_OF_NPM) if not npm else ():
-            raise BadRecipe(f"{path}: {{{min(homeless)}}} needs install: {{npm: FOLDER}}")
-        if unknown := used.difference(_PLACEHOLDERS, _OF_NPM):
-            known = ", ".join(f"{{{name}}}" for name in (*_PLACEHOLDERS, *_OF_NPM))
-            raise BadRecipe(f"{path}: {{{min(unknown)}}} is not a placeholder; there are {known}")
+    _check_placeholders(recipe, path)
 
     def beside(name: str) -> str:
         if not (path.parent / name).is_file():
@@ -263,6 +283,26 @@ def _resolved(recipe: Recipe, path: Path) -> Recipe:
     return recipe
 
 
+def _check_placeholders(recipe: Recipe, path: Path) -> None:
+    """Demand that each stands for something that the recipe has. Raises BadRecipe."""
+    install = recipe.install
+    needs = {name: "install: {npm: FOLDER}" for name in _OF_NPM if install is None or install.npm is None}
+    needs |= {name: f"services: [{name}]" for name in get_args(ServiceName) if name not in recipe.services}
+    needs |= {} if recipe.services else {_OF_SERVICES: "services"}
+    others = None if install is None else install.versions
+    further = others.env.values() if others is not None else ()
+    for text in (*recipe.command, *recipe.env.values(), *further, recipe.ready.says):
+        try:
+            used = {field for _, field, _, _ in string.Formatter().parse(text) if field is not None}
+        except ValueError as error:
+            raise BadRecipe(f"{path}: {text!r} has a stray brace ({error}); write {{{{ or }}}}") from None
+        if homeless := used.intersection(needs):
+            raise BadRecipe(f"{path}: {{{min(homeless)}}} needs {needs[min(homeless)]}")
+        if unknown := used.difference(_PLACEHOLDERS):
+            known = ", ".join(f"{{{name}}}" for name in _PLACEHOLDERS)
+            raise BadRecipe(f"{path}: {{{min(unknown)}}} is not a placeholder; there are {known}")
+
+
 def _found(install: Install, path: Path, beside: Callable[[str], str]) -> Install:
     """What is to be installed, absolute."""
     if (problem := _problem(install)) is not None:
@@ -270,6 +310,9 @@ def _found(install: Install, path: Path, beside: Callable[[str], str]) -> Instal
     if install.npm is not None:
         for file in NPM_FILES:
             beside(f"{install.npm}/{file}")
+    if (versions := install.versions) is not None:
+        files = {version: beside(file) for version, file in versions.waivers.items()}
+        install = msgspec.structs.replace(install, versions=msgspec.structs.replace(versions, waivers=files))
     return msgspec.structs.replace(
         install,
         python=beside(install.python) if install.python is not None else None,
@@ -280,6 +323,8 @@ def _found(install: Install, path: Path, beside: Callable[[str], str]) -> Instal
 def _problem(install: Install) -> str | None:
     """What cannot be meant of other versions; None for nothing."""
     versions = install.versions
+    if install.python_version and install.python is None:
+        return "install.python_version needs install.python"
     if versions is None:
         return "install.version needs install.versions" if install.version else None
     for kind, words in (("python", versions.python), ("npm", tuple(versions.npm.values()))):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
-import socket
 import tempfile
 import threading
 import time
@@ -13,15 +13,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 from runstone.locations import locate
-from runstone.target.recipes.install import interpreter, node_modules
+from runstone.target.recipes.install import interpreter, lacking_python, node_modules
+from runstone.target.recipes.ports import HOST, free_port
 from runstone.target.recipes.process import Process
-from runstone.target.recipes.recipe import PortTaken, Recipe, StartFailed
+from runstone.target.recipes.recipe import Lack, Recipe, StartFailed
+from runstone.target.recipes.services import Services, lacking
 
-HOST: Final = "127.0.0.1"
 _MODULES: Final = "node_modules"
+_SERVED: Final = "langgraph.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,7 @@ class Server:
         self._process: Process | None = None
         self._closing = threading.Event()
         self._one_at_a_time = threading.Lock()
+        self._services = Services(recipe.name, recipe.services)
         self._workdir = folder / "work"
         fixtures = locate("fixtures")
         self._values = {
@@ -57,11 +60,8 @@ class Server:
             "fixtures": str(fixtures),
             "graphs": str(fixtures / "graphs"),
         }
-        # What servers, Python and npm leave behind is left out.
-        leave_out = shutil.ignore_patterns(".*", "__pycache__", _MODULES)
-        for copied in [recipe.copy] if isinstance(recipe.copy, str) else recipe.copy or []:
-            shutil.copytree(fixtures / copied, self._workdir, ignore=leave_out, dirs_exist_ok=True)
-        self._workdir.mkdir(exist_ok=True)
+        copied = [recipe.copy] if isinstance(recipe.copy, str) else recipe.copy or []
+        _copy([fixtures / each for each in copied], self._workdir)
 
     def start(self) -> Running:
         """Start the server and wait until it is ready. Raises InstallFailed and StartFailed."""
@@ -70,7 +70,7 @@ class Server:
                 raise StartFailed(f"the server {self.recipe.name!r} is running already, at {self.url}")
             if self._closing.is_set():
                 raise StartFailed(f"the start of the server {self.recipe.name!r} was given up")
-            values = {**self._values, **self._installed()}
+            values = {**self._values, **self._services.start(self._closing.is_set), **self._installed()}
             command = [*(word.format_map(values) for word in self.recipe.command), *self._options]
             environment = {key: value.format_map(values) for key, value in self.recipe.env.items()}
             process = Process(self.recipe.name, command, environment, self._workdir, self._log)
@@ -109,9 +109,12 @@ class Server:
                 self._process = None
 
     def close(self) -> None:
-        """Stop it for good: what is being started is given up, and nothing more is started."""
+        """Stop it and its services for good: what is being started is given up, nothing more is started."""
         self._closing.set()
-        self.stop()
+        try:
+            self.stop()
+        finally:
+            self._services.stop()
 
     def discard(self) -> None:
         """End it for good, at once: nobody will start it again with what it has stored."""
@@ -128,6 +131,26 @@ class Server:
         return self._process.last_words() if self._process is not None else ""
 
 
+def lacks(recipe: Recipe) -> list[Lack]:
+    """What of its needs is not on this machine and is not installed by Runstone either."""
+    found = (lacking_python(recipe), *map(lacking, recipe.services))
+    return [each for each in found if each is not None]
+
+
+def _copy(folders: Sequence[Path], workdir: Path) -> None:
+    """What recipes copy, without what servers, Python and npm leave behind; each langgraph.json made one."""
+    workdir.mkdir()
+    leave_out = shutil.ignore_patterns(".*", "__pycache__", _MODULES)
+    served: dict[str, Any] = {}
+    for folder in folders:
+        shutil.copytree(folder, workdir, ignore=leave_out, dirs_exist_ok=True)
+        if (path := folder / _SERVED).is_file():
+            more = json.loads(path.read_text("utf-8"))
+            served |= {**more, "graphs": {**served.get("graphs", {}), **more.get("graphs", {})}}
+    if served:
+        (workdir / _SERVED).write_text(json.dumps(served), "utf-8")
+
+
 @contextmanager
 def server(
     recipe: Recipe, *, port: int | None = None, log: Path | None = None, options: Sequence[str] = ()
@@ -140,7 +163,7 @@ def server(
     with _sigterm_raises(), tempfile.TemporaryDirectory(prefix="runstone-") as folder:
         output = log or Path(folder) / "server.log"
         output.write_bytes(b"")
-        chosen = Server(recipe, Path(folder), _free_port(port), output, options)
+        chosen = Server(recipe, Path(folder), free_port(port), output, options)
         try:
             yield chosen
         finally:
@@ -198,15 +221,3 @@ def _sigterm_raises() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-
-def _free_port(wanted: int | None) -> int:
-    """The wanted port if nobody listens there, or any free one."""
-    with socket.socket() as probe:
-        # As servers do: a port on which only closed connections linger is free.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, wanted or 0))
-        except (OSError, OverflowError):
-            raise PortTaken(f"port {wanted} on {HOST} is taken or not allowed; choose another") from None
-        return int(probe.getsockname()[1])

@@ -1,0 +1,64 @@
+"""What servers without waivers do otherwise, told once per cause: `python -m tests.divergences` writes it.
+
+A table between `<!-- causes: NAME -->` and `<!-- /causes -->` in docs/divergences.md is that of the published
+report of NAME. `make publish` renews it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from runstone import report
+from runstone.compare.published import NoPlaceForResults
+from runstone.locations import CHECKOUT
+from runstone.report import digest
+from runstone.report.summary import inline
+from runstone.report.text import shortened
+
+PAGE: Final = CHECKOUT / "docs" / "divergences.md"
+TABLE: Final = re.compile(r"^<!-- causes: (?P<name>\S+) -->\n.*?^<!-- /causes -->$", re.MULTILINE | re.DOTALL)
+_LONG: Final = 240
+
+
+def table(name: str) -> str:
+    """One line for each cause of the published report, the greatest first. Raises NoPlaceForResults."""
+    folder = CHECKOUT / "reports" / "published" / name
+    try:
+        found = report.read(folder)
+    except OSError as error:
+        raise NoPlaceForResults(f"{folder} holds no report: {error.strerror}; run `make publish`") from None
+    server = found.target.server or "a version that it does not tell"
+    lines = [
+        f"Observed on {found.started_at[:10]}, {inline(server)}: {digest.causes_headline(found)}.",
+        "",
+        "| requirements | what was asked, and what came | what is promised | those that hang on it |",
+        "|---|---|---|---|",
+    ]
+    for cause in found.causes:
+        told = (
+            digest.cause_weight(cause),
+            digest.cause_words(cause),
+            cause.expected,
+            ", ".join(cause.requirements),
+        )
+        lines.append(
+            "| " + " | ".join(inline(shortened(each, _LONG)) for each in told[:3]) + f" | {told[3]} |"
+        )
+    return "\n".join(lines)
+
+
+def renewed(page: str) -> str:
+    """The text of the page with each table as the published reports have it."""
+    return TABLE.sub(
+        lambda found: f"<!-- causes: {found['name']} -->\n{table(found['name'])}\n<!-- /causes -->", page
+    )
+
+
+def main() -> None:
+    """Write the page anew."""
+    PAGE.write_text(renewed(PAGE.read_text("utf-8")), "utf-8")
+
+
+if __name__ == "__main__":
+    main()
