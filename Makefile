@@ -52,7 +52,7 @@ lint: $(INSTALLED)  ## style, types, spelling, workflows, and the words that the
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-actions action.yml
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.gitlab-ci --data-transform gitlab-ci ci/gitlab/runstone.yml
-	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec ci/compose.yaml
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec ci/compose.yaml ci/compose-load.yaml
 
 hooks: $(INSTALLED)  ## let git lint what is committed, and check types before a push
 	$(BIN)/pre-commit install
@@ -78,9 +78,10 @@ publish: $(INSTALLED)  ## check the known servers, and renew what README shows o
 	  || test $$? -eq 1
 	$(BIN)/python -m tests.divergences
 
-durations: $(INSTALLED)  ## renew contracts/durations.yaml by a check of the embedded runtime
+durations: $(INSTALLED)  ## renew contracts/durations.yaml by checks of the embedded runtime
 	$(BIN)/runstone check embedded --patient --out reports/out/durations
-	$(BIN)/python -m tests.durations reports/out/durations/evidence
+	$(BIN)/runstone check embedded-auth --area auth --area isolation --out reports/out/durations-auth
+	$(BIN)/python -m tests.durations reports/out/durations/evidence reports/out/durations-auth/evidence
 
 # With NAME=2026.12, as a revision of its own.
 revision: $(INSTALLED)  ## tell in contracts/revisions what the catalogue promises now

@@ -258,7 +258,8 @@ def test_cancel_waits_for_the_end(cancelled_while_running: Trace, call: str) -> 
     turn = _cancelled(cancelled_while_running, call)
     assert turn.cancel.ok
     gone = call in ROLLBACKS and turn.at_once.status == 404
-    assert gone or status_of(turn.at_once) in lifecycle().runs.terminal
+    if not gone:
+        assert status_of(turn.at_once) in lifecycle().runs.terminal
 
 
 @requirement("CANCEL-004")
@@ -320,7 +321,8 @@ def test_pending_run_is_never_executed(cancelled_before_the_start: Trace, waitin
         raise Missing(f"{turn.last('other_ended').where} does not show that the other run ended well")
     assert resolve(turn.state.object, "/values/log") == ["a", "b", "c"]
     assert resolve(turn.state.object, "/values/note") == "ahead"
-    assert turn.last("poll").status == 404 or status_of(turn.last("poll")) == "interrupted"
+    if turn.last("poll").status != 404:
+        assert status_of(turn.last("poll")) == "interrupted"
 
 
 @requirement("CANCEL-008")

@@ -79,6 +79,7 @@ async def stream_that_nobody_reads(api: Api) -> None:
         await api.alive(label="ok")
         await api.wait(others, "steps", {"note": "meanwhile"})
         await api.stream(others, "steps", {"note": "meanwhile"})
+        await api.read_at_rest(others)
         if run is not None:
             await api.join(thread, run)
     finally:

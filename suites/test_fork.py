@@ -10,6 +10,7 @@ from runstone.suite import (
     Exchange,
     Missing,
     Trace,
+    assert_parent,
     checkpoint_ids,
     new_id,
     requirement,
@@ -100,12 +101,13 @@ def _summaries(history: Exchange) -> set[str]:
 
 def _branch(history: Exchange, fork: str) -> list[str]:
     """The states from the newest one down to the fork, which itself is left out."""
-    parents = {
-        identity: str(resolve(entry, "/parent_checkpoint/checkpoint_id"))
-        for identity, entry in zip(checkpoint_ids(history), history.array, strict=True)
-    }
+    entries = dict(zip(checkpoint_ids(history), history.array, strict=True))
     found = some(checkpoint_ids(history), f"entry in {history.where}")[:1]
-    while parents.get(found[-1]) not in (None, fork) and len(found) <= len(parents):
-        found.append(parents[found[-1]])
-    assert parents.get(found[-1]) == fork, f"wanted a branch from {fork}, got {shown(found)}"
+    while (parent := _parent(entries[found[-1]])) in entries.keys() - {fork, *found}:
+        found.append(parent)
+    assert_parent(entries[found[-1]], fork)
     return found
+
+
+def _parent(entry: Any) -> Any:
+    return resolve(entry, "/parent_checkpoint/checkpoint_id")

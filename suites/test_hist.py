@@ -16,6 +16,7 @@ from runstone.suite import (
     Exchange,
     Missing,
     Trace,
+    assert_parent,
     cases,
     checkpoint_ids,
     conforms,
@@ -131,9 +132,9 @@ def test_later_run_changes_no_entry(history_read: Trace) -> None:
 @requirement("HIST-004")
 def test_entries_are_linked(history_read: Trace) -> None:
     ids = checkpoint_ids(_whole(history_read))
-    parents = [resolve(each, "/parent_checkpoint/checkpoint_id") for each in _whole(history_read).array]
     assert len(set(ids)) == len(ids), "wanted an id of its own for each entry"
-    assert parents == [*ids[1:], None]
+    for entry, parent in zip(_whole(history_read).array, [*ids[1:], None], strict=True):
+        assert_parent(entry, parent)
 
 
 @requirement("HIST-005")

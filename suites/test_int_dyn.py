@@ -160,14 +160,14 @@ def test_each_gets_its_own_answer(asked_more_than_once: Trace) -> None:
 @cases("case", FALSY)
 def test_falsy_answer_is_delivered(answered_with_nothing: Trace, case: str) -> None:
     turn = answered_with_nothing.part(case)
-    assert _pending(turn.asked)
+    assert _pending(turn.asked), "wanted a run that waits for an answer"
     values = resolve(turn.answered.object, "/values")
     wanted = {"answer": FALSY[case], "log": ["before", "ask", "after"]}
     got = (
         {key: value for key, value in values.items() if key in wanted} if isinstance(values, dict) else values
     )
     difference = first_difference(got, wanted)  # unlike `==` it tells 0 from false
-    assert difference is None, f"got {difference}"
+    assert difference is None, str(difference)
 
 
 @requirement("INT-DYN-006")

@@ -17,6 +17,7 @@ from runstone.suite import (
     requirement,
     resolve,
     scenario,
+    shown,
     some,
 )
 
@@ -94,7 +95,7 @@ def test_ended_run_ends_promptly(joined_after_the_end: Trace) -> None:
     assert_ran(resolve(joined_after_the_end.state.object, "/values"), ["s1", "s2", "s3"])
     stream = joined_after_the_end.ended
     assert stream.status == 200
-    assert stream.is_stream, f"wanted an event stream, got {stream.headers.get('content-type')}"
+    assert stream.is_stream, f"wanted an event stream, got {shown(stream.headers.get('content-type'))}"
     assert stream.complete, f"the stream did not end: {stream.failure}"
     assert stream.finished_after <= PROMPTLY_S
 
@@ -134,7 +135,8 @@ def test_restricted_stream_keeps_subgraphs(joined_before_the_start: Trace) -> No
 
 @requirement("JOIN-STREAM-007")
 def test_unknown_run(joined_after_the_end: Trace) -> None:
-    assert joined_after_the_end.ended.ok.is_stream
+    kind = joined_after_the_end.ended.ok.headers.get("content-type")
+    assert joined_after_the_end.ended.is_stream, f"wanted an event stream, got {shown(kind)}"
     answer = joined_after_the_end.unknown
     if answer.status == 200:
         names = [event.event for event in answer.whole.events if event.event != "end"]

@@ -97,6 +97,7 @@ async def subgraph_streams(api: Api) -> None:
         thread = await part.create_thread()
         modes = ["values", "updates"]
         await part.stream(thread, "subgraph", {}, stream_mode=modes, stream_subgraphs=which == "with")
+        await part.read_at_rest(thread)
 
     await api.each(["with", "without"], turn)
 

@@ -17,6 +17,7 @@ from runstone.suite import (
     Trace,
     has,
     is_json,
+    lasts_as_its_run,
     lifecycle,
     new_id,
     none_broken,
@@ -29,6 +30,7 @@ from runstone.suite import (
 )
 
 SETTLED_S = 5.0  # the least time for which scenarios poll a thread before they give up on it
+_OF_A_THREAD = re.compile(rf"/threads/({UUID.pattern})/runs/({UUID.pattern})")
 _CANARY = "runstone-canary-"
 _STACK_TRACE = re.compile(
     r"Traceback \(most recent call last\)|File \\?\"[^\"]+\\?\", line \d+|\\n\s+at [^\\]+:\d+:\d+\)?"
@@ -149,7 +151,9 @@ def test_threads_leave_busy(traces: list[Trace]) -> None:
         polled = [readings for trace in traces for readings in _thread_readings(trace)]
         for readings, last_run_end in some(polled, "thread whose runs all ended"):
             exchange, status = readings[-1]
-            if status == "busy" and exchange.sent_at - last_run_end >= SETTLED_S:
+            # What settles a thread reads it until it is not busy, or until that takes too long.
+            waited = exchange.label.startswith("settle") and exchange.sent_at >= last_run_end
+            if status == "busy" and (waited or exchange.sent_at - last_run_end >= SETTLED_S):
                 late = exchange.sent_at - last_run_end
                 yield exchange, f"still shows the thread busy {late:.1f} s after its last run ended"
 
@@ -304,6 +308,9 @@ def _thread_readings(trace: Trace) -> Iterator[tuple[list[tuple[Exchange, str]],
     runs: dict[str, dict[str, tuple[float, str]]] = {}
     for exchange in trace.exchanges:
         operation = operation_for(exchange.method, exchange.path)
+        if lasts_as_its_run(exchange) and exchange.complete and not exchange.closed_by_client:
+            for thread, run in _OF_A_THREAD.findall(exchange.headers.get("content-location", "")):
+                runs.setdefault(thread, {})[run] = (exchange.ended_at, "over")
         if operation is None or not operation.schema or operation.many:
             continue
         for each in _objects(exchange):
@@ -316,5 +323,5 @@ def _thread_readings(trace: Trace) -> Iterator[tuple[list[tuple[Exchange, str]],
                 runs.setdefault(thread, {})[each["run_id"]] = (exchange.ended_at, status)
     for thread, readings in threads.items():
         ends = runs.get(thread, {})
-        if ends and all(status in terminal for _, status in ends.values()):
+        if ends and all(status in {*terminal, "over"} for _, status in ends.values()):
             yield readings, max(ended for ended, _ in ends.values())

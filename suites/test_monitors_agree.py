@@ -125,11 +125,7 @@ def _contradicted(exchange: Exchange, status: str, rest: Rest) -> Iterator[Findi
 
 def _misjudged(trace: Trace) -> Iterator[Finding]:
     """Runs whose status says otherwise than their result, or that had ended when they were created."""
-    results = {
-        each.found_run_id: "__error__" in body_of(each)
-        for each in trace.exchanges
-        if each.method == "POST" and bare_path(each).endswith("/wait") and isinstance(body_of(each), dict)
-    }
+    results = {run: failed for each in trace.exchanges for run, failed in _result_of(each)}
     for exchange in trace.exchanges:
         for run, status in run_statuses(exchange):
             ended = status in lifecycle().runs.terminal
@@ -138,10 +134,21 @@ def _misjudged(trace: Trace) -> Iterator[Finding]:
             if status in {"error", "success", "timeout"} and results.get(run, status != "success") != (
                 status != "success"
             ):
-                yield (
-                    exchange,
-                    f"shows status {status} of a run whose wait {'failed' if results[run] else 'went well'}",
-                )
+                told = "failed" if results[run] else "went well"
+                yield exchange, f"shows status {status} of a run whose result {told}"
+
+
+def _result_of(exchange: Exchange) -> Iterator[tuple[str, bool]]:
+    """The run whose result a wait, a join or a stream has told to its end, and whether it failed."""
+    run = exchange.found_run_id or last_id(exchange.path)
+    if not lasts_as_its_run(exchange) or not exchange.complete or exchange.status >= 300 or run is None:
+        return
+    if not exchange.is_stream:
+        body = body_of(exchange)
+        if isinstance(body, dict):
+            yield run, "__error__" in body
+    elif exchange.method == "POST" and exchange.events and not exchange.closed_by_client:
+        yield run, any(event.event == "error" for event in exchange.events)
 
 
 def _rests(traces: list[Trace]) -> list[Rest]:

@@ -36,7 +36,7 @@ _IN_CHUNKS = ("messages", "messages/partial", "events")
 @requirement("MON-008")
 def test_status_and_headers_suit_the_body(traces: list[Trace]) -> None:
     def findings() -> Iterator[Finding]:
-        some(_runs_shown(traces), "run that was created and shown")
+        some(_run_shown(traces), "run that was created and shown")
         for exchange in (each for each in _answers(traces) if each.complete):
             reason = _unsuited(exchange)
             if reason:
@@ -48,7 +48,7 @@ def test_status_and_headers_suit_the_body(traces: list[Trace]) -> None:
 @requirement("MON-009")
 def test_every_answer_arrives_to_its_end(traces: list[Trace]) -> None:
     def findings() -> Iterator[Finding]:
-        some(_runs_shown(traces), "run that was created and shown")
+        some(_run_shown(traces), "run that was created and shown")
         for trace in traces:
             for exchange in trace.exchanges:
                 if _is_delivery(exchange) or _was_cut_by_us(exchange, trace):
@@ -69,7 +69,7 @@ def test_streams_follow_the_grammar(traces: list[Trace]) -> None:
             (each for each in streams if each.complete and len(each.events) > 1),
             "stream that ended",
         )
-        some(_runs_shown(traces), "run that was shown")  # where every answer is cut short, streams are too
+        some(_run_shown(traces), "run that was shown")  # where every answer is cut short, streams are too
         for exchange in streams:
             yield from _ungrammatical(exchange)
 
@@ -81,15 +81,15 @@ def _answers(traces: list[Trace]) -> list[Exchange]:
     return [each for trace in traces for each in trace.exchanges if not _is_delivery(each) and each.answered]
 
 
-def _runs_shown(traces: list[Trace]) -> list[Exchange]:
-    """Where a server shows that it does anything at all: complete answers that are runs."""
-    shown = []
+def _run_shown(traces: list[Trace]) -> Iterator[Exchange]:
+    """Where a server first shows that it does anything at all: a complete answer that is a run."""
     for exchange in _answers(traces):
         operation = operation_for(exchange.method, exchange.path)
         single = operation is not None and operation.schema == "run" and not operation.many
-        if single and exchange.complete and exchange.status < 300 and is_json(exchange):
-            shown += [] if violations("run", exchange.json) else [exchange]
-    return shown
+        done = single and exchange.complete and exchange.status < 300 and is_json(exchange)
+        if done and not violations("run", exchange.json):
+            yield exchange
+            return
 
 
 def _of_a_run(exchange: Exchange) -> bool:

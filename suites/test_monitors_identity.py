@@ -15,10 +15,12 @@ from runstone.suite import (
     Finding,
     Missing,
     Trace,
+    bare_path,
     none_broken,
     operation_for,
     raw,
     requirement,
+    shown,
     some,
 )
 
@@ -59,7 +61,10 @@ def test_an_answer_is_about_what_was_asked(traces: list[Trace]) -> None:
 @requirement("MON-013")
 def test_histories_lead_back(traces: list[Trace]) -> None:
     def findings() -> Iterator[Finding]:
-        some((each for each in _histories(traces) if len(each.json) > 1), "history of several states")
+        histories = [each for each in _histories(traces) if len(each.json) > 1]
+        for asked in () if histories else _asked_for_history(traces):
+            _ = asked.ok  # what was refused tells why there is none
+        some(histories, "history of several states")
         for exchange in _histories(traces):
             states = [each for each in exchange.json if isinstance(each, dict)]
             for newer, older in pairwise(states):
@@ -219,6 +224,10 @@ def _histories(traces: list[Trace]) -> list[Exchange]:
     return [each for each in _of_states(traces) if isinstance(_body(each), list)]
 
 
+def _asked_for_history(traces: list[Trace]) -> Iterator[Exchange]:
+    return (each for trace in traces for each in trace.exchanges if bare_path(each).endswith("/history"))
+
+
 def _states(traces: list[Trace]) -> list[Exchange]:
     return [each for each in _of_states(traces) if isinstance(_body(each), dict)]
 
@@ -249,7 +258,7 @@ def _lost_parents(exchange: Exchange, states: list[dict[str, Any]]) -> Iterator[
         older.pop(_part(state, "checkpoint", "checkpoint_id"), None)
         parent = _part(state, "parent_checkpoint", "checkpoint_id")
         if parent not in older:
-            yield exchange, f"shows a checkpoint whose parent {parent} is none of the older ones"
+            yield exchange, f"shows a checkpoint whose parent {shown(parent)} is none of the older ones"
             continue
         step, before = _part(state, "metadata", "step"), _part(older[parent], "metadata", "step")
         if isinstance(step, int) and isinstance(before, int) and step != before + 1:

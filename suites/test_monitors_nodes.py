@@ -13,8 +13,10 @@ from runstone.suite import (
     Exchange,
     Finding,
     Inapplicable,
+    Profile,
     Trace,
     bare_path,
+    body_of,
     has,
     last_id,
     last_values,
@@ -22,11 +24,13 @@ from runstone.suite import (
     none_broken,
     requirement,
     run_statuses,
+    shown,
     some,
     strict_json,
 )
 
 _STARTS = re.compile(r"(/runs(/wait|/stream)?|/commands)$")
+_RESULTS = re.compile(r"/runs/(wait|stream)$")
 _UNCOUNTED = ("/runs/batch", "/runs/crons", "/copy")  # these begin runs, or pass on what others began
 _PLACE = re.compile(rf"/threads/{UUID.pattern}|/runs")
 # The nodes of the conformance graphs in their order (fixtures/graphs/README.md), and those that begin a run.
@@ -45,10 +49,21 @@ _NEXT_NODES = {
     **{f"u{step}": {f"u{step + 1}"} for step in range(1, 5)},
     "c2": {"done"},
 }
+# With which node a run of a graph ends that asks for nothing and does not fail.
+_LAST_NODES = {
+    **dict.fromkeys(("steps", "sync_steps", "functional"), "s3"),
+    "slow": "c",
+    "config": "look",
+    "memory": "remember",
+    "maker": "make",
+}
+# Words of a request with which a run may end elsewhere, and of one that may end another run.
+_ELSEWHERE = ('"command"', '"interrupt_', '"checkpoint', '"timeout"', '"log"')
+_ENDING = ("/cancel", '"interrupt"', '"rollback"', '"cancel"')
 
 
 @requirement("MON-014")
-def test_logs_name_the_nodes_in_their_order(traces: list[Trace]) -> None:
+def test_logs_name_the_nodes_in_their_order(traces: list[Trace], profile: Profile) -> None:
     """Of an agent of the user's own nobody knows the nodes."""
 
     def findings() -> Iterator[Finding]:
@@ -62,6 +77,7 @@ def test_logs_name_the_nodes_in_their_order(traces: list[Trace]) -> None:
                     yield exchange, f"logs {after} after {before or 'nothing'}, in {log}"
         for trace in (each for each in traces if _only_runs_wrote(each)):
             yield from _unfinished(trace)
+            yield from _unlogged(trace, profile)
             yield from _begun_too_often(trace)
 
     if not has(GRAPHS):
@@ -84,6 +100,44 @@ def _unfinished(trace: Trace) -> Iterator[Finding]:
             continue
         if isinstance(log[-1], str) and log[-1] in _NEXT_NODES:
             yield exchange, f"ends with {log[-1]}, after which the graph goes on"
+
+
+def _unlogged(trace: Trace, profile: Profile) -> Iterator[Finding]:
+    """Results of runs that nothing ended early which do not log the last node, or log several runs."""
+    ended = {run: status for each in trace.exchanges for run, status in run_statuses(each)}
+    if trace.notes.get("restarted_at") or any(map(_may_end_another, trace.exchanges)):
+        return
+    for exchange in trace.exchanges:
+        asked = exchange.request_json if _RESULTS.search(bare_path(exchange)) else None
+        graph = asked.get("assistant_id") if isinstance(asked, dict) else None
+        elsewhere = any(word in (exchange.request_body or "") for word in _ELSEWHERE)
+        if graph not in _LAST_NODES or elsewhere or not exchange.complete or exchange.status >= 300:
+            continue
+        values = _result(exchange, profile)
+        if values is None or ended.get(exchange.found_run_id or "", "success") != "success":
+            continue
+        log = values.get("log") if isinstance(values, dict) else None
+        if not isinstance(log, list) or log[-1:] != [_LAST_NODES[graph]]:
+            yield exchange, f"ends without {_LAST_NODES[graph]}, the last node of {graph}, in {shown(log)}"
+        elif bare_path(exchange).startswith("/runs") and sum(each in _FIRST_NODES for each in log) != 1:
+            yield exchange, f"logs several runs in the result of one, in {shown(log)}"
+
+
+def _may_end_another(exchange: Exchange) -> bool:
+    said = f"{exchange.path} {exchange.request_body or ''}"
+    return exchange.method == "DELETE" or any(word in said for word in _ENDING)
+
+
+def _result(exchange: Exchange, profile: Profile) -> Any:
+    """The values of a wait, or the last ones of a stream of values; None where it failed or was cut short."""
+    if not exchange.is_stream:
+        body = body_of(exchange)
+        failed = not isinstance(body, dict) or "__error__" in body
+        return None if failed else profile.wait.values_in(exchange.object)
+    modes = exchange.request_json.get("stream_mode", "values")
+    if exchange.closed_by_client or "values" not in modes or any(e.event == "error" for e in exchange.events):
+        return None
+    return last_values(exchange) or {}
 
 
 def _begun_too_often(trace: Trace) -> Iterator[Finding]:

@@ -180,7 +180,7 @@ def test_checkpoints_do_not_depend_on_listeners(attended_and_unattended: Trace, 
 @_cells(["error", "timeout"])
 def test_error_names(turns: dict[str, Trace], outcome: str, entry_point: str, profile: Profile) -> None:
     told = _error(turns[outcome].part(entry_point).result, profile)
-    assert told
+    assert told, "wanted the error of the run, got none"
     agree(told, _error(turns[outcome].part("wait").result, profile))
 
 
@@ -202,7 +202,7 @@ def test_interrupts(turns: dict[str, Trace], outcome: str, entry_point: str, pro
     for other in (asked, *([listed] if listed else [])):
         assert [each["value"] for each in told] == [each["value"] for each in other]
         ids = [(one.get("id"), two.get("id")) for one, two in zip(told, other, strict=True)]
-        assert not [pair for pair in ids if None not in pair and pair[0] != pair[1]]
+        assert [pair for pair in ids if None not in pair and pair[0] != pair[1]] == []
 
 
 @requirement("PARITY-007")

@@ -39,6 +39,7 @@ async def resumable_stream(api: Api) -> None:
     await api.join_stream(thread, whole.run_id, last_event_id="-1", label="replay")
     for number, strange in enumerate(NO_EVENT_IDS):
         await api.join_stream(thread, whole.run_id, last_event_id=strange, label=f"strange_{number}")
+    await api.read_at_rest(thread)
 
 
 @scenario(Schedule(waits=1.5))

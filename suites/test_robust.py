@@ -14,6 +14,7 @@ from runstone.suite import (
     Trace,
     ask,
     cases,
+    is_refused,
     new_id,
     refusal_of,
     requirement,
@@ -141,10 +142,6 @@ async def _send_refused_run(part: Api, entry_point: str, kind: str, thread: str,
     return await part.request("POST", path, json=body, label=label)
 
 
-def _is_refused(exchange: Exchange) -> bool:
-    return 400 <= exchange.status < 500
-
-
 def _nodes(exchange: Exchange) -> list[str]:
     """The nodes whose updates were streamed, in order."""
     updates = [event.json for event in exchange.stream if event.event == "updates"]
@@ -163,7 +160,7 @@ def test_outsized_input_is_accepted_or_refused(size: str, outsized_inputs: Trace
     if _nodes(outsized_inputs.small) != LOG:
         raise Missing(f"a small input gave no result: {outsized_inputs.small.where}")
     answer = outsized_inputs.only(size)
-    if not _is_refused(answer):
+    if not is_refused(answer):
         assert answer.status == 200
         assert "error" not in answer.names, f"wanted a result, got {shown(answer.named('error')[0].data)}"
         assert _nodes(answer) == LOG
@@ -178,7 +175,7 @@ def test_odd_value_is_unchanged_or_refused(kind: str, odd_values: Trace, profile
     if profile.wait.values_in(ordinary.object) != {"log": LOG, "note": "as it is"}:
         raise Missing(f"an ordinary value did not come back: {ordinary.where}")
     part = odd_values.part(kind)
-    if _is_refused(part.wait):
+    if is_refused(part.wait):
         return
     assert part.wait.status == 200
     assert kind not in NO_JSON, f"wanted a 4xx for what is not JSON, got {shown(part.wait.text)}"

@@ -56,6 +56,7 @@ async def runs_of_unknown_assistants(api: Api) -> None:
     async def send(part: Api, entry_point: str) -> None:
         thread = await part.create_thread()
         await part.turn(entry_point, thread, "steps", {"note": "known"})
+        await part.read_at_rest(thread)
         await _send(part, entry_point, thread, new_id(), label="unknown_uuid")
         await _send(part, entry_point, thread, "no-such-graph", label="unknown_name")
 
@@ -118,6 +119,7 @@ async def runs_with_config_and_context(api: Api) -> None:
     async def send(part: Api, name: str) -> None:
         thread = await part.create_thread()
         await part.wait(thread, "config", {}, **sent[name])
+        await part.read_at_rest(thread)
 
     await api.each(sent, send)
 
@@ -136,6 +138,7 @@ async def runs_of_configured_assistants(api: Api) -> None:
         thread = await part.create_thread()
         await part.wait(thread, assistant, {}, label="defaults")
         await part.wait(thread, assistant, {}, **values(colour="red"), label="overridden")
+        await part.read_at_rest(thread)
 
     await api.each(("config", "context"), send)
 

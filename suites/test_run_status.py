@@ -189,8 +189,9 @@ def test_recursion_overrun_is_named(recursion_overrun: Trace, profile: Profile) 
 
 
 def _status_word(reading: Exchange) -> str:
-    """The status that an answer shows; `None` in words for an object without one."""
-    return str(status_of(reading))
+    """The status that an answer shows, also in words where it shows none."""
+    status = status_of(reading)
+    return "no status" if status is None else str(status)
 
 
 def _ending(turn: Trace) -> str:

@@ -25,6 +25,7 @@ from runstone.suite import (
     requirement,
     resolve,
     scenario,
+    shown,
     some,
     view,
 )
@@ -60,6 +61,7 @@ async def stream_and_its_location(api: Api) -> None:
         path = url.raw_path.decode().removeprefix(base.raw_path.decode().rstrip("/"))
         await api.request("GET", path, label="location", patience=sleep)
     await stream
+    await api.read_at_rest(thread)
     if not location:
         raise Blocked("the answer of the stream has no Location header")
 
@@ -116,7 +118,7 @@ def test_first_event_names_the_run(streamed_run: Trace) -> None:
 @requirement("RUN-STREAM-003")
 def test_metadata_counts_attempts(streamed_run: Trace) -> None:
     attempt = resolve(streamed_run.stream.named("metadata")[0].json, "/attempt")
-    assert type(raw(attempt)) is int, f"wanted an integer attempt, got {attempt!r}"
+    assert type(raw(attempt)) is int, f"wanted an integer attempt, got {shown(attempt)}"
     assert attempt == 1
 
 
@@ -172,7 +174,7 @@ def test_error_is_an_object_of_texts(error: Trace) -> None:
     data = error.part("stream").result.named("error")[0].json
     assert isinstance(data, dict), f"wanted an object, got {data!r}"
     for member in ("error", "message"):
-        assert isinstance(data.get(member), str), f"wanted a text {member!r}, got {data.get(member)!r}"
+        assert isinstance(data.get(member), str), f"wanted a text `{member}`, got {shown(data.get(member))}"
 
 
 @requirement("RUN-STREAM-010")
@@ -251,5 +253,6 @@ def _logs(events: list[Event]) -> list[list[Any]]:
 
 def _ticks_before_hanging_up(stream: Exchange) -> list[Event]:
     """The ticks seen until the client hung up: the run was going on then."""
+    ticks = stream.named("custom")
     assert stream.closed_by_client, "the stream ended before the client hung up"
-    return stream.named("custom")
+    return ticks

@@ -342,5 +342,5 @@ def _after_hang_up(turn: Trace) -> Any:
     """The last status read, if the client really hung up on a wait that went on."""
     hung_up = turn.last("wait")
     if not hung_up.closed_by_client:
-        raise Missing(f"{hung_up.where} was over before the client hung up: {hung_up.code}")
+        raise Missing(f"{hung_up.ok.where} was over before the client hung up")
     return turn.last("poll").object.get("status")

@@ -21,6 +21,7 @@ from runstone.suite import (
     resolve,
     row,
     scenario,
+    shown,
     some,
     view,
 )
@@ -113,6 +114,7 @@ async def what_clients_read(api: Api) -> None:
         thread = await part.create_thread()
         send = part.wait if name == "wait" else part.stream
         answer = await send(thread, "steps", {}, label="answer")
+        await part.read_at_rest(thread)
         location = answer.headers.get("location")
         if location is not None and name == "stream":
             path = urlsplit(location).path.removesuffix("/stream")
@@ -137,6 +139,7 @@ async def from_a_browser(api: Api) -> None:
     origin = {"origin": "http://page.example"}
     thread = await api.create_thread()
     await api.wait(thread, "steps", {}, options={"headers": origin})
+    await api.read_at_rest(thread)
     await api.request("POST", "/threads/search", json={"limit": 1}, headers=origin, label="search")
 
 
@@ -294,7 +297,7 @@ def test_wait_raises(taken: Trace) -> None:
     failing = taken.part("failing_wait")
     assert _creation(failing).ok.run_id  # it is the failed run that makes the client raise, not a refusal
     outcome = _outcome(taken, "failing_wait")
-    assert outcome.get("error", {}).get("message"), f"wanted an error, got {outcome.get('values')}"
+    assert outcome.get("error", {}).get("message"), f"wanted an error, got {shown(outcome.get('values'))}"
     assert "values" not in outcome
 
 
@@ -366,7 +369,8 @@ def test_cancel_body_fits_its_status(what_clients_read: Trace, how: str) -> None
     if cancel.status in {202, 204}:
         assert cancel.text == ""
     else:
-        assert raw(cancel.json) is None or isinstance(cancel.json, (dict, list))
+        readable = raw(cancel.json) is None or isinstance(cancel.json, (dict, list))
+        assert readable, f"wanted an object, an array or null, got {shown(cancel.json)}"
 
 
 def _graph_invokes(outcome: Turn) -> None:
@@ -382,7 +386,7 @@ def _graph_streams(outcome: Turn) -> None:
 
 def _graph_raises(outcome: Turn) -> None:
     raised = outcome.get("error")
-    assert raised, f"wanted RemoteException, got {outcome.get('values')}"
+    assert raised, f"wanted RemoteException raised, got {shown(outcome.get('values'))}"
     assert raised["type"] == "RemoteException", f"wanted RemoteException, got {_shown(raised)}"
 
 

@@ -39,6 +39,7 @@ async def ticking_stream(api: Api) -> None:
     thread = await api.create_thread()
     given = {"sleep": sleep, "ticks": TICKS}
     await api.stream(thread, "slow", given, stream_mode=["values", "custom"], patience=sleep)
+    await api.read_at_rest(thread)
 
 
 @scenario(Schedule(waits=1.0))
@@ -48,6 +49,7 @@ async def joined_event_stream(api: Api) -> None:
     sleep = api.with_slack(1.0)
     run = await api.create_run(thread, "slow", {"sleep": sleep}, stream_mode=["values"])
     await api.join_stream(thread, run, patience=sleep)
+    await api.read_at_rest(thread)
 
 
 @scenario
@@ -59,6 +61,7 @@ async def echoed_text(api: Api) -> None:
         messages = [{"role": "user", "content": TEXTS[text]}]
         thread = await part.create_thread()
         await part.stream(thread, "echo", {"messages": messages}, stream_mode=["values", "custom"])
+        await part.read_at_rest(thread)
 
     await api.each(TEXTS, turn)
 

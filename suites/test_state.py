@@ -14,6 +14,7 @@ from runstone.suite import (
     Missing,
     Profile,
     Trace,
+    assert_parent,
     by_threaded_entry_point,
     cases,
     conforms,
@@ -143,7 +144,7 @@ def test_checkpoint_can_be_handed_back(where: str, checkpoint_handed_back: Trace
         assert resolve(trace.read.object, "/values") == resolve(trace.state.object, "/values")
     elif where == "update":
         assert resolve(trace.updated.object, "/values/note") == "changed"
-        assert resolve(trace.updated.object, "/parent_checkpoint/checkpoint_id") == own
+        assert_parent(trace.updated.object, own)
     else:
         values = profile.wait.values_in(trace.run.object)
         assert resolve(values, "/log") == [*LOG, "given", *LOG]

@@ -13,6 +13,7 @@ from runstone.suite import (
     Missing,
     Schedule,
     Trace,
+    assert_parent,
     cases,
     conforms,
     raw,
@@ -152,7 +153,7 @@ def test_update_forks(finished_thread_updated: Trace) -> None:
     assert finished_thread_updated.fork.status == 200
     made = resolve(finished_thread_updated.fork.object, "/checkpoint/checkpoint_id")
     assert resolve(state, "/checkpoint/checkpoint_id") == made
-    assert resolve(state, "/parent_checkpoint/checkpoint_id") == earlier["checkpoint_id"]
+    assert_parent(state, earlier["checkpoint_id"])
     assert resolve(state, "/values/log") == [*LOG[:1], "forked"]
 
 
@@ -176,7 +177,7 @@ def test_busy_thread_is_not_updated(run_is: str, busy_thread_updated: Trace) -> 
     part = busy_thread_updated.part(run_is)
     seen = part.last("run_during").object.get("status")
     if seen not in ("pending", "running"):  # a pending run that has begun by now was not at its end either
-        raise Missing(f"the run was {seen} when the thread had been updated")
+        raise Missing(f"the run was {shown(seen)} when the thread had been updated")
     if part.later.status != 200:
         raise Missing(f"{part.later.where} answered {part.later.status} to an update of the thread at rest")
     assert part.last("during").status == 409

@@ -281,6 +281,6 @@ def test_run_is_joined_by_its_own_id(stateless_in_the_background: Trace, how: st
 def test_hang_up_decides(stateless_hang_ups: Trace, choice: str, status: str) -> None:
     turn = stateless_hang_ups.part(choice)
     if not turn.stream.closed_by_client:
-        raise Missing(f"{turn.stream.where} was over before the client hung up")
+        raise Missing(f"{turn.stream.ok.where} was over before the client hung up")
     assert turn.stream.named("values")
     assert turn.last("poll").object.get("status") == status

@@ -91,6 +91,7 @@ async def store_shared_with_graphs(api: Api) -> None:
         if direction == "to_the_graph":
             await _put(part, [*base, direction], "ida", FIRST)
             await part.wait(thread, "memory", {"op": "get", **given})
+            await part.read_at_rest(thread)
         else:
             # Known to be made, so that it is deleted at the end, also where the run is never heard of again.
             await _put(part, [*base, direction], "ida", {"name": "by a client"})

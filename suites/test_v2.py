@@ -19,6 +19,7 @@ from runstone.suite import (
     first_difference,
     requirement,
     resolve,
+    row,
     scenario,
     shown,
     some,
@@ -59,6 +60,22 @@ REFUSED_STREAMS: dict[str, Any] = {
     "unknown_channel": {"channels": [UNKNOWN]},
 }
 NO_COMMANDS: dict[str, Any] = {"object": {}, "array": [], "without_method": {"id": 3}}
+
+SLEEP_S = 0.5
+# What run.start is given: the graph, further params, and where it shows that they have arrived.
+FIELDS: dict[str, tuple[str, dict[str, Any], str]] = {
+    "input": ("steps", {"input": {"note": "sent"}}, "/values/note"),
+    "configurable": (
+        "config",
+        {"config": {"configurable": {"note": "sent"}}},
+        "/values/seen/configurable/note",
+    ),
+    "recursion_limit": ("steps", {"config": {"recursion_limit": 2}}, ""),
+    "metadata": ("steps", {"metadata": {"note": "sent"}}, ""),
+    "multitaskStrategy": ("steps", {"multitaskStrategy": "reject"}, ""),
+    "identity": ("config", {}, ""),
+    "context": ("config", {"context": {"note": "sent"}}, "/values/seen/context/note"),
+}
 
 
 @scenario(needs=["event_streaming"])
@@ -149,6 +166,29 @@ async def misformed_commands(api: Api) -> None:
     await _command(api, thread, START, UNKNOWN, {})
     for label, body in NO_COMMANDS.items():
         await api.request("POST", f"/threads/{thread}/commands", json=body, label=label)
+
+
+@scenario(needs=["commands"])
+async def fields_of_run_start(api: Api) -> None:
+    """A run by command with each field that it may have, and one on a thread that is busy."""
+
+    async def start(part: Api, field: str) -> None:
+        graph, params, _ = FIELDS[field]
+        thread = await part.create_thread()
+        if field == "multitaskStrategy":
+            first = await part.create_run(thread, "slow", {"sleep": part.with_slack(SLEEP_S)})
+            await part.until_logged(thread, "a")
+        given = {"assistant_id": part.target.assistant(graph), "input": {}, **params}
+        run = resolve(_data(await _command(part, thread, START, "run.start", given)), "/result/run_id")
+        if field == "multitaskStrategy":
+            await part.runs(thread, limit=100)
+            await part.cancel(thread, first, wait=True)
+        elif isinstance(run, str):
+            await part.poll_run(thread, run)
+            await part.settle(thread)
+            await part.state(thread)
+
+    await api.each(FIELDS, start)
 
 
 by_graph = cases("graph", CHANNELS)
@@ -249,6 +289,42 @@ def test_lifecycle_tells_how_the_run_goes(graph: str, runs_by_command: Trace) ->
     assert [each for each, before in zip(begun, [None, *begun], strict=False) if each != before] == ENDS[
         graph
     ]
+
+
+@requirement("V2-011")
+@cases(
+    "field",
+    [*(each for each in FIELDS if each not in ("identity", "context")), row("identity", needs=["auth"])],
+)
+def test_run_start_honours_its_fields(field: str, fields_of_run_start: Trace) -> None:
+    part = fields_of_run_start.part(field)
+    if field == "multitaskStrategy":
+        created = part.create_run.ok.run_id
+        assert [resolve(run, "/run_id") for run in some(part.runs.array, "run of the thread")] == [created]
+        assert part.only(f"run.start {START}").object.get("type") == "error"
+        return
+    run = part.last("poll").ok.object
+    if field == "recursion_limit":
+        assert run.get("status") == "error", (
+            f"wanted a run that its limit ends, got {shown(run.get('status'))}"
+        )
+    elif field == "metadata":
+        assert resolve(run, "/metadata/note") == "sent"
+    elif field == "identity":
+        seen = resolve(part.state.object, "/values/seen/configurable/langgraph_auth_user_id")
+        assert isinstance(seen, str), f"wanted the name of the caller, got {shown(seen)}"
+    else:
+        _assert_arrived(part, field)
+
+
+@requirement("V2-012")
+def test_run_start_honours_context(fields_of_run_start: Trace) -> None:
+    _assert_arrived(fields_of_run_start.part("context"), "context")
+
+
+def _assert_arrived(part: Trace, field: str) -> None:
+    seen = resolve(part.state.ok.object, FIELDS[field][2])
+    assert seen == "sent", f"wanted the {field} of run.start in the graph, got {shown(seen)}"
 
 
 def _insist_on_commands(trace: Trace) -> None:

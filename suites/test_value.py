@@ -6,7 +6,7 @@ kinds on each journey; where a server refuses it as a whole, one kind after the 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from runstone.suite import (
@@ -14,17 +14,17 @@ from runstone.suite import (
     Api,
     Blocked,
     Exchange,
-    Missing,
     Profile,
-    Schedule,
     Trace,
     cases,
+    demand_one_taken,
     first_difference,
-    lifecycle,
+    is_refused,
     new_id,
     requirement,
     resolve,
     scenario,
+    served,
     shown,
     value_table,
 )
@@ -33,53 +33,6 @@ TABLE = value_table()
 KINDS = {name: kind.made() for name, kind in TABLE.kinds.items()}
 WHOLE = "whole"
 ALL_MODES = ["values", "updates", "custom", "tasks", "checkpoints"]
-LONG = {"64 KiB": 64 * 1024, "300 KiB": 300 * 1024, "2 MB": 2_000_000}
-# One message of each kind with all that it may carry, and where each field stands in it.
-MESSAGES: list[dict[str, Any]] = [
-    {
-        "type": "human",
-        "id": "asked",
-        "name": "ada",
-        "content": [
-            {"type": "text", "text": "What is on it?"},
-            {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA", "detail": "low"}},
-        ],
-        "additional_kwargs": {"seen": {"at": [1, None]}},
-        "response_metadata": {"channel": "app"},
-    },
-    {
-        "type": "ai",
-        "id": "called",
-        "name": "bob",
-        "content": [{"type": "text", "text": "Let me look."}],
-        "tool_calls": [
-            {
-                "name": "lookup",
-                "args": {"query": {"deep": [1, {"none": None}]}},
-                "id": "call_1",
-                "type": "tool_call",
-            }
-        ],
-        "additional_kwargs": {"reasoning": "because"},
-        "response_metadata": {"model_name": "m", "finish_reason": "tool_calls"},
-    },
-    {"type": "tool", "id": "found", "name": "lookup", "tool_call_id": "call_1", "content": "found"},
-    {"type": "system", "id": "told", "name": "sys", "content": "Be kind."},
-    {"type": "human", "id": "last", "content": "And now?"},
-]
-FIELDS = {
-    "id": "/id",
-    "name": "/name",
-    "text": "/content/0",
-    "image_url": "/content/1",
-    "tool_calls": "/tool_calls",
-    "tool_call_id": "/tool_call_id",
-    "additional_kwargs": "/additional_kwargs",
-    "response_metadata": "/response_metadata",
-}
-MADE = ("date", "uuid", "set", "bytes", "decimal", "object", "model", "nan")
-READINGS = ("wait", "thread", "state", "history", "search")
-OLD = "the target serves no graph `maker`; deploy fixtures/graphs of this version of Runstone"
 
 by_kind = cases("kind", KINDS)
 
@@ -289,60 +242,16 @@ async def values_of_a_webhook(api: Api) -> None:
         await _carry(api, send)
 
 
-@scenario(Schedule(heavy=True))
-async def long_texts(api: Api) -> None:
-    """`functional` returns the text; without a thread, as each list of states would repeat it."""
-
-    async def send(part: Api, name: str) -> None:
-        text = _long(name)
-        await part.stream(None, "functional", {"note": text}, stream_mode="updates", durability="exit")
-
-    await api.each(LONG, send)
-
-
-@scenario
-async def whole_messages(api: Api) -> None:
-    """`echo` is sent messages that carry all that messages can."""
-    thread = await api.create_thread()
-    await api.stream(thread, "echo", {"messages": MESSAGES})
-    await api.settle(thread)
-    await api.state(thread)
-    await api.history(thread, limit=1)
-
-
-def _long(name: str) -> str:
-    begin, end = " \r\näß漢😀", "\\u0041 "  # what lies at the ends is lost first
-    return begin + "x" * (LONG[name] - 40) + end
-
-
-@scenario
-async def values_without_json(api: Api) -> None:
-    """`maker` leaves a value that JSON has no name for; then all is read."""
-
-    async def make(part: Api, kind: str) -> None:
-        thread = await part.create_thread()
-        sent = await part.wait(thread, "maker", {"kind": kind})
-        if sent.found_run_id is not None:
-            await part.poll_run(thread, sent.found_run_id)
-        await part.settle(thread)
-        await part.thread(thread)
-        await part.state(thread)
-        await part.history(thread)
-        await part.search_threads(ids=[thread], label="search")
-
-    await api.each(MADE, make)
-
-
 def _assert_arrived(trace: Trace, journey: str, kind: str, profile: Profile) -> None:
     """Fail unless a value of this kind is the same in every place of the journey, or was refused."""
     part = trace.part(WHOLE)
-    if _is_refused(_served(part.exchanges[-1])):
+    if is_refused(served(part.exchanges[-1], "maker")):
         part = trace.part(kind)
-        if _is_refused(part.exchanges[-1]):
-            _demand_one_is_taken(trace.part(each).exchanges[-1] for each in KINDS)
+        if is_refused(part.exchanges[-1]):
+            demand_one_taken(trace.part(each).exchanges[-1] for each in KINDS)
             return
     for name, place in TABLE.journeys[journey].places.items():
-        exchange = _served(part.first(name.partition(".")[0]))
+        exchange = served(part.first(name.partition(".")[0]), "maker")
         found = [resolve(each, place.at) for each in _shown_in(exchange, place.of, profile)]
         document = next((each for each in reversed(found) if isinstance(each, dict)), None)
         _assert_same(document, kind, f"in {name} ({place.operation})")
@@ -353,23 +262,6 @@ def _assert_same(document: Any, kind: str, where: str) -> None:
     difference = first_difference(document.get(kind, ABSENT), KINDS[kind])
     if difference is not None:
         raise AssertionError(f"the value {kind!r} is not as it was sent {where}: {difference}")
-
-
-def _demand_one_is_taken(answers: Iterable[Exchange]) -> None:
-    """Demand that not all is refused: who refuses the plainest text too says nothing about a value."""
-    if all(map(_is_refused, answers)):
-        raise Missing("every value is refused, the plainest ones too")
-
-
-def _is_refused(answer: Exchange) -> bool:
-    return 400 <= answer.status < 500
-
-
-def _served(exchange: Exchange) -> Exchange:
-    """The exchange. Raises Missing where its graph is not there, as the target serves older graphs."""
-    if exchange.status in (404, 422) and '"maker"' in (exchange.request_body or ""):
-        raise Missing(OLD)
-    return exchange
 
 
 def _shown_in(exchange: Exchange, of: str, profile: Profile) -> list[Any]:
@@ -394,9 +286,7 @@ def test_value_of_an_input(kind: str, values_of_an_input: Trace, profile: Profil
 def test_value_of_a_node(kind: str, values_of_a_node: Trace, profile: Profile) -> None:
     _assert_arrived(values_of_a_node, "node", kind, profile)
     part = values_of_a_node.part(WHOLE)
-    if not _is_refused(
-        part.exchanges[-1]
-    ):  # then each value was emitted by itself, in the order of the table
+    if not is_refused(part.exchanges[-1]):  # each value was emitted by itself, in the order of the table
         emitted = part.only("stream").named("custom")
         assert len(emitted) == len(KINDS) + 1, f"wanted {len(KINDS) + 1} custom events, got {len(emitted)}"
         _assert_same({kind: emitted[list(KINDS).index(kind)].json}, kind, "as a custom event of its own")
@@ -436,70 +326,3 @@ def test_value_of_an_item(kind: str, values_of_an_item: Trace, profile: Profile)
 @by_kind
 def test_value_of_a_webhook(kind: str, values_of_a_webhook: Trace, profile: Profile) -> None:
     _assert_arrived(values_of_a_webhook, "webhook", kind, profile)
-
-
-@requirement("VALUE-009")
-@cases("field", FIELDS)
-def test_message_keeps_its_fields(field: str, whole_messages: Trace) -> None:
-    shows = {
-        "the state": resolve(whole_messages.state.object, "/values/messages"),
-        "the history": resolve(whole_messages.history.array, "/0/values/messages"),
-        "the stream": resolve(whole_messages.only("stream").named("values")[-1].json, "/messages"),
-    }
-    for place, messages in shows.items():
-        for number, sent in enumerate(MESSAGES):
-            wanted = resolve(sent, FIELDS[field])
-            if wanted is not None:  # it is ours, not an answer's
-                got = resolve(messages, f"/{number}{FIELDS[field]}")
-                difference = first_difference(got, wanted)
-                if difference is not None:
-                    raise AssertionError(
-                        f"the {field} of message {sent['id']!r} is lost in {place}: {difference}"
-                    )
-
-
-@requirement("VALUE-010")
-@cases("size", LONG)
-def test_long_text_is_whole(size: str, long_texts: Trace) -> None:
-    answer = long_texts.part(size).only("stream")
-    if _is_refused(answer):
-        _demand_one_is_taken(long_texts.part(each).only("stream") for each in LONG)
-        return
-    notes = [resolve(each.json, "/functional/note") for each in answer.stream if each.event == "updates"]
-    got, wanted = next((each for each in notes if isinstance(each, str)), None), _long(size)
-    if got != wanted:
-        said = f"{len(got)} characters" if isinstance(got, str) else shown(got)
-        raise AssertionError(f"wanted the text of {len(wanted)} characters, got {said}")
-
-
-@requirement("VALUE-011")
-@cases("kind", MADE)
-def test_what_json_cannot_carry_is_no_crash(kind: str, values_without_json: Trace) -> None:
-    part = values_without_json.part(kind)
-    _served(part.wait)
-    assert part.last("poll").ok.object.get("status") in lifecycle().runs.terminal
-    for label in READINGS:
-        exchange = part.only(label)
-        assert exchange.status < 500, f"wanted an answer below 500 of {exchange.where}, got {exchange.status}"
-        assert not isinstance(exchange.whole.json, str)
-
-
-@requirement("VALUE-012")
-@cases("kind", MADE)
-def test_what_json_cannot_carry_is_shown_alike(
-    kind: str, values_without_json: Trace, profile: Profile
-) -> None:
-    part = values_without_json.part(kind)
-    _served(part.wait)
-    if part.last("poll").ok.object.get("status") != "success":
-        return
-    shows = {
-        "thread": resolve(part.thread.object, "/values/made"),
-        "state": resolve(part.state.object, "/values/made"),
-        "history": resolve(part.history.array, "/0/values/made"),
-        "search": resolve(part.search.array, "/0/values/made"),
-    }
-    wanted = resolve(profile.wait.values_in(part.wait.object), "/made")
-    for place, got in shows.items():
-        difference = first_difference(got, wanted)
-        assert difference is None, f"the {kind} of wait and that of {place} differ: {difference}"

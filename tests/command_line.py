@@ -26,9 +26,12 @@ from pathlib import Path
 from typing import Any, Final
 from unittest.mock import patch
 
+import msgspec
 import pytest
 
 from runstone.locations import CHECKOUT
+from runstone.target import recipes
+from runstone.target.recipes import Recipe
 
 _WARM: Final = "tests.warm"
 _POLL_S: Final = 0.01
@@ -177,3 +180,10 @@ def _begin(
     os.environ.update(environment)
     os.chdir(place)
     work(*given)
+
+
+def embedded_with(graphs: Path) -> Recipe:
+    """The recipe of the reference runtime, with the graphs of this langgraph.json and no others."""
+    recipe = recipes.load("embedded")
+    own = recipe.command[: recipe.command.index("--graphs")]
+    return msgspec.structs.replace(recipe, command=[*own, "--graphs", str(graphs)])

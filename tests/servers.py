@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from runstone.proof.prove.null_servers import HANGING, HUGE, LIARS, always, echoing, endless, silent
-from runstone.proof.prove.sockets import (
+from runstone.proof.sockets import (
     Answer,
     Conversation,
     Heard,

@@ -13,7 +13,7 @@ import pytest
 from runstone.contracts import Area, Catalogue, Level, Requirement, load_profile
 from runstone.contracts.basis import Basis, Changes
 from runstone.errors import ExitCode
-from runstone.report.assembly import Judged, Measure, Observed, assemble
+from runstone.report.assembly import Judged, Measure, Recorded, assemble
 from runstone.session.evidence import FORMAT, Manifest
 from runstone.session.settings import Settings
 from runstone.target.agents import GRAPHS
@@ -69,8 +69,8 @@ def report(
         waivers=waivers,
     )
     judged = Judged(cases=cases, cells={}, selected=selected, set_aside=set_aside or {})
-    observed = Observed(manifest=manifest, traces={"one": Trace(scenario="one")})
-    return assemble(measure, observed, judged, judge_s=0.25, now=NOW)
+    recorded = Recorded(manifest=manifest, traces={"one": Trace(scenario="one")})
+    return assemble(measure, recorded, judged, judge_s=0.25, now=NOW)
 
 
 def changed(**fields: Any) -> Manifest:

@@ -121,9 +121,11 @@ def test_the_first_difference_is_found_from_both_sides(left: Any, right: Any, pa
 
 
 def test_a_difference_reads_as_a_sentence() -> None:
-    assert str(Difference("/a", 1, "x")) == 'at /a: got 1, wanted "x"'
-    assert str(first_difference({"a": None}, {})) == "at /a: got null, wanted nothing"
-    assert str(Difference("", [], {})) == "at the root: got [], wanted {}"
+    assert str(Difference("/a", 1, "x")) == '/a is 1, wanted "x"'
+    assert str(Difference("", [], {})) == "it is [], wanted {}"
+    assert str(first_difference({"a": None}, {})) == "/a is null, wanted none"
+    assert str(first_difference([1], [1, "b"])) == 'item 2 of the list is missing, wanted "b"'
+    assert str(first_difference({"log": ["a"]}, {"log": []})) == 'item 1 of /log is "a", wanted none'
 
 
 def test_values_are_shown_short() -> None:

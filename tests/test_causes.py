@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 from collections.abc import Iterator
@@ -10,13 +11,14 @@ from typing import Any
 
 import msgspec
 import pytest
+from rich.console import Console
 
-from runstone.compare import compare, texts_of
+from runstone.compare import compare, print_comparison, texts_of
 from runstone.compare.comparison import Side
-from runstone.contracts import Level
+from runstone.contracts import Level, violations
 from runstone.report import from_json
 from runstone.report.causes import causes_of
-from runstone.report.digest import cause_words
+from runstone.report.digest import cause_burden, cause_weight, cause_words
 from runstone.verdict.model import Case, Cause, Outcome, Verdict
 from runstone.wire.exchange import Exchange
 from runstone.wire.trace import Trace
@@ -155,8 +157,8 @@ def test_an_empty_body_is_one_cause_whatever_each_judge_missed_in_it() -> None:
 
 def test_numbers_times_and_how_often_it_was_seen_tell_no_causes_apart() -> None:
     told = (
-        'at /messages/0: got "a", wanted "b" after 3.25 s',
-        'at /messages/7: got "a", wanted "b" after 11.0 s',
+        'item 1 of /messages is "a", wanted "b" after 3.25 s',
+        'item 8 of /messages is "a", wanted "b" after 11.0 s',
     )
     found = causes(
         verdict("A-1", f"unconfirmed: {told[0]}", "turns#1", outcome="fail"),
@@ -181,6 +183,161 @@ def test_a_monitor_hangs_on_its_first_finding() -> None:
     assert [(each.operation, each.reason) for each in found] == [
         ("POST /threads/{thread}/runs/wait", "it answers late")
     ]
+
+
+def test_what_is_wrong_with_any_answer_is_one_cause_wherever_it_shows() -> None:
+    cut = "connection closed in the middle of the answer: peer closed it"
+    found = causes(
+        verdict(
+            "RUN-WAIT-001",
+            f"exchange 1 POST /threads/…/runs/wait answered 200 but did not end: {cut}",
+            "turns#1",
+        ),
+        verdict("A-2", "wanted a list, got nothing", "turns#2", outcome="fail"),
+        verdict("MON-009", "turns#1 POST breaks off", "turns#1", outcome="warn", level="SHOULD"),
+        exchanges=(exchange(1, WAIT, failure=cut), exchange(2, HISTORY, failure=cut)),
+    )
+    assert [(each.requirement, each.requirements) for each in found] == [
+        ("MON-009", ("RUN-WAIT-001", "A-2", "MON-009"))
+    ]
+
+
+def test_a_promise_that_is_kept_names_no_cause() -> None:
+    refused = (exchange(1, WAIT, 500, '{"__error__":{"error":"ValueError"}}'),)
+    kept = verdict("RUN-WAIT-001", "", outcome="pass")
+    broken = verdict("A-2", "wanted 200, got 500", "turns#1", outcome="fail")
+    promises = msgspec.structs.replace(broken, statement="Wait on a graph that fails answers 200.")
+    assert [each.requirement for each in causes(kept, promises, exchanges=refused)] == ["A-2"]
+    assert [each.requirement for each in causes(kept, broken, exchanges=refused)] == ["RUN-WAIT-001"]
+
+
+@pytest.mark.parametrize(
+    "reasons, alike",
+    [
+        (('item 3 of /log is missing, wanted "c"', 'wanted ["a", "b", "c"], got ["a", "b"]'), True),
+        (("wanted 8, got 7", "wanted 4 messages, got 3"), True),
+        (('item 4 of the list is "a", wanted none', 'wanted ["a"], got ["a", "a"]'), True),
+        (('wanted ["a"], got ["a", "a"]', 'wanted ["a", "b"], got ["a"]'), False),
+        (('wanted ["a"], got []', 'wanted ["a", "b"], got ["a"]'), False),
+        (("wanted 409, got 200", "wanted 4 messages, got 3"), False),
+    ],
+)
+def test_lists_that_are_too_short_or_too_long_are_told_in_one_way(
+    reasons: tuple[str, str], alike: bool
+) -> None:
+    found = causes(
+        *(verdict(f"A-{number}", reason, "turns#1", outcome="fail") for number, reason in enumerate(reasons)),
+        exchanges=(exchange(1, WAIT, content='{"log":["a"]}'),),
+    )
+    assert (len(found) == 1) is alike
+
+
+def test_what_the_state_lacks_the_run_has_left_out() -> None:
+    def found(area: str) -> list[str]:
+        short = 'wanted ["a", "b"], got ["a"]'
+        of_run = msgspec.structs.replace(verdict("EXEC-2", short, "turns#1", outcome="fail"), area=area)
+        waited = verdict("RUN-WAIT-001", short, "turns#2", outcome="fail")
+        state = f"/threads/{THREAD}/state"
+        shown = (exchange(1, state, content='{"a":1}'), exchange(2, WAIT, content='{"a":1}'))
+        return [each.requirement for each in causes(waited, of_run, exchanges=shown)]
+
+    assert found("exec") == ["EXEC-2"]
+    assert sorted(found("state")) == ["EXEC-2", "RUN-WAIT-001"]
+
+
+def test_a_value_that_no_demand_allows_goes_with_the_weakest_one() -> None:
+    run = f"/threads/{THREAD}/runs/{RUN}"
+    found = causes(
+        verdict("A-1", 'wanted "interrupted", got "cancelled"', "turns#1", outcome="fail"),
+        verdict("A-2", 'wanted one of ["error", "success"], got "cancelled"', "turns#2", outcome="fail"),
+        verdict(
+            "A-3", 'wanted one of ["error", "running", "success"], got "cancelled"', "turns#3", outcome="fail"
+        ),
+        verdict("A-4", 'wanted "interrupted", got "running"', "turns#1", outcome="fail"),
+        exchanges=tuple(exchange(each, run, content='{"a":1}', method="GET") for each in (1, 2, 3)),
+    )
+    assert [(each.requirement, each.requirements) for each in found] == [
+        ("A-3", ("A-1", "A-2", "A-3")),
+        ("A-4", ("A-4",)),
+    ]
+
+
+def test_a_thing_that_got_another_id_than_was_asked_for_is_the_cause_of_not_finding_it() -> None:
+    made = exchange(
+        1, "/threads", content=json.dumps({"thread_id": RUN}), request_body=json.dumps({"thread_id": THREAD})
+    )
+    gone = exchange(2, f"/threads/{THREAD}", 404, '{"detail":"no such thread"}', method="GET")
+    found = causes(
+        verdict("A-1", f"wanted {THREAD}, got {RUN}", "turns#1", outcome="fail"),
+        verdict("A-2", "exchange 2 GET /threads/… answered 404: no such thread", "turns#2"),
+        exchanges=(made, gone),
+    )
+    assert [(each.requirement, each.operation) for each in found] == [("A-1", "POST /threads")]
+
+
+def test_what_was_refused_on_a_thread_is_the_cause_of_what_it_does_not_show() -> None:
+    stream = f"/threads/{THREAD}/runs/stream"
+    state = f"/threads/{THREAD}/state"
+    refused = exchange(1, stream, 400, '{"error":"stream_mode"}')
+    own = verdict("A-1", "exchange 1 POST /threads/…/runs/stream answered 400: stream_mode", "turns#1")
+    shown = verdict("A-2", "exchange 2 GET /threads/…/state shows no run", "turns#2")
+    exchanges = (refused, exchange(2, state, content='{"values":1}'))
+    assert [each.requirements for each in causes(own, shown, exchanges=exchanges)] == [("A-1", "A-2")]
+    other = f"/threads/{RUN}/state"
+    elsewhere = (refused, exchange(2, other, content='{"values":1}'))
+    assert len(causes(own, shown, exchanges=elsewhere)) == 2
+
+
+def test_a_refusal_by_a_2xx_is_one_cause_whatever_status_was_wanted() -> None:
+    told = '{"__error__":{"error":"Invalid"}}'
+    found = causes(
+        verdict("A-1", "wanted 404, got 200", "turns#1", outcome="fail"),
+        verdict("A-2", "wanted one of [409, 422], got 200", "turns#2", outcome="fail"),
+        verdict("A-3", "wanted 404, got 200", "turns#3", outcome="fail"),
+        exchanges=(exchange(1, WAIT, content=told), exchange(2, WAIT, content=told), exchange(3, WAIT)),
+    )
+    assert [each.requirements for each in found] == [("A-1", "A-2"), ("A-3",)]
+
+
+def test_one_request_at_which_a_server_fails_is_one_cause_whatever_it_says() -> None:
+    def found(code: int, other_input: str) -> int:
+        bodies = (json.dumps({"assistant_id": "a", "input": {"say": each}}) for each in ("x", other_input))
+        refused = [
+            exchange(number, WAIT, code, f'{{"detail":"{number} went wrong"}}', request_body=body)
+            for number, body in enumerate(bodies, 1)
+        ]
+        told = (f"exchange {each} POST /threads/…/runs/wait answered {code}: it" for each in (1, 2))
+        named = (verdict(f"A-{each}", reason, f"turns#{each}") for each, reason in enumerate(told, 1))
+        return len(causes(*named, exchanges=tuple(refused)))
+
+    assert found(500, "x") == 1
+    assert found(500, "y") == 2
+    assert found(400, "x") == 2
+
+
+def test_a_monitor_that_found_nothing_to_judge_blames_no_exchange() -> None:
+    silent = msgspec.structs.replace(verdict("M-1", "there is no history", "turns#1"), area="monitor")
+    found = causes(silent, exchanges=(exchange(1, WAIT, content='{"a":1}'),))
+    assert [(each.operation, each.reason) for each in found] == [("", "there is no history")]
+
+
+def test_a_member_that_breaks_a_schema_is_one_cause_of_all_who_show_it() -> None:
+    broken = "run/created_at: wanted a time, got"
+    found = causes(
+        verdict("RUN-WAIT-001", f"{broken} 1", "turns#1", outcome="fail"),
+        verdict("A-2", f"{broken} 2", "turns#1", outcome="fail"),
+        verdict("A-2", f"{broken} 3", "turns#2", outcome="fail"),
+        exchanges=(exchange(1, WAIT, content='{"a":1}'), exchange(2, HISTORY, content='{"a":1}')),
+    )
+    assert [(each.requirement, each.requirements) for each in found] == [("A-2", ("RUN-WAIT-001", "A-2"))]
+
+
+def test_one_requirement_hangs_and_several_hang() -> None:
+    exchanges = (exchange(1, WAIT, content='{"a":1}'), exchange(2, HISTORY, content='{"a":1}'))
+    one = causes(verdict("A-1", "one", "turns#1"), exchanges=exchanges)[0]
+    two = causes(verdict("A-1", "two", "turns#2"), verdict("A-2", "two", "turns#2"), exchanges=exchanges)[0]
+    assert cause_burden(one) == "1 MUST hangs on it"
+    assert cause_burden(two) == "2 MUST hang on it"
 
 
 def test_only_what_is_broken_has_a_cause_and_the_greatest_comes_first() -> None:
@@ -269,8 +426,19 @@ def test_a_comparison_tells_the_greatest_causes_of_each_target() -> None:
     broken = from_json((EXAMPLES / "every-verdict.json").read_bytes())
     kept = msgspec.structs.replace(broken, causes=())
     sides = [Side("kept", kept), Side("broken", broken)]
-    texts = texts_of(compare(sides), sides)
+    found = compare(sides)
+    texts = texts_of(found, sides)
     for name in ("compare.md", "compare.html"):
         assert "What to fix first" in texts[name]
         assert cause_words(broken.causes[0]).split("{")[0] in texts[name]
+    written = json.loads(texts["compare.json"])
+    assert violations("compare", written) == []
+    assert [len(each["causes"]) for each in written["targets"]] == [0, len(broken.causes)]
+    printed = io.StringIO()
+    console = Console(file=printed, width=200)
+    print_comparison(found, console, Path("out"))
+    said = " ".join(printed.getvalue().split())
+    assert "What to fix first in broken" in said
+    assert "What to fix first in kept" not in said
+    assert f"{cause_weight(broken.causes[0])}: {cause_words(broken.causes[0])}"[:80] in said
     assert "What to fix first" not in texts_of(compare([sides[0], sides[0]]), [sides[0]] * 2)["compare.md"]

@@ -17,7 +17,7 @@ from runstone.contracts import load_catalogue, violations
 from runstone.contracts.revision import current_revision, promised
 from runstone.locations import locate
 from runstone.target import recipes
-from tests.command_line import judged, one_line_of_error, runstone
+from tests.command_line import embedded_with, judged, one_line_of_error, runstone
 from tests.servers import heard_by
 
 
@@ -42,6 +42,8 @@ def altered(evidence: Path, folder: Path) -> Path:
         (["check", "--profile", "langraph"], "langgraph"),
         (["check", "--area", "run-wiat"], "run-wait"),
         (["check", "--select", "RUN-WIAT-*"], "no requirement matches"),
+        (["check", "--area", "under-load"], "judged of thousands of runs, by `runstone load`"),
+        (["check", "--select", "LOAD-10?"], "judged of thousands of runs, by `runstone load`"),
         (["check", "http://"], "is not a URL"),
         (["check", "ftp://127.0.0.1:2024"], "is not a URL"),
         (["check", "127.0.0.1:2024"], "is not a URL"),
@@ -57,6 +59,7 @@ def altered(evidence: Path, folder: Path) -> Path:
         (["serve", "--fault", "cancel-is-no-op"], "did you mean cancel-is-a-no-op"),
         (["serve", "--variant", "lines-end-with-crl"], "did you mean lines-end-with-crlf"),
         (["prove", "--fault", "no-such-*"], "no fault matches"),
+        (["prove", "--fault", "one-run-in-500-*"], "is shown by no check"),
         (["mutate", "no-such-folder"], "not an evidence folder"),
         (["explore", "--budget", "0"], "budget"),
         (["fuzz", "--seed", "-1"], "seed"),
@@ -352,7 +355,7 @@ def test_a_server_without_the_conformance_graphs(tmp_path: Path) -> None:
     )
     graphs = tmp_path / "langgraph.json"
     graphs.write_text(json.dumps({"dependencies": ["."], "graphs": {"other": "./other.py:graph"}}))
-    with recipes.running(recipes.load("embedded"), options=["--graphs", str(graphs)]) as server:
+    with recipes.running(embedded_with(graphs)) as server:
         done = runstone("check", server.url, "--out", str(tmp_path / "out"))
     assert done.returncode == 3
     assert "no fit conformance graphs" in one_line_of_error(done)

@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Request, expect
 
 from runstone.compare import compare, publish, texts_of
+from runstone.verdict.model import Outcome
 from tests.test_compare import observed, side
 from tests.test_report_page import OWNED
 
@@ -30,9 +31,14 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def overview(tmp_path_factory: pytest.TempPathFactory) -> str:
-    verdicts = ({"M-1": "pass", "M-2": "pass"}, {"M-1": "fail", "M-2": "pass"})
+    good: dict[str, Outcome] = {"M-1": "pass", "M-2": "pass"}
+    bad: dict[str, Outcome] = {"M-1": "fail", "M-2": "pass"}
     sides = [
-        side(f"server {number}", verdicts[number % 2], observed(turn=[{"said": OWNED, "number": number}]))
+        side(
+            f"server {number}",
+            bad if number % 2 else good,
+            observed(turn=[{"said": OWNED, "number": number}]),
+        )
         for number in range(9)
     ]
     folder: Path = tmp_path_factory.mktemp("published")

@@ -25,7 +25,7 @@ from runstone.target.target import Target
 from runstone.wire.limits import Limits
 from runstone.wire.recorder import Recorder
 from runstone.wire.recording import Recording
-from tests.command_line import judged, one_line_of_error, runstone
+from tests.command_line import embedded_with, judged, one_line_of_error, runstone
 from tests.servers import heard_by
 
 EXAMPLE = CHECKOUT / "docs" / "runstone.example.toml"
@@ -264,7 +264,7 @@ def test_the_servers_own_assistants_are_asked(tmp_path: Path) -> None:
     graphs = {f"our-{name}": str(house.parent / path) for name, path in document["graphs"].items()}
     own = tmp_path / "langgraph.json"
     own.write_text(json.dumps({**document, "dependencies": [str(house.parent)], "graphs": graphs}), "utf-8")
-    with recipes.running(recipes.load("embedded"), options=["--graphs", str(own)]) as server:
+    with recipes.running(embedded_with(own)) as server:
         lines = [f'target = "{server.url}"', "[assistants]"]
         lines += [f'{name} = "our-{name}"' for name in document["graphs"]]
         Path("runstone.toml").write_text("\n".join(lines), "utf-8")

@@ -23,7 +23,7 @@ from runstone.proof.prove.null_servers import (
     NullServer,
     closed_port,
 )
-from runstone.proof.prove.sockets import serving
+from runstone.proof.sockets import serving
 from runstone.session import evidence
 from runstone.session.opening import open_session
 from runstone.session.options import given

@@ -20,7 +20,17 @@ from markdown_it import MarkdownIt
 
 from runstone import report as reports
 from runstone.cli import cli
-from runstone.contracts import Area, Catalogue, Level, Requirement, load_capabilities, violations
+from runstone.contracts import (
+    Area,
+    Catalogue,
+    Level,
+    Requirement,
+    load_capabilities,
+    load_catalogue,
+    violations,
+)
+from runstone.errors import UsageError
+from runstone.proof.conversations.outcome import Conversation
 from runstone.proof.faults import load_faults, load_variants
 from runstone.proof.prove import matrix, outcomes, proving, published
 from runstone.proof.prove.checks import Check
@@ -234,11 +244,13 @@ def test_proof_needs_everything() -> None:
         {"null_servers": [null(passes=("A-001",))]},
         {"null_servers": [null(passes_unchecked=("A-001",))]},
         {"null_servers": [null(trouble="nothing was judged")]},
+        {"conversations": [spoken(verdict="pass", reason="")]},
+        {"conversations": [spoken(trouble="Runstone itself broke")]},
     ]
     for changes in spoilt:
         assert not whole(KILLERS, **changes).proved, changes
         assert published.missing(whole(KILLERS, **changes)), changes
-    assert whole(KILLERS, variants=[green], null_servers=[null()]).proved
+    assert whole(KILLERS, variants=[green], null_servers=[null()], conversations=[spoken()]).proved
     assert not whole(KILLERS[:1]).proved
     assert whole(KILLERS[:1], complete=False).proved
 
@@ -246,6 +258,19 @@ def test_proof_needs_everything() -> None:
 def null(**changes: Any) -> Null:
     plain = Null(name="silent", passes=(), passes_unchecked=(), judged_unchecked=9, trouble="")
     return msgspec.structs.replace(plain, **changes)
+
+
+def spoken(**changes: Any) -> Conversation:
+    caught = Conversation(
+        name="agent-x",
+        statement="It errs.",
+        who="agent",
+        wanted="fail",
+        verdict="fail",
+        reason="why",
+        kept=1,
+    )
+    return msgspec.structs.replace(caught, **changes)
 
 
 # --- how it is published ----------------------------------------------------------------------------------
@@ -267,7 +292,9 @@ def test_published_texts_hold_the_matrix(name: str, tmp_path: Path) -> None:
 
 def test_made_matrix_fits_its_schema() -> None:
     made = whole(
-        [*KILLERS, fault("f", ["A-001"], None, tries=2, first_try="A-001: pass")], null_servers=[null()]
+        [*KILLERS, fault("f", ["A-001"], None, tries=2, first_try="A-001: pass")],
+        null_servers=[null()],
+        conversations=[spoken()],
     )
     assert violations("kill-matrix", json.loads(published.to_json(made))) == []
 
@@ -379,12 +406,21 @@ def test_null_servers_are_complete_and_claim_every_capability() -> None:
 
 def test_a_partial_proof_chooses_by_globs() -> None:
     partial = proving.Selection(out=Path("x"), faults=("wait-only-*",))
-    assert [each.name for each in partial.chosen(partial.faults, load_faults(), "fault")] == [
+    assert [each.name for each in partial.chosen(partial.faults, load_faults())] == [
         "wait-only-stores-the-input"
     ]
-    assert partial.chosen(partial.variants, load_variants(), "variant") == []
+    assert partial.chosen(partial.variants, load_variants()) == []
     everything = proving.Selection(out=Path("x"))
-    assert len(everything.chosen((), load_faults(), "fault")) == len(load_faults())
+    assert len(everything.chosen((), load_faults())) == len(load_faults())
+
+
+def test_what_only_a_load_shows_is_no_part_of_a_proof() -> None:
+    with pytest.raises(UsageError, match="shown by no check: `runstone serve --fault one-run-in-500-is-"):
+        proving.of_checks(("one-run-in-500-*",), load_faults())
+    shown = proving.of_checks((), load_faults())
+    assert 0 < len(shown) < len(load_faults())
+    breaking = {id for each in load_faults().values() for id in each.breaks}  # noqa: A001 - the catalogue's name
+    assert load_catalogue().of_loads.keys() <= breaking
 
 
 @pytest.mark.parametrize(

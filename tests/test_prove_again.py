@@ -17,7 +17,7 @@ from runstone.proof.prove.checks import Check
 from runstone.proof.prove.matrix import Matrix
 from runstone.proof.prove.pool import Done
 from runstone.verdict.model import Case, Outcome, Report, Verdict
-from tests.test_prove import EXAMPLE, fault, report
+from tests.test_prove import EXAMPLE, fault, report, spoken
 
 FLAKY_FAULT = "faults/the-runs-of-every-thread-are-listed"
 FLAKY_VARIANT = "variants/lines-end-with-crlf"
@@ -82,6 +82,8 @@ def rounds(monkeypatch: pytest.MonkeyPatch) -> list[list[Check]]:
 
     monkeypatch.setattr(proving, "run_all", run_all)
     monkeypatch.setattr(proving, "warmed", lambda _: {})
+    monkeypatch.setattr(proving, "unbroken", lambda _: spoken(wanted="pass", verdict="pass"))
+    monkeypatch.setattr(proving, "all_played", lambda *_: [spoken()])
     return seen
 
 

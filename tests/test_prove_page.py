@@ -8,13 +8,14 @@ import msgspec
 from playwright.sync_api import Browser, expect
 
 from runstone.proof.prove import published
-from tests.test_prove import KILLERS, fault, report, whole
+from tests.test_prove import KILLERS, fault, report, spoken, whole
 
 
 def test_page_shows_the_matrix_and_tells_of_a_cell(tmp_path: Path, browser: Browser) -> None:
     hostile = "</script><script>document.title='owned'</script>"
     survivor = fault("never-caught", ["B-001"], report())
-    found = whole([KILLERS[0], msgspec.structs.replace(survivor, statement=hostile)])
+    talking = spoken(statement=hostile, reason=hostile)
+    found = whole([KILLERS[0], msgspec.structs.replace(survivor, statement=hostile)], conversations=[talking])
     published.write(found, tmp_path)
     page = browser.new_page()
     complaints: list[str] = []
@@ -31,6 +32,10 @@ def test_page_shows_the_matrix_and_tells_of_a_cell(tmp_path: Path, browser: Brow
     page.locator("#area").select_option("")
     page.locator("#search").fill("at-once")
     expect(page.locator("#matrix th.name")).to_have_text(["all-at-once"])
+    row = page.get_by_role("region").or_(page.locator("section")).filter(has_text="Faults of conversations")
+    expect(row.locator("tbody tr")).to_contain_text(["agent-x"])
+    expect(row.locator("tbody tr")).to_contain_text([hostile])
     assert page.title().startswith("Kill matrix: 1 of 2 faults caught")
+    assert page.title().endswith("; 1 of 1 fault of conversations caught")
     assert complaints == []
     page.close()

@@ -175,6 +175,12 @@ def test_what_keeps_a_server_from_starting_is_said_in_one_line(tmp_path: Path) -
     code, missing = said_by(graphs=broken)
     assert code == 3
     assert missing == f"runstone: {tmp_path / 'nowhere.py'} is not a Python file\n"
+    code, twice = said_by("--graphs", str(GRAPHS))
+    assert code == 3
+    assert (
+        twice
+        == f"runstone: {GRAPHS} names the graph 'bad_update', as another file does; rename one of them\n"
+    )
 
 
 def test_a_temporary_folder_goes_with_the_server() -> None:

@@ -95,6 +95,12 @@ def test_what_was_disturbed_says_by_what(green: Report) -> None:
     assert said(found)["disturbed"] == [
         "1 recording disturbed, by the network or this machine: exchange 4: reset"
     ]
+    busy = observed(
+        green, disturbed={"success": ("it was busy",), "turn": ("it was busy",), "wait": ("cut",)}
+    )
+    assert said(busy)["disturbed"] == [
+        "3 recordings disturbed, by the network or this machine: it was busy, cut"
+    ]
 
 
 def test_brief_phases_are_not_told(green: Report) -> None:

@@ -7,16 +7,14 @@ from pathlib import Path
 import pytest
 
 from runstone.contracts import MalformedContract
-from runstone.contracts.tables import (
+from runstone.contracts.table import Table, read_table
+from runstone.contracts.tables import FieldTable, SearchTable, ValueTable
+from runstone.contracts.tables_of_operations import (
     BrowserTable,
-    FieldTable,
     IsolationTable,
-    NamedTable,
-    SearchTable,
+    RaceTable,
+    RestartTable,
     StatusTable,
-    Table,
-    ValueTable,
-    read_table,
 )
 from runstone.locations import locate
 
@@ -27,8 +25,8 @@ SHAPES: dict[str, type[Table]] = {
     "isolation": IsolationTable,
     "searches": SearchTable,
     "statuses": StatusTable,
-    "races": NamedTable,
-    "restarts": NamedTable,
+    "races": RaceTable,
+    "restarts": RestartTable,
     "browsers": BrowserTable,
 }
 
@@ -73,13 +71,44 @@ def test_what_a_table_judges_exists(name: str) -> None:
         ("statuses", "refuses: [busy]}", "refuses: [bus]}", "unknown status 'bus'"),
         ("statuses", "thread: [idle], run", "thread: [id], run", "unknown status 'id'"),
         ("races", "item: PUT /store/items", "item: PUT /store/item", "unknown operation"),
-        ("restarts", "item: GET /store/items", "item: POST /threads/search", "given twice"),
+        ("restarts", "operation: GET /store/items", "operation: POST /threads/search", "given twice"),
+        ("restarts", "of: [item]", "of: [items]", "unknown thing 'items'"),
+        ("restarts", "of: [item]", "of: [item, item]", "the thing 'item' is given twice"),
+        ("restarts", "of: [cron]", "of: [item]", "nothing reads cron again"),
+        ("restarts", "kill: PERS-006", "kill: PERS-906", "unknown requirement 'PERS-906'"),
+        ("restarts", "kill: PERS-006", "kill: PERS-005", "PERS-005 does not need 'store'"),
+        ("restarts", "kill: PERS-006", "kill: RESTART-004", "RESTART-004 does not need 'kill'"),
         ("browsers", "  GET /metrics", "  GET /metric", "unknown operation 'GET /metric'"),
         ("fields", "[SCHED-001]", "[SCHED-901]", "unknown requirement 'SCHED-901'"),
         ("fields", "  context: {graph", "  contexts: {graph", "unknown field 'contexts'"),
         ("fields", "  stream_mode:", "  input:", "input is both honoured here and judged elsewhere"),
         ("fields", "batch: POST /runs/batch", "batch: POST /runs/batches", "unknown operation"),
         ("values", "excused:", "excused:\n  dates: ''", "without a reason"),
+        ("values", "of: checkpoints,", "of: checkpoint,", "unknown place 'checkpoint'"),
+        ("values", "  debug: It wraps", "  debugs: It wraps", "debug is in no journey"),
+        ("values", "  GET /ok: It", "  GET /okay: It", "GET /ok is in no journey"),
+        (
+            "values",
+            "unread:\n",
+            "unread:\n  GET /okay: It is nothing.\n",
+            "nothing matches the unread 'GET /okay'",
+        ),
+        ("values", "      wait: {operation", "      stream: {operation", "'stream' is given twice"),
+        ("fields", "send: 2, ends: error", "send: 2, ends: badly", "badly"),
+        ("fields", '  text: "no', '  list: "no', "'list' is given twice"),
+        ("searches", "  threads by ids: THR-SEARCH-009.\n", "", "threads by ids is in no case"),
+        ("searches", "  threads by ids:", "  threads by id:", "unknown field 'threads by id'"),
+        ("searches", "by: [metadata, sort_by", "by: [metadata, limit, sort_by", "both judged and excused"),
+        ("searches", "by: [metadata, sort_by", "by: [metadatas, sort_by", "unknown field 'metadatas'"),
+        ("isolation", '["{spare}"]', '["{spear}"]', "unknown thing 'spear'"),
+        ("isolation", "run: pending}, query", "run: depending}, query", "unknown thing 'depending'"),
+        ("browsers", "[content-type, auth", "[content-type, content-type, auth", "given twice"),
+        (
+            "statuses",
+            "  idle: {thread: [idle], run",
+            "  idle: {threads: [idle], run",
+            "unknown key|unexpected|threads",
+        ),
     ],
 )
 def test_malformed_table_says_where_and_what(

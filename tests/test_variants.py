@@ -76,6 +76,12 @@ def ids_are_written_in_upper_case(server: Server) -> None:
         assert server.get(f"/threads/{thread.lower()}/runs/{spelt}")["run_id"] == run
 
 
+def numbers_are_those_of_javascript(server: Server) -> None:
+    body = {"metadata": {"exact": 2**53 + 1, "whole": 1.0, "half": 0.5, "large": 1e300, "flag": True}}
+    shown = json.dumps(server.post("/threads", body)["metadata"])
+    assert shown == ('{"exact": 9007199254740992, "whole": 1, "half": 0.5, "large": 1e+300, "flag": true}')
+
+
 def objects_have_members_of_their_own(server: Server) -> None:
     thread, run = finished_run(server)
     for path in (f"/threads/{thread}", f"/threads/{thread}/runs/{run}", f"/threads/{thread}/state"):
@@ -149,6 +155,38 @@ def errors_have_one_class(server: Server) -> None:
     assert json.loads(error["message"]) == {"error": "ValueError", "message": "a secret"}
 
 
+def unusual_values_are_refused(server: Server) -> None:
+    deep: Any = []
+    for _ in range(50):
+        deep = [deep]
+    for value, status in (
+        *((each, 422) for each in (deep, {str(n): n for n in range(900)}, "a\x01b", {"\x00": 1}, 2**60)),
+        ("x" * 60_000, 413),
+        ({"plain": ["x" * 5_000, True, None, 1.5]}, 200),
+    ):
+        assert server.client.post("/threads", json={"metadata": {"m": value}}).status_code == status
+
+
+def nothing_busy_is_deleted(server: Server) -> None:
+    thread = server.thread()
+    run = server.post(f"/threads/{thread}/runs", SLOW | {"input": {"sleep": 30}})["run_id"]
+    assert server.client.delete(f"/threads/{thread}").status_code == 409
+    assert server.get(f"/threads/{thread}/runs/{run}")["status"] == "running"
+    server.client.post(f"/threads/{thread}/runs/{run}/cancel?wait=1")
+    assert server.client.delete(f"/threads/{thread}").status_code == 204
+
+
+def refusals_take_the_other_status(server: Server) -> None:
+    unknown = "0" * 8 + "-0000-4000-8000-" + "0" * 12
+    thread, run = finished_run(server)
+    for path, body, status in (
+        (f"/threads/{thread}/runs", ECHO | {"assistant_id": "no such"}, 422),
+        (f"/threads/{thread}/runs/{run}/cancel", {}, 422),
+        (f"/threads/{unknown}/copy", {}, 409),
+    ):
+        assert server.client.post(path, json=body).status_code == status
+
+
 def requests_past_a_rate_are_put_off(server: Server) -> None:
     at = urlsplit(server.url)
     request = b"GET /ok HTTP/1.1\r\nhost: x\r\n\r\n"
@@ -172,6 +210,7 @@ LOOKS: dict[str, Callable[[Server], None]] = {
         streams_keep_alive_by_newlines,
         keys_come_in_another_order,
         ids_are_written_in_upper_case,
+        numbers_are_those_of_javascript,
         objects_have_members_of_their_own,
         runs_have_no_location,
         bad_requests_answer_400,
@@ -184,6 +223,9 @@ LOOKS: dict[str, Callable[[Server], None]] = {
         runs_start_when_the_queue_is_polled,
         texts_of_errors_are_redacted,
         errors_have_one_class,
+        unusual_values_are_refused,
+        nothing_busy_is_deleted,
+        refusals_take_the_other_status,
         requests_past_a_rate_are_put_off,
     )
 }

@@ -70,6 +70,15 @@ def test_areas_of_a_kind_are_found_by_it() -> None:
     assert sum(map(len, kinds)) == len(catalogue.areas)
     assert catalogue.of_kind("monitor") == {"monitor"}
     assert catalogue.of_kind("exploring") == {"explore", "fuzz"}
+    assert catalogue.of_kind("under-load") == {"under-load"}
+
+
+def test_what_checks_and_what_loads_judge_are_the_whole() -> None:
+    catalogue = load_catalogue()
+    assert catalogue.of_checks.keys() | catalogue.of_loads.keys() == catalogue.keys()
+    assert not catalogue.of_checks.keys() & catalogue.of_loads.keys()
+    assert "under-load" not in catalogue.of_checks.areas
+    assert [*catalogue.of_loads] == [f"LOAD-{number}" for number in range(101, 110)]
 
 
 def test_areas_that_a_user_names_are_found_by_name_glob_and_ending() -> None:

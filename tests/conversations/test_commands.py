@@ -11,12 +11,15 @@ from typing import Any
 
 import pytest
 import yaml
+from click.testing import CliRunner
 from junitparser import JUnitXml
 
 from runstone import report as reports
+from runstone.cli import cli
 from runstone.contracts.schemas import violations
-from runstone.errors import ExitCode
-from runstone.report.assembly import Judged, Measure, Observed, assemble
+from runstone.errors import ExitCode, UsageError
+from runstone.proof.conversations import agents, fault
+from runstone.report.assembly import Judged, Measure, Recorded, assemble
 from runstone.signoff import acceptance
 from runstone.verdict.model import Case, Report
 from runstone.verdict.scenarios import ScenarioResults
@@ -24,7 +27,6 @@ from tests import test_assembly
 from tests.command_line import command, in_own_process, one_line_of_error, plain_pytest, runstone, started
 from tests.conversations.desk import Desk, Thread, serving_desk
 from tests.conversations.playing import play
-from tests.conversations.test_faults import SCENARIO, CallsTwice
 from tests.conversations.test_interface import SHORT
 from tests.conversations.test_playing import REFUND
 from tests.servers import Heard
@@ -177,8 +179,8 @@ def both(results: ScenarioResults) -> Report:
     )
     cases = {name: [Case(case="", verdict="pass")] for name in test_assembly.LEVELS}
     judged = Judged(cases=cases, cells={}, selected=frozenset(cases), set_aside={})
-    observed = Observed(manifest=test_assembly.MANIFEST, traces={}, scenarios=results)
-    return assemble(measure, observed, judged, judge_s=0.1, now=test_assembly.NOW)
+    recorded = Recorded(manifest=test_assembly.MANIFEST, traces={}, scenarios=results)
+    return assemble(measure, recorded, judged, judge_s=0.1, now=test_assembly.NOW)
 
 
 def test_a_check_is_conforming_only_with_its_scenarios(tmp_path: Path) -> None:
@@ -186,7 +188,7 @@ def test_a_check_is_conforming_only_with_its_scenarios(tmp_path: Path) -> None:
     (tmp_path / "bad").mkdir()
     (tmp_path / "empty").mkdir()
     good = both(play(tmp_path / "good", SHORT).results)
-    bad = both(play(tmp_path / "bad", SCENARIO, CallsTwice()).results)
+    bad = both(play(tmp_path / "bad", fault.REFUND, agents.CallsTwice()).results)
     unclear = both(play(tmp_path / "empty", {**SHORT, "turns": [{"user": "Hello"}]}).results)
     assert [each.exit_code for each in (good, bad, unclear)] == [0, 1, 4]
     assert [each.conforming for each in (good, bad, unclear)] == [True, False, False]
@@ -218,3 +220,18 @@ def test_check_plays_scenarios_beside_its_own(tmp_path: Path) -> None:
     judged = runstone("judge", str(out / "evidence"), "--out", str(tmp_path / "again"))
     again = json.loads((tmp_path / "again/report.json").read_text())
     assert again["scenarios"] == report["scenarios"], judged.stderr
+
+
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        (["--set", "config.configurable.tier=gold"], "--set and --tag are about acceptance scenarios"),
+        (["--tag", "graphs"], "--set and --tag are about acceptance scenarios"),
+        (["--scenarios", "s", "--plan"], "--plan tells nothing of acceptance scenarios"),
+        (["--scenarios", "s", "--shard", "1/2"], "acceptance scenarios are not shared out"),
+    ],
+)
+def test_a_check_refuses_what_it_would_leave_undone(words: list[str], said: str) -> None:
+    called = CliRunner().invoke(cli, ["check", *words])
+    assert isinstance(called.exception, UsageError)
+    assert said in str(called.exception)

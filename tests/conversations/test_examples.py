@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +12,10 @@ import pytest
 from runstone.conversations import Model, OpenAITalker, play_sync
 from runstone.conversations.lint import lint
 from runstone.locations import CHECKOUT
-from tests.command_line import command, started
 from tests.conversations.language_model import completion, judgement, parts_of, serving_model
 
 SCENARIOS = CHECKOUT / "fixtures" / "scenarios"
 SHOWN = "support/refund.yaml"
-
-
-@contextmanager
-def served(*words: str) -> Iterator[str]:
-    """The reference runtime, in a process of its own; its URL."""
-    with started(command, "serve", "--port", "0", *words) as running:
-        yield running.first_line().split()[-1]
 
 
 def test_they_are_sound() -> None:
@@ -49,19 +40,21 @@ def helpful(asked: Mapping[str, Any]) -> bytes:
     return judgement(asked, 0.9 if "help" in said or "nine" in said else 0.1)
 
 
-def test_those_of_the_support_agent_pass(tmp_path: Path) -> None:
-    agents = CHECKOUT / "fixtures/agents/python/langgraph.json"
-    with serving_model(helpful) as (model, _), served("--graphs", str(agents)) as url:
-        judge = OpenAITalker(model=Model(name="tiny"), url=model)
-        report = play_sync(SCENARIOS / "support", url, judge=judge, out=tmp_path)
-    assert [(each.name, each.reason) for each in report.results.scenarios if each.result != "pass"] == []
-    assert {"polite", "customer-in-a-hurry"} <= {each.name for each in report.results.scenarios}
+def test_all_of_them_pass_on_the_reference_runtime(tmp_path: Path) -> None:
+    assert_green(tmp_path, "embedded")
+    evidence = json.loads((tmp_path / "evidence/manifest.json").read_text())
+    assert evidence["left"] == []
 
 
 @pytest.mark.slow
-def test_those_of_the_conformance_graphs_pass(tmp_path: Path) -> None:
-    with served() as url:
-        report = play_sync(SCENARIOS / "graphs", url, out=tmp_path)
+def test_all_of_them_pass_on_the_official_server_in_javascript(tmp_path: Path) -> None:
+    assert_green(tmp_path, "langgraph-js")
+
+
+def assert_green(folder: Path, target: str) -> None:
+    """Every example passes on the server of this recipe, with a model that judges and plays users."""
+    with serving_model(helpful) as (model, _):
+        judge = OpenAITalker(model=Model(name="tiny"), url=model)
+        report = play_sync(SCENARIOS, target, judge=judge, out=folder)
     assert [(each.name, each.reason) for each in report.results.scenarios if each.result != "pass"] == []
-    evidence = json.loads((tmp_path / "evidence/manifest.json").read_text())
-    assert evidence["left"] == []
+    assert {"polite", "customer-in-a-hurry", "approval"} <= {each.name for each in report.results.scenarios}

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from pyrate_limiter import AbstractBucket, limiter
 
 from runstone.conversations.model import Limits, ModelMissing, OpenAITalker
 from runstone.conversations.questions import Model, controls, partial, rubric
 from runstone.conversations.seen import Seen
+from runstone.proof.conversations.fault import RUBRIC
 from tests.command_line import one_line_of_error, runstone
 from tests.conversations.desk import Desk, Thread, ai, serving_desk
 from tests.conversations.language_model import KEY, completion, failure, fair, judgement, serving_model
 from tests.conversations.playing import play, verdict
-from tests.conversations.test_faults import RUBRIC
 
 SIMULATED: dict[str, Any] = {
     "scenario": "simulated",
@@ -179,7 +182,8 @@ def test_the_key_is_sent_and_recorded_nowhere(tmp_path: Path, monkeypatch: pytes
     path.write_text(json.dumps(RUBRIC))
     with serving_desk(Desk()) as target, serving_model() as (url, asked):
         words = ["--target", target, "--judge-model", "tiny", "--judge-url", url, "--judge-key", "MY_KEY"]
-        done = runstone("scenarios", "run", str(path), *words, "--out", str(tmp_path / "out"))
+        limits = ["--max-calls", "3", "--max-calls-per-minute", "3"]
+        done = runstone("scenarios", "run", str(path), *words, *limits, "--out", str(tmp_path / "out"))
         assert (done.returncode, one_line_of_error(done)) == (0, "")
         assert {each["authorization"] for each in asked} == {f"Bearer {KEY}"}
         number = len(asked)
@@ -198,3 +202,38 @@ def test_the_key_is_sent_and_recorded_nowhere(tmp_path: Path, monkeypatch: pytes
     written = [each.read_text("utf-8") for each in tmp_path.rglob("*") if each.is_file()]
     assert len(written) > 10
     assert not any(KEY in each for each in [*written, done.stdout, bad.stdout])
+
+
+class Clock:
+    """A clock that only sleeping moves."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def now(self) -> int:
+        return int(self.now_s * 1000)
+
+    async def sleep(self, seconds: float) -> None:
+        self.now_s += seconds
+        await asyncio.sleep(0)
+
+
+def test_no_more_requests_leave_in_any_minute_than_are_allowed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a whole batch: two conversations, the controls, and what is sent again."""
+    clock, sent, oops = Clock(), list[float](), iter([failure("500 Oops", "boom", "retry-after: 0")])
+    monkeypatch.setattr(AbstractBucket, "_clock", clock)
+    # The limiter's own name for it: whoever else sleeps goes on as ever.
+    monkeypatch.setattr(limiter, "asyncio", SimpleNamespace(**{**vars(asyncio), "sleep": clock.sleep}))
+
+    def answering(asked: Mapping[str, Any]) -> bytes:
+        sent.append(clock.now_s)
+        return next(oops, b"") or fair(asked)
+
+    both = [RUBRIC, RUBRIC | {"scenario": "polite-again"}]
+    with serving_model(answering) as (url, _):
+        report = play(tmp_path, both, model=url, limits=Limits(per_minute=2, retries=3))
+    assert [each.reason for each in report.results.scenarios] == ["", ""]
+    assert len(sent) in {5, 6, 7}  # both conversations may have asked the controls
+    assert all(later - earlier >= 60 for earlier, later in zip(sent, sent[2:], strict=False))

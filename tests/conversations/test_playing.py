@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from runstone.conversations.events import Event
+from runstone.scenario.progress import Step, Told
 from tests.conversations.desk import Desk, Thread, ai
 from tests.conversations.playing import play, verdict
 from tests.servers import Heard, reply
@@ -94,6 +95,16 @@ def test_every_kind_holds_on_an_agent_that_does_its_job(tmp_path: Path) -> None:
     assert [turn.said for turn in turns] == ["Please refund order 42", "resume: true"]
     assert turns[1].calls == ('refund({"order":"42"})',)
     assert turns[1].answer == "Order 42 is refunded."
+
+
+def test_progress_names_each_conversation_and_what_it_results_in(tmp_path: Path) -> None:
+    shown: list[Told] = []
+    wrong = {**REFUND, "scenario": "wrong", "turns": [{"user": "Hello", "expect": [{"equals": "Bye"}]}]}
+    play(tmp_path, [{**REFUND, "repeat": {"times": 2}}, wrong], show=shown.append)
+    names = [each.name for each in shown if isinstance(each, Step) and "conversation" in each.name]
+    assert {name.partition(" (")[0] for name in names} == {"refund: pass", "wrong: fail"}
+    assert names[0].startswith(("refund: pass (1 of 3", "wrong: fail (1 of 3 conversations, 1 fail)"))
+    assert names[2].endswith("(3 of 3 conversations, 1 fail)")
 
 
 def test_events_tell_it_as_it_happens(tmp_path: Path) -> None:
@@ -263,3 +274,37 @@ def test_what_was_played_is_deleted_and_evidence_is_ordinary(tmp_path: Path) -> 
     assert report.complete
     names = {path.name for path in (tmp_path / "out/evidence/traces").iterdir()}
     assert names == {"self_check.json", "conversation.plan.json", "conversation.refund.1.stream.1.json"}
+
+
+class TellsOnlyWhatItAsks(Desk):
+    """Where the agent asks, the result holds the question and no values, as some servers have it."""
+
+    def events(self, thread: Thread, run: str) -> list[tuple[str, Any]]:
+        told = super().events(thread, run)
+        if not thread.interrupts:
+            return told
+        return [*told[:-1], *self.before(thread), ("values", {"__interrupt__": thread.interrupts})]
+
+    def before(self, thread: Thread) -> list[tuple[str, Any]]:
+        return [("values", thread.values)]
+
+    def values(self, thread: Thread) -> dict[str, Any]:
+        return {"__interrupt__": thread.interrupts} if thread.interrupts else super().values(thread)
+
+
+class AndStreamsNoneBefore(TellsOnlyWhatItAsks):
+    def before(self, thread: Thread) -> list[tuple[str, Any]]:  # noqa: ARG002 - there is nothing to tell
+        return []
+
+
+@pytest.mark.parametrize("desk", [TellsOnlyWhatItAsks, AndStreamsNoneBefore])
+@pytest.mark.parametrize("entry_point", ["stream", "wait", "background"])
+def test_what_was_done_before_a_question_is_seen_where_the_result_holds_only_the_question(
+    tmp_path: Path, desk: type[Desk], entry_point: str
+) -> None:
+    turns = [
+        {**turn, "expect": [each for each in turn["expect"] if "event" not in each]}
+        for turn in REFUND["turns"]
+    ]
+    report = play(tmp_path, REFUND | {"entry_point": entry_point, "turns": turns}, desk())
+    assert verdict(report).reason == ""

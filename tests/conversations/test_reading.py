@@ -10,9 +10,10 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
+from runstone.contracts.schemas import schema_text
 from runstone.conversations.places import BadPlace, NothingThere, value_at
 from runstone.conversations.reading import BadScenario, read
-from runstone.conversations.schema import SCHEMAS, as_text, of_scenarios
+from runstone.conversations.schema import SCHEMAS, of_scenarios
 from runstone.conversations.statistics import pass_k, wilson
 from runstone.conversations.variables import combinations, names_in, substituted
 from runstone.locations import CHECKOUT
@@ -155,7 +156,7 @@ def test_few_samples_say_little() -> None:
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_published_schemas_are_those_of_the_structs(name: str) -> None:
     path = CHECKOUT / "contracts" / "schemas" / f"{name}.json"
-    assert path.read_text("utf-8") == as_text(SCHEMAS[name]()), "python -m runstone.conversations.schema"
+    assert path.read_text("utf-8") == schema_text(SCHEMAS[name]()), "python -m runstone.conversations.schema"
 
 
 def test_the_schema_takes_variables_and_refuses_what_the_reader_refuses() -> None:

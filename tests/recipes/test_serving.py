@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -15,6 +16,7 @@ import msgspec
 import pytest
 
 from runstone.errors import TargetError
+from runstone.locations import locate
 from runstone.target import recipes
 from tests.recipes.writing import SERVE, SERVER, Write, alive, busy_port
 
@@ -32,6 +34,16 @@ def test_a_server_runs_inside_the_block_and_only_there(write: Write, tmp_path: P
     assert f"up on {server.url}" in log.read_text("utf-8")
     with pytest.raises(httpx.ConnectError):
         httpx.get(server.url + "/ok")
+
+
+def test_what_several_folders_serve_is_served_together(write: Write) -> None:
+    with recipes.server(write(copy=["agents/python", "graphs/python", "auth/python"])) as server:
+        served = json.loads((Path(server._workdir) / "langgraph.json").read_text("utf-8"))
+    agents, graphs, auth = (
+        json.loads(locate(f"fixtures/{name}/python/langgraph.json").read_text("utf-8"))
+        for name in ("agents", "graphs", "auth")
+    )
+    assert served == {**graphs, **auth, "graphs": {**agents["graphs"], **graphs["graphs"]}}
 
 
 def test_a_server_gets_the_port_that_was_asked_for(write: Write) -> None:

@@ -37,8 +37,8 @@ def main() -> NoReturn:
 # need not import what a check needs.
 _COMMANDS: Final = (
     *("check", "ci", "compare", "coverage", "doctor", "explain", "explore", "faults", "fuzz", "graphs"),
-    *("history", "init", "judge", "keys", "list", "merge", "mutate", "prove", "result", "scenarios", "serve"),
-    *("signoff", "trend", "up", "verify", "waivers"),
+    *("history", "init", "judge", "keys", "list", "load", "merge", "mutate", "prove", "result", "scenarios"),
+    *("serve", "signoff", "soak", "trend", "up", "verify", "waivers"),
 )
 _MODULES: Final = {"list": "listing"}  # a module `list` would hide the builtin in this package
 

@@ -12,6 +12,7 @@ import msgspec
 
 if TYPE_CHECKING:
     from runstone.conversations.assertions import OwnCheck
+    from runstone.conversations.model import OpenAITalker
     from runstone.conversations.playing import Talker
 
 _Params = ParamSpec("_Params")
@@ -41,6 +42,11 @@ _OPTIONS = (
     ),
     click.option("--max-calls", type=click.IntRange(0), help="Ask the model no more often than this."),
     click.option(
+        "--max-calls-per-minute",
+        type=click.IntRange(1),
+        help="Send the model no more requests in any minute, retries included; the others wait.",
+    ),
+    click.option(
         "--budget-usd", type=click.FloatRange(0), help="Spend no more on the model; needs its prices."
     ),
     click.option(
@@ -67,11 +73,24 @@ class Asking(msgspec.Struct, frozen=True, kw_only=True):
     judge_retries: int
     judge_timeout: float
     max_calls: int | None = None
+    max_calls_per_minute: int | None = None
     budget_usd: float | None = None
     judge_prices: str | None = None
     trust_python: bool = False
 
-    def talker(self) -> Talker | None:
+    def talkers(self) -> Callable[[], Talker | None]:
+        """Makes the model for each of several batches; they keep to one budget. Raises ModelMissing."""
+        first = self.talker()
+
+        def another() -> Talker | None:
+            made = self.talker()
+            if made is not None and first is not None:
+                made.purse = first.purse
+            return made
+
+        return another
+
+    def talker(self) -> OpenAITalker | None:
         """The model that is meant; None where none is named. Raises ModelMissing."""
         from runstone.conversations.model import Limits, OpenAITalker
         from runstone.conversations.questions import Model
@@ -84,6 +103,7 @@ class Asking(msgspec.Struct, frozen=True, kw_only=True):
             key_variable=self.judge_key,
             limits=Limits(
                 calls=self.max_calls,
+                per_minute=self.max_calls_per_minute,
                 usd=self.budget_usd,
                 prices=_prices(self.judge_prices),
                 retries=self.judge_retries,

@@ -25,6 +25,7 @@ from runstone.session.session import Session
 @click.option(
     "--set", "settings", multiple=True, metavar="PATH=VALUE", help="Replace a value in every scenario."
 )
+@click.option("--tag", "tags", multiple=True, metavar="TAG", help="Only scenarios with it; may be repeated.")
 @asking
 @click.option("--plan", is_flag=True, help="Only tell what would be done; sends nothing but the self-check.")
 @click.option("--json", "as_json", is_flag=True, help="With --plan: as JSON.")
@@ -33,11 +34,16 @@ def command(
     asked: Given,
     scenarios: tuple[Path, ...],
     settings: tuple[str, ...],
+    tags: tuple[str, ...],
     plan: bool,
     as_json: bool,
 ) -> int:
     """Observe a server, judge it and report. TARGET is a URL or a recipe; default: embedded."""
     defaults = given(target_name="embedded")
+    if (settings or tags) and not scenarios:
+        raise UsageError("--set and --tag are about acceptance scenarios: name some with --scenarios PATH")
+    if plan and scenarios:
+        raise UsageError("--plan tells nothing of acceptance scenarios: `runstone scenarios list PATH` does")
     if plan:
         from runstone.cli import planned  # they bring in all that --help does not need
 
@@ -54,7 +60,7 @@ def command(
     if "shard" in asked:
         raise UsageError("acceptance scenarios are not shared out: leave out --shard, or --scenarios")
     own = asks.own(*(path if path.is_dir() else path.parent for path in scenarios))
-    batch = Batch(cases=read(scenarios, settings), talker=asks.talker(), own=own)
+    batch = Batch(cases=read(scenarios, settings, tags), talker=asks.talker(), own=own)
 
     def prepare(session: Session) -> None:
         play_beside(session, batch)

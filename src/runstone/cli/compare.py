@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,18 +36,21 @@ if TYPE_CHECKING:
 def command(
     asked: Given, names: tuple[str, ...], out: Path, publish: Path | None, readme: Path | None
 ) -> int:
-    """Targets side by side; each is a URL, a recipe, or a folder that check wrote.
+    """Targets side by side; each is a URL, a recipe, or a folder that check wrote. Or folders of loads.
 
     Targets are checked one after the other, folders are judged offline. All are compared with the first. Exit
-    code 1 when one keeps a MUST that another breaks.
+    code 1 when one keeps a MUST that another breaks. Loads must have been offered the same rate and mix.
     """
     from rich.console import Console  # and the others: --help needs none of them
 
     from runstone import compare as comparing
     from runstone.cli.progress import shown_progress
+    from runstone.load import comparing as loads
     from runstone.report import write_texts
     from runstone.session.sources import merged
 
+    if loads.are_loads(names):
+        return _compare_loads(names, out, published=publish is not None or readme is not None)
     if readme is not None and publish is None:
         raise UsageError("--readme shows what is published; give --publish DIR too")
     with shown_progress() as progress:
@@ -59,6 +63,22 @@ def command(
         if readme is not None:
             comparing.show_in(readme, publish)
     comparing.print_comparison(found, Console(), out)
+    return found.exit_code
+
+
+def _compare_loads(names: tuple[str, ...], out: Path, *, published: bool) -> int:
+    """Folders that `runstone load` wrote, side by side; nothing is loaded again."""
+    from rich.console import Console
+
+    from runstone.load import comparing, comparing_texts
+    from runstone.report import write_texts
+
+    if published:
+        raise UsageError("--publish and --readme are for checks; a comparison of loads is in --out")
+    sides = comparing.open_sides(names, today=dt.datetime.now(dt.UTC).date())
+    found = comparing.compare(sides)
+    write_texts(comparing_texts.texts_of(found, sides), out)
+    comparing_texts.print_comparison(found, Console(), out)
     return found.exit_code
 
 

@@ -10,7 +10,7 @@ import msgspec
 
 from runstone.cli.asking import Asking, asking
 from runstone.cli.options import shared_options
-from runstone.errors import ExitCode
+from runstone.errors import ExitCode, UsageError
 from runstone.report.text import counted
 from runstone.session.options import Given, given
 from runstone.session.sources import merged
@@ -77,6 +77,56 @@ def run_command(
     return _write(report, session.settings.out, quiet=stream)
 
 
+@command.command("serve")
+@_PATHS
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="To listen on; beyond this machine a token is needed.",
+)
+@click.option("--port", type=click.IntRange(0, 65535), default=2030, show_default=True)
+@click.option(
+    "--token", envvar="RUNSTONE_SERVE_TOKEN", metavar="TEXT", help="Default: one is made, if needed."
+)
+@click.option("--no-token", is_flag=True, help="Let everybody in who reaches --host.")
+@click.option(
+    "--allow-host",
+    multiple=True,
+    metavar="NAME",
+    help="A name by which browsers may call it; may be repeated.",
+)
+@shared_options("scenarios", by_flag=True)
+@asking
+@_SET
+@_TAG
+def serve_command(
+    asks: Asking,
+    asked: Given,
+    paths: tuple[Path, ...],
+    host: str,
+    port: int,
+    token: str | None,
+    no_token: bool,
+    allow_host: tuple[str, ...],
+    settings: tuple[str, ...],
+    tags: tuple[str, ...],
+) -> None:
+    """Play scenarios whenever somebody asks for it over HTTP, and show them on a page, until Ctrl-C."""
+    try:
+        from runstone.conversations.live import Guard, Offer, serve
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            f"serving needs {error.name}; install it with: pip install 'runstone[scenarios]'"
+        ) from None
+
+    guard = Guard.of(host, token=token, open_to_all=no_token, names=allow_host)
+    own = asks.own(*(path if path.is_dir() else path.parent for path in paths))
+    offer = Offer(paths=paths, asked=asked, talkers=asks.talkers(), own=own, settings=settings, tags=tags)
+
+    serve(offer, guard, host, port, click.echo)
+
+
 @command.command("judge")
 @click.argument("evidence", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Default: beside the evidence.")
@@ -132,9 +182,10 @@ def list_command(paths: tuple[Path, ...], settings: tuple[str, ...], tags: tuple
 @command.command("schema")
 def schema_command() -> None:
     """Print the JSON Schema of a file of scenarios, for editors."""
-    from runstone.conversations.schema import as_text, of_scenarios
+    from runstone.contracts.schemas import schema_text
+    from runstone.conversations.schema import of_scenarios
 
-    click.echo(as_text(of_scenarios()), nl=False)
+    click.echo(schema_text(of_scenarios()), nl=False)
 
 
 def _printed(event: Event) -> None:

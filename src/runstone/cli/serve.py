@@ -18,7 +18,10 @@ from runstone.locations import locate
 @click.option("--port", type=click.IntRange(0, 65535), default=2024, show_default=True)
 @click.option("--db", type=click.Path(path_type=Path), help="Default: a temporary folder, gone at the end.")
 @click.option(
-    "--graphs", type=click.Path(path_type=Path), help="A langgraph.json; default: the conformance graphs."
+    "--graphs",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="A langgraph.json; may be repeated. Default: the conformance graphs.",
 )
 @click.option(
     "--profile", type=click.Choice(["langgraph", "wait-state"]), default="langgraph", show_default=True
@@ -47,7 +50,7 @@ def command(
     host: str,
     port: int,
     db: Path | None,
-    graphs: Path | None,
+    graphs: tuple[Path, ...],
     profile: Literal["langgraph", "wait-state"],
     auth_secret: str | None,
     run_time_limit: tuple[str, ...],
@@ -66,7 +69,7 @@ def command(
             host=host,
             port=port,
             db=db,
-            graphs=graphs or locate("fixtures") / "graphs" / "python" / "langgraph.json",
+            graphs=graphs or (locate("fixtures") / "graphs" / "python" / "langgraph.json",),
             profile=profile,
             auth_secret=auth_secret,
             run_time_limits=_time_limits(run_time_limit),

@@ -51,7 +51,8 @@ def command(
     yes: bool,
 ) -> int:
     """Judge recorded EVIDENCE again and sign that its server keeps its promises."""
-    from runstone.signoff import page, signing  # they bring in what only this command needs
+    from runstone.load.reading import folder_of as load_folder_of  # they bring in what only this needs
+    from runstone.signoff import page, signing
 
     if [key is not None, keyless, unsigned].count(True) != 1:
         raise UsageError("say how to sign: one of --key FILE, --keyless and --unsigned")
@@ -61,6 +62,8 @@ def command(
         )
     if not add_signature and not (by and by.strip()):
         raise UsageError("say who signs: --by NAME")
+    if load_folder_of(evidence) is not None:
+        raise UsageError(f"{evidence} is a load, which does not belong to an acceptance; sign off a check")
     now = dt.datetime.now(dt.UTC).replace(microsecond=0)
     folder = out or (evidence if evidence.name else evidence.resolve()).parent / "signoff"
     sign = _signer(key, password_file, keyless)

@@ -24,6 +24,7 @@ from runstone.report import digest
 from runstone.scenario.scenario import CAPACITY_LOOKS
 from runstone.verdict.model import (
     Case,
+    Cause,
     Grid,
     Outcome,
     Report,
@@ -42,6 +43,7 @@ _CURLS = 2  # lines of one case
 _CURL = 1_500  # characters; a longer line is in the target's report
 _EXCHANGES = 4
 _CASES = 4
+_CAUSES = 10
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,10 @@ class Side:
 
 
 class ComparedTarget(msgspec.Struct, frozen=True, kw_only=True):
-    """One target as a comparison names it; `totals`: level to verdict to number of requirements."""
+    """One target as a comparison names it.
+
+    `totals`: level to verdict to number of requirements. `causes`: the greatest; its own report has them all.
+    """
 
     name: str
     url: str
@@ -67,6 +72,7 @@ class ComparedTarget(msgspec.Struct, frozen=True, kw_only=True):
     traces: bool
     totals: dict[str, dict[str, int]]
     grid: Grid
+    causes: tuple[Cause, ...] = ()
 
 
 class Stand(msgspec.Struct, frozen=True, kw_only=True):
@@ -226,6 +232,7 @@ def _target(side: Side) -> ComparedTarget:
         traces=side.traces is not None,
         totals=totals_by_level(report.verdicts),
         grid=report.grid,
+        causes=report.causes[:_CAUSES],
     )
 
 

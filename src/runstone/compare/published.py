@@ -55,7 +55,7 @@ def publish(found: Comparison, sides: Sequence[Side], folder: Path) -> None:
     targets = {"targets": [side.name for side in sides]}
     texts = {
         f"{_INDEX}.html": to_html(shown, sides, overview),
-        f"{_INDEX}.md": to_markdown(shown, sides),
+        f"{_INDEX}.md": to_markdown(shown),
         f"{_INDEX}.json": msgspec.json.format(msgspec.json.encode(targets)).decode() + "\n",
         **{f"{_BADGES}/{safe_name(name)}.svg": text for name, text in badges.items()},
     }

@@ -158,7 +158,7 @@ def _still_good(path: Path, manifest: evidence.Manifest) -> Report | None:
         manifest.url,
         manifest.profile,
     )
-    of_today = catalogue_of(found.verdicts) == catalogue_of(load_catalogue().values())
+    of_today = catalogue_of(found.verdicts) == catalogue_of(load_catalogue().of_checks.values())
     partly = any(case.reason.endswith("not selected") for each in found.verdicts for case in each.cases)
     return found if of_it and of_today and not partly and written > _last_change() else None
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from runstone.compare.comparison import Comparison, Pair, Row
-from runstone.compare.texts import extent, headline, phrase, reason_of, totals_in_words
+from runstone.compare.texts import extent, headline, phrase, reason_of, to_fix_first, totals_in_words
 from runstone.contracts import LEVELS
 from runstone.report.digest import OUTCOME_WORDS
 from runstone.report.paper import Page
@@ -27,12 +27,20 @@ def print_comparison(found: Comparison, console: Console, folder: Path) -> None:
     for each in found.targets:
         totals = "; ".join(f"{level} {totals_in_words(each.totals[level])}" for level in LEVELS)
         out.entry(f"{each.name}  ", f"{totals} ({each.server or 'server unknown'})")
+    _print_causes(found, out)
     for level in LEVELS:
         _print_rows([row for row in found.differing() if row.level == level], found, out)
     for pair in found.pairs:
         _print_pair(pair, out)
     out.line()
     out.line(f"{headline(found)}; {folder / 'compare.html'}", "bold red" if found.exit_code else "bold green")
+
+
+def _print_causes(found: Comparison, out: Page) -> None:
+    for name, lines in to_fix_first(found).items():
+        out.line(f"\nWhat to fix first in {name}", "bold")
+        for line in lines:
+            out.entry("  ", shortened(line, _REASON))
 
 
 def _print_rows(rows: Sequence[Row], found: Comparison, out: Page) -> None:

@@ -44,22 +44,22 @@ def texts_of(found: Comparison, sides: Sequence[Side]) -> dict[str, str]:
     """The three files by their names; compare.json as contracts/schemas/compare.json has it."""
     return {
         f"{STEM}.json": report.to_json(found, indent=1),
-        f"{STEM}.md": to_markdown(found, sides),
+        f"{STEM}.md": to_markdown(found),
         f"{STEM}.html": to_html(found, sides),
     }
 
 
-def to_markdown(found: Comparison, sides: Sequence[Side] = ()) -> str:
+def to_markdown(found: Comparison) -> str:
     """Totals, what to fix first, the rows and answers that differ, and the parity grids."""
     template = environment(autoescape=False, finalize=inline).get_template(f"{STEM}.md.j2")
-    return template.render(**_words_for(found), causes=_causes(sides))
+    return template.render(**_words_for(found), causes=to_fix_first(found))
 
 
-def _causes(sides: Sequence[Side]) -> dict[str, list[str]]:
+def to_fix_first(found: Comparison) -> dict[str, list[str]]:
     """The greatest causes of each target, a line each; targets without any are left out."""
     told = {
-        side.name: [f"{cause_weight(each)}: {cause_words(each)}" for each in side.report.causes[:_CAUSES]]
-        for side in sides
+        each.name: [f"{cause_weight(cause)}: {cause_words(cause)}" for cause in each.causes[:_CAUSES]]
+        for each in found.targets
     }
     return {name: lines for name, lines in told.items() if lines}
 
@@ -87,7 +87,7 @@ def to_html(found: Comparison, sides: Sequence[Side], overview: Mapping[str, InS
     proof = gzip.compress(inert_json(well_formed_tree(msgspec.to_builtins(data))), mtime=0)
     return template.render(
         **_words_for(found),
-        causes=_causes(sides),
+        causes=to_fix_first(found),
         overview=overview,
         **page_style(["report.css", f"{STEM}.css"], "page.js", "exchanges.js", f"{STEM}.js"),
         data=base64.b64encode(proof).decode(),

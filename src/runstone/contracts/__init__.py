@@ -41,21 +41,24 @@ from runstone.contracts.profile import Profile, UnknownProfile, WaitBody, load_p
 from runstone.contracts.reading import MalformedContract
 from runstone.contracts.schemas import UnknownSchema, Violation, schema_names, validator, violations
 from runstone.contracts.tables import (
-    BrowserTable,
     FieldTable,
-    IsolationTable,
-    NamedTable,
     SearchTable,
-    StatusTable,
     ValueTable,
-    browser_table,
     field_table,
+    search_table,
+    value_table,
+)
+from runstone.contracts.tables_of_operations import (
+    BrowserTable,
+    IsolationTable,
+    RaceTable,
+    RestartTable,
+    StatusTable,
+    browser_table,
     isolation_table,
     race_table,
     restart_table,
-    search_table,
     status_table,
-    value_table,
 )
 
 __all__ = [
@@ -77,12 +80,13 @@ __all__ = [
     "Lifecycle",
     "MalformedContract",
     "Mode",
-    "NamedTable",
     "Operation",
     "OperationTable",
     "Probe",
     "Profile",
+    "RaceTable",
     "Requirement",
+    "RestartTable",
     "SearchTable",
     "Source",
     "StatusTable",

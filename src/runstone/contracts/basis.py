@@ -23,7 +23,14 @@ _GRAPHS: Final = ("python", "typescript")
 _NOT_JUDGING: Final = frozenset(
     {
         *("equivalence.yaml", "durations.yaml", "report.json", "compare.json", "history.json"),
-        *("kill-matrix.json", "mutation.json", "scenario.json", "scenarios-report.json"),
+        *(
+            "kill-matrix.json",
+            "mutation.json",
+            "scenario.json",
+            "scenarios-report.json",
+            "load.json",
+            "load-comparison.json",
+        ),
     }
 )
 _CONTRACTS: Final = ("*.yaml", "cases/*.yaml", "schemas/*.json")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Final, Literal
 
@@ -31,8 +31,9 @@ class UnknownArea(UsageError):  # noqa: N818
 
 # `monitor`: its judges read every trace of the session, of all scenarios or of those that the other selected
 # areas need. `exploring`: its scenarios make up their requests for as long as they are given; they run, and
-# its requirements are in a report, only where somebody asked for the area.
-AreaKind = Literal["ordinary", "monitor", "exploring"]
+# its requirements are in a report, only where somebody asked for the area. `under-load`: judged of a load
+# (`runstone load`) and of nothing else, so no part of a check, of a proof or of an acceptance.
+AreaKind = Literal["ordinary", "monitor", "exploring", "under-load"]
 
 
 class Area(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,11 +74,15 @@ class Probe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class CapabilityDefinition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a server may or may not offer; without a probe it can only be declared."""
+    """What a server may or may not offer; without a probe it can only be declared.
+
+    `unseen`: what is told where it is neither declared nor could be looked for.
+    """
 
     meaning: str
     declared_as: str
     probe: Probe | None = None
+    unseen: str = ""
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -168,6 +173,22 @@ class Catalogue(Mapping[str, Requirement]):
     def selected(self, names: Iterable[str]) -> frozenset[str]:
         """The areas that a user means by some names; none for no names. Raises UnknownArea."""
         return frozenset(area for name in names for area in self.areas_named(name))
+
+    @cached_property
+    def of_checks(self) -> Catalogue:
+        """What a check judges: all but what only a load shows."""
+        return self._within(self.areas.keys() - self.of_kind("under-load"))
+
+    @cached_property
+    def of_loads(self) -> Catalogue:
+        """What a load judges."""
+        return self._within(self.of_kind("under-load"))
+
+    def _within(self, areas: Container[str]) -> Catalogue:
+        return Catalogue(
+            (each for each in self._by_id.values() if each.area in areas),
+            (each for each in self.areas.values() if each.name in areas),
+        )
 
     def of_kind(self, kind: AreaKind) -> frozenset[str]:
         """The names of the areas of one kind."""

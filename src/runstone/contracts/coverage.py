@@ -11,16 +11,14 @@ from typing import Final
 import msgspec
 
 from runstone.contracts.operations import Operation, operation_table
-from runstone.contracts.tables import (
-    Table,
+from runstone.contracts.table import Table
+from runstone.contracts.tables import field_table, search_table, value_table
+from runstone.contracts.tables_of_operations import (
     browser_table,
-    field_table,
     isolation_table,
     race_table,
     restart_table,
-    search_table,
     status_table,
-    value_table,
 )
 
 COLUMNS: Final = (
@@ -111,9 +109,7 @@ def _excuses(operation: Operation, column: str) -> Iterator[str]:
     """The reasons for which an operation may be judged by nobody in one respect."""
     name = operation.name
     if column == "values":
-        if operation.public or not (operation.names or operation.placeholders or operation.lists):
-            yield "It carries no value of a user's."
-        yield "What it carries is read again where values are judged (contracts/cases/values.yaml)."
+        yield value_table().excuse(name)
     elif column == "fields":
         yield field_table().excused.get(name, "")
         yield "" if operation.body else f"It takes no body; {operation.promise} judges what it takes."

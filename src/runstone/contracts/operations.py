@@ -92,6 +92,13 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True, dict=True, forbid_unk
         if self.if_not_exists and isinstance(asked, dict) and asked.get("if_not_exists") == "create":
             yield self.if_not_exists, self.segments(exchange.path)[self.if_not_exists]
 
+    def renamed_by(self, exchange: Exchange) -> Iterator[Any]:
+        """The ids that were asked for, of things that an exchange of this operation made with another one."""
+        for kind in self.names.keys() & self.creates.keys():
+            made = self._ids_at(kind, self.creates[kind], exchange)
+            asked = self._ids_at(kind, self.names[kind], exchange)
+            yield from (each for each in asked if made and each is not None and each not in made)
+
     def deleted_by(self, exchange: Exchange) -> Iterator[tuple[Kind, Any]]:
         """What an exchange of this operation that was answered with a 2xx has deleted: kind and id."""
         for kind, expression in self.deletes.items():

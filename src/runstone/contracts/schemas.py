@@ -72,6 +72,19 @@ def schema_document(name: str) -> Mapping[str, Any]:
     return _documents()[name]
 
 
+def schema_of(name: str, title: str, description: str, shape: type) -> dict[str, Any]:
+    """The schema of a document that this struct reads and writes; its own structs are `$defs`."""
+    (top,), shapes = msgspec.json.schema_components([shape], ref_template="#/$defs/{name}")
+    whole = shapes.pop(top["$ref"].rpartition("/")[2])
+    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": f"{BASE}{name}.json"}
+    return {**head, **whole, "title": title, "description": description, "$defs": shapes}
+
+
+def schema_text(document: Mapping[str, Any]) -> str:
+    """A schema as its file has it."""
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
 @cache
 def _documents() -> Mapping[str, Mapping[str, Any]]:
     folder = locate("contracts") / "schemas"

@@ -1,52 +1,30 @@
-"""The tables of contracts/cases: what holds for every operation, field, value or place, as data.
-
-Each is read strictly. A table that names an operation, a requirement, a capability or a kind that does not
-exist, or one of them twice, raises MalformedContract, so that no case of it is silently nobody's.
-"""
+"""The tables of what is sent and read: values, fields of requests, searches (contracts/cases)."""
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from functools import cache
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, Literal
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from runstone.contracts.catalogue import load_capabilities, load_catalogue
-from runstone.contracts.grammar import lifecycle
+from runstone.contracts.catalogue import load_catalogue
+from runstone.contracts.grammar import stream_grammar
 from runstone.contracts.operations import Operation, operation_table
-from runstone.contracts.reading import MalformedContract, read_yaml, shown_path
-from runstone.errors import suggestion
-from runstone.locations import locate
-
-_TableT = TypeVar("_TableT", bound="Table")
-
-
-class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, dict=True):
-    """A row of a table. `needs`: the capabilities without which it does not apply."""
-
-    needs: tuple[str, ...] = ()
-
-
-class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, dict=True):
-    """A table of cases. `excused`: what is in no case, and why."""
-
-    excused: dict[str, str] = {}
-
-    def check(self, where: str) -> None:
-        """Raise MalformedContract for what refers to something that does not exist, or is given twice."""
-        for name, why in self.excused.items():
-            if not why.strip():
-                raise MalformedContract(f"{where}: {name} is excused without a reason")
-
-    @abstractmethod
-    def judged(self) -> Iterable[tuple[str, str]]:
-        """What its cases judge: the name of an operation and the id of the requirement."""
-
+from runstone.contracts.reading import MalformedContract
+from runstone.contracts.table import (
+    Row,
+    Table,
+    cases_folder,
+    demand_apart,
+    demand_capabilities,
+    demand_known,
+    demand_once,
+    operations,
+    read_table,
+)
 
 # values
 
@@ -96,14 +74,19 @@ class Journey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     places: dict[str, ValuePlace]
 
 
+# Where a document may be besides the events of a stream: the body, and the values and interrupts of a wait.
+_BODIES: Final = ("body", "wait", "interrupts")
+
+
 class ValueTable(Table, frozen=True):
     """contracts/cases/values.yaml."""
 
     kinds: dict[str, ValueKind]
     journeys: dict[str, Journey]
+    unread: dict[str, str]
 
     def check(self, where: str) -> None:
-        """Raise MalformedContract also for a kind that says nothing, or several things, of its value."""
+        """Raise MalformedContract also for a kind without a value, and for a place that is in no journey."""
         super().check(where)
         for name, kind in self.kinds.items():
             given = [each for each in msgspec.structs.asdict(kind).values() if each is not UNSET]
@@ -112,11 +95,28 @@ class ValueTable(Table, frozen=True):
                     f"{where}: kind {name} needs one of value, repeat, nested and members, not {len(given)}"
                 )
         for name, journey in self.journeys.items():
-            _known(f"{where}: journey {name}", "requirement", [journey.promise], load_catalogue())
+            demand_known(f"{where}: journey {name}", "requirement", [journey.promise], load_catalogue())
             used = [place.operation for place in journey.places.values()]
-            _known(f"{where}: journey {name}", "operation", used, _operations())
-        _once(where, "requirement", [each.promise for each in self.journeys.values()])
-        _excused_apart(where, self, self.kinds)
+            demand_known(f"{where}: journey {name}", "operation", used, operations())
+            shown = [place.of for place in journey.places.values()]
+            demand_known(f"{where}: journey {name}", "place", shown, [*_BODIES, *stream_grammar().modes])
+        demand_once(where, "requirement", [each.promise for each in self.journeys.values()])
+        demand_apart(where, self, self.kinds)
+        self._check_places(where)
+
+    def _check_places(self, where: str) -> None:
+        places = [place for journey in self.journeys.values() for place in journey.places.values()]
+        read = {place.operation for place in places} | {place.of for place in places}
+        for name in (*operations(), *stream_grammar().modes):
+            if name not in read and not self.excuse(name):
+                raise MalformedContract(f"{where}: {name} is in no journey; say in `unread` why")
+        for glob in self.unread:
+            if not any(fnmatchcase(name, glob) for name in (*operations(), *stream_grammar().modes)):
+                raise MalformedContract(f"{where}: nothing matches the unread {glob!r}")
+
+    def excuse(self, place: str) -> str:
+        """Why an operation or a stream mode is read on no journey; nothing where no reason is given."""
+        return next((why for glob, why in self.unread.items() if fnmatchcase(place, glob)), "")
 
     def judged(self) -> Iterable[tuple[str, str]]:
         """Each place with the requirement of its journey."""
@@ -127,7 +127,7 @@ class ValueTable(Table, frozen=True):
 @cache
 def value_table() -> ValueTable:
     """The kinds of values, and the places that show them. Raises MalformedContract."""
-    return read_table(_cases() / "values.yaml", ValueTable)
+    return read_table(cases_folder() / "values.yaml", ValueTable)
 
 
 # fields
@@ -138,9 +138,9 @@ class Honoured(Row, frozen=True):
 
     graph: str
     send: Any
-    shows: dict[str, Any] = {}
-    run: dict[str, Any] = {}
-    ends: str = ""
+    shows: dict[str, Any] = msgspec.field(default_factory=dict)
+    run: dict[str, Any] = msgspec.field(default_factory=dict)
+    ends: Literal["", "error"] = ""
 
 
 class FieldTable(Table, frozen=True):
@@ -155,15 +155,15 @@ class FieldTable(Table, frozen=True):
     def check(self, where: str) -> None:
         """Raise MalformedContract also for an operation or a field of a run that is in no case."""
         super().check(where)
-        _known(where, "operation", [*self.bases, *self.entries.values()], _operations())
-        _known(where, "field", [*self.honoured, *self.elsewhere], run_fields())
+        demand_known(where, "operation", [*self.bases, *self.entries.values()], operations())
+        demand_known(where, "field", [*self.honoured, *self.elsewhere], run_fields())
         for field, ids in self.elsewhere.items():
-            _known(f"{where}: {field}", "requirement", ids, load_catalogue())
-        _excused_apart(where, self, self.bases)
+            demand_known(f"{where}: {field}", "requirement", ids, load_catalogue())
+        demand_apart(where, self, self.bases)
         both = sorted(self.honoured.keys() & self.elsewhere.keys())
         if both:
             raise MalformedContract(f"{where}: {both[0]} is both honoured here and judged elsewhere")
-        for name in (each.name for each in _operations().values() if each.body):
+        for name in (each.name for each in operations().values() if each.body):
             if name not in self.bases and name not in self.excused:
                 raise MalformedContract(f"{where}: {name} takes a body and is in no case; give it a base")
         for field in run_fields():
@@ -173,7 +173,7 @@ class FieldTable(Table, frozen=True):
     def fields(self) -> Iterable[tuple[Operation, str]]:
         """Each operation with a base, and each field that its body may have, by its path (`config.tags`)."""
         for name in self.bases:
-            operation = _operations()[name]
+            operation = operations()[name]
             yield from ((operation, field) for field in fields_of(operation.body))
 
     def judged(self) -> Iterable[tuple[str, str]]:
@@ -199,16 +199,17 @@ def run_fields() -> list[str]:
 @cache
 def field_table() -> FieldTable:
     """The fields of requests, and what is to become of them. Raises MalformedContract."""
-    return read_table(_cases() / "fields.yaml", FieldTable)
+    return read_table(cases_folder() / "fields.yaml", FieldTable)
 
 
 # searches
 
 
 class Searched(Row, frozen=True):
-    """What can be searched: its operations, and the keys by which it is sorted."""
+    """What can be searched: its operations, which of their fields are judged, and its sort keys."""
 
     search: str
+    by: tuple[str, ...]
     count: str = ""
     sort_by: tuple[str, ...] = ()
 
@@ -222,14 +223,31 @@ class SearchTable(Table, frozen=True):
     parts: tuple[str, ...]
 
     def check(self, where: str) -> None:
-        """Raise MalformedContract also for a sort key that its operation does not know."""
+        """Raise MalformedContract also for a field of a search that is neither judged nor excused."""
         super().check(where)
-        _once(where, "name", self.names)
+        demand_once(where, "name", self.names)
+        self._check_fields(where)
         for name, resource in self.resources.items():
             used = [resource.search, *([resource.count] if resource.count else [])]
-            _known(f"{where}: {name}", "operation", used, _operations())
-            _once(f"{where}: {name}", "sort key", resource.sort_by)
-            _needs(f"{where}: {name}", resource)
+            demand_known(f"{where}: {name}", "operation", used, operations())
+            demand_once(f"{where}: {name}", "sort key", resource.sort_by)
+            demand_capabilities(f"{where}: {name}", resource)
+
+    def _check_fields(self, where: str) -> None:
+        known = {
+            f"{name} by {field}": field in resource.by
+            for name, resource in self.resources.items()
+            for field in fields_of(operations()[resource.search].body)
+        }
+        demand_known(where, "field", self.excused, known)
+        for name, resource in self.resources.items():
+            fields = fields_of(operations()[resource.search].body)
+            demand_known(f"{where}: {name}", "field", resource.by, fields)
+        for field, judged in known.items():
+            if judged == (field in self.excused):
+                raise MalformedContract(
+                    f"{where}: {field} is {'both judged and excused' if judged else 'in no case; excuse it'}"
+                )
 
     def judged(self) -> Iterable[tuple[str, str]]:
         """Each search and count by its values, and those that are sorted."""
@@ -244,211 +262,4 @@ class SearchTable(Table, frozen=True):
 @cache
 def search_table() -> SearchTable:
     """What can be searched, by what. Raises MalformedContract."""
-    return read_table(_cases() / "searches.yaml", SearchTable)
-
-
-# isolation
-
-
-class Ask(Row, frozen=True):
-    """A request of an operation: what it sends, and ids in its path that have another name."""
-
-    body: Any = None
-    query: dict[str, Any] = {}
-    path: dict[str, str] = {}
-
-
-class IsolationTable(Table, frozen=True):
-    """contracts/cases/isolation.yaml: who may reach what."""
-
-    asks: dict[str, Ask]
-
-    def check(self, where: str) -> None:
-        """Raise MalformedContract also for an operation that is neither asked nor excused nor public."""
-        super().check(where)
-        _known(where, "operation", [*self.asks, *self.excused], _operations())
-        _excused_apart(where, self, self.asks)
-        for name, ask in self.asks.items():
-            _needs(f"{where}: {name}", ask)
-            _known(f"{where}: {name}", "placeholder", ask.path, _operations()[name].placeholders)
-        for name, operation in _operations().items():
-            if not operation.public and name not in self.asks and name not in self.excused:
-                raise MalformedContract(f"{where}: {name} is neither asked nor excused")
-
-    def judged(self) -> Iterable[tuple[str, str]]:
-        """Each operation with the requirements of those who ask it."""
-        for name in self.asks:
-            if "crons" in name:
-                yield name, "ISO-004"
-                continue
-            of_assistants = "/assistants" in name or "{assistant}" in str(self.asks[name].body)
-            yield name, "ISO-003" if of_assistants else "ISO-001"
-            yield name, "ISO-005"
-
-
-@cache
-def isolation_table() -> IsolationTable:
-    """Every operation, as it is asked by others. Raises MalformedContract."""
-    return read_table(_cases() / "isolation.yaml", IsolationTable)
-
-
-# statuses, races, restarts, browsers
-
-
-class Status(Row, frozen=True):
-    """How a thread reached a status: what it, and its last run, may show then."""
-
-    thread: tuple[str, ...]
-    run: tuple[str, ...]
-
-
-class StatusAsk(Row, frozen=True):
-    """A request on a thread; `refuses`: the statuses in which a 4xx is as good as a 2xx."""
-
-    body: Any = None
-    query: dict[str, Any] = {}
-    refuses: tuple[str, ...] = ()
-
-
-class StatusTable(Table, frozen=True):
-    """contracts/cases/statuses.yaml: what each operation answers on a thread in each status."""
-
-    statuses: dict[str, Status]
-    asks: dict[str, StatusAsk]
-
-    def check(self, where: str) -> None:
-        """Raise MalformedContract also for an operation on a thread that is neither asked nor excused."""
-        super().check(where)
-        _known(where, "operation", [*self.asks, *self.excused], _operations())
-        _excused_apart(where, self, self.asks)
-        for name, status in self.statuses.items():
-            _needs(f"{where}: {name}", status)
-            _known(f"{where}: {name}", "status", status.thread, lifecycle().threads.statuses)
-            _known(f"{where}: {name}", "status", status.run, lifecycle().runs.statuses)
-        for name, ask in self.asks.items():
-            _known(f"{where}: {name}", "status", ask.refuses, self.statuses)
-        for name in (name for name in _operations() if "{thread}" in name):
-            if name not in self.asks and name not in self.excused:
-                raise MalformedContract(f"{where}: {name} is neither asked nor excused")
-
-    def judged(self) -> Iterable[tuple[str, str]]:
-        """Each operation on a thread."""
-        return ((name, "STAT-001") for name in self.asks)
-
-
-class NamedTable(Table, frozen=True):
-    """contracts/cases/races.yaml and restarts.yaml: cases by name, each an operation."""
-
-    promises: tuple[str, ...]
-    cases: dict[str, str]
-
-    def check(self, where: str) -> None:
-        """Raise MalformedContract also for an operation or a requirement that does not exist."""
-        super().check(where)
-        _known(where, "operation", self.cases.values(), _operations())
-        _known(where, "requirement", self.promises, load_catalogue())
-        _once(where, "operation", self.cases.values())
-        _excused_apart(where, self, self.cases.values())
-        for glob in self.excused:
-            if not any(fnmatchcase(name, glob) for name in _operations()):
-                raise MalformedContract(f"{where}: no operation matches the excused {glob!r}")
-        for name in _operations():
-            if name not in self.cases.values() and not self.excuse(name):
-                raise MalformedContract(f"{where}: {name} is neither asked nor excused")
-
-    def excuse(self, operation: str) -> str:
-        """Why an operation is in no case; nothing where no reason is given."""
-        return next((why for glob, why in self.excused.items() if fnmatchcase(operation, glob)), "")
-
-    def judged(self) -> Iterable[tuple[str, str]]:
-        """The operation of each case."""
-        return ((operation, self.promises[0]) for operation in self.cases.values())
-
-
-class BrowserTable(Table, frozen=True):
-    """contracts/cases/browsers.yaml: preflights of every operation."""
-
-    origin: str
-    headers: tuple[str, ...]
-
-    def check(self, where: str) -> None:
-        """Raise MalformedContract also for an operation that does not exist."""
-        super().check(where)
-        _known(where, "operation", self.excused, _operations())
-
-    @property
-    def asked(self) -> tuple[Operation, ...]:
-        """The operations of which a browser asks whether it may."""
-        return tuple(each for name, each in _operations().items() if name not in self.excused)
-
-    def judged(self) -> Iterable[tuple[str, str]]:
-        """Every operation that is asked for."""
-        return ((each.name, "CORS-001") for each in self.asked)
-
-
-@cache
-def status_table() -> StatusTable:
-    """The statuses of a thread, and what is asked in each. Raises MalformedContract."""
-    return read_table(_cases() / "statuses.yaml", StatusTable)
-
-
-@cache
-def race_table() -> NamedTable:
-    """What is sent several times at once. Raises MalformedContract."""
-    return read_table(_cases() / "races.yaml", NamedTable)
-
-
-@cache
-def restart_table() -> NamedTable:
-    """What is read again after a restart. Raises MalformedContract."""
-    return read_table(_cases() / "restarts.yaml", NamedTable)
-
-
-@cache
-def browser_table() -> BrowserTable:
-    """What a browser asks. Raises MalformedContract."""
-    return read_table(_cases() / "browsers.yaml", BrowserTable)
-
-
-# reading
-
-
-def read_table(path: Path, shape: type[_TableT]) -> _TableT:
-    """The table of a file, checked as a whole. Raises MalformedContract."""
-    table = read_yaml(path, shape)
-    table.check(shown_path(path))
-    return table
-
-
-def _cases() -> Path:
-    return locate("contracts") / "cases"
-
-
-@cache
-def _operations() -> Mapping[str, Operation]:
-    """The operations of the API by name: `GET /threads/{thread}`."""
-    return {each.name: each for each in operation_table().operations}
-
-
-def _known(where: str, kind: str, used: Iterable[str], known: Iterable[str]) -> None:
-    for name in used:
-        if name not in known:
-            raise MalformedContract(f"{where} names the unknown {kind} {name!r}{suggestion(name, known)}")
-
-
-def _once(where: str, kind: str, used: Iterable[str]) -> None:
-    seen: set[str] = set()
-    for name in used:
-        if name in seen:
-            raise MalformedContract(f"{where}: the {kind} {name!r} is given twice")
-        seen.add(name)
-
-
-def _excused_apart(where: str, table: Table, judged: Iterable[str]) -> None:
-    for name in judged:
-        if name in table.excused:
-            raise MalformedContract(f"{where}: {name!r} is both judged and excused")
-
-
-def _needs(where: str, row: Row) -> None:
-    _known(where, "capability", row.needs, load_capabilities())
+    return read_table(cases_folder() / "searches.yaml", SearchTable)

@@ -11,7 +11,6 @@ their own, so that they can be called wherever a loop runs already, as in a note
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from queue import SimpleQueue
@@ -20,8 +19,9 @@ from typing import Any, TypeAlias, TypedDict, Unpack
 from runstone.conversations.events import Event, Listener
 from runstone.conversations.functions import trusted
 from runstone.conversations.playing import Talker
-from runstone.conversations.reading import Source, chosen, files_of, replaced, source, source_of
+from runstone.conversations.reading import Source, chosen, files_of, source, source_of, with_values
 from runstone.conversations.running import AT_ONCE, Batch, run
+from runstone.conversations.thread import Job, Playing
 from runstone.errors import RunstoneError
 from runstone.session.opening import open_session
 from runstone.session.options import given
@@ -71,7 +71,7 @@ def stream_sync(
 ) -> Iterator[Event]:
     """As `play_sync`, event by event; the last one has the report. Who stops listening ends the batch."""
     queue: SimpleQueue[Event | BaseException | None] = SimpleQueue()
-    playing = _Playing(_job(scenarios, target, **options), queue.put)
+    playing = Playing(_job(scenarios, target, **options), queue.put)
     try:
         while (event := queue.get()) is not None:
             if isinstance(event, BaseException):
@@ -91,7 +91,7 @@ async def stream(
     def put(event: Event | BaseException | None) -> None:
         loop.call_soon_threadsafe(queue.put_nowait, event)
 
-    playing = _Playing(_job(scenarios, target, **options), put)
+    playing = Playing(_job(scenarios, target, **options), put)
     try:
         while (event := await queue.get()) is not None:
             if isinstance(event, BaseException):
@@ -99,33 +99,6 @@ async def stream(
             yield event
     finally:
         await asyncio.to_thread(playing.stop)
-
-
-Job: TypeAlias = Callable[[Listener, Callable[[], bool]], object]
-
-
-class _Playing:
-    """A batch in a thread of its own. Its end is None, or what it raised."""
-
-    def __init__(self, job: Job, put: Callable[[Event | BaseException | None], None]) -> None:
-        self._stopped = threading.Event()
-        self._job = job
-        self._put = put
-        self._thread = threading.Thread(target=self._play, name="runstone-scenarios")
-        self._thread.start()
-
-    def _play(self) -> None:
-        try:
-            self._job(self._put, self._stopped.is_set)
-        except BaseException as error:
-            self._put(error)
-        else:
-            self._put(None)
-
-    def stop(self) -> None:
-        """End it before its next turn, and wait until it has cleaned up."""
-        self._stopped.set()
-        self._thread.join()
 
 
 def _job(scenarios: Scenarios | Iterable[Scenarios], target: str, **options: Unpack[Options]) -> Job:
@@ -154,17 +127,10 @@ def _job(scenarios: Scenarios | Iterable[Scenarios], target: str, **options: Unp
 
 def _sources(wanted: Scenarios, settings: Mapping[str, Any]) -> Iterator[Source]:
     if isinstance(wanted, Mapping):
-        yield _with(source_of(dict(wanted), Path("a scenario")), settings)
+        yield with_values(source_of(dict(wanted), Path("a scenario")), settings)
     else:
         for path in files_of([Path(wanted)]):
-            yield _with(source(path), settings)
-
-
-def _with(found: Source, settings: Mapping[str, Any]) -> Source:
-    document = found.document
-    for place, value in settings.items():
-        document = replaced(document, place.split("."), value)
-    return Source(path=found.path, document=document, files=found.files)
+            yield with_values(source(path), settings)
 
 
 def _report_of(events: list[Event]) -> ScenariosReport:

@@ -35,6 +35,7 @@ Own = Callable[[str], OwnCheck]
 # What need not be the same by each entry point: time, what only a stream has, and a model's opinion.
 _OWN_TO_AN_ENTRY_POINT: Final = frozenset({"latency_s", "event", "llm_rubric"})
 _SAID: Final = 400  # characters of a message in a report
+HARNESS_FAILED: Final = "the harness itself failed"
 
 
 def judged(
@@ -247,7 +248,7 @@ def _result(
     found = recorded(case, repeat, traces)
     result: Result | None = None
     if name in crashed:
-        result, reason = "judge-error", f"the harness itself failed: {crashed[name].splitlines()[-1]}"
+        result, reason = "judge-error", f"{HARNESS_FAILED}: {crashed[name].splitlines()[-1]}"
     elif found is None:
         result, reason = "not-judged", "it was not played to its end"
     elif found.notes.digest != case.digest:

@@ -21,8 +21,10 @@ from runstone.conversations.questions import ANSWER_SCHEMA, CONTROL, Answer, Mod
 from runstone.errors import UsageError
 
 if TYPE_CHECKING:
+    import httpx
     from openai import AsyncOpenAI
     from openai.types.chat import ChatCompletion
+    from pyrate_limiter import Limiter
 
 KEY: Final = "OPENAI_API_KEY"
 _RETRIES: Final = 3
@@ -44,9 +46,13 @@ class ModelMissing(UsageError):  # noqa: N818 - named as what it reports
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """How far asking may go. `prices`: USD for a million tokens, of questions and of answers."""
+    """How far asking may go. `prices`: USD for a million tokens, of questions and of answers.
+
+    `per_minute`: requests in any minute, those that are sent again included; more of them wait.
+    """
 
     calls: int | None = None
+    per_minute: int | None = None
     usd: float | None = None
     prices: tuple[float, float] | None = None
     retries: int = _RETRIES
@@ -97,15 +103,17 @@ class OpenAITalker:
     purse: Purse = field(init=False)
     _key: str = field(init=False, repr=False)
     _at_once: asyncio.Semaphore = field(init=False)
+    _pace: Limiter | None = field(init=False)
     _controls: dict[str, Answer] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         """Find out at once whether it can be asked at all, and not in the middle of a run."""
-        if find_spec("openai") is None:
-            raise ModelMissing(
-                "a model is asked with openai, which is not installed; "
-                "install it with: pip install 'runstone[scenarios]'"
-            )
+        for package in ("openai", "pyrate_limiter"):
+            if find_spec(package) is None:
+                raise ModelMissing(
+                    f"a model is asked with {package}, which is not installed; "
+                    "install it with: pip install 'runstone[scenarios]'"
+                )
         self._key = os.environ.get(self.key_variable, "")
         if not self._key and self.url is None:
             raise ModelMissing(
@@ -116,6 +124,7 @@ class OpenAITalker:
             raise ModelMissing("--budget-usd needs the model's prices: --judge-prices QUESTION,ANSWER")
         self.purse = Purse(self.limits)
         self._at_once = asyncio.Semaphore(_AT_ONCE)
+        self._pace = None if self.limits.per_minute is None else _pace_of(self.limits.per_minute)
 
     async def ask(self, question: Question) -> Answer:
         """The answer to a question; a failure is an answer with its `error`."""
@@ -186,19 +195,33 @@ class OpenAITalker:
         return answer
 
     def _client(self) -> AsyncOpenAI:
-        from openai import AsyncOpenAI
+        from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
         return AsyncOpenAI(
             api_key=self._key or "none",
             base_url=self.url,
             max_retries=self.limits.retries,
             timeout=self.limits.timeout_s,
+            # Of every request: those that the client sends again count as any other.
+            http_client=DefaultAsyncHttpxClient(event_hooks={"request": [self._wait_its_turn]}),
         )
+
+    async def _wait_its_turn(self, _: httpx.Request) -> None:
+        if self._pace is not None:
+            await self._pace.try_acquire_async()
 
     def _plainly(self, text: str) -> str:
         """On one line, and without the key, which a server may repeat."""
         line = " ".join(text.split())[:300]
         return line.replace(self._key, f"[{self.key_variable}]") if self._key else line
+
+
+def _pace_of(per_minute: int) -> Limiter:
+    """So many in any minute. Its requests are few, so that none need be forgotten by a thread of its own."""
+    from pyrate_limiter import Duration, InMemoryBucket, Limiter, Rate, SingleBucketFactory
+
+    bucket = InMemoryBucket([Rate(per_minute, Duration.MINUTE)])
+    return Limiter(SingleBucketFactory(bucket, schedule_leak=False))
 
 
 def _text_of(answer: ChatCompletion) -> str:

@@ -6,7 +6,9 @@ verdict itself is made from the trace afterwards (`conversations.judging`), by t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
@@ -31,6 +33,8 @@ from runstone.wire.documents import Missing
 from runstone.wire.exchange import Exchange
 from runstone.wire.sse import EventReader
 
+_STOPPED: Final = "it was stopped before its end"
+_LOOK_S: Final = 0.2  # how often a conversation asks whether it is still wanted
 _GRAPH: Final = "graph_id"  # where servers look up by which graph values of a new thread are written
 
 
@@ -65,6 +69,31 @@ class Surroundings:
     stopped: Callable[[], bool] = lambda: False
 
 
+@asynccontextmanager
+async def _as_long_as_wanted(stopped: Callable[[], bool]) -> AsyncIterator[None]:
+    """The block, which is left in the middle of a turn once nobody wants to hear more. Raises Stopped."""
+    if stopped():
+        raise Stopped(_STOPPED)
+
+    async def watch(wanted: asyncio.Timeout) -> None:
+        while not stopped():  # noqa: ASYNC110 - whoever stops it is in another thread
+            await asyncio.sleep(_LOOK_S)
+        wanted.reschedule(asyncio.get_running_loop().time())
+
+    wanted = asyncio.timeout(None)
+    try:
+        async with wanted:
+            watching = asyncio.create_task(watch(wanted))
+            try:
+                yield
+            finally:
+                watching.cancel()
+    except TimeoutError:
+        if not wanted.expired():
+            raise
+        raise Stopped(_STOPPED) from None
+
+
 @dataclass(slots=True)
 class Play:
     """One conversation while it is played."""
@@ -93,11 +122,12 @@ class Play:
         self._tell("started", data=self._about())
         self._note(api)
         try:
-            await self._set_up(api)
-            if self.case.scenario.simulated is not None:
-                await self._play_simulated(api, self.case.scenario.simulated)
-            else:
-                await self._play_written(api)
+            async with _as_long_as_wanted(self.around.stopped):
+                await self._set_up(api)
+                if self.case.scenario.simulated is not None:
+                    await self._play_simulated(api, self.case.scenario.simulated)
+                else:
+                    await self._play_written(api)
         except ModelFailed as error:
             self.broken = f"the model that plays the user failed: {error}"
             self._tell("error", text=self.broken)
@@ -108,7 +138,7 @@ class Play:
         for turn in self.case.scenario.turns:
             way = turn.ways[0]
             shown = await self._turn(api, Played(thread=turn.thread, said=getattr(turn, way), way=way))
-            checks = await self._judge_turn(shown)
+            checks = await self._judge_turn(api, shown)
             if self._must_stop(checks):
                 return
         await self._judge_whole(api)
@@ -122,13 +152,14 @@ class Play:
             if not self.turns and simulate.first:
                 said = simulate.first
             else:
-                said = await talker.say(simulate, transcript(together(self._seen(api))))
+                with api.off_the_clock():
+                    said = await talker.say(simulate, transcript(together(self._seen(api))))
             if simulate.stop in said:
                 break
             way = "resume" if asked else "user"
             shown = await self._turn(api, Played(thread="main", said=said, way=way))
             asked = bool(shown.interrupts)
-            if self._must_stop(await self._judge_turn(shown)):
+            if self._must_stop(await self._judge_turn(api, shown)):
                 return
         if self.turns:
             await self._judge_whole(api)
@@ -161,8 +192,6 @@ class Play:
         return self.threads[name]
 
     async def _turn(self, api: Api, played: Played) -> Seen:
-        if self.around.stopped():
-            raise Stopped("nobody listens any more")
         number = len(self.turns) + 1
         self._tell("user_input", number, said_in(played), {"way": played.way, "thread": played.thread})
         within = api.within(part_of(number))
@@ -222,10 +251,10 @@ class Play:
         model = None if self.around.talker is None else self.around.talker.model
         return Means(asker=self._name, model=model, answers=self.answers, own=self.around.own)
 
-    async def _judge_turn(self, shown: Seen) -> list[Check]:
+    async def _judge_turn(self, api: Api, shown: Seen) -> list[Check]:
         scenario, number = self.case.scenario, len(self.turns)
         if number <= len(scenario.turns):
-            await self._ask(applicable(scenario.turns[number - 1].expect, shown, scenario), shown)
+            await self._ask(api, applicable(scenario.turns[number - 1].expect, shown, scenario), shown)
         checks = checks_of_turn(scenario, number, shown, self._means)
         self._tell_checks(checks, number)
         result = worst(each.result for each in checks) if checks else "pass"
@@ -236,11 +265,11 @@ class Play:
     async def _judge_whole(self, api: Api) -> None:
         scenario, turns = self.case.scenario, self._seen(api)
         whole = together(turns)
-        await self._ask(applicable(scenario.expect, whole, scenario), whole)
+        await self._ask(api, applicable(scenario.expect, whole, scenario), whole)
         self._tell_checks(checks_of_whole(scenario, turns, self._means), 0)
         self.whole = True
 
-    async def _ask(self, expected: Sequence[Assertion], shown: Seen) -> None:
+    async def _ask(self, api: Api, expected: Sequence[Assertion], shown: Seen) -> None:
         """Have the model answer what is asked of it here, and once its controls."""
         talker = self.around.talker
         rubrics = [each for each in expected if innermost(each)[0].kind == "llm_rubric"]
@@ -249,7 +278,8 @@ class Play:
             return
         for question in (*controls(talker.model).values(), *asked):
             if question.key not in self.answers:
-                self.answers[question.key] = await talker.ask(question)
+                with api.off_the_clock():
+                    self.answers[question.key] = await talker.ask(question)
 
     def _tell_checks(self, checks: Sequence[Check], number: int) -> None:
         for each in checks:

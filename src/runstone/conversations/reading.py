@@ -157,6 +157,14 @@ def replaced(document: Any, keys: Sequence[str], value: Any) -> Any:
     return {**inner, keys[0]: replaced(inner.get(keys[0]), keys[1:], value)}
 
 
+def with_values(found: Source, values: Mapping[str, Any]) -> Source:
+    """The file with these values at their places, such as `config.configurable.tier`."""
+    document = found.document
+    for place, value in values.items():
+        document = replaced(document, place.split("."), value)
+    return Source(path=found.path, document=document, files=found.files)
+
+
 def cases_of(found: Source) -> Iterator[Case]:
     """The cases of one file. Raises BadScenario."""
     variables = found.document.get("vars", {})

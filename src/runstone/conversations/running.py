@@ -19,12 +19,14 @@ from runstone.conversations.playing import Play, Surroundings, Talker
 from runstone.conversations.reading import Case
 from runstone.conversations.recorded import PLAN, plan, planned, recorded
 from runstone.errors import ExitCode, UsageError
+from runstone.report.digest import RESULT_WORDS
+from runstone.report.text import counted
 from runstone.scenario.progress import Begun, Told
 from runstone.scenario.scenario import Scenario, Schedule
 from runstone.session import evidence
 from runstone.session.options import LimitsTable
 from runstone.session.session import Beside, Session
-from runstone.verdict.scenarios import ConversationResult, Result, ScenarioResults, ScenariosReport, exit_code
+from runstone.verdict.scenarios import Result, ScenarioResults, ScenariosReport, exit_code
 from runstone.wire.trace import Trace
 
 AT_ONCE: Final = 8  # conversations, where nobody says how many runs the target executes
@@ -65,10 +67,10 @@ class Batch:
 def _scenario(case: Case, repeat: int, around: Surroundings) -> Scenario:
     simulated = case.scenario.simulated
     turns = len(case.scenario.turns) if simulated is None else simulated.max_turns
-    # A model is asked between turns; the agent's own time is granted for each of them.
+    # Twice: the run, and reading what it left. While a model is asked, the deadline waits.
     patience = turns * 2 * case.scenario.turn_timeout_s
     play = Play(case=case, repeat=repeat, around=around)
-    return Scenario(case.trace(repeat), play, Schedule(patience=patience), agent=True)
+    return Scenario(case.trace(repeat), play, Schedule(patience=patience, guest=True), agent=True)
 
 
 def run(session: Session, batch: Batch) -> ScenariosReport:
@@ -83,7 +85,7 @@ def run(session: Session, batch: Batch) -> ScenariosReport:
         own_limits=_generous(settings.own_limits),
     )
     session.beside = batch.beside(alone=True)
-    session.progress = Progress(session, batch)
+    session.progress = Progress(session, batch, alone=True)
     with session:
         session.observe([])
         report = report_of(session, batch.cases, batch.own)
@@ -105,53 +107,68 @@ def _generous(limits: LimitsTable) -> LimitsTable:
 
 
 class Progress:
-    """Tells of each conversation that has ended what it results in, and how far the batch is."""
+    """Tells of each conversation that has ended what it results in, and how far the batch is.
 
-    def __init__(self, session: Session, batch: Batch) -> None:
+    `alone`: nothing else is observed, so that what is known of suites says nothing of how long it takes.
+    """
+
+    def __init__(self, session: Session, batch: Batch, *, alone: bool) -> None:
         self._session = session
         self._batch = batch
+        self._alone = alone
         self._show = session.progress
         self._plays = {
-            case.trace(repeat): (case, repeat)
+            name: (case, repeat)
             for case in batch.cases
             for repeat in range(1, case.scenario.repeat.times + 1)
+            if (name := case.trace(repeat)) not in batch.kept
         }
         self._results: Counter[Result] = Counter()
 
     def __call__(self, told: Told) -> None:
-        if isinstance(told, Begun):  # it guesses the time by what is known of suites
-            return
-        self._show(told)
-        name = told.name
-        if told.doing != "observing" or name not in self._plays or self._batch.tell is nobody:
-            return
-        case, repeat = self._plays[name]
-        found = recorded(case, repeat, self._session.traces)
-        result: ConversationResult | None = (
-            None if found is None else conversation_result(found, self._batch.own)
-        )
-        self._results["not-judged" if result is None else result.result] += 1
-        if result is not None:
+        if isinstance(told, Begun):
+            if not self._alone:
+                self._show(told)
+        elif told.doing == "observing" and told.name in self._plays:
+            result = self._hear(*self._plays[told.name])
+            self._show(msgspec.structs.replace(told, name=self._words(told.name, result)))
+            counts = {str(result): number for result, number in self._results.items()}
             self._batch.tell(
-                Event(
-                    kind="completed",
-                    scenario=case.name,
-                    conversation=name,
-                    text=result.reason,
-                    data={"result": result.result, "score": result.score},
-                )
+                Event(kind="batch_progress", data={"done": told.done, "of": told.total, **counts})
             )
-        self._batch.tell(
-            Event(kind="batch_progress", data={"done": told.done, "of": told.total, **self._counts()})
-        )
+        else:
+            self._show(told)
 
-    def _counts(self) -> dict[str, int]:
-        return {str(result): number for result, number in self._results.items()}
+    def _hear(self, case: Case, repeat: int) -> Result:
+        """What the conversation results in; whoever listens is told, unless nothing was recorded."""
+        found = recorded(case, repeat, self._session.traces)
+        if found is None:
+            self._results["not-judged"] += 1
+            return "not-judged"
+        judged = conversation_result(found, self._batch.own)
+        self._results[judged.result] += 1
+        self._batch.tell(
+            Event(
+                kind="completed",
+                scenario=case.name,
+                conversation=found.trace.scenario,
+                text=judged.reason,
+                data={"result": judged.result, "score": judged.score},
+            )
+        )
+        return judged.result
+
+    def _words(self, name: str, result: Result) -> str:
+        """`refund: fail (12 of 31 conversations, 2 fail)`."""
+        far = [f"{self._results.total()} of {counted(len(self._plays), 'conversation')}"]
+        far += [f"{number} {RESULT_WORDS[each]}" for each, number in self._results.items() if each != "pass"]
+        return f"{self._plays[name][0].name}: {RESULT_WORDS[result]} ({', '.join(far)})"
 
 
 def play_beside(session: Session, batch: Batch) -> None:
     """Have a session that checks a server play these too; its report tells of both."""
     session.beside = batch.beside(alone=False)
+    session.progress = Progress(session, batch, alone=False)
 
 
 def judge_beside(session: Session, own: Callable[[str], OwnCheck] | None = None) -> None:

@@ -5,13 +5,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-import msgspec
-
-from runstone.contracts.schemas import BASE
+from runstone.contracts.schemas import schema_of, schema_text
 from runstone.conversations.format import KINDS, WAYS, Scenario
 from runstone.files import replace_file
 from runstone.locations import CHECKOUT
@@ -23,7 +20,7 @@ _TYPED: Final = frozenset({"integer", "number", "boolean", "array", "object"})
 
 def of_scenarios() -> dict[str, Any]:
     """The schema of a file of scenarios, as people write it: a variable may stand wherever a value does."""
-    document = _document(
+    document = schema_of(
         "scenario",
         "Acceptance scenario",
         "A conversation with an assistant, and what is expected of it: one scenario a file, each key known.",
@@ -41,7 +38,7 @@ def of_scenarios() -> dict[str, Any]:
 
 def of_report() -> dict[str, Any]:
     """The schema of report.json of `runstone scenarios`."""
-    return _document(
+    return schema_of(
         "scenarios-report",
         "Report of acceptance scenarios",
         "What `runstone scenarios run` and `judge` found.",
@@ -50,19 +47,6 @@ def of_report() -> dict[str, Any]:
 
 
 SCHEMAS: Final = {"scenario": of_scenarios, "scenarios-report": of_report}
-
-
-def as_text(document: Mapping[str, Any]) -> str:
-    """As its file has it."""
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
-
-
-def _document(name: str, title: str, description: str, shape: type) -> dict[str, Any]:
-    (top,), shapes = msgspec.json.schema_components([shape], ref_template="#/$defs/{name}")
-    whole = shapes.pop(top["$ref"].rpartition("/")[2])
-    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": f"{BASE}{name}.json"}
-    document: dict[str, Any] = {**head, **whole, "title": title, "description": description, "$defs": shapes}
-    return document
 
 
 def _or_variable(member: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -79,7 +63,7 @@ def _or_variable(member: Mapping[str, Any]) -> Mapping[str, Any]:
 def main() -> None:
     """Write the schemas again."""
     for name, made in SCHEMAS.items():
-        replace_file(CHECKOUT / "contracts" / "schemas" / f"{name}.json", as_text(made()))
+        replace_file(CHECKOUT / "contracts" / "schemas" / f"{name}.json", schema_text(made()))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -65,7 +65,7 @@ def seen(exchanges: Sequence[Exchange], before: Any) -> Seen:
     if result is None:
         return Seen(lost=_lack(exchanges[-1] if exchanges else None), exchanges=_keys(exchanges))
     state = _object(_labelled(exchanges, _STATE))
-    values = _values_of(result)
+    values = _values_of(result, state)
     messages = tuple(_new_messages(values, before))
     said = [_text(each) for each in messages if _role(each) in _SPOKEN]
     answer = said[-1] if said else ""
@@ -151,15 +151,36 @@ def _lack(exchange: Exchange | None) -> str:
     return f"{exchange.where} has no result"
 
 
-def _values_of(result: Exchange) -> Any:
-    """The values that the client was given: the body, or the last `values` event of the graph itself."""
+def _values_of(result: Exchange, state: Mapping[str, Any] | None = None) -> Any:
+    """The values that the client was given: the body, or the last `values` event of the graph itself.
+
+    Some servers give nothing but the question where the graph asks one; then they are those of the event
+    before, or of the state.
+    """
+    shown = _shown(result)
     try:
-        if not result.is_stream:
-            return raw(result.ok.json)
-        found = [event for event in result.events if event.event == "values"]
-        return raw(found[-1].json) if found and result.ok else None
+        last = next(shown, None)
+        if not _only_asks(last):
+            return last
+        earlier = next((each for each in shown if not _only_asks(each)), None)
     except Missing:
         return None
+    if earlier is None and state is not None:
+        earlier = state.get("values")
+    return {**earlier, **last} if isinstance(earlier, dict) and isinstance(last, dict) else last
+
+
+def _shown(result: Exchange) -> Iterator[Any]:
+    """All values that the client was given, the last ones first. Raises Missing."""
+    if not result.is_stream:
+        yield raw(result.ok.json)
+    else:
+        _ = result.ok
+        yield from (raw(each.json) for each in reversed(result.events) if each.event == "values")
+
+
+def _only_asks(values: Any) -> bool:
+    return isinstance(values, dict) and values.keys() == {_INTERRUPTS}
 
 
 def _new_messages(values: Any, before: Any) -> Iterable[dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from runstone.contracts import Requirement
 from runstone.judge.observed import NotObserved, ScenarioCrashed
@@ -12,6 +13,12 @@ from runstone.wire.exchange import Exchange, excerpt
 from runstone.wire.trace import Inapplicable
 
 _REASON = 600  # characters of a reason; the exchanges hold the rest
+# What pytest tells of an assertion about a value alone, in Python's words, and what that says to a reader.
+_BROKEN: Final = "the promise was broken"
+_NOTHING: Final = "wanted something, got nothing"
+_VALUES: Final = {"": _BROKEN, "False": _BROKEN} | dict.fromkeys(
+    ("None", "[]", "{}", "()", "set()", "''"), _NOTHING
+)
 _CURL_LINES = 6  # more than a single judge reads on purpose; a report shows every exchange anyway
 
 
@@ -60,9 +67,6 @@ def _outcome(promise: Requirement, error: BaseException | None, unseen: str | No
 
 
 def _assertion_text(error: AssertionError) -> str:
-    """The assertion's own message; of pytest's explanation only its first line."""
-    text = str(error).strip() or "the promise was broken"
-    first, _, rest = text.partition("\n")
-    if first.startswith("assert ") and rest and "wanted" not in first:
-        first = f"{first} {rest.splitlines()[0].strip()}"
-    return excerpt(first.removeprefix("assert "), _REASON)
+    """The assertion's own message; of pytest's explanation only its first line, without values of Python."""
+    first = str(error).strip().partition("\n")[0].removeprefix("assert ")
+    return excerpt(_VALUES.get(first, first), _REASON)

@@ -72,6 +72,26 @@ def demand_values(answer: Exchange, profile: Profile) -> None:
         raise Missing(f"{answer.where}, a run in order, gave no values: {shown(answer.json)}")
 
 
+def is_refused(answer: Exchange) -> bool:
+    """Whether the answer is a 4xx."""
+    return 400 <= answer.status < 500
+
+
+def demand_one_taken(answers: Iterable[Exchange]) -> None:
+    """Raise Missing when all are refused: who refuses the plainest value too says nothing about another."""
+    if all(map(is_refused, answers)):
+        raise Missing("every value is refused, the plainest ones too")
+
+
+def served(exchange: Exchange, graph: str) -> Exchange:
+    """The exchange. Raises Missing where this graph was refused, as graphs of an older version lack it."""
+    if exchange.status in (404, 422) and f'"{graph}"' in (exchange.request_body or ""):
+        said = f"{exchange.where} answered {exchange.status}: {shown(exchange.content)}"
+        deploy = f"where it is the graph `{graph}` that is missing, deploy fixtures/graphs of this version"
+        raise Missing(f"{said}; {deploy}")
+    return exchange
+
+
 def applicable(*traces: Trace) -> list[Trace]:
     """Those of the traces that this target can have: all of them, but for an agent of the user's own."""
     return [trace for trace in traces if not trace.inapplicable]
@@ -128,6 +148,15 @@ def some(items: Iterable[_Item], what: str) -> list[_Item]:
     if not found:
         raise Missing(f"there is no {what}")
     return found
+
+
+def assert_parent(state: Any, wanted: Any) -> None:
+    """Fail unless the state names this checkpoint as the one that it was made from; null for none."""
+    found = resolve(state, "/parent_checkpoint/checkpoint_id")
+    if found != wanted:
+        raise AssertionError(
+            f"thread-state/parent_checkpoint: it names {shown(found)}, wanted {shown(wanted)}"
+        )
 
 
 # what judges read of an answer

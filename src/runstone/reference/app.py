@@ -13,7 +13,15 @@ from starlette.responses import Response
 from starlette.types import Lifespan
 
 from runstone import __version__
-from runstone.reference import api_assistants, api_crons, api_runs, api_store, api_threads, metrics
+from runstone.reference import (
+    api_assistants,
+    api_commands,
+    api_crons,
+    api_runs,
+    api_store,
+    api_threads,
+    metrics,
+)
 from runstone.reference.answers import answer, refusal
 from runstone.reference.openapi import document
 from runstone.reference.routing import Call, Operation, routes
@@ -88,6 +96,7 @@ OPERATIONS = [
     Operation("GET", "/openapi.json", openapi, "This document"),
     *api_assistants.OPERATIONS,
     *api_threads.OPERATIONS,
+    *api_commands.OPERATIONS,
     *api_runs.OPERATIONS,
     *api_crons.OPERATIONS,
     *api_store.OPERATIONS,

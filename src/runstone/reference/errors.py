@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from runstone.errors import TargetError
+from runstone.serving import CannotServe
 
 
 class Refused(Exception):  # noqa: N818 - an answer to the client, named for what it says
@@ -57,14 +57,6 @@ class Invalid(Refused):
     """A body, path or query that breaks its schema."""
 
     status = 422
-
-
-class CannotServe(TargetError):  # noqa: N818 - a diagnosis, named for what it says
-    """The server cannot start. One line: what is wrong, where, and how to fix it."""
-
-
-class PortTaken(CannotServe):
-    """Another process listens on the port."""
 
 
 class FolderInUse(CannotServe):

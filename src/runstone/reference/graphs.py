@@ -21,7 +21,20 @@ from runstone.reference.checkpoints import Graph
 from runstone.reference.errors import BadGraphs
 
 
-def load_graphs(path: Path) -> dict[str, Graph]:
+def load_graphs(*paths: Path) -> dict[str, Graph]:
+    """The graphs that these files name. Raises BadGraphs, also where two of them have one id."""
+    found: dict[str, Graph] = {}
+    for path in paths:
+        more = _graphs_of(path)
+        if twice := found.keys() & more.keys():
+            raise BadGraphs(
+                f"{path} names the graph {min(twice)!r}, as another file does; rename one of them"
+            )
+        found |= more
+    return found
+
+
+def _graphs_of(path: Path) -> dict[str, Graph]:
     """The graphs that a langgraph.json names, by id: `{"graphs": {"echo": "./conformance/echo.py:graph"}}`.
 
     Each is a compiled graph or a StateGraph, which is compiled here. Raises BadGraphs.

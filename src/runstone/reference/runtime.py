@@ -16,7 +16,7 @@ from runstone.reference.assistants import Assistants
 from runstone.reference.checkpoints import Checkpoints, Graph, interrupts_by_task, open_saver
 from runstone.reference.crons import Crons
 from runstone.reference.database import Database
-from runstone.reference.errors import CannotServe, FolderInUse
+from runstone.reference.errors import FolderInUse
 from runstone.reference.feeds import Feeds
 from runstone.reference.graphs import equip, load_graphs
 from runstone.reference.outcome import SUCCESS, resting_status
@@ -26,6 +26,7 @@ from runstone.reference.settings import Settings
 from runstone.reference.store import open_store
 from runstone.reference.threads import Thread, Threads
 from runstone.reference.wire import to_json_marked
+from runstone.serving import CannotServe
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
         )
         store = await stack.enter_async_context(open_store(folder / "store.sqlite"))
         graphs = {
-            graph_id: equip(graph, saver, store) for graph_id, graph in load_graphs(settings.graphs).items()
+            graph_id: equip(graph, saver, store) for graph_id, graph in load_graphs(*settings.graphs).items()
         }
         threads, runs, checkpoints = Threads(rows), Runs(rows), Checkpoints(saver)
         assistants = Assistants(rows, list(graphs))

@@ -16,7 +16,7 @@ EVERY_GRAPH = "*"
 class Settings:
     """What a reference runtime serves, and how.
 
-    graphs: the langgraph.json that names the graphs.
+    graphs: each langgraph.json that names graphs.
     db: the folder of the SQLite files; None for a temporary one that goes with the server.
     profile: what wait and join answer: the bare values (`langgraph`) or a thread state (`wait-state`).
     auth_secret: with one, each request but /ok and /info needs a bearer JWT signed with it (HS256). Its `sub`
@@ -24,7 +24,7 @@ class Settings:
     run_time_limits: seconds by graph id; the key `*` holds for every graph that has none of its own.
     """
 
-    graphs: Path
+    graphs: tuple[Path, ...]
     db: Path | None = None
     profile: Profile = "langgraph"
     auth_secret: str | None = None

@@ -7,34 +7,41 @@ on answers of an operation that break a promise by themselves.
 
 from __future__ import annotations
 
+import json
+import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 import msgspec
 
-from runstone.contracts import operation_for
+from runstone.contracts import lifecycle, operation_for
+from runstone.report import symptoms
 from runstone.report.deciding import (
-    EMPTY_BODY,
+    OUTLAWED,
     SAID_TO_ANYTHING,
     Exchanges,
     Hanging,
     Key,
     hanging,
+    of_a_schema,
     operation_name,
     reduced,
 )
+from runstone.report.naming import BROKEN, promise_of, promised
 from runstone.verdict.model import Cause, Verdict
+from runstone.wire.canonical import anonymous
+from runstone.wire.documents import raw
 from runstone.wire.exchange import Exchange
 from runstone.wire.script import needed_for, script_of
 from runstone.wire.trace import Trace
 
-_BROKEN: Final = frozenset({"fail", "warn", "not-testable", "flaky"})
 _MOST_REQUESTS: Final = 12  # of a script; what needs more is repeated by a check of its area
 
-_MANY: Final = 0.4  # of what hangs on a cause, so that it speaks of one area
-
-_TELLING: Final = frozenset({"404", "409"})
+_ASKED: Final = ("assistant_id", "input", "command")  # of a run
+_STATE: Final = "GET /threads/{thread}/state"
+_SEEN: Final = re.compile(r'(?:got|says|still shows) "?([^" ]+)"?\)?$')
 
 _Groups = dict[Key, list[Hanging]]
 
@@ -44,13 +51,16 @@ def causes_of(
 ) -> tuple[tuple[Cause, ...], list[Verdict]]:
     """The causes of what is broken, most MUST first, and the verdicts whose cases name them."""
     exchanges = Exchanges(traces)
+    broken = [
+        hanging(verdict, case, exchanges)
+        for verdict in verdicts
+        for case in verdict.cases
+        if case.verdict in BROKEN
+    ]
     groups: _Groups = {}
-    for verdict in verdicts:
-        for case in verdict.cases:
-            if case.verdict in _BROKEN:
-                found = hanging(verdict, case, exchanges)
-                groups.setdefault(reduced(found), []).append(found)
-    groups = _adopted(_joined(groups))
+    for found in _traced_back(broken, exchanges):
+        groups.setdefault(reduced(found), []).append(found)
+    groups = _adopted(_joined(_by_request(_by_value(groups))))
     order = {verdict.id: place for place, verdict in enumerate(verdicts)}
     for of_it in groups.values():
         of_it.sort(key=lambda each: order[each.verdict.id])
@@ -68,25 +78,101 @@ def _naming(verdict: Verdict, named: Mapping[tuple[str, str], str]) -> Verdict:
     return msgspec.structs.replace(verdict, cases=cases)
 
 
+def _traced_back(found: Sequence[Hanging], exchanges: Exchanges) -> Iterator[Hanging]:
+    """The cases, each with what was refused on its thread before it, where that is a cause by itself."""
+    refusals = {key for each in found if (key := reduced(each)).refuses}
+    for each in found:
+        exchange = each.exchange
+        if exchange is not None and (exchange.code or 400) < 400 and not each.agreeing:
+            earlier = (
+                replace(each, exchange=one, reason="", follows=True)
+                for one in exchanges.refused_before(exchange)
+            )
+            yield next((one for one in earlier if reduced(one) in refusals), each)
+        else:
+            yield each
+
+
+def _by_value(groups: _Groups) -> _Groups:
+    """The groups, those in one that found a value which some demand allows nowhere: it is what is wrong.
+
+    Whatever each of them wanted instead, they go with the weakest demand that the value breaks.
+    """
+    known = {*lifecycle().runs.statuses, *lifecycle().threads.statuses}
+    weakest: dict[str, tuple[int, Key]] = {}
+    for key in groups:
+        if (found := OUTLAWED.search(key.reason)) and found[2] not in known:
+            allowed = found[1].count(",")
+            weakest[found[2]] = max(weakest.get(found[2], (0, key)), (allowed, key), key=lambda each: each[0])
+    by_value: _Groups = {}
+    for key, cases in groups.items():
+        seen = _SEEN.search(key.reason)
+        _, cause = weakest.get(seen[1], (0, key)) if seen else (0, key)
+        by_value.setdefault(cause, []).extend(cases)
+    return by_value
+
+
+def _by_request(groups: _Groups) -> _Groups:
+    """The groups, those in one where the server failed at one and the same request, whatever it says."""
+    first: dict[tuple[str, str, str], Key] = {}
+    by_request: _Groups = {}
+    for key, cases in sorted(groups.items(), key=lambda each: -len(_ids(each[1]))):
+        runs = {_run_asked_for(each) for each in cases} - {""} if key.answer.startswith("5") else set()
+        asked = [(_stateless(key), key.answer, run) for run in sorted(runs)]
+        cause = next((first[each] for each in asked if each in first), key)
+        for each in asked:
+            first.setdefault(each, cause)
+        by_request.setdefault(cause, []).extend(cases)
+    return by_request
+
+
+def _run_asked_for(case: Hanging) -> str:
+    """What a request has asked to be run, as text; '' for one that starts none."""
+    asked = raw(case.exchange.request_json) if case.exchange is not None else None
+    if not isinstance(asked, dict) or "assistant_id" not in asked:
+        return ""
+    return anonymous(json.dumps([asked.get(each) for each in _ASKED], sort_keys=True))
+
+
 def _joined(groups: _Groups) -> _Groups:
     """The groups, those in one whose refusals say the same by several operations: one place wrote them.
 
     What servers say to anything, such as "Not Found", and what is wrong in answers that were given, joins
     only what keeps one requirement from being kept.
     """
+    left_by_runs = {key.reason for key, cases in groups.items() if _left_by_runs(key, cases)}
     joined: _Groups = {}
     for key, cases in sorted(groups.items(), key=lambda each: -len(_ids(each[1]))):
-        same = (other for other in joined if _say_the_same(key, cases, other, joined[other]))
+        anywhere = key.reason in symptoms.NAMED_BY or key.reason in left_by_runs or of_a_schema(key.reason)
+        same = (other for other in joined if _say_the_same(key, cases, other, joined[other], anywhere))
         joined.setdefault(next(same, key), []).extend(cases)
     return joined
 
 
-def _say_the_same(key: Key, cases: Iterable[Hanging], other: Key, its_cases: Iterable[Hanging]) -> bool:
+def _left_by_runs(key: Key, cases: Iterable[Hanging]) -> bool:
+    """Whether the state of a thread shows what is wrong: the run left it so, whatever shows it afterwards."""
+    return (
+        key.reason in {symptoms.SHORT, symptoms.LONG}
+        and key.operation == _STATE
+        and any(each.of_the_run for each in cases)
+    )
+
+
+def _say_the_same(
+    key: Key, cases: Iterable[Hanging], other: Key, its_cases: Iterable[Hanging], anywhere: bool
+) -> bool:
     if (key.answer, key.reason) != (other.answer, other.reason):
         return False
+    if anywhere or (not key.refuses and _stateless(key) == _stateless(other)):
+        return True
     if key.refuses and not SAID_TO_ANYTHING.fullmatch(key.reason.partition(" (wanted ")[0]):
         return True
     return _ids(cases) <= _ids(its_cases) if key.refuses else len(_ids(cases) | _ids(its_cases)) == 1
+
+
+def _stateless(key: Key) -> str:
+    """The operation without its thread: a run on a thread and one without are executed by one place."""
+    return key.operation.replace("/threads/{thread}/runs", "/runs")
 
 
 def _adopted(groups: _Groups) -> _Groups:
@@ -104,7 +190,7 @@ def _parent(key: Key, cases: Sequence[Hanging], groups: _Groups) -> Key:
     It holds the promise of the operation itself, or one of the same exchanges decided it, or it is the
     greatest and all that is broken outright there is of one area.
     """
-    promise = _promised(key, cases)
+    promise = promised(key, cases)
     decided = {each.exchange.key for each in cases if each.exchange is not None}
     there = [
         (other, each)
@@ -130,7 +216,7 @@ def _cause(
     levels = Counter({each.verdict.id: each.verdict.level for each in cases}.values())
     operations = dict.fromkeys(operation_name(each.exchange) for each in cases if each.exchange is not None)
     others = [each for each in operations if each != key.operation]
-    promise = _promise(key, cases, promises)
+    promise = promise_of(key, cases, promises)
     shown = [each.exchange for each in cases if each.exchange is not None and each.verdict.id == promise]
     shown = shown or [each.exchange for each in cases if each.exchange is not None]
     # The one that is seen the soonest, of which the least has to be made.
@@ -147,45 +233,6 @@ def _cause(
         should=levels["SHOULD"],
         curl="" if exchange is None else _script(exchange, exchanges),
     )
-
-
-def _promise(key: Key, cases: Sequence[Hanging], promises: Mapping[str, Verdict]) -> str:
-    """The requirement that a cause breaks by itself; '' where none is known to.
-
-    Of answers that are of no use it is what promises them, unless they were to be refusals. Else it is
-    broken outright: what promises the answers, else of the area of most what was judged on the least.
-    """
-    outright = [each for each in cases if each.outright]
-    outright = [each for each in outright if not each.agreeing] or outright
-    refused = [each for each in outright if each.refused]
-    # A request that was refused whole says nothing of what was asked for; "not found" says what is gone.
-    of_an_area = [] if refused or (key.refuses and key.answer not in _TELLING) else _of_one_area(outright)
-    promise = _promised(key, cases)
-    if (key.refuses or key.reason.startswith(EMPTY_BODY)) and not refused:
-        broken = promise in promises and promises[promise].verdict in _BROKEN
-        if broken or not of_an_area:
-            return promise
-    elif promise in _ids(refused or outright):
-        return promise
-    first = min(of_an_area or refused or outright, key=lambda each: each.directness, default=None)
-    return "" if first is None else first.verdict.id
-
-
-def _of_one_area(outright: Sequence[Hanging]) -> list[Hanging]:
-    """Those of the area that the most requirements are of, if these are many of them; else none."""
-    areas = Counter(area for area, _ in {(each.verdict.area, each.verdict.id) for each in outright})
-    for area, size in areas.most_common(1):
-        if size >= _MANY * areas.total():
-            return [each for each in outright if each.verdict.area == area]
-    return []
-
-
-def _promised(key: Key, cases: Iterable[Hanging]) -> str:
-    """The requirement that promises what the operation of a cause answers."""
-    known = (each.exchange for each in cases if each.exchange is not None)
-    exchange = next((each for each in known if operation_name(each) == key.operation), None)
-    operation = None if exchange is None else operation_for(exchange.method, exchange.path)
-    return "" if operation is None else operation.promise
 
 
 def _ids(cases: Iterable[Hanging]) -> set[str]:

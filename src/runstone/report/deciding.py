@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from runstone.contracts import LEVELS, operation_for
+from runstone.report import symptoms
 from runstone.report.text import well_formed
 from runstone.verdict.model import Case, Verdict
 from runstone.wire.canonical import anonymous
@@ -27,10 +28,20 @@ _NEVER_GOT_TO: Final = re.compile(r"^(\w+) has no (?:exchange of part )?'[^']*'(
 _FINDING: Final = re.compile(r"^(\w+(?:@2)?#\d+) [A-Z]+ ")  # how a monitor names an exchange
 _PLACE: Final = re.compile(r"exchange (\d+) [A-Z]+ \S+?(?=[,;:)]?(?:\s|$))")
 _MEMBER: Final = re.compile(r"[\w-]+/\S*: ")  # how a schema tells where it is broken
+_TO_BE_REFUSED: Final = re.compile(r"(?:one of \[)?(?:a )?4[\dx]{2}\b")  # how a wanted 4xx is told
+_TO_BE_DONE: Final = re.compile(r"(?:a )?2[\dx]{2}\b")
 _WANTED: Final = re.compile(r"wanted (.+?), got (?:\d{3})\b")
-_ITEM: Final = re.compile(r"(?<=/)\d+(?=[/:\s]|$)")  # the number of an item in a JSON pointer
+# How a value is told that none of the allowed ones is: those, and the value.
+OUTLAWED: Final = re.compile(r'wanted one of \[([^\]]*)\], got "([^"]*)"\)?$')
+_NOTHING_REFUSED: Final = re.compile(r"answered 2\d\d, so (?:there is no error|nothing was refused)")
+_THREAD: Final = re.compile(rf"/threads/{UUID.pattern}")
+_GOT_INSTEAD: Final = re.compile(r", got .*")  # of a member: what is wrong with it stays the same
+_OTHERS: Final = re.compile(r", only: .*")  # the events that came instead of the wanted one
+_ITEM: Final = re.compile(r"(?<=/)\d+(?=[/:,\s]|$)")  # the number of an item in a JSON pointer
+_ITEM_IN_WORDS: Final = re.compile(r"\bitem \d+ of\b")
 _FRACTION: Final = re.compile(r"\d+\.\d+")
 _AGREEING: Final = frozenset({"parity", "monitor"})  # areas that compare answers
+_OF_RUNS: Final = frozenset({"exec", "turn"})  # areas that say what a run leaves, whoever shows it
 EMPTY_BODY: Final = "the body is "
 _EMPTY: Final = frozenset({"", "{}", "[]", "null", '""'})
 # What servers say to anything: it tells no cause from another.
@@ -40,6 +51,7 @@ SAID_TO_ANYTHING: Final = re.compile(
     r"|not implemented|an empty body)?\W*",
     re.IGNORECASE,
 )
+_RUN_FAILED: Final = '{"__error__"'  # how an answer begins whose run has failed, whatever with
 # Judges that read one defect for different ends tell it in words of their own.
 _SYMPTOMS: Final = (
     (re.compile(r"names no run\b|Content-Location", re.IGNORECASE), "no Content-Location names the run"),
@@ -74,11 +86,17 @@ class Hanging:
     case: Case
     exchange: Exchange | None
     reason: str
+    follows: bool = False  # from an earlier exchange than the one that it was judged on
 
     @property
     def agreeing(self) -> bool:
         """Whether it speaks of how answers agree, and not of one of them."""
         return self.verdict.area in _AGREEING
+
+    @property
+    def of_the_run(self) -> bool:
+        """Whether it speaks of what a run leaves, and not of the operation that shows it."""
+        return self.outright and self.verdict.area in _OF_RUNS
 
     @property
     def directness(self) -> tuple[int, int]:
@@ -88,18 +106,23 @@ class Hanging:
     @property
     def outright(self) -> bool:
         """Whether it is broken by itself, and not only kept from being tested."""
-        return self.case.verdict != "not-testable"
+        return self.case.verdict != "not-testable" and not self.follows
 
     @property
     def of_one_member(self) -> bool:
         """Whether it speaks of one member of an answer, or of any answer at all, as monitors do."""
-        return bool(_MEMBER.match(self.reason) or _FINDING.match(self.reason))
+        return of_a_schema(self.reason) or bool(_FINDING.match(self.reason))
+
+    @property
+    def done(self) -> bool:
+        """Whether a 2xx was wanted, and something else came."""
+        wanted = _WANTED.search(self.reason)
+        return self.outright and wanted is not None and _TO_BE_DONE.match(wanted[1]) is not None
 
     @property
     def refused(self) -> bool:
         """Whether a refusal was wanted, and something else came."""
-        wanted = _WANTED.search(self.reason)
-        return self.outright and wanted is not None and not wanted[1].startswith("2")
+        return self.outright and _wants_refusal(self.reason)
 
 
 class Exchanges:
@@ -108,6 +131,12 @@ class Exchanges:
     def __init__(self, traces: Mapping[str, Trace]) -> None:
         self.traces = traces
         self._by_key = {each.key: each for trace in traces.values() for each in trace.exchanges}
+        self._refused = {
+            name: tuple(filter(_refused_a_change, trace.exchanges)) for name, trace in traces.items()
+        }
+        self._renamed: dict[tuple[str, str], Exchange] = {}
+        for place, exchange in _renamed(self._by_key.values()):
+            self._renamed.setdefault(place, exchange)
 
     def __getitem__(self, key: str) -> Exchange | None:
         return self._by_key.get(key)
@@ -120,6 +149,20 @@ class Exchanges:
         parts = {part for part, said in trace.blocked.items() if said and said in reason}
         of_it = [each for each in trace.exchanges if each.part in parts or not parts or "" in parts]
         return of_it[-1] if of_it else None
+
+    def named_otherwise(self, exchange: Exchange) -> Exchange | None:
+        """What should have made a thing that the exchange names, and gave it another id."""
+        ids = _ids_in(exchange) if self._renamed else ()
+        found = (self._renamed.get((exchange.scenario, each)) for each in ids)
+        return next((each for each in found if each is not None and each.number <= exchange.number), None)
+
+    def refused_before(self, exchange: Exchange) -> Iterator[Exchange]:
+        """What was refused earlier on the same thread, of all that was to change it."""
+        path = _THREAD.search(exchange.path)
+        thread = path[0] if path else ""
+        for each in self._refused.get(exchange.scenario, ()) if thread else ():
+            if each.number < exchange.number and thread in each.path:
+                yield each
 
     def before(self, exchange: Exchange) -> list[Exchange]:
         """What its scenario had exchanged before."""
@@ -142,9 +185,35 @@ def hanging(verdict: Verdict, case: Case, exchanges: Exchanges) -> Hanging:
         exchange = next((each for each in found if each is not None and each.where == place[0]), None)
     if exchange is None and missed:
         exchange = exchanges.where_it_stopped(missed[1], reason)
-    if exchange is None and case.exchanges:
+    # A monitor that found nothing to judge has read everything, and no exchange is to blame.
+    if exchange is None and case.exchanges and verdict.area != "monitor":
         exchange = exchanges[case.exchanges[-1]]
+    first = None if exchange is None else exchanges.named_otherwise(exchange)
+    if first is not None:
+        return Hanging(verdict, case, first, symptoms.OTHER_ID, follows=first is not exchange)
     return Hanging(verdict, case, exchange, reason)
+
+
+def _refused_a_change(exchange: Exchange) -> bool:
+    return exchange.method != "GET" and exchange.code is not None and exchange.code >= 400
+
+
+def _renamed(exchanges: Iterable[Exchange]) -> Iterator[tuple[tuple[str, str], Exchange]]:
+    """By scenario and the id that was asked for, the exchanges that made a thing with another one."""
+    for each in exchanges:
+        operation = operation_for(each.method, each.path)
+        if operation is not None and each.code is not None and each.code < 400:
+            for asked in operation.renamed_by(each):
+                yield (each.scenario, str(asked)), each
+
+
+def _ids_in(exchange: Exchange) -> set[str]:
+    return set(UUID.findall(exchange.url)) | set(UUID.findall(exchange.request_body or ""))
+
+
+def of_a_schema(reason: str) -> bool:
+    """Whether it tells of a member that breaks a schema."""
+    return bool(_MEMBER.match(reason))
 
 
 def reduced(case: Hanging) -> Key:
@@ -156,6 +225,12 @@ def reduced(case: Hanging) -> Key:
     if exchange.code is None:
         return Key(operation, "no answer", excerpt(anonymous(exchange.failure or ""), _TOLD))
     answer = str(exchange.code)
+    if case.reason == symptoms.OTHER_ID:
+        return Key(operation, answer, case.reason)
+    if of_any := symptoms.of_any(exchange):
+        return Key(operation, answer, of_any)
+    if _wants_refusal(case.reason) and symptoms.tells_an_error(exchange):
+        return Key(operation, answer, symptoms.REFUSED_BY_2XX)
     if exchange.code >= 400:
         return Key(operation, answer, _refusal(exchange, case.reason))
     words = _words(case.reason)
@@ -165,11 +240,21 @@ def reduced(case: Hanging) -> Key:
     return Key(operation, answer, words)
 
 
+def _wants_refusal(reason: str) -> bool:
+    """Whether a 4xx was wanted, or one that something else could be read in."""
+    wanted = _WANTED.search(reason)
+    if wanted is None:
+        return _NOTHING_REFUSED.search(reason) is not None
+    return _TO_BE_REFUSED.match(wanted[1]) is not None
+
+
 def _refusal(exchange: Exchange, reason: str) -> str:
     """What a refusal says; of one that was asked for, what it should have been too."""
     told = excerpt(_FRACTION.sub("N", anonymous(exchange.content)), _TOLD)
+    if exchange.content.lstrip().startswith(_RUN_FAILED):
+        told = f"the error of a run, {_RUN_FAILED}"
     wanted = _WANTED.search(reason)
-    if wanted and exchange.code is not None and exchange.code < 500 and not wanted[1].startswith("2"):
+    if wanted and exchange.code is not None and exchange.code < 500 and _TO_BE_REFUSED.match(wanted[1]):
         return f"{told} (wanted {wanted[1]})"
     return told
 
@@ -180,8 +265,10 @@ def _words(reason: str) -> str:
     for symptom, words in _SYMPTOMS:
         if symptom.search(first):
             return words
-    first = _PLACE.sub("it", _FINDING.sub("it ", first))
-    return excerpt(_FRACTION.sub("N", _ITEM.sub("*", anonymous(first))), _REASON)
+    first = _PLACE.sub("it", _FINDING.sub("it ", first)).removeprefix("it breaks ")
+    first = _GOT_INSTEAD.sub("", first) if of_a_schema(first) else _OTHERS.sub("", first)
+    first = _ITEM_IN_WORDS.sub("an item of", _ITEM.sub("*", anonymous(first)))
+    return symptoms.of_a_list(reason) or excerpt(_FRACTION.sub("N", first), _REASON)
 
 
 def operation_name(exchange: Exchange) -> str:

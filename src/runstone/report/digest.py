@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from runstone.contracts import LEVELS
+from runstone.contracts import LEVELS, load_catalogue
 from runstone.contracts.basis import Changes
 from runstone.report.remarks import set_aside
 from runstone.report.text import counted
@@ -163,8 +163,18 @@ def headline(report: Report) -> str:
     """`embedded conforms to profile langgraph`, or that it does not, or that Runstone broke."""
     if any(verdict.verdict == "harness-error" for verdict in report.verdicts):
         return f"Runstone broke while it judged {report.target.name}"
+    if of_load(report):
+        relation = "keeps" if conforms(report) else "does not keep" if failing(report) else ""
+        what = f"{relation} what it promises" if relation else "has no verdict"
+        return f"{report.target.name} {what} under load"
     relation = "conforms" if conforms(report) else "does not conform"
     return f"{report.target.name} {relation} to profile {report.profile}"
+
+
+def of_load(report: Report) -> bool:
+    """Whether a load was judged, which says nothing of what a check judges."""
+    areas = {verdict.area for verdict in report.verdicts}
+    return bool(areas) and areas <= load_catalogue().of_loads.areas.keys()
 
 
 def grounds(report: Report) -> list[str]:
@@ -257,6 +267,11 @@ def cause_weight(cause: Cause) -> str:
     others = len(cause.requirements) - cause.must - cause.should
     counts = ((cause.must, "MUST"), (cause.should, "SHOULD"), (others, "MAY"))
     return ", ".join(f"{count} {level}" for count, level in counts if count)
+
+
+def cause_burden(cause: Cause) -> str:
+    """`1 MUST hangs on it`, `49 MUST, 27 SHOULD hang on it`."""
+    return f"{cause_weight(cause)} {'hangs' if len(cause.requirements) == 1 else 'hang'} on it"
 
 
 def causes_headline(report: Report) -> str:

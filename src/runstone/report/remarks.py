@@ -125,7 +125,7 @@ def _unconfirmed(report: Report) -> int:
 
 def _disturbed(report: Report) -> str:
     disturbed = report.observation.disturbed
-    reasons = [why[0] for why in disturbed.values() if why]
+    reasons = list(dict.fromkeys(why[0] for why in disturbed.values() if why))
     return (
         f"{counted(len(disturbed), 'recording')} disturbed, by the network or this machine: {_some(reasons)}"
     )

@@ -145,7 +145,7 @@ def _print_head(report: Report, out: Page) -> None:
     if report.agent is not None:
         out.entry("agent    ", digest.agent_words(report))
     for remark in remarks.remarks(report):
-        out.entry(f"{remark.about:<9}", shortened(remark.text, _REASON), "yellow" if remark.grave else "")
+        out.entry(f"{remark.about:<8} ", shortened(remark.text, _REASON), "yellow" if remark.grave else "")
     out.line()
 
 
@@ -158,7 +158,7 @@ def _print_causes(report: Report, out: Page) -> None:
         out.entry(f"{number:>3}. ", shortened(digest.cause_words(cause), _REASON), STYLES["fail"])
         promise = f"{cause.requirement}: " if cause.requirement else ""
         out.entry("     wanted   ", promise + cause.expected)
-        out.entry("     hang on  ", f"{digest.cause_weight(cause)}: {', '.join(cause.requirements[:_IDS])}")
+        out.entry("     ", f"{digest.cause_burden(cause)}: {', '.join(cause.requirements[:_IDS])}")
         for line in cause.curl.splitlines() if len(cause.curl) <= _CURL else []:
             out.line(f"  {line}", "dim")
     left = len(report.causes) - _CAUSES
@@ -194,6 +194,8 @@ def _print_row(row: digest.AreaRow, width: int, out: Page) -> None:
 
 def _print_grid(report: Report, out: Page) -> None:
     grid = report.grid
+    if not grid.cells:
+        return
     if not any(cell.verdict != "not-run" for row in grid.cells.values() for cell in row.values()):
         out.line("parity: not run\n")
         return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from typing import Any, Unpack
 
 import msgspec
@@ -70,6 +70,10 @@ class Api(Operations):
         if self._exploration is None:
             raise Blocked("this scenario is not declared to explore")
         return self._exploration
+
+    def off_the_clock(self) -> AbstractContextManager[None]:
+        """What is waited for within is not the target's: the scenario's deadline waits too."""
+        return self._lease.queue()
 
     @property
     def clock(self) -> float:

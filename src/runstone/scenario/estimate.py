@@ -7,6 +7,7 @@ anything, and what it created. The same figures share scenarios out among shards
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextvars import ContextVar
 from functools import cache
 from typing import Final
 
@@ -36,9 +37,22 @@ class Cost(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     items: int = 0
 
 
-@cache
+_chosen: ContextVar[Mapping[str, Cost] | None] = ContextVar("costs", default=None)
+
+
+def choose_costs(costs: Mapping[str, Cost] | None) -> None:
+    """Let scenarios cost this, for whatever follows in this context; None: what the contracts tell."""
+    _chosen.set(costs)
+
+
 def recorded_costs() -> Mapping[str, Cost]:
-    """By scenario, from contracts/durations.yaml. Raises MalformedContract."""
+    """By scenario: those that were chosen, or those of contracts/durations.yaml. Raises MalformedContract."""
+    chosen = _chosen.get()
+    return _shipped_costs() if chosen is None else chosen
+
+
+@cache
+def _shipped_costs() -> Mapping[str, Cost]:
     return read_yaml(locate("contracts") / "durations.yaml", dict[str, Cost])
 
 
@@ -61,6 +75,7 @@ def expected_seconds(phases: Phases, *, capacity: int, turn_s: float) -> float:
     others = [each for each in phases.first if each.schedule.waits <= QUICK_S]
     silence_s = [own_seconds(each, turn_s) for each in silent]
     beside_s = phase_s(others, capacity) + phase_s(phases.quiet, CALM_AT_ONCE)
+    beside_s += phase_s(phases.guests, capacity)
     beside_s += sum(silence_s) / max(1, capacity - 1)
     return _SLACK * (max([beside_s, *silence_s]) + phase_s(phases.last, 1))
 

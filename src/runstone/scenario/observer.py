@@ -20,6 +20,7 @@ from runstone.scenario.capacity import WAVES, fitting, measure_capacity
 from runstone.scenario.clean_up import Made, Thing
 from runstone.scenario.cleaner import Cleaner
 from runstone.scenario.ending import blocked_by, loss, trace_of, unanswered, until_dead
+from runstone.scenario.estimate import own_seconds
 from runstone.scenario.exploration import Exploration
 from runstone.scenario.fitness import Fitness, Unfit, assess, clock_off
 from runstone.scenario.left_running import ending
@@ -138,7 +139,7 @@ class Observer:
             measured = Limits.calibrated(fitness.turn_s, fitness.answer_s)
             recorder.limits = msgspec.structs.replace(measured, **self._limits)
             began = recorder.clock
-            scenarios = sorted(choose(fitness), key=lambda each: -each.schedule.waits)
+            scenarios = sorted(choose(fitness), key=lambda each: -own_seconds(each, fitness.turn_s))
             preparing_s = recorder.clock - began  # long where a client had to be installed first
             if self._deadline is not None:
                 self._deadline += preparing_s
@@ -177,8 +178,7 @@ class Observer:
             raise SelfCheckBroken(f"the self-check itself failed: {cause}")
         fitness = self._fitness = assess(checked, self.target)
         recorder.alive_path = fitness.answered_path
-        if fitness.plain:
-            self.target = msgspec.structs.replace(self.target, plain=True)
+        self.target = msgspec.structs.replace(self.target, plain=fitness.plain, found=fitness.probed)
         if self.target.without_runs:
             self.target = without_runs.standing_for(self.target, fitness)
             asyncio.get_running_loop().set_exception_handler(without_runs.passing_over_what_is_inapplicable)

@@ -258,6 +258,11 @@ class Operations(ABC):
         if run is None:
             raise Blocked(f"{result.where} names no run: no Content-Location, no metadata event")
 
+    async def read_at_rest(self, thread: str) -> None:
+        """Read the thread until it is no longer busy, and its state, with which all else must agree."""
+        await self.settle(thread)
+        await self.state(thread)
+
     async def _newest_run(self, thread: str) -> str | None:
         """The run of a thread that has one, by the list of its runs, for an answer that does not name it."""
         runs = await self.runs(thread, label="run_by_list", limit=1)

@@ -19,16 +19,22 @@ One = Callable[[Scenario], Coroutine[Any, Any, None]]
 
 @dataclass(frozen=True, slots=True)
 class Phases:
-    """`first` go on at once, `quiet` when of those only long silences are left, `last` one by one."""
+    """`first` go on at once, `quiet` when of those only long silences are left, `last` one by one.
+
+    `guests`: after the quiet ones, as many at once as of the first.
+    """
 
     first: tuple[Scenario, ...]
     quiet: tuple[Scenario, ...]
     last: tuple[Scenario, ...]
+    guests: tuple[Scenario, ...] = ()
 
     @classmethod
     def of(cls, scenarios: Iterable[Scenario], *, shared: bool, slow: bool) -> Self:
         """`shared`: whoever restarts a server restarts the target. `slow`: the target's turns are long."""
-        chosen = list(scenarios)
+        several = list(scenarios)
+        guests = tuple(each for each in several if each.schedule.guest)
+        chosen = [each for each in several if not each.schedule.guest]
         last = [each for each in chosen if each.schedule.alone and (shared or not each.controls)]
         quiet = [
             each
@@ -41,12 +47,13 @@ class Phases:
             last=tuple(
                 sorted(last, key=lambda each: each.schedule.heavy)
             ),  # a server may be worn out by a heavy one
+            guests=guests,
         )
 
     @property
     def all(self) -> tuple[Scenario, ...]:
         """Every scenario."""
-        return self.first + self.quiet + self.last
+        return self.first + self.quiet + self.guests + self.last
 
     @property
     def brief(self) -> Self:
@@ -79,3 +86,6 @@ class Phases:
         async with asyncio.TaskGroup() as group:
             for each in self.quiet:
                 group.create_task(run(each))
+        async with asyncio.TaskGroup() as group:
+            for each in self.guests:
+                group.create_task(one(each))

@@ -33,8 +33,9 @@ class Schedule:
     kills is alone only where there is no other server than the target. `heavy`: it costs the server or this
     machine so much that it waits until only long silences are left; an `alone` one comes after all others,
     as the server may be worn out by it. `calm`: it is a matter of a second or two, which a slow server that
-    is busy with the other scenarios would stretch; there it waits as a heavy one does. `patience`: seconds
-    that it may take beyond an ordinary one, and usually does not.
+    is busy with the other scenarios would stretch; there it waits as a heavy one does. `guest`: its times are
+    another's to judge, and none but its like may stretch them: it comes when only long silences are left.
+    `patience`: seconds that it may take beyond an ordinary one, and usually does not.
     """
 
     waits: float = 0.0
@@ -44,6 +45,7 @@ class Schedule:
     alone: bool = False
     heavy: bool = False
     calm: bool = False
+    guest: bool = False
 
     @property
     def sleeps(self) -> bool:

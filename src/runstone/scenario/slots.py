@@ -132,11 +132,12 @@ class Lease:
         async with self._asking[part]:
             if "" in self._held or part in self._held or (self._held and not part):
                 return
-            with self._queue():
+            with self.queue():
                 self._held[part] = await self._slots.take(self._runs, steady=self._steady)
 
     @contextmanager
-    def _queue(self) -> Iterator[None]:
+    def queue(self) -> Iterator[None]:
+        """The scenario waits here for something of which its time is not a measure, such as a slot."""
         if not self._queueing:
             self._queued_s -= self._clock()
         self._queueing += 1
@@ -148,7 +149,7 @@ class Lease:
                 self._queued_s += self._clock()
 
     def elapsed(self) -> float:
-        """Seconds since the lease began during which nothing of the scenario waited for a slot."""
+        """Seconds since the lease began during which nothing of the scenario waited in a queue."""
         queued_s = self._queued_s + (self._clock() if self._queueing else 0.0)
         return self._clock() - self._began - queued_s
 

@@ -32,12 +32,18 @@ _QUICK_CONCURRENCY: Final = 24
 
 
 def open_session(
-    asked: Given, progress: Progress, *, defaults: Given = NOTHING, reach: Reach | None = None
+    asked: Given,
+    progress: Progress,
+    *,
+    defaults: Given = NOTHING,
+    reach: Reach | None = None,
+    beneath: str = "",
 ) -> Session:
     """The session that is meant; nothing is started or sent yet. Raises UsageError and MalformedContract.
 
     `asked`: what the command line sets. `defaults`: what holds for this command where nobody sets it.
-    `reach` starts the server of a recipe in another way than the recipe does.
+    `reach` starts the server of a recipe in another way than the recipe does. `beneath`: the folder below the
+    target's own that this command writes to where nobody says where, so that it overwrites no check.
     """
     asked = {**asked, **own_agent.of_words(asked)}
     path = configuration.find(asked.get("config"))
@@ -58,7 +64,7 @@ def open_session(
     file = _of_target(file, name, recipe)
     own = NOTHING if recipe is None else _given_by(recipe)
     target = None if name is None else _addressed(name) if recipe is None else recipe.target("")
-    settings = _settled(target, asked, environment, file, own, defaults)
+    settings = _settled(target, asked, environment, file, own, defaults, beneath=beneath)
     if recipe is not None:
         return _session_by_recipe(recipe, settings, progress, reach)
     place = (path or Path(configuration.FILE)).resolve().parent
@@ -72,7 +78,7 @@ def _not_contradicted(file: Given, asked: Given) -> Given:
     return {option: value for option, value in file.items() if option not in overruled}
 
 
-def _settled(target: Target | None, *sources: Given, explored: bool = False) -> Settings:
+def _settled(target: Target | None, *sources: Given, explored: bool = False, beneath: str = "") -> Settings:
     """The values that hold, and what follows from them."""
     options = Options(**merged(*sources))
     profile = load_profile(options.profile_name)
@@ -83,7 +89,7 @@ def _settled(target: Target | None, *sources: Given, explored: bool = False) -> 
         given(capabilities=profile.capabilities),
     )
     name = "judged" if target is None else target.name.replace(":", "-")
-    out = Path("reports/out") / name
+    out = Path("reports/out") / name / beneath
     if options.shard is not None:
         out /= f"shard-{options.shard.number}-of-{options.shard.of}"
     follows = {

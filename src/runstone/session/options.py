@@ -27,13 +27,23 @@ from runstone.wire.network import Network
 # What one source (a command line, the environment, a file, a recipe) sets, by the fields of `Options`.
 Given: TypeAlias = Mapping[str, Any]
 Command = Literal[
-    "check", "explore", "fuzz", "judge", "merge", "compare", "result", "init", "scenarios", "pytest"
+    "check",
+    "explore",
+    "fuzz",
+    "judge",
+    "merge",
+    "compare",
+    "result",
+    "init",
+    "load",
+    "scenarios",
+    "pytest",
 ]
 _Params = ParamSpec("_Params")
 _Value = TypeVar("_Value")
 
 _EXPLORING: Final[tuple[Command, ...]] = ("check", "explore", "fuzz", "pytest")
-_REACHING: Final[tuple[Command, ...]] = (*_EXPLORING, "result", "init", "scenarios")
+_REACHING: Final[tuple[Command, ...]] = (*_EXPLORING, "result", "init", "load", "scenarios")
 _CHECKING: Final[tuple[Command, ...]] = ("check", "compare", "pytest")
 _AT_ONCE: Final[tuple[Command, ...]] = (*_CHECKING, "scenarios")
 _JUDGING: Final[tuple[Command, ...]] = ("check", "judge", "pytest")
@@ -110,7 +120,7 @@ class Options:
         flag="--target",
         metavar="URL",
         argument="optional",
-        commands=(*_EXPLORING, "init", "scenarios"),
+        commands=(*_EXPLORING, "init", "load", "scenarios"),
         envvar="RUNSTONE_TARGET",
         key="target",
     )
@@ -247,7 +257,7 @@ class Options:
         "must",
         "The weakest promise that a conforming target must keep.",
         flag="--fail-on",
-        commands=(*_JUDGING, "merge"),
+        commands=(*_JUDGING, "load", "merge"),
         key="fail_on",
     )
     waivers: Path | None = option(
@@ -255,15 +265,16 @@ class Options:
         "The file of known failures, each with its expiry.",
         flag="--waivers",
         metavar="FILE",
-        commands=(*_JUDGING, "merge"),
+        commands=(*_JUDGING, "load", "merge"),
         key="waivers",
     )
     out: Path | None = option(
         None,
-        "Where reports and evidence go. Default: reports/out/TARGET, judge: beside the evidence.",
+        "Where reports and evidence go. Default: reports/out/TARGET, judge: beside the evidence, load: "
+        "reports/out/TARGET/load.",
         flag="--out",
         metavar="DIR",
-        commands=(*_EXPLORING, "judge", "scenarios"),
+        commands=(*_EXPLORING, "judge", "load", "scenarios"),
         key="out",
     )
     keep: Literal["none", "failed", "all"] = option(
@@ -287,6 +298,14 @@ class Options:
         metavar="I/N",
         commands=("check",),
     )
+    durations: Path | None = option(
+        None,
+        "What each scenario costs, which shards go by: a file like contracts/durations.yaml, or EVIDENCE.",
+        flag="--durations",
+        metavar="FILE",
+        commands=("check",),
+        key="durations",
+    )
     capacity: Count | None = option(
         None,
         "How many runs the target executes at once. Default: it is measured.",
@@ -299,7 +318,7 @@ class Options:
         "Default: runstone.toml in the current folder, if there is one.",
         flag="--config",
         metavar="FILE",
-        commands=(*_EXPLORING, "judge", "merge", "compare", "scenarios"),
+        commands=(*_EXPLORING, "judge", "load", "merge", "compare", "scenarios"),
     )
     insist_on_fitness: bool = option(
         True,

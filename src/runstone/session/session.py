@@ -22,6 +22,7 @@ from runstone.locations import locate
 from runstone.scenario import clients
 from runstone.scenario.clean_up import Made
 from runstone.scenario.division import Division, divided
+from runstone.scenario.estimate import choose_costs
 from runstone.scenario.exploration import insist_on_packages
 from runstone.scenario.fitness import Fitness, Unfit
 from runstone.scenario.observer import Observation, Observer
@@ -29,6 +30,7 @@ from runstone.scenario.progress import Progress, Step
 from runstone.scenario.scenario import Scenario, scenarios_declared_in
 from runstone.scenario.self_check import greeting
 from runstone.session import evidence
+from runstone.session.durations import costs_in
 from runstone.session.left_over import Journal, journal_of
 from runstone.session.settings import Settings
 from runstone.target import agents
@@ -80,7 +82,7 @@ class Session:
         self._control = control
         self._observing_s = 0.0  # with all that it took to reach the target
         self._collecting_s = 0.0  # before that
-        self.catalogue: Catalogue = load_catalogue()
+        self.catalogue: Catalogue = load_catalogue().of_checks
         self.basis = basis_of(settings.profile.name, current_revision())
         self.progress = progress
         self.traces: dict[str, Trace] = {}
@@ -95,13 +97,14 @@ class Session:
         self.beside = Beside()
         self.token = ""  # what the workers of `pytest -n` share; only one of them observes
         self.waivers = self._load_waivers()
+        choose_costs(costs_in(settings.durations) if settings.durations is not None else None)
         self._check_selection()
         if settings.evidence is not None:
             self.manifest, self.traces = evidence.read_whole(settings.evidence)
 
     def _load_waivers(self) -> list[waivers.Waiver]:
         path = self.settings.waivers
-        return [] if path is None else waivers.load(path, self.catalogue)
+        return [] if path is None else waivers.load_for(path, self.catalogue)
 
     def _check_waivers(self, scenarios: Iterable[Scenario]) -> None:
         """Raises WaiverError for a scenario that neither the suites nor the evidence know."""
@@ -116,10 +119,11 @@ class Session:
 
         Raises ExtraMissing for an area that needs packages which are not installed.
         """
+        whole = load_catalogue()
         for area in self.settings.areas:
-            self.catalogue.areas_named(area)
+            _insist_on_checks(area, whole.selected([area]) & self.catalogue.areas.keys())
         for glob in self.settings.select:
-            self.catalogue.select(glob=glob)
+            _insist_on_checks(glob, [each for each in whole.select(glob=glob) if each.id in self.catalogue])
         if self.settings.evidence is None:
             insist_on_packages(self.settings.areas)
 
@@ -404,6 +408,12 @@ def _journal(target: Target, keep: Literal["none", "failed", "all"]) -> Iterator
         return
     with journal_of(target.url) as journal:
         yield journal
+
+
+def _insist_on_checks(named: str, judged: Collection[str | Requirement]) -> None:
+    """Raises UsageError where what a user named exists, and a check judges none of it."""
+    if not judged:
+        raise UsageError(f"{named} is judged of thousands of runs, by `runstone load`, and by no check")
 
 
 def _as_it_is(target: Target) -> AbstractContextManager[Target]:

@@ -84,7 +84,7 @@ def _left_out(areas: Sequence[str]) -> set[str]:
     """The areas that every acceptance holds and that were not selected; empty where all were."""
     if not areas:
         return set()
-    catalogue = load_catalogue()
+    catalogue = load_catalogue().of_checks
     asked: set[str] = set()
     for name in areas:
         with suppress(UnknownArea):  # of a contract that had it

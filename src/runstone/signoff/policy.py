@@ -92,7 +92,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 def load(path: Path) -> Policy:
     """The policy of a file, with every name in it known. Raises BadPolicy."""
     policy: Policy = read_yaml(path, Policy, BadPolicy)
-    problem = next(_unknown(policy, load_catalogue()), None)
+    problem = next(_unknown(policy, load_catalogue().of_checks), None)
     if problem is not None:
         raise BadPolicy(f"{path}: {problem}")
     if policy.signers and policy.threshold > len(policy.signers) + len(policy.identities):

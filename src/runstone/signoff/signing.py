@@ -175,7 +175,7 @@ def _insist(reasons: Sequence[str]) -> None:
 
 
 def _waivers(path: Path | None) -> list[Waiver]:
-    return [] if path is None else waiver_files.load(path, load_catalogue())
+    return [] if path is None else waiver_files.load_for(path, load_catalogue().of_checks)
 
 
 def _used(path: Path | None) -> PolicyUsed | None:

@@ -81,7 +81,7 @@ class RecipeControl:
                 await asyncio.to_thread(server.start)
                 yield _Private(server, server.url + self._prefix)
             finally:
-                await asyncio.to_thread(server.close)
+                await asyncio.to_thread(server.discard)
 
 
 class _Private:

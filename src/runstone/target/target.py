@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 import httpx
 import msgspec
 
+from runstone.contracts import load_capabilities
 from runstone.errors import UsageError
 from runstone.target.agents import NO_GRAPHS, Agent, assistant_of, capabilities
 from runstone.target.capabilities import Capability
@@ -31,7 +32,8 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     `headers`, `second_headers`, `restricted_headers`: the credentials of a user, of another one, and of one
     who may only read. `assistants`: the target's own ids by those of the conformance graphs. `agent`: what
     stands in for them all. `network`: the way there. `plain`: runs are accepted only with nothing but
-    assistant and input. `without_runs`: none is to be started, and no graph is known to be there.
+    assistant and input. `without_runs`: none is to be started, and no graph is known to be there. `found`:
+    the capabilities that the self-check found, or did not find.
     """
 
     name: str
@@ -46,6 +48,11 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     network: Network = Network()
     plain: bool = False
     without_runs: bool = False
+    found: dict[str, bool] = {}
+
+    def has(self, capability: str) -> bool:
+        """Whether it says that it has this capability, or was found to."""
+        return self.declared.get(capability, False) or self.found.get(capability, False)
 
     def headers_of(self, identity: Identity) -> dict[str, str]:
         """The headers of who makes a request."""
@@ -69,9 +76,16 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
         }
         declared |= {name: True for name, given in shown.items() if given}
         return {
-            name: by_graphs.get(name) or Capability(declared=declared.get(name), probed=probed.get(name))
+            name: by_graphs.get(name) or _capability(name, declared.get(name), probed.get(name))
             for name in sorted({*known, *declared, *(by_graphs if self.agent or self.without_runs else ())})
         }
+
+
+def _capability(name: str, declared: bool | None, probed: bool | None) -> Capability:
+    definition = load_capabilities().get(name)
+    nothing_known = declared is None and probed is None
+    reason = definition.unseen if definition is not None and nothing_known else ""
+    return Capability(declared=declared, probed=probed, reason=reason)
 
 
 def checked_url(text: str) -> str:

@@ -8,20 +8,9 @@ from itertools import pairwise
 import msgspec
 
 from runstone.contracts import Level
+from runstone.report.drawing import WIDTH, Line, Point, polylines
 from runstone.trend.course import Course
 from runstone.trend.history import Night
-
-WIDTH, HEIGHT = 600, 100  # units of the drawing, which is stretched to the width of the page
-_MARGIN = 4
-_DOT = 1.5  # half the width of a night that stands alone between two breaks
-
-
-class Line(msgspec.Struct, frozen=True, kw_only=True):
-    """One quantity. `points`: an SVG polyline for each stretch without a break."""
-
-    name: str
-    kind: str
-    points: tuple[str, ...]
 
 
 class Chart(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,21 +58,12 @@ def _polylines(
     course: Course, first: int, values: Sequence[float | None], low: float, high: float
 ) -> tuple[str, ...]:
     place = _place(len(values))
-    stretches: list[list[tuple[float, float]]] = [[]]
+    points: list[Point | None] = []
     for index, value in enumerate(values):
-        if value is None or (index and course.begins_revision(first + index)):
-            stretches.append([])
-        if value is not None:
-            share = (value - low) / (high - low)
-            stretches[-1].append((place(index), HEIGHT - _MARGIN - share * (HEIGHT - 2 * _MARGIN)))
-    return tuple(" ".join(f"{x:.1f},{y:.1f}" for x, y in _drawn(each)) for each in stretches if each)
-
-
-def _drawn(stretch: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    if len(stretch) > 1:
-        return stretch
-    ((x, y),) = stretch
-    return [(x - _DOT, y), (x + _DOT, y)]
+        if index and course.begins_revision(first + index):
+            points.append(None)
+        points.append(None if value is None else (place(index), (value - low) / (high - low)))
+    return polylines(points)
 
 
 def _breaks(course: Course, first: int) -> Iterator[float]:

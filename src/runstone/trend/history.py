@@ -97,14 +97,17 @@ class Night(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 def night_of(report: Report, target: str = "") -> Night:
-    """The line of a report, under the report's name for its target or another. Raises MalformedHistory."""
+    """The line of a report, under the report's name for its target or another. Raises MalformedHistory.
+
+    Loads of a target are a course of their own: they judge what no check does, and nothing of what one does.
+    """
     try:
         began = msgspec.convert(report.started_at, Moment)
     except msgspec.ValidationError:
         raise MalformedHistory(f"the report has no time: started_at is {report.started_at!r}") from None
     judged_by = report.judged_by
     return Night(
-        target=target or report.target.name,
+        target=target or f"{report.target.name}{'-load' if digest.of_load(report) else ''}",
         night=began,
         server=well_formed(report.target.server) or "unknown",
         runstone=report.runstone,

@@ -18,11 +18,12 @@ from markupsafe import Markup
 
 import runstone
 from runstone.report.digest import OUTCOME_WORDS
+from runstone.report.drawing import HEIGHT, WIDTH
 from runstone.report.html import page_style
 from runstone.report.proof import inert_json
 from runstone.report.templates import environment
 from runstone.report.text import counted, for_terminal, shortened, well_formed_tree
-from runstone.trend.charts import HEIGHT, WIDTH, duration_chart, kept_chart, seconds
+from runstone.trend.charts import duration_chart, kept_chart, seconds
 from runstone.trend.course import FLAKY_NIGHTS, Course, Row
 from runstone.trend.history import Night
 from runstone.verdict.model import Outcome
@@ -85,7 +86,7 @@ def texts_of(
         "at": at,
         "day": day,
         "standing": standing,
-        **page_style(["report.css", "trend.css"], "page.js", "trend.js"),
+        **page_style(["report.css", "charts.css", "trend.css"], "page.js", "trend.js"),
     }
     pages = environment(autoescape=True, finalize=_shown)
     texts = {"index.html": pages.get_template("trend-index.html.j2").render(words, shown=shown, strip=_strip)}

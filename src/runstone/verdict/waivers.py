@@ -23,6 +23,7 @@ from typing import Annotated
 
 import msgspec
 
+from runstone.contracts import load_catalogue
 from runstone.contracts.reading import read_yaml
 from runstone.errors import UsageError, suggestion
 from runstone.verdict.model import AcceptedBy, Case, Verdict, with_cases
@@ -91,6 +92,14 @@ def load(path: Path, requirements: Collection[str]) -> list[Waiver]:
         if any(waiver.repeats(earlier) for earlier in waivers[:place]):
             raise WaiverError(f"{path} waives {waiver.requirement} twice; keep one")
     return waivers
+
+
+def load_for(path: Path, judged: Collection[str]) -> list[Waiver]:
+    """Those of a file that apply where these requirements are judged: one file serves checks and loads.
+
+    Raises WaiverError.
+    """
+    return [each for each in load(path, load_catalogue()) if each.requirement_id in judged]
 
 
 def insist_on_scenarios(path: Path, waivers: Sequence[Waiver], known: Collection[str]) -> None:

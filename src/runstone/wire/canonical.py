@@ -34,7 +34,21 @@ class Difference:
     right: Any
 
     def __str__(self) -> str:
-        return f"at {self.path or 'the root'}: got {shown(self.left)}, wanted {shown(self.right)}"
+        """What is wrong there, in words: of the left side, where the right one is what was wanted."""
+        place = _in_words(self.path)
+        if isinstance(self.left, Absent):
+            return f"{place} is missing, wanted {shown(self.right)}"
+        if isinstance(self.right, Absent):
+            return f"{place} is {shown(self.left)}, wanted none"
+        return f"{place} is {shown(self.left)}, wanted {shown(self.right)}"
+
+
+def _in_words(path: str) -> str:
+    """`/values/note`, `item 3 of /log`; people count from one."""
+    parent, _, step = path.rpartition("/")
+    if step.isdigit():
+        return f"item {int(step) + 1} of {parent or 'the list'}"
+    return path or "it"
 
 
 class Absent:

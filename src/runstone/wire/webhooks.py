@@ -11,7 +11,9 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from typing import Final
+from urllib.parse import urlsplit
 
 import h11
 
@@ -110,6 +112,20 @@ class Sink:
 @asynccontextmanager
 async def listening(recorder: Recorder, recording: Recording) -> AsyncIterator[Sink]:
     """A listener that keeps what is delivered in the recording. Its port closes with the block."""
-    sink = Sink(recorder, recording, os.environ.get(HOST_VARIABLE) or LOOPBACK)
+    sink = Sink(recorder, recording, named_host() or LOOPBACK)
     async with sink.open():
         yield sink
+
+
+def named_host() -> str:
+    """By which name the target reaches this machine, as the user has said; empty where nothing was said."""
+    return os.environ.get(HOST_VARIABLE, "")
+
+
+def on_loopback(url: str) -> bool:
+    """Whether the loopback of who serves this URL is ours too, as far as the URL tells."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:  # the name of another machine
+        return False

@@ -7,6 +7,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
 
+from runstone.contracts import load_catalogue
 from runstone.errors import UsageError, suggestion
 from runstone.proof.faults.seams import Seams
 
@@ -37,6 +38,11 @@ class Change:
     server: Server = "embedded"
     shown_in: tuple[str, ...] = ()
     patient: bool = False
+
+    @property
+    def shown_by_checks(self) -> bool:
+        """Whether a check shows it; some break only what a load of thousands of runs is judged by."""
+        return not self.breaks or not load_catalogue().of_loads.keys() >= set(self.breaks)
 
 
 @dataclass(frozen=True, slots=True)

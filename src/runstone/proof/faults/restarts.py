@@ -21,28 +21,20 @@ _EXACT = 2**53
 _FRAMES = 1000  # of Python's stack
 
 
-@fault("PERS-001")
+@fault("PERS-001", "PERS-005")
 def ended_runs_are_kept_in_memory(seams: Seams) -> None:
     """The runs that have ended are gone after a restart."""
-
-    @seams.around(Scheduler, "recover")
-    def recover(original: Any, own: Scheduler) -> None:
-        own._db.run("DELETE FROM runs WHERE status NOT IN ('pending', 'running')")
-        original(own)
+    _at_the_start(seams, "DELETE FROM runs WHERE status NOT IN ('pending', 'running')")
 
 
-@fault("PERS-001")
+@fault("PERS-001", "PERS-005")
 def threads_at_rest_are_kept_in_memory(seams: Seams) -> None:
     """The threads on which nothing was under way are gone after a restart."""
-
-    @seams.around(Scheduler, "recover")
-    def recover(original: Any, own: Scheduler) -> None:
-        busy = "SELECT thread_id FROM thread WHERE status = 'busy'"
-        own._db.run(f"DELETE FROM threads WHERE thread_id NOT IN ({busy})")  # noqa: S608
-        original(own)
+    busy = "SELECT thread_id FROM thread WHERE status = 'busy'"
+    _at_the_start(seams, f"DELETE FROM threads WHERE thread_id NOT IN ({busy})")  # noqa: S608
 
 
-@fault("PERS-002", "PERS-004")
+@fault("PERS-002", "PERS-004", "RESTART-005")
 def unfinished_runs_are_left_running(seams: Seams) -> None:
     """Nobody takes up the runs that a killed server left: they stay as they are, and their thread busy."""
 
@@ -60,21 +52,45 @@ def recovered_run_starts_again(seams: Seams) -> None:
         return False
 
     @seams.around(execution, "config_for")
-    def config_for(original: Any, job: Job) -> Any:
-        config = original(job)
+    def config_for(original: Any, job: Job, *limit: Any) -> Any:
+        config = original(job, *limit)
         if job.attempt > 1:  # langgraph goes on by itself where it finds the id of the run
             config["metadata"] |= {"run_id": str(uuid4())}
         return config
 
 
-@fault("PERS-004")
+@fault("PERS-004", "RESTART-005")
 def queue_is_a_success_after_a_crash(seams: Seams) -> None:
-    """The runs that were queued when the server was killed are closed as successful, and not executed."""
+    """The runs that were queued when the server ended are closed as successful, and not executed."""
+    _at_the_start(seams, "UPDATE runs SET status = 'success', output = '{}' WHERE status = 'pending'")
 
-    @seams.around(Scheduler, "recover")
-    def recover(original: Any, own: Scheduler) -> None:
-        own._db.run("UPDATE runs SET status = 'success', output = '{}' WHERE status = 'pending'")
-        original(own)
+
+@fault("PERS-004", "RESTART-005")
+def delayed_runs_wait_in_memory(seams: Seams) -> None:
+    """A run that waited for its time when the server ended is pending for ever."""
+    # A delayed run counts as created when its time comes.
+    delayed = "status = 'pending' AND created_at > updated_at"
+    _at_the_start(seams, f"UPDATE runs SET start_at = start_at + 1e6 WHERE {delayed}")  # noqa: S608
+
+
+@fault("RESTART-006", "PERS-007")
+def crons_are_kept_in_memory(seams: Seams) -> None:
+    """The crons are gone after a restart."""
+    _at_the_start(seams, "DELETE FROM crons")
+
+
+@fault("RESTART-007", "PERS-008")
+def webhooks_are_kept_in_memory(seams: Seams) -> None:
+    """A run that is taken up after a restart has forgotten its webhook."""
+    _at_the_start(seams, "UPDATE runs SET kwargs = json_set(kwargs, '$.webhook', NULL)")
+
+
+@fault("RESTART-003", "PERS-005")
+def pauses_are_kept_in_memory(seams: Seams) -> None:
+    """After a restart no thread is interrupted, so that nothing can be resumed."""
+    _at_the_start(
+        seams, "UPDATE threads SET resting = 'idle', interrupts = '{}' WHERE resting = 'interrupted'"
+    )
 
 
 @fault("DUR-001")
@@ -156,7 +172,7 @@ def a_run_under_way_at_a_stop_stays_running(seams: Seams) -> None:
     seams.around(Scheduler, "recover")(lambda _original, _own: None)
 
 
-@fault("RESTART-002")
+@fault("RESTART-002", "PERS-005")
 def a_stream_of_before_the_restart_never_ends(seams: Seams) -> None:
     """Joining the stream of a run that ended before the restart waits for more events."""
     made: set[str] = set()
@@ -172,7 +188,7 @@ def a_stream_of_before_the_restart_never_ends(seams: Seams) -> None:
         return original(own, run_id) if run_id in made else channels.Channel()
 
 
-@fault("RESTART-003")
+@fault("RESTART-003", "PERS-005")
 def assistants_are_kept_in_memory(seams: Seams) -> None:
     """Assistants that clients made are gone after a restart."""
 
@@ -182,7 +198,7 @@ def assistants_are_kept_in_memory(seams: Seams) -> None:
         original(rows)
 
 
-@fault("RESTART-004")
+@fault("RESTART-004", "PERS-006")
 def items_are_kept_in_memory(seams: Seams) -> None:
     """The items of the store are gone after a restart."""
 
@@ -193,3 +209,12 @@ def items_are_kept_in_memory(seams: Seams) -> None:
             await store.conn.execute("DELETE FROM store")
             await store.conn.commit()
             yield store
+
+
+def _at_the_start(seams: Seams, statement: str) -> None:
+    """Let a server begin by this change of what an earlier one has stored."""
+
+    @seams.around(Scheduler, "recover")
+    def recover(original: Any, own: Scheduler) -> None:
+        own._db.run(statement)
+        original(own)

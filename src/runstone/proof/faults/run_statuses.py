@@ -121,7 +121,7 @@ def a_run_in_the_background_stays_pending(seams: Seams) -> None:
         return answer(run)
 
 
-@fault("RUN-STATUS-007", "RUN-WAIT-015", "RUN-STREAM-013")
+@fault("RUN-STATUS-007", "CANCEL-001", "RUN-WAIT-015", "RUN-STREAM-013")
 def a_cancelled_run_is_an_error(seams: Seams) -> None:
     """A run that is cancelled ends as `error`, like any other exception."""
     seams.put(outcome, "CANCELLED", Outcome("error", outcome.CANCELLED.error))

@@ -116,6 +116,12 @@ def ids_are_written_in_upper_case(seams: Seams) -> None:
 
 
 @variant()
+def numbers_are_those_of_javascript(seams: Seams) -> None:
+    """All numbers are 64-bit floating point: 1.0 is shown as 1, and integers past 2^53 are rounded."""
+    _rewrite(seams, _in_javascript)
+
+
+@variant()
 def objects_have_members_of_their_own(seams: Seams) -> None:
     """Threads, runs, assistants and states carry members that the contract does not know."""
     known = {"created_at", "checkpoint"}
@@ -333,6 +339,18 @@ def _reversed(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _reversed(value[key]) for key in sorted(value, reverse=True)}
     return [_reversed(item) for item in value] if isinstance(value, list) else value
+
+
+def _in_javascript(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _in_javascript(member) for key, member in value.items()}
+    if isinstance(value, list):
+        return [_in_javascript(item) for item in value]
+    if isinstance(value, int) and not isinstance(value, bool):
+        return int(float(value))
+    # As JavaScript writes them: from 10^21 on with an exponent.
+    whole = isinstance(value, float) and value.is_integer() and abs(value) < 1e21
+    return int(value) if whole else value
 
 
 def _with_capitals(value: Any) -> Any:

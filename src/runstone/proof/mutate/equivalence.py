@@ -31,6 +31,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     schemas: tuple[str, ...] = ()
     at: tuple[str, ...] = ()
     paths: tuple[str, ...] = ()
+    methods: tuple[str, ...] = ()
     empty: bool = False
     unless_read_by: tuple[str, ...] = ()
     reading: Literal["", "legal"] = ""
@@ -48,13 +49,15 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             return False
         if self.unused_id and not _is_unused_id(mutant, trace):
             return False
+        if self.methods and _changed(mutant, trace).method not in self.methods:
+            return False
         return not self.at or self._is_at(mutant, trace)
 
     def _is_at(self, mutant: Mutant, trace: Trace) -> bool:
         """Whether the change is at one of the places, of an answer that has one of the schemas."""
         if mutant.change.steps is None:
             return False
-        exchange = next(each for each in trace.exchanges if each.number == mutant.number)
+        exchange = _changed(mutant, trace)
         schema, many = schema_at(exchange, mutant.change.event)
         if schema not in self.schemas and exchange.path.partition("?")[0] not in self.paths:
             return False
@@ -63,6 +66,11 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         if mutant.operator == "swap-fields":  # both members must be free
             places.append(f"{pointer(steps[:-1])}/{mutant.change.where.rpartition(' and ')[2]}")
         return all(any(fnmatchcase(place, free) for free in self.at) for place in places)
+
+
+def _changed(mutant: Mutant, trace: Trace) -> Exchange:
+    """The exchange that the mutant changes."""
+    return next(each for each in trace.exchanges if each.number == mutant.number)
 
 
 def _is_unused_id(mutant: Mutant, trace: Trace) -> bool:
@@ -96,7 +104,7 @@ def load_rules() -> tuple[Rule, ...]:
     for rule in rules:
         if ids.count(rule.id) > 1:
             raise MalformedContract(f"contracts/equivalence.yaml: {rule.id} is given twice; ids are unique")
-        if not (rule.headers or rule.at or rule.reading or rule.unused_id):
+        if not (rule.headers or rule.at or rule.methods or rule.reading or rule.unused_id):
             raise MalformedContract(
                 f"contracts/equivalence.yaml: {rule.id} has no condition; it would exclude all"
             )

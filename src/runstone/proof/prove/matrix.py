@@ -12,6 +12,7 @@ from typing import Final, Literal, get_args
 import msgspec
 
 from runstone.contracts import LEVELS, Level
+from runstone.proof.conversations.outcome import Conversation
 
 Effect = Literal["fail", "warn", "not-testable", "harness-error"]
 
@@ -124,7 +125,7 @@ class Null(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Baseline(msgspec.Struct, frozen=True, kw_only=True):
-    """A recipe's unbroken server: all that is said of faults rests on what it keeps.
+    """A recipe's unbroken server, or the desk of conversations: all that is said of faults rests on it.
 
     `first_try`: why it was checked once more, alone.
     """
@@ -158,7 +159,8 @@ class Matrix(msgspec.Struct, frozen=True, kw_only=True):
 
     `narrow`: of each fault only what it names was judged, so that nothing is known of twins, and of each
     variant only what is a MUST.
-    `totals`: `faults` (caught), MUST, SHOULD and MAY (killed), `variants` (green), `null_servers` (no pass).
+    `totals`: `faults` (caught), MUST, SHOULD and MAY (killed), `variants` (green), `null_servers` (no pass),
+    `conversations` (caught).
     """
 
     runstone: str
@@ -173,6 +175,7 @@ class Matrix(msgspec.Struct, frozen=True, kw_only=True):
     twins: tuple[tuple[str, ...], ...]
     variants: tuple[Variant, ...]
     null_servers: tuple[Null, ...]
+    conversations: tuple[Conversation, ...] = ()
 
     @property
     def uncaught(self) -> list[Fault]:
@@ -230,6 +233,7 @@ def assembled(
     requirements: Sequence[Judged],
     variants: Sequence[Variant],
     null_servers: Sequence[Null],
+    conversations: Sequence[Conversation] = (),
 ) -> Matrix:
     """The whole, and whether it proves what it is to prove.
 
@@ -249,6 +253,7 @@ def assembled(
             },
             "variants": _share(each.green for each in variants),
             "null_servers": _share(each.empty_handed for each in null_servers),
+            "conversations": _share(each.caught for each in conversations),
         },
         baselines=tuple(baselines),
         faults=tuple(faults),
@@ -256,6 +261,7 @@ def assembled(
         twins=() if narrow else twins_of(faults),
         variants=tuple(variants),
         null_servers=tuple(null_servers),
+        conversations=tuple(conversations),
     )
     proved = (
         all(each.sound for each in baselines)
@@ -263,6 +269,7 @@ def assembled(
         and not found.harness_errors
         and all(each.green for each in variants)
         and all(each.empty_handed for each in null_servers)
+        and all(each.caught for each in conversations)
         and not (complete and found.survivors)
     )
     return msgspec.structs.replace(found, proved=proved)

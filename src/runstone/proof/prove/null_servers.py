@@ -18,7 +18,7 @@ from typing import Final
 import httpx
 
 from runstone.proof.prove.processes import forked, reference_server
-from runstone.proof.prove.sockets import Answer, Reader, Writer, conversing, read_request, reply, serving
+from runstone.proof.sockets import Answer, Reader, Writer, conversing, read_request, reply, serving
 from runstone.target import recipes
 
 # They claim to have everything but a restart, so that the judges of what a server may lack look at them too.
@@ -42,6 +42,7 @@ auth = true
 exclusive = true
 thread_stream = true
 event_streaming = true
+commands = true
 """
 TRUNCATING: Final = "truncating"
 CLOSED: Final = "closed"

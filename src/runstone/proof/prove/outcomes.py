@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, get_args
@@ -22,16 +21,9 @@ from runstone.proof.prove.matrix import (
     Missed,
     Variant,
 )
+from runstone.proof.reasons import settled
 from runstone.verdict.model import Case, Report, Verdict
 
-_MOVING: Final = re.compile(
-    r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}"  # a UUID
-    r"|[0-9a-f]{32}"
-    r"|\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:\d\d)?"  # a moment
-    r"|(?<=127\.0\.0\.1:)\d+"  # a port
-    r"|\b\d+\.\d+(?= ?(?:s|ms)\b)"  # how long something took
-)
-_REASON: Final = 300  # characters
 _EFFECTS: Final[Mapping[str, Effect]] = {each: each for each in get_args(Effect)}
 
 
@@ -49,9 +41,7 @@ def _reason(verdict: Verdict) -> str:
     case = next(
         (each for each in verdict.cases if each.verdict == verdict.verdict), Case(case="", verdict="fail")
     )
-    told = _MOVING.sub("…", " ".join(case.reason.split()))
-    text = f"{case.case}: {told}" if case.case else told
-    return text if len(text) <= _REASON else text[: _REASON - 1] + "…"
+    return settled(case.reason, f"{case.case}: " if case.case else "")
 
 
 def kept(report: Report) -> frozenset[str]:

@@ -80,7 +80,7 @@ class Plan:
 
     def variant(self, change: Change) -> Check:
         """Its server in every area that holds a MUST, which is what a variant must keep."""
-        musts = [each for each in load_catalogue().values() if each.level == "MUST"]
+        musts = [each for each in load_catalogue().of_checks.values() if each.level == "MUST"]
         return self._check(
             f"variants/{change.name}",
             change.server,

@@ -22,6 +22,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Final
 
+from runstone.locations import locate
 from runstone.target.recipes import Recipe, StartFailed
 
 FORK: Final = multiprocessing.get_context("fork")
@@ -42,7 +43,9 @@ def reference_server(recipe: Recipe) -> Iterator[str]:
     Yields its URL. What the environment says of faults and variants holds. Raises ServerDied.
     """
     with tempfile.TemporaryDirectory(prefix="runstone-prove-") as folder:
-        words = [word.format(python="", port=0, workdir=folder) for word in recipe.command]
+        fixtures = locate("fixtures")
+        places = {"workdir": folder, "fixtures": fixtures, "graphs": fixtures / "graphs"}
+        words = [word.format(python="", port=0, **places) for word in recipe.command]
         with forked(lambda: _run(words[words.index("-m") + 1 :]), Path(folder) / "server.log") as url:
             yield url
 

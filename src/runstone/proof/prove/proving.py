@@ -5,11 +5,11 @@ from __future__ import annotations
 import datetime as dt
 import gc
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -18,6 +18,10 @@ from runstone.contracts import load_catalogue
 from runstone.errors import ExitCode, UsageError, suggestion
 from runstone.judge.suites import collect
 from runstone.locations import locate
+from runstone.proof import conversations
+from runstone.proof.conversations.fault import Wrong
+from runstone.proof.conversations.outcome import Conversation
+from runstone.proof.conversations.proving import all_played, demand_model, unbroken
 from runstone.proof.faults import Change, load_faults, load_variants
 from runstone.proof.prove import matrix, outcomes
 from runstone.proof.prove.checks import Check
@@ -30,6 +34,7 @@ from runstone.session.options import given
 from runstone.verdict.model import Report
 
 Tell = Callable[[str], None]
+_Named = TypeVar("_Named", Change, Wrong)
 
 # Checks of an area sleep half of their time: three for each core keep the cores at work, and do not yet spoil
 # each other's times.
@@ -40,7 +45,8 @@ CHECKS_PER_CORE: Final = 3
 class Selection:
     """What is to be proved. `faults`, `variants`: globs; where one is given, the proof is partial.
 
-    `narrow`: of each fault only what it names is judged.
+    `narrow`: of each fault only what it names is judged. Globs of faults choose among those of the reference
+    runtime and those of conversations.
     """
 
     out: Path
@@ -54,13 +60,8 @@ class Selection:
         """Whether it leaves nothing out."""
         return not self.faults and not self.variants
 
-    def chosen(self, globs: tuple[str, ...], changes: Mapping[str, Change], kind: str) -> list[Change]:
-        """The changes that a glob matches; all where nothing was selected. Raises UsageError."""
-        for glob in globs:
-            if not any(fnmatchcase(name, glob) for name in changes):
-                raise UsageError(
-                    f"no {kind} matches {glob!r}{suggestion(glob, changes)} (`runstone faults` lists them)"
-                )
+    def chosen(self, globs: tuple[str, ...], changes: Mapping[str, _Named]) -> list[_Named]:
+        """Those that a glob matches; all where nothing was selected."""
         return [
             change
             for name, change in sorted(changes.items())
@@ -68,19 +69,47 @@ class Selection:
         ]
 
 
+def _insist(globs: tuple[str, ...], names: Collection[str], kind: str) -> None:
+    """Raises UsageError for a glob that matches nothing."""
+    for glob in globs:
+        if not any(fnmatchcase(name, glob) for name in names):
+            raise UsageError(
+                f"no {kind} matches {glob!r}{suggestion(glob, names)} (`runstone faults` lists them)"
+            )
+
+
+def of_checks(globs: tuple[str, ...], faults: Mapping[str, Change]) -> dict[str, Change]:
+    """The faults that a check shows. Raises UsageError for a glob that matches only what takes a load."""
+    shown = {name: each for name, each in faults.items() if each.shown_by_checks}
+    for glob in globs:
+        matched = [name for name in faults if fnmatchcase(name, glob)]
+        if matched and shown.keys().isdisjoint(matched):
+            raise UsageError(
+                f"{glob} is shown by no check: `runstone serve --fault {matched[0]}`, then `runstone load` it"
+            )
+    return shown
+
+
 def prove(selection: Selection, tell: Tell) -> Matrix:
     """Run all checks and answer what they show together; report.json and evidence of each are in `out`.
 
     `tell` gets a line for each check that ended. To be called while this process has one thread. Raises
-    UsageError; ModuleNotFoundError without the extra `embedded`.
+    UsageError, also without the extra `scenarios`; ModuleNotFoundError without the extra `embedded`.
     """
-    faults = selection.chosen(selection.faults, load_faults(), "fault")
-    variants = selection.chosen(selection.variants, load_variants(), "variant")
-    waits = warmed(selection.out)
+    of_runtime, of_conversations = of_checks(selection.faults, load_faults()), conversations.load_faults()
+    of_variants = load_variants()
+    _insist(selection.faults, {*of_runtime, *of_conversations}, "fault")
+    _insist(selection.variants, of_variants, "variant")
+    spoken = selection.chosen(selection.faults, of_conversations)
+    if spoken:
+        demand_model()
+    faults = selection.chosen(selection.faults, of_runtime)
+    variants = selection.chosen(selection.variants, of_variants)
+    waits = warmed(selection.out) if faults or variants else {}
     slots = selection.jobs or CHECKS_PER_CORE * (os.cpu_count() or 1)
     areas = areas_of(faults, variants, complete=selection.complete)
     plan = Plan(selection.out.resolve(), waits, narrow=selection.narrow)
-    plain = plan.plain(faults, areas)
+    plain = plan.plain(faults, areas) if faults or variants else []
     checks = [*plain, *map(plan.variant, variants), *map(plan.fault, faults)]
     if selection.complete:
         checks += plan.null_servers()
@@ -112,7 +141,22 @@ def prove(selection: Selection, tell: Tell) -> Matrix:
         found_faults.values(),
         found_variants.values(),
         _nulls(done, troubled) if selection.complete else [],
+        _conversations(spoken, selection.out, tell),
     )
+
+
+def _conversations(
+    faults: Sequence[Wrong], out: Path, tell: Tell
+) -> tuple[list[Baseline], list[Conversation]]:
+    """The desk without a fault, and with each: played in this process, when nothing else wants the CPU."""
+    if not faults:
+        return [], []
+    folder = out / "conversations"
+    desk = unbroken(folder)
+    sound = Baseline(server=desk.name, kept=desk.kept, hits=(), trouble=desk.shortcoming)
+    found = all_played(faults, folder, tell)
+    tell(f"conversations: {sum(each.caught for each in found)} of {len(found)} caught")
+    return [sound], found
 
 
 def _short(found: Mapping[str, Baseline | Fault | Variant]) -> dict[str, str]:
@@ -143,7 +187,7 @@ def warmed(folder: Path) -> dict[str, float]:
     from runstone.reference import server  # noqa: F401 - so that the servers find it imported
     from runstone.reference.graphs import load_graphs
 
-    load_graphs(locate("fixtures") / "graphs" / "python" / "langgraph.json")
+    load_graphs(*(locate(f"fixtures/{which}/python/langgraph.json") for which in ("graphs", "agents")))
     waits = collect(open_session(given(idle=True, out=folder), lambda *_: None))
     gc.collect()
     gc.freeze()  # a forked process does not copy what its collector need not look at
@@ -254,9 +298,13 @@ def _matrix(
     faults: Iterable[Fault],
     variants: Iterable[Variant],
     nulls: list[Null],
+    spoken: tuple[list[Baseline], list[Conversation]],
 ) -> Matrix:
-    """The whole. `plain`: each unbroken server's check, how it ended, and why not so at first."""
-    catalogue = load_catalogue()
+    """The whole. `plain`: each unbroken server's check, how it ended, and why not so at first.
+
+    `spoken`: the desk of conversations, and those with a fault.
+    """
+    catalogue = load_catalogue().of_checks
     ordered = matrix.in_order(faults, catalogue)
     reports = [done.report for _, done, _ in plain if done.report is not None]
     return matrix.assembled(
@@ -266,9 +314,11 @@ def _matrix(
         narrow=selection.narrow,
         baselines=[
             _baseline(check.name.removeprefix("plain/"), done, first_try) for check, done, first_try in plain
-        ],
+        ]
+        + spoken[0],
         faults=ordered,
-        requirements=outcomes.requirements_of(catalogue, ordered, reports, areas),
+        requirements=outcomes.requirements_of(catalogue, ordered, reports, areas) if plain else (),
         variants=list(variants),
         null_servers=nulls,
+        conversations=spoken[1],
     )

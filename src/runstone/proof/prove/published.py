@@ -26,6 +26,7 @@ TITLES: Final = {
     "MAY": "MAY requirements killed",
     "variants": "legal variants that keep every MUST",
     "null_servers": "null servers that earn no pass",
+    "conversations": "faults of conversations caught",
 }
 
 
@@ -104,6 +105,10 @@ def missing(found: Matrix) -> list[Group]:
         else Group("", []),
         Group("Variants that lose a MUST", list(_lost(found))),
         Group("Passes of null servers", list(_vain(found))),
+        Group(
+            "Faults of conversations not caught",
+            [(each.name, each.shortcoming) for each in found.conversations if not each.caught],
+        ),
         Group("Where Runstone itself broke", [(each, "") for each in found.harness_errors]),
     ]
     return [group for group in groups if group.lines]
@@ -128,26 +133,35 @@ def second_tries(found: Matrix) -> Group:
     tried += [(each.name, each.first_try) for each in found.faults]
     tried += [(each.name, each.first_try) for each in found.variants]
     tried += [(each.name, each.first_try) for each in found.null_servers]
+    tried += [(each.name, each.first_try) for each in found.conversations]
     return Group("Second try", [(name, f"at first: {why}") for name, why in tried if why])
 
 
 def _told(found: Matrix) -> dict[str, Any]:
     gaps = missing(found)
-    faults = found.totals["faults"]
-    killed = [
-        f"{found.totals[level].good} of {found.totals[level].of} {level}" for level in ("MUST", "SHOULD")
-    ]
     return {
         "matrix": found,
-        "headline": f"{faults.good} of {counted(faults.of, 'fault')} caught, {' and '.join(killed)} killed",
+        "headline": _headline(found),
         "grounds": [f"{group.title}: {len(group.lines)}" for group in gaps],
         "missing": gaps,
         "remarks": remarks(found),
     }
 
 
+def _headline(found: Matrix) -> str:
+    faults, spoken = found.totals["faults"], found.totals.get("conversations")
+    told = []
+    if found.requirements:
+        levels = {level: found.totals[level] for level in ("MUST", "SHOULD")}
+        killed = " and ".join(f"{share.good} of {share.of} {level}" for level, share in levels.items())
+        told = [f"{faults.good} of {counted(faults.of, 'fault')} caught, {killed} killed"]
+    if spoken is not None and spoken.of:
+        told.append(f"{spoken.good} of {counted(spoken.of, 'fault')} of conversations caught")
+    return "; ".join(told)
+
+
 def _titles(found: Matrix) -> dict[str, str]:
-    return {name: title for name, title in TITLES.items() if found.totals[name].of}
+    return {name: title for name, title in TITLES.items() if name in found.totals and found.totals[name].of}
 
 
 def _survives(requirement: Judged) -> str:

@@ -150,8 +150,9 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     {fixtures} and {graphs} (fixtures/graphs); with `install.npm` also {node} and {modules}, the installed
     node_modules, to which the working folder has a link of that name. `services`: databases that the server
     needs, started for it alone; each has a placeholder for its port, {postgresql} or {redis}, and all ask for
-    the {password}, PostgreSQL for its user and database `postgres`. `copy` names a folder of the fixtures, or
-    several, whose content is copied to the working folder. `waivers` and `install` name files and folders
+    the {password}, PostgreSQL for its user and database `postgres`. `copy` names a folder of the fixtures,
+    or several, whose content is copied to the working folder: of files of one name the last counts, and what
+    each langgraph.json names counts together. `waivers` and `install` name files and folders
     next to the recipe; absolute once loaded.
     `headers`, `second_headers` and `restricted_headers` are the credentials of two users and of one who may
     only read. `agent`: the assistant that stands in for the conformance graphs, where the server does not

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
 import tempfile
@@ -12,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 from runstone.locations import locate
 from runstone.target.recipes.install import interpreter, lacking_python, node_modules
@@ -22,6 +23,7 @@ from runstone.target.recipes.recipe import Lack, Recipe, StartFailed
 from runstone.target.recipes.services import Services, lacking
 
 _MODULES: Final = "node_modules"
+_SERVED: Final = "langgraph.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +60,8 @@ class Server:
             "fixtures": str(fixtures),
             "graphs": str(fixtures / "graphs"),
         }
-        # What servers, Python and npm leave behind is left out.
-        leave_out = shutil.ignore_patterns(".*", "__pycache__", _MODULES)
-        for copied in [recipe.copy] if isinstance(recipe.copy, str) else recipe.copy or []:
-            shutil.copytree(fixtures / copied, self._workdir, ignore=leave_out, dirs_exist_ok=True)
-        self._workdir.mkdir(exist_ok=True)
+        copied = [recipe.copy] if isinstance(recipe.copy, str) else recipe.copy or []
+        _copy([fixtures / each for each in copied], self._workdir)
 
     def start(self) -> Running:
         """Start the server and wait until it is ready. Raises InstallFailed and StartFailed."""
@@ -117,6 +116,11 @@ class Server:
         finally:
             self._services.stop()
 
+    def discard(self) -> None:
+        """End it for good, at once: nobody will start it again with what it has stored."""
+        self._closing.set()
+        self.kill()
+
     @property
     def alive(self) -> bool:
         """Whether any of its processes runs."""
@@ -131,6 +135,20 @@ def lacks(recipe: Recipe) -> list[Lack]:
     """What of its needs is not on this machine and is not installed by Runstone either."""
     found = (lacking_python(recipe), *map(lacking, recipe.services))
     return [each for each in found if each is not None]
+
+
+def _copy(folders: Sequence[Path], workdir: Path) -> None:
+    """What recipes copy, without what servers, Python and npm leave behind; each langgraph.json made one."""
+    workdir.mkdir()
+    leave_out = shutil.ignore_patterns(".*", "__pycache__", _MODULES)
+    served: dict[str, Any] = {}
+    for folder in folders:
+        shutil.copytree(folder, workdir, ignore=leave_out, dirs_exist_ok=True)
+        if (path := folder / _SERVED).is_file():
+            more = json.loads(path.read_text("utf-8"))
+            served |= {**more, "graphs": {**served.get("graphs", {}), **more.get("graphs", {})}}
+    if served:
+        (workdir / _SERVED).write_text(json.dumps(served), "utf-8")
 
 
 @contextmanager

@@ -1,0 +1,85 @@
+"""What the server shows of itself while it is under load: how much it is busy with, and its memory."""
+
+from __future__ import annotations
+
+import threading
+from typing import Final
+from urllib.parse import urlsplit
+
+import httpx
+
+from runstone.load.gathering import Gathering, Gauge
+from runstone.load.model import Plan
+from runstone.load.planning import LOOPBACK
+from runstone.load.tokens import METADATA
+from runstone.target.target import Target
+
+_GAUGE_S: Final = 2.0
+
+
+class Watching:
+    """Asks the server now and then how much of this load it is busy with, and how much memory it takes."""
+
+    def __init__(self, target: Target, plan: Plan, gathering: Gathering) -> None:
+        self._target = target
+        self._plan = plan
+        self._gathering = gathering
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        network, url = self._target.network, self._target.url
+        with httpx.Client(
+            base_url=url,
+            headers=self._target.headers,
+            verify=network.trust(url),
+            proxy=network.proxy_for(url),
+            trust_env=False,
+            timeout=_GAUGE_S,
+        ) as client:
+            server = _listener(self._target.url)
+            every_s = max(0.5, min(_GAUGE_S, self._plan.window_s / 2))
+            while not self._over.wait(every_s):
+                self._gathering.gauge = Gauge(self._busy(client), _rss(server))
+
+    def _busy(self, client: httpx.Client) -> int | None:
+        asked = {"metadata": {METADATA: self._plan.session}, "status": "busy"}
+        try:
+            told = client.post("/threads/count", json=asked).json()
+        except (httpx.HTTPError, ValueError):
+            return None
+        return told if isinstance(told, int) and not isinstance(told, bool) else None
+
+
+def _listener(url: str) -> int | None:
+    """The process that serves this URL, where it is on this machine and may be looked at."""
+    import psutil  # of the extra `load`, as Locust needs it
+
+    parts = urlsplit(url)
+    if parts.hostname not in LOOPBACK:
+        return None
+    try:
+        listening = [each for each in psutil.net_connections("tcp") if each.status == psutil.CONN_LISTEN]
+    except psutil.Error:
+        return None
+    return next((each.pid for each in listening if each.laddr.port == parts.port), None)
+
+
+def _rss(pid: int | None) -> int | None:
+    """Bytes of a process and of those that it started; None where that is not known."""
+    if pid is None:
+        return None
+    import psutil
+
+    try:
+        whole = psutil.Process(pid)
+        return sum(int(each.memory_info().rss) for each in [whole, *whole.children(recursive=True)])
+    except psutil.Error:
+        return None

@@ -1,0 +1,108 @@
+"""What a cause is called: the requirement that it breaks by itself."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+from runstone.contracts import operation_for
+from runstone.report import symptoms
+from runstone.report.deciding import EMPTY_BODY, OUTLAWED, Hanging, Key, of_a_schema, operation_name
+from runstone.verdict.model import Verdict
+
+BROKEN: Final = frozenset({"fail", "warn", "not-testable", "flaky"})
+_MANY: Final = 0.4  # of what hangs on a cause, so that it speaks of one area
+_TELLING: Final = frozenset({"404", "409"})  # refusals that say what is gone, or in the way
+_ANSWERS: Final = re.compile(r"\banswers? (?:with )?(?:a )?2[\dx]{2}\b")  # how a statement promises an answer
+
+
+def promise_of(key: Key, cases: Sequence[Hanging], promises: Mapping[str, Verdict]) -> str:
+    """The requirement that a cause breaks by itself; '' where none is known to.
+
+    What is wrong with any answer has a requirement of its own. Of answers that are of no use it is what
+    promises them, unless they were to be refusals. Else it is broken outright (`_of_what_came`).
+    """
+    named = symptoms.NAMED_BY.get(key.reason, "")
+    if named in promises and promises[named].verdict in BROKEN:
+        return named
+    outright = [each for each in cases if each.outright]
+    outright = [each for each in outright if not each.agreeing] or outright
+    promise = promised(key, cases)
+    area = promises[promise].area if promise in promises else ""
+    refused = [each for each in outright if each.refused and not OUTLAWED.search(key.reason)]
+    if (key.refuses or key.reason.startswith(EMPTY_BODY)) and not refused:
+        stands = promises[promise].verdict if promise in promises else ""
+        telling = [] if stands in BROKEN else _of_no_use(key, outright, kept=stands == "pass")
+        return _nearest(telling, key, area) if telling else promise
+    return _of_what_came(key, refused or outright, promise, area)
+
+
+def promised(key: Key, cases: Iterable[Hanging]) -> str:
+    """The requirement that promises what the operation of a cause answers."""
+    known = (each.exchange for each in cases if each.exchange is not None)
+    exchange = next((each for each in known if operation_name(each) == key.operation), None)
+    operation = None if exchange is None else operation_for(exchange.method, exchange.path)
+    return "" if operation is None else operation.promise
+
+
+def _of_no_use(key: Key, outright: Sequence[Hanging], *, kept: bool) -> list[Hanging]:
+    """What speaks of an answer that is of no use more than its promise does, which is not broken.
+
+    A request that was refused whole says nothing of what was asked for; "not found" says what is gone. Where
+    the promise is kept elsewhere, another that promises the very same answer does.
+    """
+    whole = key.refuses and key.answer not in _TELLING
+    of_an_area = [] if whole else _of_one_area(outright)
+    return of_an_area or [
+        each for each in outright if kept and each.done and _ANSWERS.search(each.verdict.statement)
+    ]
+
+
+def _of_what_came(key: Key, outright: Sequence[Hanging], promise: str, area: str) -> str:
+    """The requirement that is broken by what an answer holds, or by its not being a refusal.
+
+    Of a member of a schema it is the one that the most operations break. Else what says what runs leave; the
+    weakest demand that a value breaks; what promises the answers; of the area of most the nearest.
+    """
+    if of_a_schema(key.reason):
+        return _of_most_operations(outright)
+    if of_runs := [each for each in outright if each.of_the_run]:
+        return min(of_runs, key=lambda each: each.verdict.level != "MUST").verdict.id
+    if OUTLAWED.search(key.reason):
+        return _nearest([each for each in outright if key.reason in each.reason] or outright, key, area)
+    if promise in {each.verdict.id for each in outright}:
+        return promise
+    refused = any(each.refused for each in outright)
+    return _nearest(([] if refused else _of_one_area(outright)) or outright, key, area)
+
+
+def _nearest(outright: Sequence[Hanging], key: Key, area: str) -> str:
+    """A MUST before a SHOULD, of refusals one of the operation's own area, judged on the least, if any."""
+
+    def nearness(case: Hanging) -> tuple[int, bool, int]:
+        level, read = case.directness
+        return level, (key.refuses or case.refused) and case.verdict.area != area, read
+
+    first = min(outright, key=nearness, default=None)
+    return "" if first is None else first.verdict.id
+
+
+def _of_most_operations(outright: Sequence[Hanging]) -> str:
+    """The requirement that the most operations break: of what they share it speaks itself; '' for none."""
+    shown = {
+        (each.verdict.id, operation_name(each.exchange)) for each in outright if each.exchange is not None
+    }
+    spread = Counter(identity for identity, _ in shown)
+    nearest = min(outright, key=lambda each: (-spread[each.verdict.id], each.directness), default=None)
+    return "" if nearest is None else nearest.verdict.id
+
+
+def _of_one_area(outright: Sequence[Hanging]) -> list[Hanging]:
+    """Those of the area that the most requirements are of, if these are many of them; else none."""
+    areas = Counter(area for area, _ in {(each.verdict.area, each.verdict.id) for each in outright})
+    for area, size in areas.most_common(1):
+        if size >= _MANY * areas.total():
+            return [each for each in outright if each.verdict.area == area]
+    return []

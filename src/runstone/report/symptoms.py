@@ -1,0 +1,97 @@
+"""What is wrong with an answer whatever it is about, and what judges tell in several ways, in one.
+
+Judges that read one defect for different ends tell it by what they wanted to see. Here stands what it is: an
+answer that was cut off is that, whichever of its members was missed.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from runstone.wire.causes import CLOSED, CUT, RESET
+from runstone.wire.exchange import Exchange
+
+SHORT: Final = "a list in it ends too early"
+LONG: Final = "a list in it holds more than wanted"
+REFUSED_BY_2XX: Final = "it is refused, but by a 2xx with an error in the body"
+OTHER_ID: Final = "what it makes has another id than the one that was asked for"
+
+_LACKING: Final = re.compile(r"item (?!1 )\d+ of \S+( \S+)? is missing, wanted ")
+_BEYOND: Final = re.compile(r"item \d+ of .*, wanted none$", re.DOTALL)
+_LISTS: Final = re.compile(r"wanted (\[.*\]), got (\[.*\])", re.DOTALL)
+_COUNTS: Final = re.compile(r"wanted (\d\d?)(?: \w+)?, got (\d\d?)")  # an HTTP status has three digits
+_ERROR_BODY: Final = re.compile(r'\s*\{\s*"(?:__error__|error)"')
+
+
+@dataclass(frozen=True, slots=True)
+class Symptom:
+    """A defect that any answer may have: how it is called, and the requirement that names it."""
+
+    reason: str
+    requirement: str
+    is_in: Callable[[Exchange], bool]
+
+
+def _cut(exchange: Exchange) -> bool:
+    return exchange.code is not None and (exchange.failure or "").startswith((RESET, CUT, CLOSED))
+
+
+def _unnamed(exchange: Exchange) -> bool:
+    return any(not event.event for event in exchange.events)
+
+
+_OF_ANY: Final = (
+    Symptom("its connection is closed before the answer is complete", "MON-009", _cut),
+    Symptom("an event of it has no name", "SSE-003", _unnamed),
+)
+NAMED_BY: Final = {each.reason: each.requirement for each in _OF_ANY}
+
+
+def of_any(exchange: Exchange) -> str | None:
+    """What is wrong with this answer whatever was asked; None where nothing like it is."""
+    return next((each.reason for each in _OF_ANY if each.is_in(exchange)), None)
+
+
+def tells_an_error(exchange: Exchange) -> bool:
+    """Whether a 2xx tells of nothing but an error, as an object or as the first event."""
+    if exchange.code is None or not 200 <= exchange.code < 300:
+        return False
+    if exchange.events:
+        return exchange.events[0].event == "error"
+    return _ERROR_BODY.match(exchange.content) is not None
+
+
+def of_a_list(reason: str) -> str | None:
+    """SHORT or LONG, for a reason that tells of a list whose beginning is as wanted; else None.
+
+    An empty list is neither: nothing of what was wanted is there.
+    """
+    if _LACKING.match(reason):
+        return SHORT
+    if _BEYOND.match(reason):
+        return LONG
+    if counts := _COUNTS.fullmatch(reason):
+        wanted, got = int(counts[1]), int(counts[2])
+        return (SHORT if got < wanted else LONG) if got else None
+    lists = _LISTS.fullmatch(reason)
+    if lists is None:
+        return None
+    whole, here = _list(lists[1]), _list(lists[2])
+    if not here or not whole:
+        return None
+    if here == whole[: len(here)]:
+        return SHORT
+    return LONG if whole == here[: len(whole)] else None
+
+
+def _list(text: str) -> list[Any]:
+    """A list as a reason shows it; an empty one where it is too long to be shown whole."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return []
+    return found if isinstance(found, list) else []
