@@ -38,7 +38,7 @@ class NotComparable(UsageError):  # noqa: N818 - a diagnosis, named for what it 
     """What was given cannot be set side by side."""
 
 
-_BROKEN: Final = frozenset({"fail", "warn", "not-testable", "waived"})
+_BROKEN: Final = frozenset({"fail", "warn", "flaky", "not-testable", "waived"})
 _CURLS = 2  # lines of one case
 _CURL = 1_500  # characters; a longer line is in the target's report
 _EXCHANGES = 4
