@@ -19,6 +19,7 @@ from runstone.report.text import shortened
 PAGE: Final = CHECKOUT / "docs" / "divergences.md"
 TABLE: Final = re.compile(r"^<!-- causes: (?P<name>\S+) -->\n.*?^<!-- /causes -->$", re.MULTILINE | re.DOTALL)
 _LONG: Final = 240
+_MOST: Final = 60  # causes of a server; the greatest come first
 
 
 def table(name: str) -> str:
@@ -35,7 +36,7 @@ def table(name: str) -> str:
         "| requirements | what was asked, and what came | what is promised | those that hang on it |",
         "|---|---|---|---|",
     ]
-    for cause in found.causes:
+    for cause in found.causes[:_MOST]:
         told = (
             digest.cause_weight(cause),
             digest.cause_words(cause),
@@ -45,6 +46,8 @@ def table(name: str) -> str:
         lines.append(
             "| " + " | ".join(inline(shortened(each, _LONG)) for each in told[:3]) + f" | {told[3]} |"
         )
+    if (more := len(found.causes) - _MOST) > 0:
+        lines += ["", f"And {more} smaller causes, in the report and in reports/published/index.html."]
     return "\n".join(lines)
 
 

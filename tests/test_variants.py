@@ -181,6 +181,7 @@ def refusals_take_the_other_status(server: Server) -> None:
     thread, run = finished_run(server)
     for path, body, status in (
         (f"/threads/{thread}/runs", ECHO | {"assistant_id": "no such"}, 422),
+        (f"/threads/{thread}/runs", ECHO | {"assistant_id": unknown}, 404),
         (f"/threads/{thread}/runs/{run}/cancel", {}, 422),
         (f"/threads/{unknown}/copy", {}, 409),
     ):

@@ -154,7 +154,8 @@ class Exchanges:
         """What should have made a thing that the exchange names, and gave it another id."""
         ids = _ids_in(exchange) if self._renamed else ()
         found = (self._renamed.get((exchange.scenario, each)) for each in ids)
-        return next((each for each in found if each is not None and each.number <= exchange.number), None)
+        earlier = [each for each in found if each is not None and each.number <= exchange.number]
+        return min(earlier, key=lambda each: each.number, default=None)
 
     def refused_before(self, exchange: Exchange) -> Iterator[Exchange]:
         """What was refused earlier on the same thread, of all that was to change it."""
@@ -252,7 +253,7 @@ def _refusal(exchange: Exchange, reason: str) -> str:
     """What a refusal says; of one that was asked for, what it should have been too."""
     told = excerpt(_FRACTION.sub("N", anonymous(exchange.content)), _TOLD)
     if exchange.content.lstrip().startswith(_RUN_FAILED):
-        told = f"the error of a run, {_RUN_FAILED}"
+        told = "the error of a run as __error__"
     wanted = _WANTED.search(reason)
     if wanted and exchange.code is not None and exchange.code < 500 and _TO_BE_REFUSED.match(wanted[1]):
         return f"{told} (wanted {wanted[1]})"

@@ -54,7 +54,8 @@ async def _try_webhook(api: Api, run_input: Any) -> None:
         thread = await api.create_thread()
         run = await api.create_run(thread, "steps", run_input, webhook=url)
         await api.poll_run(thread, run)
-        api.note(**{_TAKEN: near or await _delivered(sink, url)})
+        delivered = await _delivered(sink, url)  # waited for in any case: the listener goes with this block
+        api.note(**{_TAKEN: delivered or near})
 
 
 async def _delivered(sink: Sink, url: str) -> bool:

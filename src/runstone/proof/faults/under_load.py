@@ -149,13 +149,13 @@ def one_webhook_in_200_is_doubled(seams: Seams) -> None:
 
 @fault("LOAD-109")
 def each_run_leaves_a_kilobyte(seams: Seams) -> None:
-    """Each run leaves 1 KB in a journal, which is written again as a whole whenever one ends."""
-    journal: list[dict[str, str]] = []
+    """Each run leaves 1 KB in a journal, which is read and written as a whole whenever one ends."""
+    journal = ["[]"]
 
     @seams.around(Scheduler, "_end")
     async def end(original: Any, own: Scheduler, job: Job, ended: Any) -> None:
-        journal.append(_KB | {"run_id": job.run_id})
-        json.dumps(journal)
+        lines = json.loads(journal.pop())
+        journal.append(json.dumps([*lines, _KB | {"run_id": job.run_id}]))
         await original(own, job, ended)
 
 

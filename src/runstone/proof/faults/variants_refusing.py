@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from starlette.responses import Response
@@ -17,6 +18,7 @@ _BYTES = 50_000  # of a body; a long prompt (5 KB) is nothing unusual
 _LEVELS = 40
 _MEMBERS = 800  # the 600 numbers of many_events are to be taken
 _EXACT = 2**53
+_UUID = re.compile(r"[0-9a-f-]{36}", re.IGNORECASE)
 _ODD = frozenset(map(chr, range(32))) - set("\t\n\r")
 
 
@@ -65,13 +67,15 @@ def nothing_busy_is_deleted(seams: Seams) -> None:
 
 @variant()
 def refusals_take_the_other_status(seams: Seams) -> None:
-    """Runs of an unknown assistant and cancels of ended runs answer 422, copies of unknown threads 409."""
+    """Runs of unknown graphs and cancels of ended runs answer 422, copies of unknown threads 409."""
 
     @seams.around(api_runs, "check")
     async def check(original: Any, call: Any, body: Any, thread_id: Any) -> Any:
         try:
             call.runtime.assistants.resolve(call.owner, body.assistant_id)
         except NotFound as unknown:
+            if _UUID.fullmatch(body.assistant_id):  # an id that is unknown is 404
+                raise
             raise Invalid(unknown.detail) from None
         return await original(call, body, thread_id)
 
