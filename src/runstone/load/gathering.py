@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -250,9 +250,11 @@ class Gathering:
 
     def latencies(self) -> tuple[Latency, ...]:
         """By kind and by operation, the histograms of all workers added up."""
-        names = sorted({name for each in self.totals for name in each.latencies})
-        return tuple(_latency(name, [each.latencies[name] for each in self.totals if name in each.latencies])
-                     for name in names)  # fmt: skip
+        by_name: defaultdict[str, list[str]] = defaultdict(list)
+        for totals in self.totals:
+            for name, encoded in totals.latencies.items():
+                by_name[name].append(encoded)
+        return tuple(_latency(name, encoded) for name, encoded in sorted(by_name.items()))
 
 
 _NOTHING: Final = Tick(
@@ -276,9 +278,9 @@ def _summed(tallies: list[Tally]) -> Tally:
     return total
 
 
-def _merged(encoded: object) -> Histogram:
+def _merged(encoded: Iterable[str]) -> Histogram:
     whole = Histogram()
-    for each in encoded:  # type: ignore[attr-defined]
+    for each in encoded:
         whole.add(each)
     return whole
 
