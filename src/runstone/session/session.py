@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
@@ -13,7 +12,6 @@ from typing import Final, Literal, Self
 
 from filelock import FileLock
 
-import runstone
 from runstone.contracts import Catalogue, Requirement, load_capabilities, load_catalogue
 from runstone.contracts.basis import basis_of
 from runstone.contracts.revision import current_revision
@@ -25,13 +23,14 @@ from runstone.scenario.division import Division, divided
 from runstone.scenario.estimate import choose_costs
 from runstone.scenario.exploration import insist_on_packages
 from runstone.scenario.fitness import Fitness, Unfit
-from runstone.scenario.observer import Observation, Observer
+from runstone.scenario.observer import Observer
 from runstone.scenario.progress import Progress, Step
 from runstone.scenario.scenario import Scenario, scenarios_declared_in
 from runstone.scenario.self_check import greeting
 from runstone.session import evidence
 from runstone.session.durations import costs_in
 from runstone.session.left_over import Journal, journal_of
+from runstone.session.manifests import manifest_at_first, outcome_of
 from runstone.session.settings import Settings
 from runstone.target import agents
 from runstone.target.capabilities import Capability
@@ -232,7 +231,9 @@ class Session:
 
     def _observe_target(self, target: Target, scenarios: Sequence[Scenario], journal: Journal | None) -> None:
         settings = self.settings
-        writer = self._writer = evidence.EvidenceWriter(self.folder, self._manifest_at_first(target))
+        writer = self._writer = evidence.EvidenceWriter(
+            self.folder, manifest_at_first(settings, target, self.basis, self.token, self._shard_of())
+        )
         self.manifest = writer.manifest
         for trace in self.beside.traces:
             self._keep(trace)
@@ -266,7 +267,7 @@ class Session:
             self.manifest = writer.save(stopped="interrupted", observe_s=time.monotonic() - began)
             raise KeyboardInterrupt from None  # pytest takes a SystemExit for a fault of its own
         else:
-            self.manifest = writer.save(**_outcome(seen))
+            self.manifest = writer.save(**outcome_of(seen))
         finally:
             self.manifest = writer.save(left=observer.left, clean_s=round(observer.cleaning_s, 3))
 
@@ -276,30 +277,6 @@ class Session:
             return None
         return evidence.ShardOf(
             number=shard.number, of=shard.of, division=division.digest, scenarios=division.names(shard)
-        )
-
-    def _manifest_at_first(self, target: Target) -> evidence.Manifest:
-        """What the evidence says of itself while nothing is observed yet."""
-        settings = self.settings
-        return evidence.Manifest(
-            format=evidence.FORMAT,
-            runstone=runstone.__version__,
-            session=self.token,
-            profile=settings.profile.name,
-            basis=self.basis,
-            areas=settings.areas,
-            select=settings.select,
-            target=target.name,
-            url=target.url,
-            shard=self._shard_of(),
-            started_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-            quick=settings.quick,
-            patient=settings.patient,
-            insecure=target.network.marks(target.url),
-            explored=settings.exploration is not None,
-            run_time_limit=target.run_time_limit,
-            agent="" if target.agent is None else target.agent.assistant,
-            stopped="the observation was broken off",
         )
 
     def _observer_of(self, target: Target, journal: Journal | None) -> Observer:
@@ -418,18 +395,6 @@ def _insist_on_checks(named: str, judged: Collection[str | Requirement]) -> None
 
 def _as_it_is(target: Target) -> AbstractContextManager[Target]:
     return nullcontext(target)
-
-
-def _outcome(seen: Observation) -> dict[str, object]:
-    return {
-        "observe_s": round(seen.seconds, 3),
-        "prepare_s": round(seen.preparing_s, 3),
-        "stopped": seen.stopped,
-        "complete": seen.stopped is None,
-        "crashed": seen.crashed,
-        "capacity": seen.capacity,
-        "findings": seen.findings,
-    }
 
 
 def _clients_here(wanted: Iterable[str]) -> dict[str, Capability]:
