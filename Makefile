@@ -24,8 +24,9 @@ SAY := :
 ALL :=
 QUICK := not slow
 endif
-WORKERS ?= 2
-PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+WORKERS ?= 3
+# In the order of tests/conftest.py. One process more than cores: much of what is tested is waiting.
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test: $(INSTALLED)  ## the engine's own tests without the slow ones: at most 5 minutes on 2 cores
 	@$(SAY)

@@ -16,7 +16,7 @@ import pytest
 
 from runstone.signoff import keys
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.patient, pytest.mark.timeout(900)]
 FAULT, BROKEN = "a-second-put-merges", "STORE-004"  # no other promise, and no monitor, is about that
 
 
