@@ -86,7 +86,7 @@ def test_no_update_is_an_error(no_updates: Trace, kind: str, entry_point: str, p
 def test_no_update_is_named(no_updates: Trace, kind: str, entry_point: str, profile: Profile) -> None:
     told = _error_told(no_updates.part(f"{kind}.{entry_point}").result, entry_point, profile)
     named = f"{told.get('error')}: {told.get('message')}"
-    assert "InvalidUpdateError" in named, f"wanted InvalidUpdateError named, got {named}"
+    assert "InvalidUpdateError" in named, f"wanted InvalidUpdateError named, got {shown(told)}"
 
 
 @requirement("BAD-002")

@@ -24,6 +24,7 @@ from runstone.suite import (
     operation_for,
     requirement,
     run_statuses,
+    shown,
     some,
 )
 
@@ -94,7 +95,8 @@ def test_a_resting_thread_shows_how_its_last_run_ended(traces: list[Trace]) -> N
             )
             for exchange, status in rest.statuses:
                 if status not in legal:
-                    yield exchange, f"shows the thread {status} after its last run ended with {rest.last_run}"
+                    ended = f"after its last run ended with {shown(rest.last_run)}"
+                    yield exchange, f"shows the thread {shown(status)} {ended}"
                 yield from _contradicted(exchange, status, rest)
             yield from _shown_otherwise(rest)
         for trace in traces:
@@ -118,7 +120,7 @@ def _contradicted(exchange: Exchange, status: str, rest: Rest) -> Iterator[Findi
         tasks = [each for each in state.get("tasks") or () if isinstance(each, dict)]
         asked = any(each.get("interrupts") for each in tasks)
         if asked and status != "interrupted":
-            yield exchange, f"shows the thread {status}, which waits at an interrupt at {other.where}"
+            yield exchange, f"shows the thread {shown(status)}, which waits at an interrupt at {other.where}"
         if status == "interrupted" and not state.get("next"):
             yield exchange, f"shows the thread interrupted, which has nothing left to do at {other.where}"
 

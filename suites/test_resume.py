@@ -133,7 +133,7 @@ def test_run_without_kept_events(resumed_without_being_resumable: Trace, event_i
     assert trace.last("poll").object.get("status") == "success"
     answer = trace.only(f"after {event_id}")
     assert answer.status == 200
-    assert answer.is_stream, f"wanted an event stream, got {answer.headers.get('content-type')}"
+    assert answer.is_stream, f"wanted an event stream, got {shown(answer.headers.get('content-type'))}"
     assert answer.complete, f"the stream did not end: {answer.failure}"
     assert "error" not in [event.event for event in answer.events]
 

@@ -138,7 +138,7 @@ def test_location_leads_to_the_stream(stream_and_its_location: Trace) -> None:
     found = stream_and_its_location.find("location")
     assert found, f"wanted a Location on the same origin, got {location}"
     assert found[0].status == 200
-    assert found[0].is_stream, f"wanted an event stream, got {found[0].headers.get('content-type')}"
+    assert found[0].is_stream, f"wanted an event stream, got {shown(found[0].headers.get('content-type'))}"
     assert _logs(found[0].named("values"))[-1] == _logs(stream.named("values"))[-1] == ["a", "b", "c"]
 
 
