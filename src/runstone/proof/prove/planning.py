@@ -18,7 +18,7 @@ from runstone.scenario.patience import QUICK_S
 # silences next to none.
 _WHOLE: Final = 2.5
 _PLAIN: Final = 4.0  # all else rests on the unbroken servers, so they get more of the CPU
-_ASLEEP: Final = 0.25
+_ASLEEP: Final = 0.5
 _AREAS_S: Final = 60.0
 _WHOLE_S: Final = 120.0  # with both cores for itself it takes 22 s
 _PATIENT_S: Final = 240.0
@@ -55,7 +55,7 @@ class Plan:
                 checks.append(self._check(f"plain/{recipe}-patient", recipe, areas=patient, patient=True))
         explored = _exploring() if not areas else areas & _exploring()
         if explored:  # these run only where they are selected
-            checks.append(self._check("plain/embedded-explored", areas=explored))
+            checks.append(replace(self._check("plain/embedded-explored", areas=explored), weight=1.0))
         return checks
 
     def fault(self, change: Change) -> Check:
@@ -108,10 +108,11 @@ class Plan:
 
     def alone(self, check: Check) -> Check:
         """The same once more, by itself, and of a changed server nothing left out for its length."""
+        used_up = check.change is None and _exploring().intersection(check.areas)
         return replace(
             check,
             quick=check.quick and check.null_server is not None,
-            budget_s=max(check.budget_s, _WHOLE_S),
+            budget_s=check.budget_s if used_up else max(check.budget_s, _WHOLE_S),
         )
 
     def _check(
