@@ -226,10 +226,9 @@ def _properties(schema: Any) -> set[str]:
     return set(resolve(schema, "/properties") or ())
 
 
-def _assistants(part: Trace, graph: str) -> list[Any]:
+def _assistants(part: Trace) -> list[Any]:
     """What was found of a graph, on all pages."""
-    pages = part.all("search_assistants")
-    return some((each for page in pages for each in page.array), f"assistant of graph {graph}")
+    return [each for page in part.all("search_assistants") for each in page.array]
 
 
 @requirement("ASST-001")
@@ -238,7 +237,8 @@ def test_graph_has_an_assistant(
     graph: str, assistants_of_graphs: Trace, success: Trace, error: Trace, interrupt: Trace, tool_turn: Trace
 ) -> None:
     part = assistants_of_graphs.part(graph)
-    found = _assistants(part, graph)
+    found = _assistants(part)
+    assert found, f"there is no assistant of graph {graph}"
     assert {each.get("graph_id") for each in found} == {part.note("graph")}
     runs = dict(zip(GRAPHS, (success, error, interrupt, tool_turn), strict=True))
     turn = runs[graph].part("wait")
@@ -250,7 +250,7 @@ def test_graph_has_an_assistant(
 @cases("graph", GRAPHS)
 def test_assistant_of_a_graph_is_the_systems(graph: str, assistants_of_graphs: Trace) -> None:
     part = assistants_of_graphs.part(graph)
-    found = _assistants(part, graph)
+    found = some(_assistants(part), f"assistant of graph {graph}")
     systems = [each for each in found if resolve(each, "/metadata/created_by") == "system"]
     own = str(uuid5(NAMESPACE_OF_GRAPHS, part.note("graph")))
     assert [str(each.get("assistant_id")).lower() for each in systems] == [own]
