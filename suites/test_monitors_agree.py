@@ -88,7 +88,8 @@ def test_all_readings_of_a_result_agree(traces: list[Trace]) -> None:
 def test_a_resting_thread_shows_how_its_last_run_ended(traces: list[Trace]) -> None:
     def findings() -> Iterator[Finding]:
         rests = _rests(traces)
-        some((each for each in rests if each.statuses and each.last_run), "thread that was read after a run")
+        after_runs = (each for each in rests if each.statuses and (each.last_run or each.values))
+        some(after_runs, "thread that was read after a run")
         for rest in rests:
             legal = (
                 {"idle"} if rest.fresh else _AFTER.get(rest.last_run or "", {"idle", "interrupted", "error"})

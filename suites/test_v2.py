@@ -61,7 +61,7 @@ REFUSED_STREAMS: dict[str, Any] = {
 }
 NO_COMMANDS: dict[str, Any] = {"object": {}, "array": [], "without_method": {"id": 3}}
 
-SLEEP_S = 0.5
+BUSY_S = 20.0  # it is cancelled once the command is answered
 # What run.start is given: the graph, further params, and where it shows that they have arrived.
 FIELDS: dict[str, tuple[str, dict[str, Any], str]] = {
     "input": ("steps", {"input": {"note": "sent"}}, "/values/note"),
@@ -176,7 +176,7 @@ async def fields_of_run_start(api: Api) -> None:
         graph, params, _ = FIELDS[field]
         thread = await part.create_thread()
         if field == "multitaskStrategy":
-            first = await part.create_run(thread, "slow", {"sleep": part.with_slack(SLEEP_S)})
+            first = await part.create_run(thread, "slow", {"sleep": BUSY_S})
             await part.until_logged(thread, "a")
         given = {"assistant_id": part.target.assistant(graph), "input": {}, **params}
         run = resolve(_data(await _command(part, thread, START, "run.start", given)), "/result/run_id")
