@@ -39,7 +39,7 @@ def manifest_at_first(
 
 
 def outcome_of(seen: Observation) -> dict[str, object]:
-    """What a manifest says in addition of an observation that came to its end by itself."""
+    """What a manifest says besides of an observation that nobody broke off."""
     return {
         "observe_s": round(seen.seconds, 3),
         "prepare_s": round(seen.preparing_s, 3),
