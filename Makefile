@@ -24,8 +24,8 @@ SAY := :
 ALL :=
 QUICK := not slow
 endif
-WORKERS ?= 3
-# In the order of tests/conftest.py. One process more than cores: much of what is tested is waiting.
+WORKERS ?= 2
+# In the order of tests/conftest.py: what waits for minutes begins first.
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test: $(INSTALLED)  ## the engine's own tests without the slow ones: at most 5 minutes on 2 cores

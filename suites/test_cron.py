@@ -210,7 +210,7 @@ def _cron_ids(exchange: Exchange) -> list[Any]:
 
 def _ids_of(trace: Trace, *labels: str) -> list[str]:
     """The ids of the crons that were made under these labels."""
-    return sorted(str(trace.only(label).object.get("cron_id")) for label in labels)
+    return sorted(str(trace.only(label).object["cron_id"]) for label in labels)
 
 
 def _time(exchange: Exchange, member: str) -> datetime:

@@ -33,6 +33,5 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "browser" in getattr(item, "fixturenames", ()):
             item.add_marker("browser")
-    slow = {item.path for item in items if item.get_closest_marker("slow")}
-    # The files that take longest begin first: at the end no process waits for one that has only begun.
-    items.sort(key=lambda item: (item.get_closest_marker("patient") is None, item.path not in slow))
+    # What waits for minutes begins first: at its end no process waits for one that has only begun.
+    items.sort(key=lambda item: item.get_closest_marker("patient") is None)
