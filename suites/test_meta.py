@@ -16,6 +16,7 @@ from runstone.suite import (
     raw,
     requirement,
     scenario,
+    shown,
     some,
 )
 
@@ -96,7 +97,7 @@ def test_metrics_are_prometheus_text(about_the_server: Trace) -> None:
 @requirement("META-005")
 def test_declared_paths_are_routed(openapi_paths: Trace) -> None:
     version = openapi_paths.openapi.object.get("openapi")
-    assert str(version).startswith("3."), f"wanted an OpenAPI 3 document, got version {version}"
+    assert str(version).startswith("3."), f"wanted an OpenAPI 3 document, got version {shown(version)}"
     if openapi_paths.unrouted.status != 404:
         raise Missing(f"{openapi_paths.unrouted.where} did not answer 404, so a 404 would not show either")
     unrouted = [each.where for each in openapi_paths.all("declared") if each.status in {404, 501}]

@@ -342,7 +342,9 @@ def _under_way(trace: Trace, thing: str) -> Trace:
     log = None if thing == "delayed" else log_of(part.only("state before"))
     seen = (status_of(part.only("run before").ok), log)
     if seen != (("pending", None) if thing == "delayed" else ("running", ["a"])):
-        raise Missing(f"the server was not ended in mid-run: the run was {seen[0]}, its log {shown(log)}")
+        raise Missing(
+            f"the server was not ended in mid-run: the run was {shown(seen[0])}, its log {shown(log)}"
+        )
     return part
 
 

@@ -18,6 +18,7 @@ from runstone.suite import (
     lifecycle,
     requirement,
     scenario,
+    shown,
     some,
     status_of,
 )
@@ -185,13 +186,13 @@ def test_recursion_overrun_is_named(recursion_overrun: Trace, profile: Profile) 
     told = profile.wait.error_in(recursion_overrun.result.object)
     assert isinstance(told, dict), "wanted an error object, got none"
     named = f"{told.get('error')}: {told.get('message')}"
-    assert "GraphRecursionError" in named, f"wanted GraphRecursionError named, got {named}"
+    assert "GraphRecursionError" in named, f"wanted GraphRecursionError named, got {shown(told)}"
 
 
 def _status_word(reading: Exchange) -> str:
     """The status that an answer shows, also in words where it shows none."""
     status = status_of(reading)
-    return "no status" if status is None else str(status)
+    return str(status) if isinstance(status, str) else "no status"
 
 
 def _ending(turn: Trace) -> str:

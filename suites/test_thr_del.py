@@ -93,8 +93,8 @@ def test_new_thread_of_the_same_id_is_empty(thread_deleted: Trace) -> None:
 
 
 def _insist_that_it_was_there(trace: Trace) -> None:
-    found = str(trace.thread_before.object.get("thread_id"))
-    if found.lower() != trace.note("own"):
+    found = trace.thread_before.object.get("thread_id")
+    if str(found).lower() != trace.note("own"):
         raise Missing(f"{trace.thread_before.where} answered another thread: {shown(found)}")
 
 
