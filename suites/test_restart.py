@@ -340,11 +340,9 @@ def _under_way(trace: Trace, thing: str) -> Trace:
     """What was seen of it. Raises Missing unless its run had not ended, and was where it was to be."""
     part = trace.part(thing)
     log = None if thing == "delayed" else log_of(part.only("state before"))
-    seen = (status_of(part.only("run before").ok), log)
-    if seen != (("pending", None) if thing == "delayed" else ("running", ["a"])):
-        raise Missing(
-            f"the server was not ended in mid-run: the run was {shown(seen[0])}, its log {shown(log)}"
-        )
+    status = status_of(part.only("run before").ok)
+    if (status, log) != (("pending", None) if thing == "delayed" else ("running", ["a"])):
+        raise Missing(f"it was not ended in mid-run: the run was {shown(status)}, its log {shown(log)}")
     return part
 
 
