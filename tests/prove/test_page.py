@@ -8,7 +8,7 @@ import msgspec
 from playwright.sync_api import Browser, expect
 
 from runstone.proof.prove import published
-from tests.test_prove import KILLERS, fault, report, spoken, whole
+from tests.prove.matrices import KILLERS, fault, report, spoken, whole
 
 
 def test_page_shows_the_matrix_and_tells_of_a_cell(tmp_path: Path, browser: Browser) -> None:

@@ -17,7 +17,7 @@ from runstone.proof.prove.checks import Check
 from runstone.proof.prove.matrix import Matrix
 from runstone.proof.prove.pool import Done
 from runstone.verdict.model import Case, Outcome, Report, Verdict
-from tests.test_prove import EXAMPLE, fault, report, spoken
+from tests.prove.matrices import EXAMPLE, fault, report, spoken
 
 FLAKY_FAULT = "faults/the-runs-of-every-thread-are-listed"
 FLAKY_VARIANT = "variants/lines-end-with-crlf"
