@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 _NAMES: Final = ("chromium", "chromium-browser", "google-chrome")
 _FLAGS: Final = (
@@ -23,6 +23,7 @@ def browser() -> Iterator[Browser]:
     if found is None:
         pytest.fail("chromium is missing: install the system's package, for instance `apt install chromium`")
     with sync_playwright() as playwright:
+        expect.set_options(timeout=30_000)  # a busy machine is slow, not wrong
         chromium = playwright.chromium.launch(executable_path=found, args=_FLAGS.split())
         yield chromium
         chromium.close()

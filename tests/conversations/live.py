@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -45,22 +44,25 @@ class Held(Desk):
 
     def __init__(self) -> None:
         super().__init__()
-        self._last = sys.maxsize
+        self._held = ""
+        self._left = 0
         self._gone_on = threading.Event()
 
-    def hold(self, turns: int) -> None:
-        """Answer so many turns more, and then nothing."""
+    def hold(self, said: str, after: int = 0) -> None:
+        """Answer this so many times more, and then nothing."""
         self._gone_on.clear()
-        self._last = self.turns + turns
+        self._held, self._left = said, after
 
     def go_on(self) -> None:
         """Answer again."""
-        self._last = sys.maxsize
+        self._held = ""
         self._gone_on.set()
 
     def act(self, thread: Thread, said: str) -> None:
-        if self.turns > self._last:
-            self._gone_on.wait(60)
+        if said == self._held:
+            self._left -= 1
+            if self._left < 0:
+                self._gone_on.wait(60)
         super().act(thread, said)
 
 
