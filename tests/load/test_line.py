@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import msgspec
 import pytest
 
 from runstone.load.clock import Clock
@@ -14,6 +15,7 @@ from runstone.load.line import GeventLine, Road
 from runstone.load.messages import Orders
 from runstone.load.model import Plan
 from runstone.wire.exchange import Exchange
+from runstone.wire.network import Network
 from tests.load.test_outcome import PLAN
 
 SECRET = "a-value-that-nobody-may-read"  # noqa: S105 - it is nobody's
@@ -42,12 +44,9 @@ def answering(*answers: bytes) -> Iterator[tuple[str, list[bytes]]]:
             thread.join(10)
 
 
-def road(url: str) -> Road:
-    plan: Plan = PLAN
-    orders = Orders(plan=plan, headers={"x-api-key": SECRET})
-    found = Road(orders, Clock())
-    found.url = url
-    return found
+def road(url: str, proxy: str | None = None) -> Road:
+    plan: Plan = msgspec.structs.replace(PLAN, url=url)
+    return Road(Orders(plan=plan, headers={"x-api-key": SECRET}, network=Network(proxy=proxy)), Clock())
 
 
 def sent(shared: Road, *, hang_up: bool = False) -> Exchange:
@@ -110,6 +109,27 @@ def test_who_asks_to_wait_is_obeyed_and_counted(status: str) -> None:
     assert shared.throttled == {status[:3]: 2}
     assert shared.throttled_s == pytest.approx(0.2)
     assert shared.clock.now >= 0.2
+
+
+def test_a_request_goes_by_the_proxy_that_is_named() -> None:
+    with answering(OK) as (proxy, asked):
+        named = proxy.replace("http://", "http://user:word@")
+        exchange = sent(road("http://nowhere.invalid:2024", named))
+    assert exchange.code == 200
+    head = asked[0].decode()
+    assert head.startswith("POST http://nowhere.invalid:2024/threads HTTP/1.1\r\n")
+    assert "proxy-authorization: basic dxnlcjp3b3jk" in head.lower()
+    assert "word" not in repr(exchange)
+
+
+def test_a_proxy_that_opens_no_tunnel_is_told() -> None:
+    refusal = b"HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n"
+    with answering(refusal) as (proxy, asked):
+        exchange = sent(road("https://nowhere.invalid", proxy))
+    assert asked[0].startswith(b"CONNECT nowhere.invalid:443 HTTP/1.1\r\n")
+    assert exchange.code is None
+    assert exchange.failure is not None
+    assert "407" in exchange.failure
 
 
 def test_a_pause_that_is_too_long_is_an_answer() -> None:

@@ -11,7 +11,7 @@ import msgspec
 
 from runstone.load.counting import Histogram
 from runstone.load.messages import Began, Found, Gone, Hello, Message, Refused, Tested, Tick, Totals
-from runstone.load.model import MOST_BROKEN, SAMPLED, Counts, Latency, Plan, Tally, Window, Worker
+from runstone.load.model import MOST_BROKEN, SAMPLED, Counts, Latency, OfKind, Plan, Tally, Window, Worker
 from runstone.load.tokens import together
 
 _CURVE: Final = (0.0, 25.0, 50.0, 75.0, 90.0, 95.0, 99.0, 99.5, 99.9, 99.95, 99.99, 100.0)
@@ -34,6 +34,7 @@ class _Open:
     """A window that goes on."""
 
     latencies: Histogram = field(default_factory=Histogram)
+    by_kind: defaultdict[str, Histogram] = field(default_factory=lambda: defaultdict(Histogram))
     due: int = 0
     started: int = 0
     finished: int = 0
@@ -106,7 +107,9 @@ class Gathering:
         window.broken += tick.broken - before.broken
         window.lag_max_s = max(window.lag_max_s, tick.lag_max_s)
         window.draining &= tick.draining
-        window.latencies.add(tick.latencies)
+        for kind, encoded in tick.latencies.items():
+            window.latencies.add(encoded)
+            window.by_kind[kind].add(encoded)
         worker.last = tick
         worker.lag_max_s = max(worker.lag_max_s, tick.lag_max_s)
         self.in_flight_max = max(self.in_flight_max, self.in_flight)
@@ -177,6 +180,10 @@ class Gathering:
             p95_ms=seen.latencies.ms(95),
             p99_ms=seen.latencies.ms(99),
             max_ms=seen.latencies.ms(100),
+            kinds={
+                kind: OfKind(finished=each.count, p99_ms=each.ms(99))
+                for kind, each in sorted(seen.by_kind.items())
+            },
             in_flight=self.in_flight,
             server_in_flight=self.gauge.in_flight,
             server_rss=self.gauge.rss,
@@ -267,7 +274,6 @@ _NOTHING: Final = Tick(
     in_flight=0,
     lag_max_s=0.0,
     broken=0,
-    latencies="",
 )
 
 

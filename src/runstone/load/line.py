@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from typing import Final
+from typing import Any, Final
 
 import gevent
 import httpx
@@ -40,6 +40,7 @@ class Road:
         self.throttled_s = 0.0
         self._not_before = 0.0
         self._network = orders.network
+        self._proxy = _proxy_options(orders.network.proxy_for(orders.plan.url))
         self._trust: ssl.SSLContext | None = None
 
     def client(self) -> HTTPClient:
@@ -54,6 +55,7 @@ class Road:
             network_timeout=self.longest_s,
             ssl_context_factory=lambda: trust,
             insecure=self._network.insecure,
+            **self._proxy,
         )
 
     def obey(self, refused: Refusal) -> None:
@@ -133,7 +135,8 @@ class GeventLine:
             came.take(self._client.request(blank.method, path, content, self._road.headers), hang_up=hang_up)
         except gevent.Timeout:
             failure = _UNKNOWN.format(self._road.longest_s)
-        except (OSError, HTTPParseError, ValueError) as error:  # the last: an id that fits into no path
+        # ValueError: an id that fits into no path; RuntimeError: a proxy that opens no tunnel.
+        except (OSError, HTTPParseError, ValueError, RuntimeError) as error:
             failure = _told(error, self._road.longest_s)
         finally:
             deadline.close()
@@ -229,6 +232,19 @@ class _Coming:
             failure=failure,
             closed_by_client=hung_up,
         )
+
+
+def _proxy_options(proxy: str | None) -> dict[str, Any]:
+    """What a client is told of the proxy that it sends by; nothing for none."""
+    if proxy is None:
+        return {}
+    url = httpx.URL(proxy)
+    return {
+        "proxy_host": url.host,
+        "proxy_port": url.port or 80,
+        "proxy_user": url.username or None,
+        "proxy_password": url.password or None,
+    }
 
 
 def _refused(exchange: Exchange) -> Refusal | None:

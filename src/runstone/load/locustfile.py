@@ -34,6 +34,7 @@ from runstone.load.messages import (
     PIPE,
     TOLD,
     TURNED_AWAY,
+    Acknowledged,
     Began,
     Done,
     Gone,
@@ -160,7 +161,7 @@ class _Worker:
         self._one_at_a_time = Semaphore()
         self._draining = False  # it may be asked to before it has begun
         runner.register_message(ORDERS, self._take_orders)
-        runner.register_message(HEARD, lambda **_: self._heard.set())
+        runner.register_message(HEARD, lambda **_: self._note_heard())
         runner.register_message(DRAIN, lambda **_: self._drain())
         runner.register_message(TURNED_AWAY, self._turned_away)
         hello = Hello(
@@ -206,6 +207,11 @@ class _Worker:
             self._runner.send_message(LAST, msgspec.json.encode(work.totals))
             self._heard.wait(_AGAIN_S)
         self._environment.process_exit_code = 0
+
+    def _note_heard(self) -> None:
+        if not self._heard.is_set():
+            self._heard.set()
+            _Pipe().send(Acknowledged(id=self._runner.client_id))
 
     def _turned_away(self, environment: Environment, msg: Any, **_: Any) -> None:
         del environment

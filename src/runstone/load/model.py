@@ -133,6 +133,13 @@ class Latency(msgspec.Struct, frozen=True, kw_only=True):
     histogram: str
 
 
+class OfKind(msgspec.Struct, frozen=True, kw_only=True):
+    """The starts of one kind in a window."""
+
+    finished: int
+    p99_ms: float
+
+
 class Window(msgspec.Struct, frozen=True, kw_only=True):
     """A part of the time. Percentiles are of the starts that were through in it, by their intended start.
 
@@ -151,6 +158,7 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
     p99_ms: float
     max_ms: float
     in_flight: int
+    kinds: dict[str, OfKind] = {}
     server_in_flight: int | None = None
     server_rss: int | None = None
     lag_max_s: float = 0.0

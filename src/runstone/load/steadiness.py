@@ -1,0 +1,104 @@
+"""LOAD-109: whether the server answers in the last third of a load as it did in the first. A pure function.
+
+Each kind of start is compared with itself. A mix would hide what grows: its 99th percentile is that of the
+kind that takes longest, such as a run that sleeps by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from statistics import median
+from typing import Final, NamedTuple
+
+from runstone.load.invariants import STEADY
+from runstone.load.model import Invariant, Window
+
+_FACTOR: Final = 2.0  # the last third may take longer than the first
+_SLACK_MS: Final = 100.0
+_ERRORS: Final = 0.01  # of all starts, more than in the first third
+_FEWEST_WINDOWS: Final = 6
+_FEWEST_STARTS: Final = 100  # of a third
+_FEWEST_OF_KIND: Final = 20  # of a third; the median over windows is not that of one slow start then
+_KEPT_UP: Final = 0.9  # of what was due
+
+
+class _Pace(NamedTuple):
+    """How long one kind took, in milliseconds: the median of its windows' 99th percentiles."""
+
+    kind: str
+    before: float
+    after: float
+
+    @property
+    def slower(self) -> bool:
+        return self.after > _FACTOR * self.before and self.after - self.before > _SLACK_MS
+
+
+def steady(windows: Sequence[Window], generator_is_late: str = "") -> Invariant:
+    """Latency and errors of the last third of the time against the first.
+
+    No clock judges alone: where this machine itself was as late as the target seems to be, nothing is said,
+    nor where the target fell behind from the beginning: its queue grows, whether or not it grows slower itself.
+    `generator_is_late`: why the figures are its own; '' where they are not.
+    """
+    whole = [each for each in windows if not each.draining and each.finished]
+    third = len(whole) // 3
+    first, last = whole[:third], whole[len(whole) - third :]
+    paces = list(_paces(first, last))
+    fewest = min(sum(each.finished for each in part) for part in (first, last))
+    if len(whole) < _FEWEST_WINDOWS or fewest < _FEWEST_STARTS or not paces:
+        remark = f"too short to compare thirds: each needs {_FEWEST_STARTS} starts in two windows or more"
+        return _untested(remark)
+    worst = max(paces, key=lambda each: (each.slower, each.after / max(each.before, 1.0)))
+    remark = (
+        f"p99 of {worst.kind} {worst.before:.0f} ms in the first third, {worst.after:.0f} ms in the last; "
+        f"errors {_error_share(first):.1%} and {_error_share(last):.1%}{_grown(whole)}"
+    )
+    wrong = _error_share(last) - _error_share(first) > _ERRORS
+    lag_ms = 1e3 * median(each.lag_max_s for each in last)
+    why = ""
+    if generator_is_late:
+        why = generator_is_late
+    elif not _kept_up(first):
+        why = "the target fell behind in the first third already"
+    elif worst.slower and not wrong and lag_ms > (worst.after - worst.before) / 4:
+        why = f"this machine itself was {lag_ms:.0f} ms late"
+    if why:
+        return _untested(f"{why}; {remark}")
+    broken = int(worst.slower or wrong)
+    return Invariant(id=STEADY, of="thirds", kept=1 - broken, broken=broken, not_tested=0, remark=remark)
+
+
+def _untested(remark: str) -> Invariant:
+    """Told in a remark, not as a reason that is counted: those are the target's doing."""
+    return Invariant(id=STEADY, of="thirds", kept=0, broken=0, not_tested=1, remark=remark)
+
+
+def _paces(first: Sequence[Window], last: Sequence[Window]) -> Iterable[_Pace]:
+    """Of each kind that is in both thirds often enough."""
+    kinds = dict.fromkeys(kind for window in first for kind in window.kinds)
+    for kind in kinds:
+        thirds = [[each.kinds[kind] for each in part if kind in each.kinds] for part in (first, last)]
+        if min(sum(each.finished for each in part) for part in thirds) >= _FEWEST_OF_KIND:
+            yield _Pace(kind, *(median(each.p99_ms for each in part) for part in thirds))
+
+
+def _kept_up(windows: Sequence[Window]) -> bool:
+    """Whether about as much was through as was due; in the first window it is only begun."""
+    later = windows[1:]
+    due = sum(each.offered * each.seconds for each in later)
+    return sum(each.finished for each in later) >= _KEPT_UP * due
+
+
+def _error_share(windows: Iterable[Window]) -> float:
+    kept = list(windows)
+    return sum(each.errors for each in kept) / max(1, sum(each.finished for each in kept))
+
+
+def _grown(windows: Sequence[Window]) -> str:
+    """What the server's memory did, for a reader: how much a run may take is nobody's promise."""
+    known = [(each.server_rss, each.finished) for each in windows if each.server_rss]
+    if len(known) < 2:
+        return ""
+    grown, starts = (known[-1][0] or 0) - (known[0][0] or 0), sum(each for _, each in known[1:])
+    return f"; the server's memory changed by {grown / 1e6:+.1f} MB over {starts} starts"
