@@ -21,6 +21,7 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
+from runstone.errors import ExitCode
 from runstone.load import planning
 from runstone.target import recipes
 
@@ -79,35 +80,36 @@ def watched(pid: int) -> Iterator[Watched]:
         thread.join()
 
 
-def run(command: Sequence[str], environment: Mapping[str, str], codes: Sequence[int]) -> tuple[str, Watched]:
-    """What it wrote, and what it took."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", *command], env={**os.environ, **environment}, stdout=subprocess.PIPE, text=True
-    )
-    with watched(process.pid) as seen:
-        told, _ = process.communicate()
-    if process.returncode not in codes:
-        sys.exit(f"{command[0]} failed with exit code {process.returncode}: {told}")
-    return told, seen
+def run(command: Sequence[str], environment: Mapping[str, str], code: int, log: Path) -> Watched:
+    """What it took."""
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", *command], env={**os.environ, **environment}, stdout=output, stderr=output
+        )
+        with watched(process.pid) as seen:
+            process.wait()
+    if process.returncode != code:
+        sys.exit(f"{command[0]} failed with exit code {process.returncode}: {log.read_text('utf-8')}")
+    return seen
 
 
-def bare(url: str, _: Path) -> Made:
+def bare(url: str, folder: Path) -> Made:
     """By the bare Locust file."""
-    words = ("--headless", "--only-summary", "--json", "--loglevel", "ERROR", "--host", url)
+    words = ("--headless", "--only-summary", "--loglevel", "ERROR", "--host", url)
     load = (*("--users", str(USERS)), *("--spawn-rate", str(USERS)), *("--run-time", f"{SECONDS}s"))
-    told, seen = run(
-        ("locust", "--locustfile", str(_BARE), "--processes", str(PROCESSES), *words, *load),
-        {"BARE_MIX": json.dumps(planning.mix(planning.MIX))},
-        (0,),
-    )
-    starts = next(each["num_requests"] for each in json.loads(told) if each["name"] == "start")
+    command = ("locust", "--locustfile", str(_BARE), "--processes", str(PROCESSES), *words, *load)
+    counts = folder / "counts"
+    told = {"BARE_MIX": json.dumps(planning.mix(planning.MIX)), "BARE_COUNTS": str(counts)}
+    seen = run(command, told, ExitCode.CONFORMING, folder / "log")
+    starts = sum(map(int, counts.read_text("utf-8").split()))
     return Made(starts / SECONDS, sum(seen.cpu_s.values()), max(seen.rss_mb.values()))
 
 
 def judging(url: str, folder: Path) -> Made:
     """By `runstone load`, which says that it was bound by its users: they were never to wait."""
     load = ("--users", str(USERS), "--processes", str(PROCESSES), "--rate", _BEYOND, "--for", f"{SECONDS}s")
-    _, seen = run(("runstone", "load", url, *load, "--out", str(folder)), {}, (4,))
+    command = ("runstone", "load", url, *load, "--out", str(folder))
+    seen = run(command, {}, ExitCode.HARNESS_ERROR, folder / "log")
     made = json.loads((folder / "load.json").read_bytes())
     starts = sum(each["finished"] for each in made["windows"] if not each["draining"])
     return Made(starts / SECONDS, sum(seen.cpu_s.values()), max(seen.rss_mb.values()))

@@ -80,7 +80,7 @@ class _Master:
         self._heard: set[str] = set()
         self._missing_since: dict[str, float] = {}
         runner.register_message(HELLO, self._greet)
-        runner.register_message(TOLD, self._hand_on)
+        runner.register_message(TOLD, lambda msg, **_: self._hand_on(msg.data))
         runner.register_message(LAST, self._hand_on_the_last)
         environment.events.test_start.add_listener(self._order)
         gevent.signal_handler(signal.SIGUSR1, lambda: runner.send_message(DRAIN))
@@ -114,15 +114,17 @@ class _Master:
             self._runner.send_message(ORDERS, msgspec.json.encode(orders), client_id=name)
             self._pipe.send(Began(worker=number, id=name))
 
-    def _hand_on(self, environment: Environment, msg: Any, **_: Any) -> None:
-        del environment
-        self._pipe.write(msg.data)
+    def _hand_on(self, line: bytes) -> None:
+        try:
+            self._pipe.write(line)
+        except BrokenPipeError:  # the command was killed: nobody judges what workers do, nor cleans up
+            gevent.spawn(self._runner.quit)
 
     def _hand_on_the_last(self, environment: Environment, msg: Any, **_: Any) -> None:
         del environment
         if msg.node_id not in self._heard:
             self._heard.add(msg.node_id)
-            self._pipe.write(msg.data)
+            self._hand_on(msg.data)
         self._runner.send_message(HEARD, b"", client_id=msg.node_id)
 
     def _watch(self) -> None:
