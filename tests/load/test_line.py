@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import msgspec
 import pytest
 
+from runstone.load import line as line_module
 from runstone.load.clock import Clock
 from runstone.load.line import GeventLine, Road
 from runstone.load.messages import Orders
@@ -24,8 +25,11 @@ STREAM = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encodi
 
 
 @contextmanager
-def answering(*answers: bytes) -> Iterator[tuple[str, list[bytes]]]:
-    """A server that gives these answers in turn, each on a connection of its own; what it was asked."""
+def answering(*answers: bytes, linger: bool = False) -> Iterator[tuple[str, list[bytes]]]:
+    """A server that gives these answers in turn, each on a connection of its own; what it was asked.
+
+    `linger`: each stays open until something more is asked on it, or its client closes it.
+    """
     asked: list[bytes] = []
     with socket.create_server(("127.0.0.1", 0)) as server:
 
@@ -35,6 +39,8 @@ def answering(*answers: bytes) -> Iterator[tuple[str, list[bytes]]]:
                 with connection:
                     asked.append(connection.recv(65_536))
                     connection.sendall(answer)
+                    if linger:
+                        connection.recv(1)
 
         thread = threading.Thread(target=serve)
         thread.start()
@@ -95,6 +101,17 @@ def test_hanging_up_is_no_failure() -> None:
     assert exchange.closed_by_client
     assert exchange.failure is None
     assert exchange.code == 200
+
+
+def test_a_connection_that_was_idle_is_not_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its server may be about to close it: what is sent then is answered by nobody."""
+    monkeypatch.setattr(line_module, "_IDLE_S", -1.0)
+    with answering(OK, OK, linger=True) as (url, asked):
+        line = GeventLine(road(url))
+        codes = [line.send("GET", "/ok", label="t", number=1, scenario="s").code for _ in range(2)]
+        line.close()
+    assert codes == [200, 200]
+    assert len(asked) == 2
 
 
 @pytest.mark.parametrize("status", ["429 Too Many Requests", "503 Service Unavailable"])

@@ -45,10 +45,9 @@ def verdict(found: Invariant) -> str:
         ([window(at, 100, errors=2 * (at > 6)) for at in range(9)], "broken"),
         ([window(at, 100 + 100 * at, finished=9) for at in range(9)], "not_tested"),
         ([window(at, 100 + 100 * at, lag_max_s=0.4) for at in range(9)], "not_tested"),
-        (
-            [window(at, 100 + 100 * at, finished=40) for at in range(9)],
-            "not_tested",
-        ),  # a queue from the start
+        ([window(at, 100 + 100 * at, others_cpu=0.1 * at) for at in range(9)], "not_tested"),
+        ([window(at, 100 + 100 * at, others_cpu=0.6) for at in range(9)], "broken"),
+        ([window(at, 100 * at, finished=40) for at in range(1, 10)], "not_tested"),  # a queue from the start
         ([window(at, 100 + 100 * at, finished=40 if at > 3 else 50) for at in range(9)], "broken"),
         ([window(at, 100 + 100 * at, kinds={}) for at in range(9)], "not_tested"),
         ([window(at, 100) for at in range(5)], "not_tested"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from statistics import fmean
 from typing import Final
 
 import msgspec
@@ -46,10 +47,14 @@ class _Open:
 
 @dataclass(frozen=True)
 class Gauge:
-    """What the server shows of itself: threads of this load that it calls busy, and its memory in bytes."""
+    """What the server shows of itself: threads of this load that it calls busy, and its memory in bytes.
+
+    `others`: the share of its machine's CPU that others took meanwhile, where it is this one.
+    """
 
     in_flight: int | None = None
     rss: int | None = None
+    others: float | None = None
 
 
 class Gathering:
@@ -75,6 +80,7 @@ class Gathering:
         self._open: defaultdict[int, _Open] = defaultdict(_Open)
         self._next = 0  # the window that ends next
         self._broken = self._drawn = 0
+        self._others: list[float] = []  # since the last window
 
     def take(self, message: Message) -> None:
         """What a worker, or the master, told."""
@@ -127,6 +133,12 @@ class Gathering:
             wanted = self._drawn <= SAMPLED
         if wanted:
             self._on_found(found)
+
+    def note_gauge(self, gauge: Gauge) -> None:
+        """What the server shows at present."""
+        self.gauge = gauge
+        if gauge.others is not None:
+            self._others.append(gauge.others)
 
     # --- while it goes on ----------------------------------------------------------------------------------
 
@@ -187,12 +199,17 @@ class Gathering:
             in_flight=self.in_flight,
             server_in_flight=self.gauge.in_flight,
             server_rss=self.gauge.rss,
+            others_cpu=self._others_cpu(),
             lag_max_s=seen.lag_max_s,
             broken=seen.broken,
             draining=seen.draining,
         )
         self.windows.append(window)
         self._on_window(window)
+
+    def _others_cpu(self) -> float | None:
+        seen, self._others = self._others, []
+        return round(fmean(seen), 3) if seen else self.gauge.others
 
     # --- when it is over -----------------------------------------------------------------------------------
 

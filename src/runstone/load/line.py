@@ -20,6 +20,7 @@ from runstone.wire.redaction import Redactor
 
 _MOST_BYTES: Final = 2 * 1024 * 1024  # of a body
 _CONNECT_S: Final = 10.0
+_IDLE_S: Final = 3.0  # a connection is used again; uvicorn and Node close one that is idle for 5 s
 _LONGEST_PAUSE_S: Final = 60.0  # that a target may ask for
 _UNKNOWN: Final = "no answer within {:g} s"
 
@@ -76,6 +77,7 @@ class GeventLine:
     def __init__(self, road: Road) -> None:
         self._road = road
         self._client = road.client()
+        self._used_at = road.clock.now
 
     @property
     def clock(self) -> float:
@@ -127,6 +129,9 @@ class GeventLine:
     def _sent(self, blank: Exchange, path: str, content: bytes, *, hang_up: bool) -> Exchange:
         """One attempt, under a deadline for the whole of it."""
         began = self.clock
+        if began - self._used_at > _IDLE_S:
+            self._client.close()
+            self._client = self._road.client()
         came = _Coming(began, self._road)
         failure: str | None = None
         deadline = gevent.Timeout(self._road.longest_s)
@@ -140,6 +145,7 @@ class GeventLine:
             failure = _told(error, self._road.longest_s)
         finally:
             deadline.close()
+            self._used_at = self.clock
         if failure is not None:
             self._client.close()
             self._client = self._road.client()

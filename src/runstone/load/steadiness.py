@@ -7,7 +7,7 @@ kind that takes longest, such as a run that sleeps by itself.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from statistics import median
+from statistics import fmean, median
 from typing import Final, NamedTuple
 
 from runstone.load.invariants import STEADY
@@ -20,6 +20,7 @@ _FEWEST_WINDOWS: Final = 6
 _FEWEST_STARTS: Final = 100  # of a third
 _FEWEST_OF_KIND: Final = 20  # of a third; the median over windows is not that of one slow start then
 _KEPT_UP: Final = 0.9  # of what was due
+_OTHERS: Final = 0.15  # of the machine's CPU, that others may take more than in the first third
 
 
 class _Pace(NamedTuple):
@@ -37,8 +38,9 @@ class _Pace(NamedTuple):
 def steady(windows: Sequence[Window], generator_is_late: str = "") -> Invariant:
     """Latency and errors of the last third of the time against the first.
 
-    No clock judges alone: where this machine itself was as late as the target seems to be, nothing is said,
-    nor where the target fell behind from the beginning: its queue grows, whether or not it grows slower itself.
+    No clock judges alone: where this machine itself was as late as the target seems to be, or left less of
+    itself to a target that is on it, nothing is said. Nor is it where the target fell behind from the
+    beginning: its queue grows, whether or not it grows slower itself.
     `generator_is_late`: why the figures are its own; '' where they are not.
     """
     whole = [each for each in windows if not each.draining and each.finished]
@@ -63,6 +65,8 @@ def steady(windows: Sequence[Window], generator_is_late: str = "") -> Invariant:
         why = "the target fell behind in the first third already"
     elif worst.slower and not wrong and lag_ms > (worst.after - worst.before) / 4:
         why = f"this machine itself was {lag_ms:.0f} ms late"
+    elif worst.slower and not wrong:
+        why = _starved(first, last)
     if why:
         return _untested(f"{why}; {remark}")
     broken = int(worst.slower or wrong)
@@ -88,6 +92,16 @@ def _kept_up(windows: Sequence[Window]) -> bool:
     later = windows[1:]
     due = sum(each.offered * each.seconds for each in later)
     return sum(each.finished for each in later) >= _KEPT_UP * due
+
+
+def _starved(first: Sequence[Window], last: Sequence[Window]) -> str:
+    """How much more of the server's machine went to others, where it is this one; '' for no more."""
+    shares = [[each.others_cpu for each in part if each.others_cpu is not None] for part in (first, last)]
+    if not all(shares):
+        return ""
+    before, after = map(fmean, shares)
+    grown = after - before > _OTHERS
+    return f"others took {after:.0%} of this machine, in the first third {before:.0%}" if grown else ""
 
 
 def _error_share(windows: Iterable[Window]) -> float:
