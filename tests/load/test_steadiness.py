@@ -42,6 +42,7 @@ def verdict(found: Invariant) -> str:
         ([window(at, 50 + 50 * at) for at in range(9)], "broken"),  # while the mix takes a second throughout
         ([window(at, 1 + 5 * at) for at in range(9)], "kept"),  # more than twice, and still nothing
         ([window(at, 100 + 5_000 * (at == 7)) for at in range(9)], "kept"),  # one stall
+        ([window(at, 100 + 5_000 * (at in {5, 6, 8})) for at in range(9)], "kept"),  # others use the machine
         ([window(at, 100, errors=2 * (at > 6)) for at in range(9)], "broken"),
         ([window(at, 100 + 100 * at, finished=9) for at in range(9)], "not_tested"),
         ([window(at, 100 + 100 * at, lag_max_s=0.4) for at in range(9)], "not_tested"),
@@ -63,7 +64,7 @@ def test_the_last_third_against_the_first(windows: list[Window], wanted: str) ->
 def test_the_kind_that_grew_is_named() -> None:
     found = steady([window(at, 50 + 50 * at, server_rss=100_000_000 + 1_000 * at) for at in range(9)])
     assert found.remark == (
-        "p99 of wait 100 ms in the first third, 400 ms in the last; errors 0.0% and 0.0%; "
+        "p99 of wait in the best window 50 ms of the first third, 350 ms of the last; errors 0.0% and 0.0%; "
         "the server's memory changed by +0.0 MB over 400 starts"
     )
 
