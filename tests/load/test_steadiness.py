@@ -9,6 +9,8 @@ from runstone.load.invariants import STEADY
 from runstone.load.model import Invariant, OfKind, Window
 from runstone.load.steadiness import steady
 
+KINDS = {"wait": OfKind(finished=40, p99_ms=100.0)}
+
 
 def window(at: int, p99_ms: float, errors: int = 0, **changes: object) -> Window:
     """A second of fifty starts: forty waits that take so long, and ten of a run that sleeps a second."""
@@ -50,6 +52,10 @@ def verdict(found: Invariant) -> str:
         ([window(at, 100 + 100 * at, others_cpu=0.6) for at in range(9)], "broken"),
         ([window(at, 100 * at, finished=40) for at in range(1, 10)], "not_tested"),  # a queue from the start
         ([window(at, 100 + 100 * at, finished=40 if at > 3 else 50) for at in range(9)], "broken"),
+        (
+            [window(at, 100, finished=50 * (at < 6), kinds=KINDS if at < 6 else {}) for at in range(9)],
+            "broken",
+        ),
         ([window(at, 100 + 100 * at, kinds={}) for at in range(9)], "not_tested"),
         ([window(at, 100) for at in range(5)], "not_tested"),
         ([], "not_tested"),

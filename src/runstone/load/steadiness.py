@@ -6,7 +6,7 @@ kind that takes longest, such as a run that sleeps by itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from statistics import fmean, median
 from typing import Final, NamedTuple
 
@@ -46,35 +46,40 @@ def steady(windows: Sequence[Window], generator_is_late: str = "") -> Invariant:
     beginning: its queue grows, whether or not it grows slower itself.
     `generator_is_late`: why the figures are its own; '' where they are not.
     """
-    whole = [each for each in windows if not each.draining and each.finished]
+    whole = [each for each in windows if not each.draining]
     third = len(whole) // 3
     first, last = whole[:third], whole[len(whole) - third :]
-    paces = list(_paces(first, last))
-    fewest = min(sum(each.finished for each in part) for part in (first, last))
-    if len(whole) < _FEWEST_WINDOWS or fewest < _FEWEST_STARTS or not paces:
+    paces, behind = list(_paces(first, last)), _behind(last)
+    fewest = min(sum(each.finished for each in part) for part in (first, first if behind else last))
+    if len(whole) < _FEWEST_WINDOWS or fewest < _FEWEST_STARTS or not (paces or behind):
         remark = f"too short to compare thirds: each needs {_FEWEST_STARTS} starts in two windows or more"
         return _untested(remark)
-    worst = max(paces, key=lambda each: (each.slower, each.after / max(each.before, 1.0)))
-    remark = (
-        f"p99 of {worst.kind} in the best window {worst.before:.0f} ms of the first third, "
-        f"{worst.after:.0f} ms of the last; "
-        f"errors {_error_share(first):.1%} and {_error_share(last):.1%}{_grown(whole)}"
-    )
+    worst = max(paces, key=lambda each: (each.slower, each.after / max(each.before, 1.0)), default=None)
+    slower = bool(behind) or (worst is not None and worst.slower)
     wrong = _error_share(last) - _error_share(first) > _ERRORS
-    lag_ms = 1e3 * median(each.lag_max_s for each in last)
+    remark = "; ".join(_told(worst, behind, first, last)) + _grown(whole)
     why = ""
     if generator_is_late:
         why = generator_is_late
     elif not _kept_up(first):
         why = "the target fell behind in the first third already"
-    elif worst.slower and not wrong and lag_ms > (worst.after - worst.before) / 4:
-        why = f"this machine itself was {lag_ms:.0f} ms late"
-    elif worst.slower and not wrong:
-        why = _starved(first, last)
+    elif slower and not wrong:
+        why = _late(worst, last) or _starved(first, last)
     if why:
         return _untested(f"{why}; {remark}")
-    broken = int(worst.slower or wrong)
+    broken = int(slower or wrong)
     return Invariant(id=STEADY, of="thirds", kept=1 - broken, broken=broken, not_tested=0, remark=remark)
+
+
+def _told(worst: _Pace | None, behind: str, first: Sequence[Window], last: Sequence[Window]) -> Iterator[str]:
+    if behind:
+        yield behind
+    if worst is not None:
+        yield (
+            f"p99 of {worst.kind} in the best window {worst.before:.0f} ms of the first third, "
+            f"{worst.after:.0f} ms of the last"
+        )
+    yield f"errors {_error_share(first):.1%} and {_error_share(last):.1%}"
 
 
 def _untested(remark: str) -> Invariant:
@@ -91,11 +96,30 @@ def _paces(first: Sequence[Window], last: Sequence[Window]) -> Iterable[_Pace]:
             yield _Pace(kind, *(min(each.p99_ms for each in part) for part in thirds))
 
 
-def _kept_up(windows: Sequence[Window]) -> bool:
+def _kept_up(first: Sequence[Window]) -> bool:
     """Whether about as much was through as was due; in the first window it is only begun."""
-    later = windows[1:]
-    due = sum(each.offered * each.seconds for each in later)
-    return sum(each.finished for each in later) >= _KEPT_UP * due
+    later = first[1:]
+    return sum(each.finished for each in later) >= _KEPT_UP * sum(map(_due, later))
+
+
+def _behind(last: Sequence[Window]) -> str:
+    """How much less was through than was due, in the best window too; '' for about as much."""
+    if any(each.finished >= _KEPT_UP * _due(each) for each in last[1:]):
+        return ""
+    through, due = sum(each.finished for each in last), sum(map(_due, last))
+    return f"{through} of {due:.0f} starts were through in the last third"
+
+
+def _due(window: Window) -> float:
+    return window.offered * window.seconds
+
+
+def _late(worst: _Pace | None, last: Sequence[Window]) -> str:
+    """How late this machine was where that may be what made a kind slower; '' for no such thing."""
+    lag_ms = 1e3 * median(each.lag_max_s for each in last)
+    if worst is None or not worst.slower or lag_ms <= (worst.after - worst.before) / 4:
+        return ""
+    return f"this machine itself was {lag_ms:.0f} ms late"
 
 
 def _starved(first: Sequence[Window], last: Sequence[Window]) -> str:
