@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import gc
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -56,15 +57,36 @@ def _compiled_suites_kept() -> Iterator[None]:
         sys.dont_write_bytecode, sys.pycache_prefix = kept
 
 
+class _Undisturbed:
+    """No garbage is collected while judges run.
+
+    The answers alone are a million objects, none of them garbage: to look at them took a fifth of the time.
+    """
+
+    def pytest_runtestloop(self) -> None:  # after the observation, before the first judge
+        gc.disable()
+
+
+@contextmanager
+def _collecting_kept() -> Iterator[None]:
+    collecting = gc.isenabled()
+    try:
+        yield
+    finally:
+        gc.enable() if collecting else gc.disable()
+
+
 def judge(session: Session) -> Report:
     """Run the suites in this process and write the reports to the session's `out`.
 
     Raises KeyboardInterrupt after Ctrl-C, once everything observed is written; RunstoneError for a diagnosis
     of the session; SuitesBroken when pytest itself could not run them.
     """
-    judging, judged = _judged(session)
-    report = report_of(session, judged)
-    write_all(report, list(session.traces.values()), session.settings.out, bare=session.settings.bare_report)
+    with _collecting_kept():
+        judging, judged = _judged(session)
+        report = report_of(session, judged)
+        bare = session.settings.bare_report
+        write_all(report, list(session.traces.values()), session.settings.out, bare=bare)
     if judging.interrupted:
         raise KeyboardInterrupt
     return report
@@ -75,7 +97,8 @@ def observe_shard(session: Session) -> None:
 
     Raises as `judge` does.
     """
-    judging, _ = _judged(session)
+    with _collecting_kept():
+        judging, _ = _judged(session)
     if judging.interrupted:
         raise KeyboardInterrupt
 
@@ -170,15 +193,16 @@ def _run_suites(session: Session, *options: str) -> tuple[Judging, str, int]:
     """pytest over all suites, in this process: what it printed, and its exit code. Raises as `judge` does."""
     judging = Judging(lambda: session, demanding=True, reports=False)
     suites = str(locate("suites"))
-    # Judges open nothing that could be left open; looking for it collects all garbage five times. Locust, of
-    # the extra `load`, brings a plugin with options of its own.
-    unwanted = ("terminal", "cacheprovider", "unraisableexception", "locust")
+    # Judges open nothing that could be left open; looking for it collects all garbage five times. They print
+    # and log nothing, and none is skipped. Locust, of the extra `load`, brings a plugin with its own options.
+    unwanted = ("terminal", "cacheprovider", "unraisableexception", "logging", "skipping", "locust")
     without = [word for name in unwanted for word in ("-p", f"no:{name}")]
-    quiet = [*without, "-c", os.devnull, "--rootdir", suites]
+    quiet = [*without, "--capture=no", "-c", os.devnull, "--rootdir", suites]
     loaded = ["--confcutdir", suites, "--import-mode=importlib", "-p", "runstone.plugin", "-W", "error"]
     output = StringIO()
+    words = [*quiet, *loaded, *options, *map(str, suite_files(session))]
     with _alone(), _compiled_suites_kept(), redirect_stdout(output):
-        code = pytest.main([*quiet, *loaded, *options, *map(str, suite_files(session))], plugins=[judging])
+        code = pytest.main(words, plugins=[judging, _Undisturbed()])
     if judging.error is not None:
         raise judging.error
     if judging.uncollected:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cached_property
@@ -38,6 +38,12 @@ def reading() -> Iterator[dict[tuple[str, int], Exchange]]:
         yield journal
     finally:
         _journal.reset(token)
+
+
+def note(exchanges: Iterable[Exchange]) -> None:
+    """Note that these were read, in this order."""
+    for each in exchanges:
+        each._read()
 
 
 def strict_json(text: str) -> Any:
@@ -144,7 +150,7 @@ class Exchange(msgspec.Struct, frozen=True, dict=True, kw_only=True, omit_defaul
         """How reports and evidence name this exchange: `scenario#4`."""
         return f"{self.scenario}#{self.number}"
 
-    @property
+    @cached_property
     def path(self) -> str:
         """The URL's path and query, as a reader wants to see it."""
         return "/" + self.url.split("://", 1)[-1].partition("/")[2]
