@@ -303,8 +303,8 @@ def test_one_request_at_which_a_server_fails_is_one_cause_whatever_it_says() -> 
     def found(code: int, other_input: str) -> int:
         bodies = (json.dumps({"assistant_id": "a", "input": {"say": each}}) for each in ("x", other_input))
         refused = [
-            exchange(number, WAIT, code, f'{{"detail":"{number} went wrong"}}', request_body=body)
-            for number, body in enumerate(bodies, 1)
+            exchange(number, WAIT, code, f'{{"detail":"{what} went wrong"}}', request_body=body)
+            for number, what, body in zip((1, 2), ("a disk", "a net"), bodies, strict=True)
         ]
         told = (f"exchange {each} POST /threads/…/runs/wait answered {code}: it" for each in (1, 2))
         named = (verdict(f"A-{each}", reason, f"turns#{each}") for each, reason in enumerate(told, 1))
@@ -313,6 +313,75 @@ def test_one_request_at_which_a_server_fails_is_one_cause_whatever_it_says() -> 
     assert found(500, "x") == 1
     assert found(500, "y") == 2
     assert found(400, "x") == 2
+
+
+def test_refusals_that_differ_in_what_was_sent_are_one_cause() -> None:
+    def found(*said: str) -> int:
+        refused = [
+            exchange(
+                number,
+                WAIT,
+                500,
+                json.dumps({"message": each}),
+                request_body=json.dumps(
+                    {"assistant_id": "fail", "input": {"message": each.rpartition(": ")[2]}}
+                ),
+            )
+            for number, each in enumerate(said, 1)
+        ]
+        told = (f"exchange {each} POST /threads/…/runs/wait answered 500: it" for each in (1, 2))
+        named = (verdict(f"A-{each}", reason, f"turns#{each}") for each, reason in enumerate(told, 1))
+        return len(causes(*named, exchanges=tuple(refused)))
+
+    assert found("the run failed: the boiler is cold", "the run failed: the pump is dry") == 1
+    assert found("the run failed: the boiler is cold", "the run broke: the pump is dry") == 2
+
+
+def test_cases_of_one_requirement_that_differ_in_values_are_one_cause_and_requirements_are_not() -> None:
+    def found(*identities: str) -> int:
+        told = ('wanted "north", got null', 'wanted "south", got null')
+        named = zip(identities, told, strict=True)
+        return len(
+            causes(
+                *(verdict(each, reason, "turns#1", outcome="fail") for each, reason in named),
+                exchanges=(exchange(1, HISTORY, content='{"a":1}'),),
+            )
+        )
+
+    assert found("A-1", "A-1") == 1
+    assert found("A-1", "A-2") == 2
+
+
+def test_one_answer_that_should_have_been_a_refusal_is_one_cause_by_whatever_status() -> None:
+    def found(other: str) -> list[tuple[str, ...]]:
+        shown = causes(
+            verdict("A-1", "wanted one of [404, 422], got 200", "turns#1", outcome="fail"),
+            verdict("A-2", "wanted 422, got 200", other, outcome="fail"),
+            exchanges=(exchange(1, WAIT, content='{"a":1}'), exchange(2, WAIT, content='{"a":1}')),
+        )
+        return [each.requirements for each in shown]
+
+    assert found("turns#1") == [("A-1", "A-2")]
+    assert found("turns#2") == [("A-1",), ("A-2",)]
+
+
+def test_a_judge_and_a_monitor_that_find_the_same_have_one_cause() -> None:
+    found = causes(
+        verdict(
+            "A-1", "info: lacks `flags` (exchange 1 POST /threads/…/runs/wait)", "turns#1", outcome="fail"
+        ),
+        verdict("MON-004", "turns#1 POST breaks info: lacks `flags`", "turns#1", outcome="fail"),
+        exchanges=(exchange(1, WAIT, content='{"a":1}'),),
+    )
+    assert [(each.requirements, each.reason) for each in found] == [
+        (("A-1", "MON-004"), "info: lacks `flags`")
+    ]
+
+
+def test_requests_that_were_given_up_after_other_times_are_one_cause() -> None:
+    given_up = [exchange(each, WAIT, None, failure=f"not finished within {each}.5 s") for each in (1, 2)]
+    named = (verdict(f"A-{each}", "no answer", f"turns#{each}") for each in (1, 2))
+    assert [each.requirements for each in causes(*named, exchanges=tuple(given_up))] == [("A-1", "A-2")]
 
 
 def test_a_monitor_that_found_nothing_to_judge_blames_no_exchange() -> None:

@@ -14,6 +14,7 @@ from typing import Final
 
 from runstone.contracts import LEVELS, operation_for
 from runstone.report import symptoms
+from runstone.report.likeness import without_echo
 from runstone.report.text import well_formed
 from runstone.verdict.model import Case, Verdict
 from runstone.wire.canonical import anonymous
@@ -27,6 +28,7 @@ _TWICE: Final = re.compile(r"broken in one of two observations \((.*)\), kept in
 _NEVER_GOT_TO: Final = re.compile(r"^(\w+) has no (?:exchange of part )?'[^']*'(?:: |$)")
 _FINDING: Final = re.compile(r"^(\w+(?:@2)?#\d+) [A-Z]+ ")  # how a monitor names an exchange
 _PLACE: Final = re.compile(r"exchange (\d+) [A-Z]+ \S+?(?=[,;:)]?(?:\s|$))")
+_AT_IT: Final = re.compile(r" (?:\(it\)|at it)$")  # a place that is the exchange itself
 _MEMBER: Final = re.compile(r"[\w-]+/\S*: ")  # how a schema tells where it is broken
 _TO_BE_REFUSED: Final = re.compile(r"(?:one of \[)?(?:a )?4[\dx]{2}\b")  # how a wanted 4xx is told
 _TO_BE_DONE: Final = re.compile(r"(?:a )?2[\dx]{2}\b")
@@ -55,6 +57,7 @@ _RUN_FAILED: Final = '{"__error__"'  # how an answer begins whose run has failed
 # Judges that read one defect for different ends tell it in words of their own.
 _SYMPTOMS: Final = (
     (re.compile(r"names no run\b|Content-Location", re.IGNORECASE), "no Content-Location names the run"),
+    (re.compile(r"wanted a Location header|\bno Location\b"), "no Location is sent"),
 )
 
 
@@ -224,7 +227,8 @@ def reduced(case: Hanging) -> Key:
         return Key("", "", _words(case.reason))
     operation = operation_name(exchange)
     if exchange.code is None:
-        return Key(operation, "no answer", excerpt(anonymous(exchange.failure or ""), _TOLD))
+        failure = _FRACTION.sub("N", anonymous(exchange.failure or ""))
+        return Key(operation, "no answer", excerpt(failure, _TOLD))
     answer = str(exchange.code)
     if case.reason == symptoms.OTHER_ID:
         return Key(operation, answer, case.reason)
@@ -251,7 +255,7 @@ def _wants_refusal(reason: str) -> bool:
 
 def _refusal(exchange: Exchange, reason: str) -> str:
     """What a refusal says; of one that was asked for, what it should have been too."""
-    told = excerpt(_FRACTION.sub("N", anonymous(exchange.content)), _TOLD)
+    told = excerpt(_FRACTION.sub("N", anonymous(without_echo(exchange.content))), _TOLD)
     if exchange.content.lstrip().startswith(_RUN_FAILED):
         told = "the error of a run as __error__"
     wanted = _WANTED.search(reason)
@@ -267,6 +271,7 @@ def _words(reason: str) -> str:
         if symptom.search(first):
             return words
     first = _PLACE.sub("it", _FINDING.sub("it ", first)).removeprefix("it breaks ")
+    first = _AT_IT.sub("", first)
     first = _GOT_INSTEAD.sub("", first) if of_a_schema(first) else _OTHERS.sub("", first)
     first = _ITEM_IN_WORDS.sub("an item of", _ITEM.sub("*", anonymous(first)))
     return symptoms.of_a_list(reason) or excerpt(_FRACTION.sub("N", first), _REASON)

@@ -24,6 +24,7 @@ _LACKING: Final = re.compile(r"item (?!1 )\d+ of \S+( \S+)? is missing, wanted "
 _BEYOND: Final = re.compile(r"item \d+ of .*, wanted none$", re.DOTALL)
 _LISTS: Final = re.compile(r"wanted (\[.*\]), got (\[.*\])", re.DOTALL)
 _COUNTS: Final = re.compile(r"wanted (\d\d?)(?: \w+)?, got (\d\d?)")  # an HTTP status has three digits
+_CONSTRUCTOR: Final = re.compile(r'"lc": ?1, ?"type": ?"constructor"')  # how LangChain stores a message
 _ERROR_BODY: Final = re.compile(r'\s*\{\s*"(?:__error__|error)"')
 
 
@@ -44,9 +45,15 @@ def _unnamed(exchange: Exchange) -> bool:
     return any(not event.event for event in exchange.events)
 
 
+def _constructed(exchange: Exchange) -> bool:
+    sent = _CONSTRUCTOR.search(exchange.request_body or "")
+    return sent is None and _CONSTRUCTOR.search(exchange.content) is not None
+
+
 _OF_ANY: Final = (
     Symptom("its connection is closed before the answer is complete", "MON-009", _cut),
     Symptom("an event of it has no name", "SSE-003", _unnamed),
+    Symptom("a message in it has the form of its constructor", "TURN-005", _constructed),
 )
 NAMED_BY: Final = {each.reason: each.requirement for each in _OF_ANY}
 
