@@ -57,23 +57,26 @@ def _compiled_suites_kept() -> Iterator[None]:
         sys.dont_write_bytecode, sys.pycache_prefix = kept
 
 
-class _Undisturbed:
-    """No garbage is collected while judges run.
-
-    The answers alone are a million objects, none of them garbage: to look at them took a fifth of the time.
-    """
-
-    def pytest_runtestloop(self) -> None:  # after the observation, before the first judge
-        gc.disable()
-
-
 @contextmanager
-def _collecting_kept() -> Iterator[None]:
-    collecting = gc.isenabled()
+def _collecting(when: bool) -> Iterator[None]:
+    """Let garbage be collected or not for the time of the block, and afterwards as before.
+
+    The answers of a session are a million objects that live to its end; looking at them again and again took
+    a fifth of the time of judging.
+    """
+    before = gc.isenabled()
+    (gc.enable if when else gc.disable)()
     try:
         yield
     finally:
-        gc.enable() if collecting else gc.disable()
+        (gc.enable if before else gc.disable)()
+
+
+class _Uncollected:
+    """No garbage is collected while judges run; observing makes some."""
+
+    def pytest_runtestloop(self) -> None:  # after the observation, before the first judge
+        gc.disable()
 
 
 def judge(session: Session) -> Report:
@@ -82,8 +85,8 @@ def judge(session: Session) -> Report:
     Raises KeyboardInterrupt after Ctrl-C, once everything observed is written; RunstoneError for a diagnosis
     of the session; SuitesBroken when pytest itself could not run them.
     """
-    with _collecting_kept():
-        judging, judged = _judged(session)
+    judging, judged = _judged(session)
+    with _collecting(False):
         report = report_of(session, judged)
         bare = session.settings.bare_report
         write_all(report, list(session.traces.values()), session.settings.out, bare=bare)
@@ -97,8 +100,7 @@ def observe_shard(session: Session) -> None:
 
     Raises as `judge` does.
     """
-    with _collecting_kept():
-        judging, _ = _judged(session)
+    judging, _ = _judged(session)
     if judging.interrupted:
         raise KeyboardInterrupt
 
@@ -201,8 +203,8 @@ def _run_suites(session: Session, *options: str) -> tuple[Judging, str, int]:
     loaded = ["--confcutdir", suites, "--import-mode=importlib", "-p", "runstone.plugin", "-W", "error"]
     output = StringIO()
     words = [*quiet, *loaded, *options, *map(str, suite_files(session))]
-    with _alone(), _compiled_suites_kept(), redirect_stdout(output):
-        code = pytest.main(words, plugins=[judging, _Undisturbed()])
+    with _alone(), _compiled_suites_kept(), redirect_stdout(output), _collecting(gc.isenabled()):
+        code = pytest.main(words, plugins=[judging, _Uncollected()])
     if judging.error is not None:
         raise judging.error
     if judging.uncollected:
