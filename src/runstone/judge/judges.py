@@ -85,11 +85,12 @@ def judges_of(
     `found` answers what the suite means by a name: a Scenario, a View, or anything else for none. Raises
     BadDeclaration for an argument that stands for nothing.
     """
+    arguments = _arguments(function, declared.parameters, found)
     for variant in declared.variants():
         yield Judge(
             requirement=requirement,
             function=function,
-            arguments=_arguments(function, declared.parameters, found),
+            arguments=arguments,
             parameters=variant.parameters,
             needs=(*requirement.needs, *variant.needs),
             case=variant.name,

@@ -26,13 +26,26 @@ _RUN_PATH = re.compile(rf"(?:/threads/(?P<thread>{UUID.pattern}))?/runs/(?P<run>
 _EXCERPT = 160  # characters of a body that a reason quotes; a report shows the whole exchange
 _LONGEST_IN_A_LINE = 8_192  # characters of a body in a shell line
 
-_journal: ContextVar[dict[tuple[str, int], Exchange] | None] = ContextVar("journal", default=None)
+
+class _Journal(dict[tuple[str, int], "Exchange"]):
+    """The exchanges that were read, each once, in the order in which they were read last."""
+
+    last: Exchange | None = None
+
+    def note(self, exchange: Exchange) -> None:
+        if exchange is not self.last:  # what is read of one exchange is mostly read in a row
+            place = exchange.scenario, exchange.number
+            self.pop(place, None)
+            self[place] = self.last = exchange
+
+
+_journal: ContextVar[_Journal | None] = ContextVar("journal", default=None)
 
 
 @contextmanager
 def reading() -> Iterator[dict[tuple[str, int], Exchange]]:
     """Collect the exchanges read inside the block; the one that was read last comes last."""
-    journal: dict[tuple[str, int], Exchange] = {}
+    journal = _Journal()
     token = _journal.set(journal)
     try:
         yield journal
@@ -140,9 +153,7 @@ class Exchange(msgspec.Struct, frozen=True, dict=True, kw_only=True, omit_defaul
     def _read(self) -> Exchange:
         journal = _journal.get()
         if journal is not None:
-            key = (self.scenario, self.number)
-            journal.pop(key, None)
-            journal[key] = self
+            journal.note(self)
         return self
 
     @property
