@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path, metavar="DIR")
     parser.add_argument("faults", nargs="*", metavar="FAULT")
     parser.add_argument("--jobs", type=int, default=2)
-    asked = parser.parse_args()
+    asked = parser.parse_intermixed_args()
     folder, faults = asked.folder.resolve(), load_faults()
     names = asked.faults or sorted(each.name for each in folder.iterdir() if each.is_dir())
     _observe(folder, [each for each in names if not (folder / each / "report.json").exists()], asked.jobs)
