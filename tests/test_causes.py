@@ -211,6 +211,47 @@ def test_a_promise_that_is_kept_names_no_cause() -> None:
     assert [each.requirement for each in causes(kept, broken, exchanges=refused)] == ["RUN-WAIT-001"]
 
 
+def test_where_a_promise_is_kept_another_of_its_area_names_what_was_answered_otherwise() -> None:
+    def area(given: Verdict, name: str) -> Verdict:
+        return msgspec.structs.replace(given, area=name)
+
+    kept = area(verdict("RUN-WAIT-001", "", outcome="pass"), "run-wait")
+    others = [
+        area(verdict(f"A-{each}", "wanted an error, got {}", "turns#1", outcome="fail"), f"a{each}")
+        for each in range(3)
+    ]
+    own = area(verdict("RUN-WAIT-004", "wanted an error, got {}", "turns#1", outcome="fail"), "run-wait")
+    found = causes(kept, *others, own, exchanges=(exchange(1, WAIT),))
+    assert [each.requirement for each in found] == ["RUN-WAIT-004"]
+
+
+def test_of_areas_with_as_many_the_first_one_names_a_cause_whenever_it_is_asked() -> None:
+    for number in range(12):  # a set would have them in any order
+        both = [
+            msgspec.structs.replace(
+                verdict(f"{which}-{number}", "it is wrong", "turns#1", outcome="fail"),
+                area=f"{which}{number}",
+            )
+            for which in ("one", "other")
+        ]
+        found = causes(*both, exchanges=(exchange(1, HISTORY, content='{"a":1}'),))
+        assert [each.requirement for each in found] == [f"one-{number}"]
+
+
+def test_messages_in_the_form_of_their_constructor_are_one_cause_unless_they_were_sent_so() -> None:
+    message = '{"messages":[{"lc":1,"type":"constructor","id":["HumanMessage"],"kwargs":{}}]}'
+    named = (
+        verdict("A-1", "wanted content, got null", "turns#1", outcome="fail"),
+        verdict("TURN-005", "wanted type, content and id", "turns#2", outcome="warn", level="SHOULD"),
+    )
+    shown = (exchange(1, WAIT, content=message), exchange(2, HISTORY, content=message))
+    assert [(each.requirement, each.requirements) for each in causes(*named, exchanges=shown)] == [
+        ("TURN-005", ("A-1", "TURN-005"))
+    ]
+    echoed = [msgspec.structs.replace(each, request_body=message) for each in shown]
+    assert len(causes(*named, exchanges=tuple(echoed))) == 2
+
+
 @pytest.mark.parametrize(
     "reasons, alike",
     [
