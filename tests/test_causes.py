@@ -211,7 +211,7 @@ def test_a_promise_that_is_kept_names_no_cause() -> None:
     assert [each.requirement for each in causes(kept, broken, exchanges=refused)] == ["RUN-WAIT-001"]
 
 
-def test_where_a_promise_is_kept_another_of_its_area_names_what_was_answered_otherwise() -> None:
+def test_where_a_promise_is_kept_one_of_the_area_of_most_names_what_was_answered_otherwise() -> None:
     def area(given: Verdict, name: str) -> Verdict:
         return msgspec.structs.replace(given, area=name)
 
@@ -221,7 +221,8 @@ def test_where_a_promise_is_kept_another_of_its_area_names_what_was_answered_oth
         for each in range(3)
     ]
     own = area(verdict("RUN-WAIT-004", "wanted an error, got {}", "turns#1", outcome="fail"), "run-wait")
-    found = causes(kept, *others, own, exchanges=(exchange(1, WAIT),))
+    hanging = area(verdict("RUN-WAIT-005", "exchange 1 POST … names no error", "turns#1"), "run-wait")
+    found = causes(kept, *others, own, hanging, exchanges=(exchange(1, WAIT),))
     assert [each.requirement for each in found] == ["RUN-WAIT-004"]
 
 
@@ -236,6 +237,37 @@ def test_of_areas_with_as_many_the_first_one_names_a_cause_whenever_it_is_asked(
         ]
         found = causes(*both, exchanges=(exchange(1, HISTORY, content='{"a":1}'),))
         assert [each.requirement for each in found] == [f"one-{number}"]
+
+
+def test_an_answer_that_repeats_the_input_is_one_cause_whatever_each_judge_missed_in_it() -> None:
+    body = json.dumps({"assistant_id": "steps", "input": {"note": "a"}})
+    found = causes(
+        verdict("RUN-WAIT-001", "wanted 2 s of blocking, got 0.1 s", "turns#1", outcome="fail"),
+        verdict("RUN-WAIT-009", "exchange 2 POST /threads/…/runs/wait names no run", "turns#2"),
+        verdict("A-3", "wanted a time, got none", "turns#3", outcome="fail"),
+        exchanges=(
+            exchange(1, WAIT, content='{"note":  "a"}', request_body=body),
+            exchange(2, WAIT, content='{"note": "a"}', request_body=body),
+            exchange(3, WAIT, content='{"note": "a", "log": []}', request_body=body),
+        ),
+    )
+    assert [(each.requirement, each.requirements) for each in found] == [
+        ("RUN-WAIT-001", ("RUN-WAIT-001", "RUN-WAIT-009")),
+        ("A-3", ("A-3",)),
+    ]
+
+
+def test_an_answer_that_did_not_end_is_not_explained_by_what_is_wrong_with_others() -> None:
+    late = "exchange 1 POST /threads/…/runs/wait answered 200 but did not end: not finished within 9.5 s"
+    found = causes(
+        verdict("A-1", late, "turns#1"),
+        verdict("A-2", "wanted a time, got none", "turns#2", outcome="fail"),
+        exchanges=(
+            exchange(1, WAIT, content='{"a":1}', failure="not finished within 9.5 s"),
+            exchange(2, WAIT, content='{"a":1}'),
+        ),
+    )
+    assert sorted(each.requirements for each in found) == [("A-1",), ("A-2",)]
 
 
 def test_messages_in_the_form_of_their_constructor_are_one_cause_unless_they_were_sent_so() -> None:

@@ -67,7 +67,7 @@ def causes_of(
         of_it.sort(key=lambda each: order[each.verdict.id])
     promises = {verdict.id: verdict for verdict in verdicts}
     causes = [(_cause(key, of_it, promises, exchanges), len(of_it)) for key, of_it in groups.items()]
-    causes.sort(key=lambda each: (-each[0].must, -each[1], -each[0].should))
+    causes.sort(key=lambda each: (-each[0].must, -each[0].should, -each[1]))
     named = {(each.verdict.id, each.case.case): key.id for key, of_it in groups.items() for each in of_it}
     return tuple(cause for cause, _ in causes), [_naming(verdict, named) for verdict in verdicts]
 
@@ -208,9 +208,15 @@ def _adopted(groups: _Groups) -> _Groups:
     """The groups; what could not be tested goes with what is broken outright in the same answers."""
     adopted: _Groups = {}
     for key, cases in groups.items():
-        cause = key if key.refuses or any(each.outright for each in cases) else _parent(key, cases, groups)
+        own = key.refuses or any(each.outright or _was_given_up(each) for each in cases)
+        cause = key if own else _parent(key, cases, groups)
         adopted.setdefault(cause, []).extend(cases)
     return adopted
+
+
+def _was_given_up(case: Hanging) -> bool:
+    """Whether its answer did not end, for which what else is wrong with such answers is no reason."""
+    return case.exchange is not None and case.exchange.failure is not None
 
 
 def _parent(key: Key, cases: Sequence[Hanging], groups: _Groups) -> Key:

@@ -34,7 +34,7 @@ def promise_of(key: Key, cases: Sequence[Hanging], promises: Mapping[str, Verdic
     refused = [each for each in outright if each.refused and not OUTLAWED.search(key.reason)]
     if (key.refuses or key.reason.startswith(EMPTY_BODY)) and not refused:
         stands = promises[promise].verdict if promise in promises else ""
-        telling = [] if stands in BROKEN else _of_no_use(key, outright, area if stands == "pass" else "")
+        telling = [] if stands in BROKEN else _of_no_use(key, cases, outright, kept=stands == "pass")
         return _nearest(telling, key, area) if telling else promise
     return _of_what_came(key, refused or outright, promise, area)
 
@@ -47,18 +47,21 @@ def promised(key: Key, cases: Iterable[Hanging]) -> str:
     return "" if operation is None else operation.promise
 
 
-def _of_no_use(key: Key, outright: Sequence[Hanging], kept: str) -> list[Hanging]:
+def _of_no_use(
+    key: Key, cases: Sequence[Hanging], outright: Sequence[Hanging], *, kept: bool
+) -> list[Hanging]:
     """What speaks of an answer that is of no use more than its promise does, which is not broken.
 
     A request that was refused whole says nothing of what was asked for; "not found" says what is gone. Where
-    the promise is kept elsewhere, which is then of the area `kept`, another that promises the very same
-    answer does, or of what was answered at all the others of that area.
+    the promise is kept elsewhere, it is of the area of most that hangs on the cause, or promises the very
+    same answer.
     """
-    whole = key.refuses and key.answer not in _TELLING
-    of_an_area = [] if whole else _of_one_area(outright)
     same = [each for each in outright if kept and each.done and _ANSWERS.search(each.verdict.statement)]
-    beside = [each for each in outright if not key.refuses and each.verdict.area == kept]
-    return of_an_area or same or beside
+    if key.refuses and key.answer not in _TELLING:
+        return same
+    sizes = Counter({each.verdict.id: each.verdict.area for each in cases}.values())
+    most = max((sizes[each.verdict.area] for each in outright if kept), default=0)
+    return _of_one_area(outright) or [each for each in outright if sizes[each.verdict.area] == most] or same
 
 
 def _of_what_came(key: Key, outright: Sequence[Hanging], promise: str, area: str) -> str:

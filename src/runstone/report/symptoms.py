@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from runstone.wire.causes import CLOSED, CUT, RESET
+from runstone.wire.documents import raw
 from runstone.wire.exchange import Exchange
 
 SHORT: Final = "a list in it ends too early"
@@ -50,10 +51,22 @@ def _constructed(exchange: Exchange) -> bool:
     return sent is None and _CONSTRUCTOR.search(exchange.content) is not None
 
 
+def _echoed(exchange: Exchange) -> bool:
+    asked = raw(exchange.request_json)
+    sent = asked.get("input") if isinstance(asked, dict) and exchange.path.endswith("/runs/wait") else None
+    try:
+        return bool(sent) and json.loads(exchange.content) == sent
+    except ValueError:
+        return False
+
+
 _OF_ANY: Final = (
     Symptom("its connection is closed before the answer is complete", "MON-009", _cut),
     Symptom("an event of it has no name", "SSE-003", _unnamed),
     Symptom("a message in it has the form of its constructor", "TURN-005", _constructed),
+    Symptom(
+        "it answers with the input that it was sent, as if nothing had been run", "RUN-WAIT-001", _echoed
+    ),
 )
 NAMED_BY: Final = {each.reason: each.requirement for each in _OF_ANY}
 
