@@ -19,6 +19,7 @@ import msgspec
 from runstone.contracts import lifecycle, operation_for
 from runstone.report import symptoms
 from runstone.report.deciding import (
+    LACKED,
     OUTLAWED,
     SAID_TO_ANYTHING,
     Exchanges,
@@ -162,7 +163,7 @@ def _joined(groups: _Groups) -> _Groups:
     left_by_runs = {key.reason for key, cases in groups.items() if _left_by_runs(key, cases)}
     joined: _Groups = {}
     for key, cases in sorted(groups.items(), key=lambda each: -len(_ids(each[1]))):
-        anywhere = key.reason in symptoms.NAMED_BY or key.reason in left_by_runs or of_a_schema(key.reason)
+        anywhere = key.reason in {*symptoms.NAMED_BY, *LACKED, *left_by_runs} or of_a_schema(key.reason)
         same = (other for other in joined if _say_the_same(key, cases, other, joined[other], anywhere))
         joined.setdefault(next(same, key), []).extend(cases)
     return joined

@@ -25,7 +25,7 @@ _TOLD: Final = 160  # characters of a refusal that tell one cause from another
 _REASON: Final = 300
 
 _TWICE: Final = re.compile(r"broken in one of two observations \((.*)\), kept in the other", re.DOTALL)
-_NEVER_GOT_TO: Final = re.compile(r"^(\w+) has no (?:exchange of part )?'[^']*'(?:: |$)")
+_NEVER_GOT_TO: Final = re.compile(r"^(\w+) has no ((?:exchange of part )?'[^']*')(?:: |$)")
 _FINDING: Final = re.compile(r"^(\w+(?:@2)?#\d+) [A-Z]+ ")  # how a monitor names an exchange
 _PLACE: Final = re.compile(r"exchange (\d+) [A-Z]+ \S+?(?=[,;:)]?(?:\s|$))")
 _AT_IT: Final = re.compile(r" (?:\(it\)|at it)$")  # a place that is the exchange itself
@@ -59,6 +59,7 @@ _SYMPTOMS: Final = (
     (re.compile(r"names no run\b|Content-Location", re.IGNORECASE), "no Content-Location names the run"),
     (re.compile(r"wanted a Location header|\bno Location\b"), "no Location is sent"),
 )
+LACKED: Final = frozenset(words for _, words in _SYMPTOMS)  # headers, which one place sends with any answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +180,7 @@ def hanging(verdict: Verdict, case: Case, exchanges: Exchanges) -> Hanging:
     twice = _TWICE.fullmatch(reason)
     reason = twice[1] if twice else reason
     missed = _NEVER_GOT_TO.match(reason)
-    reason = reason[missed.end() :] if missed else reason
+    reason = (reason[missed.end() :] or f"there is no {missed[2]}") if missed else reason
     finding, place = _FINDING.match(reason), _PLACE.search(reason)
     exchange = exchanges[finding[1]] if finding else None
     if place and exchange is None:
@@ -239,7 +240,7 @@ def reduced(case: Hanging) -> Key:
     if exchange.code >= 400:
         return Key(operation, answer, _refusal(exchange, case.reason))
     words = _words(case.reason)
-    of_the_body = words not in {said for _, said in _SYMPTOMS} and not _WANTED.search(case.reason)
+    of_the_body = words not in LACKED and not _WANTED.search(case.reason)
     if of_the_body and not exchange.is_stream and exchange.content.strip() in _EMPTY:
         return Key(operation, answer, f"{EMPTY_BODY}{exchange.content.strip() or 'empty'}")
     return Key(operation, answer, words)

@@ -52,8 +52,10 @@ def _constructed(exchange: Exchange) -> bool:
 
 
 def _echoed(exchange: Exchange) -> bool:
+    if exchange.code != 200 or not exchange.path.endswith("/runs/wait"):
+        return False
     asked = raw(exchange.request_json)
-    sent = asked.get("input") if isinstance(asked, dict) and exchange.path.endswith("/runs/wait") else None
+    sent = asked.get("input") if isinstance(asked, dict) else None
     try:
         return bool(sent) and json.loads(exchange.content) == sent
     except ValueError:
