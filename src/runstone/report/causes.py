@@ -51,7 +51,11 @@ _Groups = dict[Key, list[Hanging]]
 def causes_of(
     verdicts: Sequence[Verdict], traces: Mapping[str, Trace]
 ) -> tuple[tuple[Cause, ...], list[Verdict]]:
-    """The causes of what is broken, most MUST first, and the verdicts whose cases name them."""
+    """The causes of what is broken, and the verdicts whose cases name them.
+
+    That of most MUST comes first; of several one that breaks a promise by itself, then that of most SHOULD
+    and of most cases.
+    """
     exchanges = Exchanges(traces)
     broken = [
         hanging(verdict, case, exchanges)
@@ -68,7 +72,7 @@ def causes_of(
         of_it.sort(key=lambda each: order[each.verdict.id])
     promises = {verdict.id: verdict for verdict in verdicts}
     causes = [(_cause(key, of_it, promises, exchanges), len(of_it)) for key, of_it in groups.items()]
-    causes.sort(key=lambda each: (-each[0].must, -each[0].should, -each[1]))
+    causes.sort(key=lambda each: (-each[0].must, not each[0].requirement, -each[0].should, -each[1]))
     named = {(each.verdict.id, each.case.case): key.id for key, of_it in groups.items() for each in of_it}
     return tuple(cause for cause, _ in causes), [_naming(verdict, named) for verdict in verdicts]
 

@@ -41,6 +41,7 @@ _GOT_INSTEAD: Final = re.compile(r", got .*")  # of a member: what is wrong with
 _OTHERS: Final = re.compile(r", only: .*")  # the events that came instead of the wanted one
 _ITEM: Final = re.compile(r"(?<=/)\d+(?=[/:,\s]|$)")  # the number of an item in a JSON pointer
 _ITEM_IN_WORDS: Final = re.compile(r"\bitem \d+ of\b")
+_NULL_ITEM: Final = re.compile(r"^an item of the list is null, wanted (?!none$)(.+)$")
 _FRACTION: Final = re.compile(r"\d+\.\d+")
 _AGREEING: Final = frozenset({"parity", "monitor"})  # areas that compare answers
 _OF_RUNS: Final = frozenset({"exec", "turn"})  # areas that say what a run leaves, whoever shows it
@@ -58,8 +59,9 @@ _RUN_FAILED: Final = '{"__error__"'  # how an answer begins whose run has failed
 _SYMPTOMS: Final = (
     (re.compile(r"names no run\b|Content-Location", re.IGNORECASE), "no Content-Location names the run"),
     (re.compile(r"wanted a Location header|\bno Location\b"), "no Location is sent"),
+    (re.compile(r"wanted a delivery\b|there is no 'delivery'"), "no webhook is delivered"),
 )
-LACKED: Final = frozenset(words for _, words in _SYMPTOMS)  # headers, which one place sends with any answer
+LACKED: Final = frozenset(words for _, words in _SYMPTOMS)  # what one place sends, whatever is asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +163,15 @@ class Exchanges:
         earlier = [each for each in found if each is not None and each.number <= exchange.number]
         return min(earlier, key=lambda each: each.number, default=None)
 
+    def cancelled_before(self, exchange: Exchange) -> bool:
+        """Whether the cancel of the run that the exchange asks about was accepted before it."""
+        run = UUID.findall(exchange.path)[-1:]
+        return any(
+            each.code is not None and each.code < 300 and run and run[0] in f"{each.path} {each.request_body}"
+            for each in self.before(exchange)
+            if each.path.partition("?")[0].endswith("/cancel")
+        )
+
     def refused_before(self, exchange: Exchange) -> Iterator[Exchange]:
         """What was refused earlier on the same thread, of all that was to change it."""
         path = _THREAD.search(exchange.path)
@@ -196,6 +207,9 @@ def hanging(verdict: Verdict, case: Case, exchanges: Exchanges) -> Hanging:
     first = None if exchange is None else exchanges.named_otherwise(exchange)
     if first is not None:
         return Hanging(verdict, case, first, symptoms.OTHER_ID, follows=first is not exchange)
+    if exchange is not None and (status := symptoms.under_way(exchange, reason)):
+        after = " after it was cancelled" if exchanges.cancelled_before(exchange) else ""
+        reason = f"the run still shows {status}{after}"
     return Hanging(verdict, case, exchange, reason)
 
 
@@ -275,6 +289,7 @@ def _words(reason: str) -> str:
     first = _AT_IT.sub("", first)
     first = _GOT_INSTEAD.sub("", first) if of_a_schema(first) else _OTHERS.sub("", first)
     first = _ITEM_IN_WORDS.sub("an item of", _ITEM.sub("*", anonymous(first)))
+    first = _NULL_ITEM.sub(r"wanted \1, got null", first)  # as of a value that stands alone
     return symptoms.of_a_list(reason) or excerpt(_FRACTION.sub("N", first), _REASON)
 
 

@@ -104,9 +104,14 @@ def _of_most_operations(outright: Sequence[Hanging]) -> str:
 
 
 def _of_one_area(outright: Sequence[Hanging]) -> list[Hanging]:
-    """Those of the area that the most requirements are of, the first of several, if many are; else none."""
+    """Those of the area that the most requirements are of, the first of several, if many are; else none.
+
+    An area of SHOULD alone is left out where another one has a MUST.
+    """
+    level = min((each.directness[0] for each in outright), default=0)
+    foremost = {each.verdict.area for each in outright if each.directness[0] == level}
     areas = Counter({each.verdict.id: each.verdict.area for each in outright}.values())
-    for area, size in areas.most_common(1):
-        if size >= _MANY * areas.total():
-            return [each for each in outright if each.verdict.area == area]
-    return []
+    most = max((each for each in areas if each in foremost), key=lambda area: areas[area], default="")
+    if areas[most] < _MANY * areas.total():
+        return []
+    return [each for each in outright if each.verdict.area == most]

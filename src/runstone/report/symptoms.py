@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
+from runstone.contracts import operation_for
 from runstone.wire.causes import CLOSED, CUT, RESET
 from runstone.wire.documents import raw
 from runstone.wire.exchange import Exchange
@@ -26,6 +27,9 @@ _BEYOND: Final = re.compile(r"item \d+ of .*, wanted none$", re.DOTALL)
 _LISTS: Final = re.compile(r"wanted (\[.*\]), got (\[.*\])", re.DOTALL)
 _COUNTS: Final = re.compile(r"wanted (\d\d?)(?: \w+)?, got (\d\d?)")  # an HTTP status has three digits
 _CONSTRUCTOR: Final = re.compile(r'"lc": ?1, ?"type": ?"constructor"')  # how LangChain stores a message
+# How a status is told that is not an end, with what was wanted.
+_UNENDED: Final = re.compile(r'"(?:pending|running)"')
+_UNDER_WAY: Final = re.compile(r'(.*)(?:got|says|still shows) "?(pending|running)"?\)?$', re.DOTALL)
 _ERROR_BODY: Final = re.compile(r'\s*\{\s*"(?:__error__|error)"')
 
 
@@ -85,6 +89,15 @@ def tells_an_error(exchange: Exchange) -> bool:
     if exchange.events:
         return exchange.events[0].event == "error"
     return _ERROR_BODY.match(exchange.content) is not None
+
+
+def under_way(exchange: Exchange, reason: str) -> str:
+    """The status of a run that should have ended, where the reason tells of one by this answer; else ''."""
+    operation = operation_for(exchange.method, exchange.path)
+    seen = _UNDER_WAY.search(reason)
+    if seen is None or operation is None or operation.schema != "run" or _UNENDED.search(seen[1]):
+        return ""
+    return seen[2]
 
 
 def of_a_list(reason: str) -> str | None:
