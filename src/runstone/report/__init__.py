@@ -94,7 +94,7 @@ def _unpacked(said: bytes) -> bytes:
     try:
         return gzip.decompress(said)
     except (OSError, EOFError, zlib.error) as error:
-        raise MalformedReport(f"{_REPORT}.gz cannot be unpacked: {error}; write it anew") from None
+        raise MalformedReport(f"{_REPORT}.gz cannot be unpacked: {error}; write it again") from None
 
 
 def write_scenarios(report: ScenariosReport, folder: Path) -> None:

@@ -220,7 +220,7 @@ def _adopted(groups: _Groups) -> _Groups:
 
 
 def _was_given_up(case: Hanging) -> bool:
-    """Whether its answer did not end, for which what else is wrong with such answers is no reason."""
+    """Whether its answer did not end, which nothing that is wrong with other answers explains."""
     return case.exchange is not None and case.exchange.failure is not None
 
 
