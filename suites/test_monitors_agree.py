@@ -26,6 +26,7 @@ from runstone.suite import (
     run_statuses,
     shown,
     some,
+    view,
 )
 
 _THREAD = re.compile(rf"/threads/({UUID.pattern})(?=[/?]|$)")
@@ -63,10 +64,22 @@ class Rest:
     )  # where the newest state stands
 
 
+@view
+def rests(traces: list[Trace]) -> list[Rest]:
+    """The times in which any thread of the session rested, and something was read of it."""
+    return [
+        rest
+        for trace in traces
+        for told in [[_Told(each) for each in trace.exchanges]]
+        for thread in _threads(trace)
+        for rest in _Story(thread, told).rests()
+        if rest.values or rest.statuses
+    ]
+
+
 @requirement("MON-010")
-def test_all_readings_of_a_result_agree(traces: list[Trace]) -> None:
+def test_all_readings_of_a_result_agree(rests: list[Rest]) -> None:
     def findings() -> Iterator[Finding]:
-        rests = _rests(traces)
         told = [[values for _, _, values in each.values if values] for each in rests]
         some((each for each in told if len(each) > 1), "result that was read twice")
         for rest in rests:
@@ -85,9 +98,8 @@ def test_all_readings_of_a_result_agree(traces: list[Trace]) -> None:
 
 
 @requirement("MON-011")
-def test_a_resting_thread_shows_how_its_last_run_ended(traces: list[Trace]) -> None:
+def test_a_resting_thread_shows_how_its_last_run_ended(rests: list[Rest], traces: list[Trace]) -> None:
     def findings() -> Iterator[Finding]:
-        rests = _rests(traces)
         some((each for each in rests if each.statuses and each.last_run), "thread that was read after a run")
         for rest in rests:
             legal = (
@@ -153,17 +165,6 @@ def _result_of(exchange: Exchange) -> Iterator[tuple[str, bool]]:
         yield run, any(event.event == "error" for event in exchange.events)
 
 
-def _rests(traces: list[Trace]) -> list[Rest]:
-    return [
-        rest
-        for trace in traces
-        for told in [[_Told(each) for each in trace.exchanges]]
-        for thread in _threads(trace)
-        for rest in _Story(thread, told).rests()
-        if rest.values or rest.statuses
-    ]
-
-
 class _Told:
     """What an exchange tells, read once for all threads of its trace, of which there may be hundreds."""
 
@@ -207,7 +208,8 @@ class _Story:
         self._ended: dict[str, float] = {}
         self._statuses: dict[str, str] = {}
         for each in told:
-            self._learn(each)
+            if each.statuses or each.lasted:
+                self._learn(each)
         makers = [each.exchange for each in told if each.makes_thread and _is_of(each.exchange, thread)]
         self._made_here = bool(makers) and not any(
             "supersteps" in (each.request_body or "") for each in makers
