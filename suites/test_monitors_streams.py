@@ -87,13 +87,12 @@ def _misnamed(trace: Trace) -> Iterator[Finding]:
     grammar = stream_grammar()
     asked = {each.found_run_id: _modes(each) for each in trace.exchanges if _creates(each)}
     for exchange in trace.exchanges:
-        modes = asked.get(exchange.found_run_id) if streams_a_run(exchange) else None
-        for event in exchange.events if modes is not None else ():
-            if not grammar.is_allowed(event.event, modes or (), subgraphs=True):
-                yield (
-                    exchange,
-                    f"sends an event {event.event!r}, which no mode of {', '.join(modes or ())} has",
-                )
+        modes = _modes(exchange) if _begun(exchange) else asked.get(exchange.found_run_id)
+        if modes is None or not streams_a_run(exchange):
+            continue
+        for event in exchange.events:
+            if not grammar.is_allowed(event.event, modes, subgraphs=True):
+                yield exchange, f"sends an event {event.event!r}, which no mode of {', '.join(modes)} has"
 
 
 def _creates(exchange: Exchange) -> bool:
@@ -198,7 +197,8 @@ def _written(exchange: Exchange, asked: dict[str, Any], trace: Trace) -> Iterato
     """What of the first values only a node of this run can have written."""
     first = next((event for event in exchange.events if event.event == "values"), None)
     given = asked.get("input")
-    if first is None or not isinstance(given, dict) or asked.get("command") or "checkpoint" in str(asked):
+    elsewhere = any(asked.get(name) for name in ("command", "checkpoint", "checkpoint_id"))
+    if first is None or not isinstance(given, dict) or elsewhere:
         return
     log = _list_in(first, "log")
     written = _WRITES.get(str(asked.get("assistant_id")), set()) & given.keys()
@@ -217,10 +217,10 @@ def _is_fresh(exchange: Exchange, trace: Trace) -> bool:
     thread = path.split("/")[2]
     before = [each for each in trace.exchanges if each.sent_at < exchange.ended_at and each is not exchange]
     made = [each for each in before if each.method == "POST" and bare_path(each) == "/threads"]
-    own = [
-        each for each in made if _thread_of(each) == thread and "supersteps" not in (each.request_body or "")
-    ]
-    return bool(own) and not any(each.method != "GET" and thread in bare_path(each) for each in before)
+    own = [each for each in made if _thread_of(each) == thread]
+    written = any("supersteps" in (each.request_body or "") for each in own)
+    touched = any(each.method != "GET" and thread in bare_path(each) for each in before)
+    return bool(own) and not written and not touched
 
 
 def _thread_of(exchange: Exchange) -> str:
