@@ -57,11 +57,11 @@ def test_threads_leave_busy(traces: list[Trace]) -> None:
         for readings, last_run_end in some(polled, "thread whose runs all ended"):
             # What settles a thread reads it until it is not busy, or until that takes too long.
             settled = [each for each in readings if each[0].label.startswith("settle")]
-            for exchange, status in {id(each[0]): each for each in (*settled[-1:], readings[-1])}.values():
-                late = exchange.sent_at - last_run_end
-                waited = settled and exchange is settled[-1][0] and late > -_CLOCK_S
-                if status == "busy" and (waited or late >= SETTLED_S):
-                    yield exchange, f"still shows the thread busy {late:.1f} s after its last run ended"
+            watched = [(*each, -_CLOCK_S) for each in settled[-1:]] + [(*readings[-1], SETTLED_S)]
+            for exchange, status, late in watched:
+                since = exchange.sent_at - last_run_end
+                if status == "busy" and since >= late:
+                    yield exchange, f"still shows the thread busy {since:.1f} s after its last run ended"
 
     none_broken(findings())
 
@@ -89,11 +89,10 @@ def _runs_in(exchange: Exchange) -> list[dict[str, Any]]:
 
 @dataclass
 class _Seen:
-    """What a trace shows of a run: when it was first named, when it was over, and its last status."""
+    """What a trace shows of a run: since when it was named, and when it was over."""
 
     since: float
     over: float | None = None
-    status: str = ""
 
 
 def _thread_readings(trace: Trace) -> Iterator[tuple[list[tuple[Exchange, str]], float]]:
@@ -121,7 +120,7 @@ def _thread_readings(trace: Trace) -> Iterator[tuple[list[tuple[Exchange, str]],
 
 def _learn(runs: dict[str, _Seen], run: str, exchange: Exchange, status: str) -> None:
     seen = runs.setdefault(run, _Seen(exchange.sent_at))
-    seen.since, seen.status = min(seen.since, exchange.sent_at), status
+    seen.since = min(seen.since, exchange.sent_at)
     if status in {*lifecycle().runs.terminal, "over"}:
         seen.over = exchange.ended_at if seen.over is None else min(seen.over, exchange.ended_at)
 
