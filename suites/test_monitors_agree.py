@@ -106,12 +106,12 @@ def _shown_otherwise(rest: Rest) -> Iterator[Finding]:
 def _asked_otherwise(rest: Rest) -> Iterator[Finding]:
     """Interrupts of a thread, or of the result of its last run, that its state does not have."""
     for exchange, told in (*rest.asked, *rest.waiting):
-        if any(told.count(each) > 1 for each in told):
+        if any(each["id"] and told.count(each) > 1 for each in told):
             yield exchange, f"shows an interrupt twice: {shown(told)}"
         for other, state in rest.states:
             tasks = [each for each in state.get("tasks") or () if isinstance(each, dict)]
             known = [item for each in tasks for item in interrupts_in(raw(each.get("interrupts")))]
-            strange = [each for each in told if each not in known]
+            strange = [each for each in told if not _is_among(each, known)]
             if strange:
                 yield exchange, f"shows the interrupt {shown(strange[0])}, which is not in {other.where}"
             # That all of several are shown is RUN-WAIT-007's, which is a SHOULD of its own.
@@ -119,9 +119,17 @@ def _asked_otherwise(rest: Rest) -> Iterator[Finding]:
                 yield exchange, f"does not show the interrupt that the thread waits at, in {other.where}"
     for exchange, told in rest.waiting:
         for other, asked in rest.asked:
-            lacking = [each for each in asked if each not in told]
+            lacking = [each for each in asked if not _is_among(each, told)]
             if lacking:
                 yield exchange, f"lacks the interrupt {shown(lacking[0])} of {other.where}"
+
+
+def _is_among(interrupt: dict[str, Any], known: list[dict[str, Any]]) -> bool:
+    """Whether one of these asks the same under the same id; an id need not be shown everywhere."""
+    return any(
+        interrupt["value"] == each["value"] and (not interrupt["id"] or each["id"] in (None, interrupt["id"]))
+        for each in known
+    )
 
 
 def _contradicted(exchange: Exchange, status: str, rest: Rest) -> Iterator[Finding]:
