@@ -130,12 +130,10 @@ def _odd_tasks(state: dict[str, Any]) -> Iterator[str]:
     unknown = [each for each in following if following.count(each) > names.count(each)]
     if unknown:
         yield f"would execute {unknown[0]} next, which is none of its tasks"
-    # A task that has its result may be left out of what is still to come; not every server shows results.
-    due = [each.get("name") for each in tasks if isinstance(each, dict) and raw(each.get("result")) is None]
-    told = len(tasks) == 1 or any(isinstance(each, dict) and "result" in each for each in tasks)
-    forgotten = [each for each in due if due.count(each) > following.count(each)]
-    if forgotten and told:
-        yield f"has the task {forgotten[0]} before it, and would not execute it next"
+    waiting = [each.get("name") for each in tasks if isinstance(each, dict) and each.get("interrupts")]
+    forgotten = [each for each in waiting if waiting.count(each) > following.count(each)]
+    if forgotten:
+        yield f"has a task {forgotten[0]} that waits for an answer, and would not execute it next"
     ids = [str(each.get("id")) for each in tasks if isinstance(each, dict)]
     if len(set(ids)) < len(ids):
         yield "shows a task twice"

@@ -213,7 +213,7 @@ def _with(document: Any, pointer: str, value: Any) -> Any:
         ("MON-011", "asks", "/__interrupt__", [], "does not show the interrupt"),
         ("MON-011", "asks", "/__interrupt__", [ASKED, ASKED], "twice"),
         ("MON-011", "asks", "/__interrupt__/0/id", "q2", "which is not in"),
-        ("MON-013", "asked", "/next", [], "would not execute it next"),
+        ("MON-013", "asked", "/next", [], "waits for an answer"),
         ("MON-013", "history", "/1/next", [], "nothing to do next"),
     ],
 )
