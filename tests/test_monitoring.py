@@ -33,7 +33,7 @@ STREAM = (("content-type", "text/event-stream"), ("content-location", f"/threads
 
 def said(label: str, method: str, path: str, body: Any, sent: Any = None, **members: Any) -> Exchange:
     """A complete answer; its number and its times are those of its place in the trace."""
-    given = {
+    given: dict[str, Any] = {
         "scenario": "told",
         "number": 0,
         "label": label,
@@ -158,7 +158,7 @@ def changed(exchange: Exchange, **members: Any) -> Exchange:
 @cache
 def _judges() -> dict[str, Callable[..., None]]:
     """The monitors by requirement, but for those that need a run that fails, or a scenario of their own."""
-    found = {}
+    found: dict[str, Callable[..., None]] = {}
     for path in locate("suites").glob("test_monitors*.py"):
         spec = importlib.util.spec_from_file_location(f"judged_{path.stem}", path)
         assert spec is not None
@@ -312,7 +312,7 @@ def test_a_stream_that_is_joined_has_the_events_of_its_run() -> None:
     joined = said("joined", "GET", path, None, number=20, sent_at=20.0, response_headers=STREAM)
     judge("MON-012", [*conversation().values(), changed(joined, events=events(("values", values(3))))])
     with pytest.raises(Broken, match="which no mode of values, updates has"):
-        judge("MON-012", [*conversation().values(), changed(joined, events=events(("valuess", values(3))))])
+        judge("MON-012", [*conversation().values(), changed(joined, events=events(("echoes", values(3))))])
 
 
 def test_a_header_that_names_another_run_is_found() -> None:
