@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -35,20 +34,6 @@ PAGES = 50  # of 100; more assistants of one graph are nobody's
 DELAY_S = 1.5  # a change and two readings on a slow server fit in before the run starts
 # A server may have to compile the graphs' source to know the types of their states: one takes 9 s to.
 DESCRIBED_WITHIN_S = 30.0
-# Graph and name of assistants that one search or another shall find.
-FOUND = (
-    ("steps", "Heating of the north wing"),
-    ("steps", "HEATING OF THE ÖSTLICHE WING"),
-    ("steps", "Lights"),
-    ("config", "heating of the östliche wing"),
-    ("config", "Doors"),
-)
-FILTERS: dict[str, dict[str, Any]] = {
-    "metadata": {},
-    "graph_id": {"graph_id": "steps"},
-    "name": {"name": "Heating Of The Östliche"},
-    "graph_id_and_name": {"graph_id": "config", "name": "heating"},
-}
 
 
 @scenario(agent=True)
@@ -100,30 +85,6 @@ async def assistant_from_its_creation_to_its_end(api: Api) -> None:
 async def _versions(api: Api, assistant: str, label: str) -> Exchange:
     path = f"/assistants/{assistant}/versions"
     return await api.request("POST", path, json={"limit": 100}, label=label)
-
-
-@scenario
-async def assistants_searched_for(api: Api) -> None:
-    """Five assistants with one mark in their metadata are found, counted and paged."""
-    mark = new_id()
-    api.note(mark=mark)
-    async with asyncio.TaskGroup() as group:
-        for graph, name in FOUND:
-            body = {"graph_id": api.target.assistant(graph), "name": name, "metadata": {"mark": mark}}
-            group.create_task(api.request("POST", "/assistants", json=body, label="create_assistant"))
-
-    async def find(part: Api, name: str) -> None:
-        chosen = dict(FILTERS[name])
-        if "graph_id" in chosen:
-            chosen["graph_id"] = part.target.assistant(chosen["graph_id"])
-        body = {"metadata": {"mark": mark}, **chosen}
-        await part.search_assistants(**body, limit=100)
-        await part.request("POST", "/assistants/count", json=body, label="count")
-
-    await api.each(FILTERS, find)
-    for offset in (0, 2, 4):
-        await api.search_assistants(metadata={"mark": mark}, limit=2, offset=offset, label="page")
-    await api.search_assistants(metadata={"mark": new_id()}, limit=100, label="nobody")
 
 
 async def _create(api: Api, **body: Any) -> str:
@@ -200,22 +161,6 @@ def _version(exchange: Exchange) -> Any:
 
 def _versions_listed(exchange: Exchange) -> list[Any]:
     return [each.get("version") for each in some(exchange.array, f"version in {exchange.where}")]
-
-
-def _names(exchange: Exchange) -> list[str]:
-    """The names of the assistants that were found. Raises Missing when there is none."""
-    return some(_found_names(exchange), f"assistant in {exchange.where}")
-
-
-def _found_names(exchange: Exchange) -> list[str]:
-    return sorted(str(each.get("name")) for each in exchange.array)
-
-
-def _names_of(chosen: dict[str, Any]) -> list[str]:
-    """The names of those of FOUND that a filter matches."""
-    graph_id, part = chosen.get("graph_id"), chosen.get("name", "").casefold()
-    matching = [(graph, name) for graph, name in FOUND if graph_id in (None, graph)]
-    return sorted(name for _, name in matching if part in name.casefold())
 
 
 def _properties(schema: Any) -> set[str]:
@@ -357,28 +302,6 @@ def test_deleted_assistant_is_gone(
         assert with_threads.other_thread.status == 200
 
 
-@requirement("ASST-011")
-@cases("by", ["graph_id", "metadata", "pages"])
-def test_assistants_are_found(by: str, assistants_searched_for: Trace) -> None:
-    trace = assistants_searched_for
-    assert trace.nobody.array == []
-    if by == "pages":
-        pages = [[str(each.get("name")) for each in page.array] for page in trace.all("page")]
-        assert [len(page) for page in pages] == [2, 2, 1]
-        assert sorted(name for page in pages for name in page) == _names_of({})
-    else:
-        assert _found_names(trace.part(by).search_assistants) == _names_of(FILTERS[by])
-
-
-@requirement("ASST-012")
-@cases("by", FILTERS)
-def test_assistants_are_counted(by: str, assistants_searched_for: Trace) -> None:
-    part = assistants_searched_for.part(by)
-    found = len(_names(part.search_assistants))
-    conforms(part.count.ok.json, "count", part.count)
-    assert part.count.json == found
-
-
 @requirement("ASST-013")
 @cases("graph, nodes", [("steps", {"s1", "s2", "s3"}), ("subgraph", {"child", "done"})])
 def test_graph_is_drawn(graph: str, nodes: set[str], assistants_that_tell_about_their_graphs: Trace) -> None:
@@ -430,10 +353,3 @@ def test_run_keeps_the_config_of_its_creation(
     if resolve(used[1], "/colour") != "red":
         raise Missing(f"{trace.later.where} does not show the change of the assistant: {shown(used[1])}")
     assert {key: resolve(used[0], f"/{key}") for key in FIRST["configurable"]} == FIRST["configurable"]
-
-
-@requirement("ASST-017")
-@cases("by", ["name", "graph_id_and_name"])
-def test_assistants_are_found_by_a_part_of_their_name(by: str, assistants_searched_for: Trace) -> None:
-    assert _names(assistants_searched_for.part("metadata").search_assistants) == _names_of({})
-    assert _found_names(assistants_searched_for.part(by).search_assistants) == _names_of(FILTERS[by])

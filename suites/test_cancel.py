@@ -8,8 +8,6 @@ from typing import Any
 
 from runstone.suite import (
     Api,
-    Blocked,
-    Exchange,
     Missing,
     Schedule,
     Trace,
@@ -19,7 +17,6 @@ from runstone.suite import (
     new_id,
     requirement,
     resolve,
-    row,
     scenario,
     shown,
     some,
@@ -30,7 +27,6 @@ NEVER_SLEPT_S = 25.0  # the runs are cancelled as soon as they sleep
 AHEAD_S = (1.5, 6.0)  # that a run ahead of the cancelled one sleeps; the second where the first was too short
 SHORT_SLEEP_S = 1.5  # a node that was not stopped would be through after that
 GONE_WITHIN_S = 5.0
-THREADS = ("one", "two")
 CALLS: dict[str, dict[str, Any]] = {
     "default": {},
     "wait=0": {"wait": "0", "action": "interrupt"},
@@ -164,81 +160,6 @@ async def nothing_to_cancel(api: Api) -> None:
     await api.cancel(thread, new_id(), wait=False, action="interrupt", label="cancel_unknown")
 
 
-@scenario(Schedule(steady=True))
-async def several_cancelled_at_once(api: Api) -> None:
-    """POST /runs/cancel with a running and a queued run of a thread, and with a run that never was."""
-    thread = await api.create_thread()
-    runs = [
-        await api.create_run(thread, "slow", {"sleep": NEVER_SLEPT_S}, label=f"create_{place}")
-        for place in ("running", "queued")
-    ]
-    await api.until_running(thread, runs[0])
-    await _cancel_many(api, "unknown", thread_id=thread, run_ids=[new_id()])
-    await api.run(thread, runs[0], label="untouched")
-    _go_on_if_served(await _cancel_many(api, "both", thread_id=thread, run_ids=runs))
-    for place, run in zip(("running", "queued"), runs, strict=True):
-        await api.poll_run(thread, run, label=place)
-
-
-async def _cancel_many(api: Api, label: str, **body: Any) -> Exchange:
-    return await api.request(
-        "POST", "/runs/cancel", params={"action": "interrupt"}, json=body, label=f"cancel_{label}"
-    )
-
-
-def _go_on_if_served(cancel: Exchange) -> None:
-    """Where nothing was cancelled, nothing ends: waiting for each run would take a minute for nothing."""
-    if cancel.code in (404, 405):
-        raise Blocked(f"{cancel.where} answered {cancel.code}, so that no run was cancelled")
-
-
-@scenario(Schedule(alone=True), needs=["exclusive"])
-async def cancelled_by_status_and_ids(api: Api) -> None:
-    """POST /runs/cancel with both kinds of choice; a server that heeds the status would hit others' runs."""
-    thread = await api.create_thread()
-    run = await api.create_run(thread, "slow", {"sleep": 0}, after_seconds=2)
-    await _cancel_many(api, "contradiction", status="pending", thread_id=thread, run_ids=[run])
-    await api.run(thread, run, label="untouched")
-    await _cancel_many(api, "ids", thread_id=thread, run_ids=[run])
-    await api.poll_run(thread, run)
-
-
-@scenario(Schedule(alone=True), needs=["exclusive"])
-async def cancelled_by_status(api: Api) -> None:
-    """The running runs of two threads are cancelled, then the pending ones, then all that are left."""
-    threads = {number: await api.create_thread() for number in THREADS}
-
-    async def create(name: str) -> dict[str, str]:
-        return {
-            number: await api.create_run(thread, "slow", {"sleep": NEVER_SLEPT_S}, label=f"create {name}")
-            for number, thread in threads.items()
-        }
-
-    async def read_all(runs: dict[str, str], label: str) -> None:
-        for number, thread in threads.items():
-            read = api.run if label.endswith("goes on") else api.poll_run
-            await read(thread, runs[number], label=f"{number} {label}")
-
-    async def begin(runs: dict[str, str]) -> None:
-        for number, thread in threads.items():
-            await api.until_running(thread, runs[number])
-
-    first, second = await create("first"), await create("second")
-    await begin(first)
-    _go_on_if_served(await _cancel_many(api, "running", status="running"))
-    await read_all(first, "first")
-    await begin(second)
-    await read_all(second, "second goes on")
-    third = await create("third")
-    await _cancel_many(api, "pending", status="pending")
-    await read_all(third, "third")
-    await read_all(second, "second still goes on")
-    fourth = await create("fourth")
-    await _cancel_many(api, "all", status="all")
-    await read_all(second, "second")
-    await read_all(fourth, "fourth")
-
-
 @requirement("CANCEL-001")
 @cases("call", [call for call in CALLS if call not in ROLLBACKS])
 def test_running_run_ends_as_interrupted(cancelled_while_running: Trace, call: str) -> None:
@@ -356,30 +277,6 @@ def test_node_is_stopped(cancelled_and_left_alone: Trace) -> None:
     assert resolve(trace.state.object, "/values/log") == ["a"]
 
 
-@requirement("CANCEL-011")
-def test_several_runs_are_cancelled(several_cancelled_at_once: Trace) -> None:
-    assert several_cancelled_at_once.cancel_both.status == 204
-    for place in ("running", "queued"):
-        assert status_of(several_cancelled_at_once.last(place)) == "interrupted"
-
-
-@requirement("CANCEL-012")
-@cases("choice", [row("contradiction", needs=["exclusive"]), "unknown"])
-def test_choice_of_runs_is_checked(
-    several_cancelled_at_once: Trace, cancelled_by_status_and_ids: Trace, choice: str
-) -> None:
-    if choice == "unknown":
-        assert several_cancelled_at_once.cancel_both.ok
-        assert several_cancelled_at_once.cancel_unknown.status == 404
-        assert status_of(several_cancelled_at_once.untouched) == "running"
-    else:
-        contradiction = cancelled_by_status_and_ids.cancel_contradiction
-        if contradiction.status >= 300:  # one that is accepted may have ended the run that the ids name
-            assert cancelled_by_status_and_ids.cancel_ids.ok
-        assert contradiction.status == 422
-        assert status_of(cancelled_by_status_and_ids.untouched) == "pending"
-
-
 @requirement("CANCEL-013")
 @cases("call", ["default", *ROLLBACKS])
 def test_thread_takes_a_new_run(cancelled_while_running: Trace, call: str) -> None:
@@ -390,17 +287,6 @@ def test_thread_takes_a_new_run(cancelled_while_running: Trace, call: str) -> No
     log = resolve(turn.state_later.object, "/values/log")
     kept = ["a", "b", "c"] if call in ROLLBACKS else ["a"]
     assert log == [*kept, "a", "b", "c"]
-
-
-@requirement("CANCEL-014")
-def test_runs_of_a_status_are_cancelled(cancelled_by_status: Trace) -> None:
-    for choice in ("running", "pending", "all"):
-        assert cancelled_by_status.only(f"cancel_{choice}").ok
-    for number in THREADS:
-        for name in ("first", "second", "third", "fourth"):
-            assert status_of(cancelled_by_status.last(f"{number} {name}")) == "interrupted"
-        for untouched in ("second goes on", "second still goes on"):
-            assert status_of(cancelled_by_status.last(f"{number} {untouched}")) in {"pending", "running"}
 
 
 def _cancelled(trace: Trace, call: str) -> Trace:

@@ -2,6 +2,7 @@
 
 Which fields there are is told by the bodies of contracts/operations.yaml, what is sent by
 contracts/cases/fields.yaml: whoever adds a field there gets its cases.
+The wrong values are sent by test_field_wrong.py.
 """
 
 from __future__ import annotations
@@ -16,114 +17,27 @@ from runstone.suite import (
     Exchange,
     Missing,
     Profile,
-    Schedule,
     Trace,
     canonical,
     cases,
     field_table,
     first_difference,
-    new_id,
     requirement,
     resolve,
     scenario,
     served,
     shown,
+    with_field,
 )
 
 TABLE = field_table()
 ENTRIES = dict(TABLE.entries)
 GOOD = {f"good_{entry}": entry for entry in ENTRIES}  # runs with nothing odd in them
 HONOURED = {f"{field}-{entry}": (field, entry) for field in TABLE.honoured for entry in ENTRIES}
-RUNS = [name for name in TABLE.bases if name in ENTRIES.values()]
 LOG = ["s1", "s2", "s3"]
 PROMPT = "You are a careful assistant. " * 180  # 5 KB: an index over such a text was seen to refuse 2.7 KB
 IDS = ("thread_id", "run_id", "graph_id", "assistant_id")
 MARK = "kept-in-no-metadata"
-
-
-def _is_asked(operation: str, field: str, wrong: str) -> bool:
-    """Whether this request is sent: of the entry points of runs each value meets one, as all share a body."""
-    if operation not in RUNS:
-        return True
-    number = list(TABLE.wrong).index(wrong) + len(field) + sum(map(ord, field))
-    return RUNS[number % len(RUNS)] == operation
-
-
-def _requests(group: str) -> list[tuple[str, str, str]]:
-    """Operation, field and wrong value of each request to what needs the capability `group` ("": none)."""
-    return [
-        (operation.name, field, wrong)
-        for operation, field in TABLE.fields()
-        if (group in operation.needs if group else not operation.needs)
-        for wrong in TABLE.wrong
-        if _is_asked(operation.name, field, wrong)
-    ]
-
-
-def _operations(group: str) -> list[str]:
-    return list(dict.fromkeys(operation for operation, _, _ in _requests(group)))
-
-
-async def _send_wrong(api: Api, group: str) -> None:
-    ids = await _ids(api, group)
-    for operation, field, wrong in _requests(group):
-        method, _, path = operation.partition(" ")
-        body = _with(_filled(TABLE.bases[operation], ids), field, TABLE.wrong[wrong])
-        await api.request(method, _filled(path, ids), json=body, label=f"{operation} {field} {wrong}")
-
-
-async def _ids(api: Api, group: str) -> dict[str, str]:
-    """A thread with a run that has ended, an assistant, and a cron where there are any."""
-    thread = await api.create_thread()
-    await api.wait(thread, "steps", {"note": "before"}, label="good_run")
-    run = (await api.runs(thread, limit=1, label="good_runs")).array[0]["run_id"]
-    made = await api.request("POST", "/assistants", json={"graph_id": "steps"}, label="good_assistant")
-    ids = {
-        "thread": thread,
-        "run": str(run),
-        "assistant": str(made.object.get("assistant_id")),
-        "new": new_id(),
-    }
-    if group == "crons":
-        cron = {"assistant_id": "steps", "schedule": "0 0 1 1 *", "input": {}}
-        made = await api.request("POST", "/runs/crons", json=cron, label="good_cron")
-        ids["cron"] = str(made.object.get("cron_id"))
-    return ids
-
-
-def _filled(value: Any, ids: dict[str, str]) -> Any:
-    """The value with the ids in the place of their names."""
-    text = json.dumps(value)
-    for name, found in ids.items():
-        text = text.replace("{" + name + "}", found)
-    return json.loads(text)
-
-
-def _with(body: Any, field: str, value: Any) -> Any:
-    """The body, or each of several, with this field; `config.tags` is a field of the field before the dot."""
-    if isinstance(body, list):
-        return [_with(each, field, value) for each in body]
-    name, _, member = field.partition(".")
-    return {**body, name: {member: value} if member else value}
-
-
-@scenario(Schedule(heavy=True))
-async def wrong_fields(api: Api) -> None:
-    """Each wrong value in the place of each field of a good request; at last one more good run."""
-    await _send_wrong(api, "")
-    await api.wait(None, "steps", {"note": "after"}, label="good_run_after")
-
-
-@scenario(needs=["store"])
-async def wrong_fields_of_the_store(api: Api) -> None:
-    """The same of the store."""
-    await _send_wrong(api, "store")
-
-
-@scenario(needs=["crons"])
-async def wrong_fields_of_crons(api: Api) -> None:
-    """The same of crons."""
-    await _send_wrong(api, "crons")
 
 
 @scenario
@@ -134,7 +48,7 @@ async def fields_by_every_entry(api: Api) -> None:
         field, entry = HONOURED[case]
         honoured = TABLE.honoured[field]
         given: Any = OMIT if field == "command" else {}
-        body = _with({"assistant_id": honoured.graph, "input": given}, field, honoured.send)
+        body = with_field({"assistant_id": honoured.graph, "input": given}, field, honoured.send)
         await _run(part, entry, {name: value for name, value in body.items() if value is not OMIT})
 
     await api.each(HONOURED, ask)
@@ -260,21 +174,6 @@ async def assistants_with_a_long_prompt(api: Api) -> None:
     await api.each(["config", "context", "metadata"], make)
 
 
-def _assert_no_crash(trace: Trace, operation: str, group: str) -> None:
-    for at, field, wrong in _requests(group):
-        if at == operation:
-            answer = trace.only(f"{at} {field} {wrong}")
-            sent = json.dumps(TABLE.wrong[wrong])
-            assert answer.status < 500, f"wanted a 2xx or a 4xx for {field} {sent}, got {answer.status}"
-
-
-@requirement("FIELD-001")
-@cases("operation", _operations(""))
-def test_wrong_field_is_no_crash(operation: str, wrong_fields: Trace) -> None:
-    assert resolve(wrong_fields.only("good_run_after").object, "/log") == LOG, "it no longer runs a graph"
-    _assert_no_crash(wrong_fields, operation, "")
-
-
 def _demand_good_run(part: Trace, entry: str, profile: Profile) -> None:
     """Demand that a run with nothing odd in it is executed: a refusal says something only then."""
     if part.result.status != 200 or resolve(_values(part, entry, profile), "/log") != LOG:
@@ -292,18 +191,6 @@ def test_wrong_configurable_is_refused_or_empty(
     assert part.result.status < 500, f"wanted a 2xx or a 4xx, got {part.result.status}"
     if part.result.status == 200:
         assert resolve(_values(part, entry, profile), "/log") == LOG
-
-
-@requirement("FIELD-009")
-@cases("operation", _operations("store"))
-def test_wrong_field_of_the_store_is_no_crash(operation: str, wrong_fields_of_the_store: Trace) -> None:
-    _assert_no_crash(wrong_fields_of_the_store, operation, "store")
-
-
-@requirement("FIELD-010")
-@cases("operation", _operations("crons"))
-def test_wrong_field_of_a_cron_is_no_crash(operation: str, wrong_fields_of_crons: Trace) -> None:
-    _assert_no_crash(wrong_fields_of_crons, operation, "crons")
 
 
 @requirement("FIELD-002")

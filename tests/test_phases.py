@@ -53,3 +53,13 @@ def test_a_guest_comes_when_only_long_silences_are_left() -> None:
     assert at["end of brief"] < at["heavy"] < at["end of heavy"] < at["guest-1"]
     assert at["guest-2"] < at["end of guest-1"]
     assert at["end of guest-2"] < at["end of silence"] < at["alone"]
+
+
+def test_what_needs_workers_for_itself_begins_first() -> None:
+    several = [
+        scheduled("brief", Schedule()),
+        scheduled("steady", Schedule(steady=True)),
+        scheduled("other", Schedule()),
+    ]
+    phases = Phases.of(several, shared=False, slow=False)
+    assert [each.name for each in phases.first] == ["steady", "brief", "other"]

@@ -12,14 +12,9 @@ import pytest
 
 from runstone.compare.sides import open_sides
 from runstone.contracts import load_profile
-from runstone.errors import ExitCode, UsageError
+from runstone.errors import ExitCode
 from runstone.judge.suites import judge, observe_shard
 from runstone.report import from_json
-from runstone.scenario import division as divisions
-from runstone.scenario.api import Api
-from runstone.scenario.division import Division, divided
-from runstone.scenario.estimate import Cost
-from runstone.scenario.scenario import AT_ANY_TIME, Scenario, Schedule
 from runstone.scenario.shard import Shard
 from runstone.session import evidence
 from runstone.session.merging import UnfitShards, merge
@@ -27,7 +22,6 @@ from runstone.session.opening import open_session
 from runstone.session.options import given
 from runstone.session.session import Session
 from runstone.session.settings import Settings
-from runstone.session.sources import from_command_line
 from runstone.signoff.acceptance import unfit
 from runstone.signoff.measure import installed
 from runstone.target.target import Target
@@ -36,80 +30,6 @@ from tests.honest import uvicorn_serving
 from tests.signoff import tiny
 
 # --- the division -------------------------------------------------------------------------------------------
-
-
-async def nothing(_: Api) -> None:
-    """Send nothing."""
-
-
-def of(name: str, schedule: Schedule = AT_ANY_TIME, *needs: str) -> Scenario:
-    return Scenario(name, nothing, schedule, needs)
-
-
-MANY = [of(f"s{number}") for number in range(10)]
-DISTURBING = [
-    of("restarts", Schedule(waits=6), "restart"),
-    of("reaches_others", AT_ANY_TIME, "exclusive"),
-    of("alone", Schedule(alone=True)),
-]
-
-
-@pytest.mark.parametrize("shards", [1, 2, 3, 4, 30])
-def test_each_scenario_is_in_exactly_one_shard(shards: int) -> None:
-    division = divided([*MANY, *DISTURBING], [], shards)
-    assert len(division.shards) == shards
-    planned = sorted(name for share in division.shards for name in share)
-    assert planned == sorted(each.name for each in (*MANY, *DISTURBING))
-
-
-@pytest.mark.parametrize("shards", [2, 4])
-def test_what_restarts_reaches_others_or_must_be_alone_is_in_the_last_shard(shards: int) -> None:
-    division = divided([*MANY, *DISTURBING, of("beside")], [["beside", "alone"]], shards)
-    assert {each.name for each in DISTURBING} | {"beside"} <= set(division.shards[-1])
-
-
-def test_what_one_judge_reads_stays_together() -> None:
-    together = [["s1", "s2"], ["s2", "s3"], ["s7", "not observed"], ["s8"]]
-    division = divided(MANY, together, 4)
-    assert sum({"s1", "s2", "s3"} <= set(share) for share in division.shards) == 1
-
-
-def test_shards_take_about_as_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    costs = {f"s{number}": Cost(seconds=number, runs=0) for number in range(10)}
-    monkeypatch.setattr(divisions, "recorded_costs", lambda: costs)
-    asleep = of("asleep", Schedule(waits=100))
-    division = divided([*MANY, asleep], [], 3)
-    loads = [sum(costs[name].seconds for name in share if name in costs) for share in division.shards]
-    assert sorted(loads) == [14, 15, 16]
-    assert division == divided([asleep, *reversed(MANY)], [], 3)  # every shard divisions by itself
-
-
-def test_without_recorded_durations_scenarios_are_shared_out_by_their_number(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(divisions, "recorded_costs", dict)
-    assert sorted(len(share) for share in divided(MANY, [], 4).shards) == [2, 2, 3, 3]
-
-
-def test_another_division_has_another_digest() -> None:
-    divisions = [divided(MANY, [], 2), divided(MANY, [], 3), divided(MANY[1:], [], 2), divided([], [], 2)]
-    assert len({each.digest for each in divisions}) == 4
-    assert Division(divisions[0].shards).digest == divisions[0].digest
-
-
-@pytest.mark.parametrize(
-    "text, told",
-    [
-        ("5/4", "of 4 shards there is no number 5; the last one is 4/4"),
-        ("0/4", "a shard is I/N, like 2/4"),
-        ("2", "a shard is I/N, like 2/4"),
-        ("2/4/8", "a shard is I/N, like 2/4"),
-        ("-1/4", "a shard is I/N, like 2/4"),
-    ],
-)
-def test_what_names_no_shard(text: str, told: str) -> None:
-    with pytest.raises(UsageError, match=told):
-        from_command_line({"shard": text}, "check")
 
 
 def test_shards_of_one_target_do_not_overwrite_each_other() -> None:

@@ -44,8 +44,8 @@ def run(capacity: int, *scenarios: Callable[[Slots, Watched], Awaitable[None]]) 
     return asyncio.run(all_at_once())
 
 
-@pytest.mark.parametrize("capacity, most", [(1, 2), (2, 3), (4, 5)])
-def test_one_brief_run_more_than_there_are_workers_waits_ahead(capacity: int, most: int) -> None:
+@pytest.mark.parametrize("capacity, most", [(1, 4), (2, 5), (4, 7)])
+def test_three_brief_runs_more_than_there_are_workers_wait_ahead(capacity: int, most: int) -> None:
     watched = run(capacity, *[lambda slots, watched: one(slots, watched, "brief") for _ in range(12)])
     assert watched.most == most
 
@@ -65,6 +65,21 @@ def test_nothing_queues_behind_a_steady_run_that_has_the_only_slot() -> None:
         assert watched.most == 1
 
     run(1, lambda slots, watched: one(slots, watched, "steady", steady=True), brief_after)
+
+
+def test_nothing_queues_behind_a_run_that_sleeps_in_a_brief_scenario() -> None:
+    async def sleeps(slots: Slots, watched: Watched) -> None:
+        lease = Lease(slots, 1, steady=False)
+        await lease.enter("part", sleeps=True)
+        await watched.work("part")
+        await lease.leave("part")
+
+    async def brief_after(slots: Slots, watched: Watched) -> None:
+        await asyncio.sleep(0.005)
+        await one(slots, watched, "brief")
+        assert watched.most == 1
+
+    run(1, sleeps, brief_after)
 
 
 def test_who_needs_several_slots_gets_all_that_there_are() -> None:

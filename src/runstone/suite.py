@@ -22,6 +22,7 @@ from runstone.contracts import (
     stream_grammar,
     value_table,
     violations,
+    with_field,
 )
 from runstone.explore import (
     broken_sequences,
@@ -201,6 +202,7 @@ __all__ = [
     "value_table",
     "view",
     "violations",
+    "with_field",
 ]
 
 by_entry_point = cases("entry_point", ENTRY_POINTS)

@@ -133,3 +133,8 @@ def heard(url: str, batch: str, after: int = 0, most: int | None = None) -> list
                 if len(found) == most:
                     break
     return found
+
+
+def state(url: str, batch: str) -> dict[str, Any]:
+    found: dict[str, Any] = httpx.get(f"{url}/batches/{batch}").json()
+    return found

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import signal
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,10 +14,9 @@ import pytest
 
 from runstone.contracts.schemas import violations
 from runstone.conversations.live.guard import Guard, NotGuarded
-from runstone.conversations.live.log import Forgotten, Memory
 from tests.command_line import command, one_line_of_error, runstone, started
 from tests.conversations.desk import Desk, serving_desk
-from tests.conversations.live import Leisurely, begin, files, heard, live
+from tests.conversations.live import Leisurely, begin, files, heard, live, state
 from tests.conversations.test_commands import BROKEN
 from tests.conversations.test_interface import SHORT
 from tests.conversations.test_playing import REFUND
@@ -34,11 +31,6 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     files(folder / "scenarios", *SCENARIOS)
     with serving_desk(Leisurely(0.02)) as target, live(folder, target, silence_s=0.05) as served:
         yield served
-
-
-def state(url: str, batch: str) -> dict[str, Any]:
-    found: dict[str, Any] = httpx.get(f"{url}/batches/{batch}").json()
-    return found
 
 
 # a batch from its start to its report
@@ -314,53 +306,6 @@ def test_no_answer_may_be_kept_framed_or_sniffed(url: str) -> None:
 
 
 # the events that are kept
-
-
-async def _all(memory: Memory, after: int = 0) -> list[bytes]:
-    log = memory.new_log()
-    for number in range(1, 8):
-        log.add(b"%d" % number)
-    log.close()
-    return [each[1] async for each in log.follow(after, 1.0) if each is not None]
-
-
-def test_a_log_tells_what_comes_after_a_number() -> None:
-    assert asyncio.run(_all(Memory(100), after=5)) == [b"6", b"7"]
-
-
-def test_the_oldest_events_of_the_oldest_batch_are_forgotten_first() -> None:
-    memory = Memory(5)
-    old, young = memory.new_log(), memory.new_log()
-    for text in (b"a", b"b", b"c"):
-        old.add(text)
-    for text in (b"d", b"e", b"f", b"g"):
-        young.add(text)
-    assert (old.first, old.last, young.first) == (3, 3, 1)
-    with pytest.raises(Forgotten) as gone:
-        old.insist_on(1)
-    assert gone.value.first == 3
-    old.insist_on(2)
-    memory.drop(old)
-    young.add(b"h")
-    assert young.first == 1
-    young.add(b"i" * 3)
-    assert (young.first, young.last) == (4, 6)
-    young.add(b"j" * 6)  # more than may be kept at all
-    assert (young.first, young.last) == (8, 7)
-
-
-def test_who_is_too_slow_is_told_so_and_can_go_on(tmp_path: Path) -> None:
-    files(tmp_path / "scenarios", {**SHORT, "repeat": {"times": 5}})
-    with serving_desk(Desk()) as target, live(tmp_path, target, kept_bytes=2_000) as served:
-        batch = begin(served)
-        while state(served, batch)["state"] != "done":
-            time.sleep(0.05)
-        told = state(served, batch)["events"]
-        assert 1 < told["first"] <= told["last"]
-        gone = httpx.get(f"{served}/batches/{batch}/events")
-        assert (gone.status_code, gone.json()["first"]) == (410, told["first"])
-        rest = heard(served, batch, after=told["first"] - 1)
-        assert [number for number, _ in rest] == [*range(told["first"], told["last"] + 1)]
 
 
 # the command

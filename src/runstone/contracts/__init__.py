@@ -47,6 +47,7 @@ from runstone.contracts.tables import (
     field_table,
     search_table,
     value_table,
+    with_field,
 )
 from runstone.contracts.tables_of_operations import (
     BrowserTable,
@@ -121,4 +122,5 @@ __all__ = [
     "validator",
     "value_table",
     "violations",
+    "with_field",
 ]

@@ -191,6 +191,14 @@ def fields_of(body: str) -> list[str]:
     return [*found, *(f"config.{name}" for name in config.get("properties", {}))]
 
 
+def with_field(body: Any, field: str, value: Any) -> Any:
+    """The body, or each of several, with this field; `config.tags` is a field of the field before the dot."""
+    if isinstance(body, list):
+        return [with_field(each, field, value) for each in body]
+    name, _, member = field.partition(".")
+    return {**body, name: {member: value} if member else value}
+
+
 def run_fields() -> list[str]:
     """The fields of a request for a run; `config` is known by its members."""
     return [name for name in fields_of("run") if name != "config"]

@@ -20,7 +20,7 @@ from runstone.scenario.requests import (
     query_text,
     well_formed,
 )
-from runstone.scenario.runs import creates_run
+from runstone.scenario.runs import creates_run, sleeps
 from runstone.scenario.slots import MANY, Lease, Slots
 from runstone.target import agents
 from runstone.target.control import Control
@@ -234,7 +234,7 @@ class Api(Operations):
             identity=self._identity,
         )
         if creates_run(method, path):
-            await self._lease.enter(self._holder)
+            await self._lease.enter(self._holder, sleeps=sleeps(json))
         return await self._recorder.send(
             request, self._recording.exchanges, options.get("opened"), options.get("relay")
         )

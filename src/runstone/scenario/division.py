@@ -19,7 +19,8 @@ from runstone.scenario.shard import Shard
 
 _EXCLUSIVE: Final = "exclusive"  # the capability: nobody but this session uses the target
 _RUN_S: Final = 0.1  # that each run costs beside the time of its scenario: a slow server has more of it
-_ALONE: Final = 8.0  # beside a scenario that is not alone, about so many others go on
+_ALONE: Final = 20.0  # beside a scenario that is not alone, about so many others go on
+_HEAVY: Final = 7.0  # beside a heavy one, which waits until the others have ended, two go on
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,5 +79,6 @@ def _work_s(group: Sequence[Scenario]) -> float:
 def _own_work_s(scenario: Scenario, cost: Cost) -> float:
     if scenario.schedule.alone and not scenario.controls:
         return _ALONE * cost.seconds + _RUN_S * cost.runs
-    awake_s = cost.seconds if scenario.schedule.heavy else max(0.0, cost.seconds - scenario.schedule.waits)
-    return awake_s + _RUN_S * cost.runs
+    if scenario.schedule.heavy:
+        return _HEAVY * cost.seconds + _RUN_S * cost.runs
+    return max(0.0, cost.seconds - scenario.schedule.waits) + _RUN_S * cost.runs

@@ -41,12 +41,13 @@ class Phases:
             for each in chosen
             if (each.schedule.heavy or (each.schedule.calm and slow)) and each not in last
         ]
+        first = [each for each in chosen if each not in last and each not in quiet]
         return cls(
-            first=tuple(each for each in chosen if each not in last and each not in quiet),
+            # What needs workers for itself begins first: at the end nobody waits for one that has only begun.
+            first=tuple(sorted(first, key=lambda each: not each.schedule.steady)),
             quiet=tuple(quiet),
-            last=tuple(
-                sorted(last, key=lambda each: each.schedule.heavy)
-            ),  # a server may be worn out by a heavy one
+            # A server may be worn out by a heavy one.
+            last=tuple(sorted(last, key=lambda each: each.schedule.heavy)),
             guests=guests,
         )
 

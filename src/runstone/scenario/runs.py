@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from runstone.contracts import lifecycle, operation_for
+from runstone.scenario.patience import SLEEPS_S
 from runstone.wire.documents import Missing, raw
 from runstone.wire.exchange import Exchange
 
@@ -15,6 +17,13 @@ def creates_run(method: str, path: str) -> bool:
     """Whether what this method and path ask for is answered by a run that executes."""
     operation = operation_for(method, path)
     return operation is not None and "run" in operation.creates
+
+
+def sleeps(body: Any) -> bool:
+    """Whether what a run is given lets a conformance graph sleep, so that its worker is not free soon."""
+    given = body.get("input") if isinstance(body, dict) else None
+    seconds = given.get("sleep") if isinstance(given, dict) else None
+    return isinstance(seconds, int | float) and seconds >= SLEEPS_S
 
 
 def unfinished(exchanges: Iterable[Exchange]) -> list[Run]:

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Final, overload
 
 from runstone.scenario.api import Api
+from runstone.scenario.patience import SLEEPS_S
 from runstone.scenario.vocabulary import Vocabulary, vocabulary
 from runstone.target.agents import GRAPHS
-
-_SLEEPS_S: Final = 1.0  # a scenario that waits so long spends most of its time asleep
 
 Drive = Callable[[Api], Awaitable[None]]
 _CONTROLS: Final = frozenset({"restart", "kill"})
@@ -50,7 +49,7 @@ class Schedule:
     @property
     def sleeps(self) -> bool:
         """Whether it spends most of its time asleep."""
-        return self.waits >= _SLEEPS_S
+        return self.waits >= SLEEPS_S
 
     @property
     def takes_turns(self) -> bool:

@@ -16,6 +16,10 @@ from typing import Final
 
 MANY: Final = 10_000  # slots, where nobody counts them
 
+# `langgraph dev` looks for runs once a second, and then executes all that wait: with one brief run of ours
+# ahead its only worker executed two a second, with three four.
+_AHEAD: Final = 3
+
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
@@ -24,7 +28,7 @@ class _Waiting:
 
 
 class Slots:
-    """`capacity` slots, and one more for brief runs, so that a worker never waits for the next of ours.
+    """`capacity` slots, and three more for brief runs, so that a worker never waits for the next of ours.
 
     A run that sleeps, or that is a matter of moments, is `steady`: it needs a worker at once. Those never
     hold the last slot where there is more than one, and what would queue behind them is not begun.
@@ -96,7 +100,7 @@ class Slots:
             return self._taken + count <= self.capacity and self._steady + count <= most
         if self._waiting[True] and self._steady < self._most(True) and self.capacity > 1:
             return self._taken + count < self.capacity  # leaves the next slot to the steady one that waits
-        ahead = 0 if self._steady >= self.capacity else 1
+        ahead = _AHEAD if count == 1 and self._steady < self.capacity else 0
         return self._taken + count <= self.capacity + ahead
 
 
@@ -119,21 +123,25 @@ class Lease:
         self._runs = runs
         self._steady = steady
         self._end = end
-        self._held: dict[str, int] = {}
+        self._held: dict[str, tuple[int, bool]] = {}  # how many slots, and whether as a steady one
         self._asking: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._clock = asyncio.get_running_loop().time
         self._began = self._clock()
         self._queueing = 0
         self._queued_s = 0.0  # without what is being waited now
 
-    async def enter(self, part: str) -> None:
-        """Hold slots before a run of this part is created; several at once are the whole scenario's."""
+    async def enter(self, part: str, *, sleeps: bool = False) -> None:
+        """Hold slots before a run of this part is created; several at once are the whole scenario's.
+
+        `sleeps`: this run keeps its worker for long, whatever the scenario says of its others.
+        """
+        steady = self._steady or sleeps
         part = "" if self._runs > 1 else part
         async with self._asking[part]:
             if "" in self._held or part in self._held or (self._held and not part):
                 return
             with self.queue():
-                self._held[part] = await self._slots.take(self._runs, steady=self._steady)
+                self._held[part] = await self._slots.take(self._runs, steady=steady), steady
 
     @contextmanager
     def queue(self) -> Iterator[None]:
@@ -155,15 +163,15 @@ class Lease:
 
     async def leave(self, part: str) -> None:
         """Give back what this part, or the scenario itself (''), holds."""
-        taken = self._held.get(part, 0)
-        if not taken:
+        if part not in self._held:
             return
+        taken, steady = self._held[part]
         try:
             if self._end is not None:
                 await self._end(part)
         finally:
             del self._held[part]
-            self._slots.give_back(taken, steady=self._steady)
+            self._slots.give_back(taken, steady=steady)
 
     async def leave_all(self) -> None:
         """Give back whatever is still taken, at the end of the scenario."""
