@@ -240,12 +240,9 @@ def _updated_otherwise(exchange: Exchange) -> Iterator[str]:
                 yield f"sends the update of {node} after that of {before or 'nothing'}"
             before = node if node in _NODES else None
             wanted = _LOGGED.get(node)
+            logged = update.get("log") if isinstance(update, dict) else None
             # A task of the functional graph returns its name.
-            if (
-                wanted
-                and update != node
-                and (update.get("log") if isinstance(update, dict) else None) != wanted
-            ):
+            if wanted and update != node and logged != wanted:
                 yield f"sends an update of {node} that does not log {', '.join(wanted)}: {shown(update)}"
 
 
