@@ -39,7 +39,8 @@ async def preflights(api: Api) -> None:
 async def answers_to_another_origin(api: Api) -> None:
     """A request that is answered, one for what is not there, and one that is not understood."""
     headers = {"origin": TABLE.origin}
-    await api.request("POST", "/threads/search", json={"limit": 1}, headers=headers, label="found")
+    nobodys = {"limit": 1, "metadata": {"mark": new_id()}}  # of the threads of others it is to show none
+    await api.request("POST", "/threads/search", json=nobodys, headers=headers, label="found")
     await api.request("GET", f"/threads/{new_id()}", headers=headers, label="missing")
     await api.request("POST", "/threads/search", json={"limit": "x"}, headers=headers, label="refused")
 

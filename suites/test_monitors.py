@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Iterator
-from itertools import combinations
 from typing import Any
 
 from runstone.suite import (
@@ -14,23 +13,26 @@ from runstone.suite import (
     Exchange,
     Finding,
     Missing,
+    Profile,
     Trace,
+    body_of,
     has,
     is_json,
     lasts_as_its_run,
-    lifecycle,
     new_id,
     none_broken,
+    objects_of,
     operation_for,
+    raw,
     requirement,
+    run_statuses,
     scenario,
     some,
     stream_grammar,
     violations,
 )
 
-SETTLED_S = 5.0  # the least time for which scenarios poll a thread before they give up on it
-_OF_A_THREAD = re.compile(rf"/threads/({UUID.pattern})/runs/({UUID.pattern})")
+_OF_A_RUN = re.compile(rf"/runs/({UUID.pattern})")
 _CANARY = "runstone-canary-"
 _STACK_TRACE = re.compile(
     r"Traceback \(most recent call last\)|File \\?\"[^\"]+\\?\", line \d+|\\n\s+at [^\\]+:\d+:\d+\)?"
@@ -54,27 +56,6 @@ async def secret_in_a_header(api: Api) -> None:
     await api.request("GET", f"/threads/{thread}/runs/{new_id()}", headers=secret, label="unknown run")
 
 
-@requirement("MON-001")
-def test_statuses_follow_the_automaton(traces: list[Trace]) -> None:
-    automaton = lifecycle().runs
-    restarts: dict[str, list[float]] = {
-        trace.scenario: trace.notes.get("restarted_at", []) for trace in traces
-    }
-
-    def findings() -> Iterator[Finding]:
-        for readings in some(_run_readings(traces), "run whose status was read"):
-            for (earlier, before), (later, after) in combinations(readings, 2):
-                # A run that a server finds unfinished when it starts again may be queued once more.
-                retried = any(earlier.sent_at < at < later.sent_at for at in restarts[later.scenario])
-                # Of two readings that overlap in time, nobody can say which the server answered first.
-                if earlier.ended_at <= later.sent_at and not automaton.may_show(
-                    before, after, retried=retried
-                ):
-                    yield later, f"shows run status {after} after {before} at {earlier.where}"
-
-    none_broken(findings())
-
-
 @requirement("MON-002")
 def test_a_run_has_one_id(traces: list[Trace]) -> None:
     def findings() -> Iterator[Finding]:
@@ -84,6 +65,7 @@ def test_a_run_has_one_id(traces: list[Trace]) -> None:
             if len(set(named.values())) > 1:
                 yield exchange, f"names different runs: {named}"
         for trace in traces:
+            yield from _located_elsewhere(trace)
             yield from _foreign_checkpoints(trace)
 
     none_broken(findings())
@@ -118,11 +100,14 @@ def test_streams_end_at_error_and_end(traces: list[Trace]) -> None:
 
 
 @requirement("MON-004")
-def test_bodies_conform_to_their_schemas(traces: list[Trace]) -> None:
+def test_bodies_conform_to_their_schemas(traces: list[Trace], profile: Profile) -> None:
     def findings() -> Iterator[Finding]:
         delayed, known = _delayed_runs(traces), dict[tuple[str, str], list[list[str]]]()
         for exchange in some(_described(traces), "2xx body that the contract describes"):
             yield from _schema_findings(exchange, delayed, known)
+        for trace in traces:
+            for exchange in trace.exchanges:
+                yield from _result_findings(exchange, profile)
 
     none_broken(findings())
 
@@ -145,51 +130,6 @@ def test_no_answer_holds_a_secret_or_a_stack_trace(secret_in_a_header: Trace, tr
     none_broken(findings())
 
 
-@requirement("MON-006")
-def test_threads_leave_busy(traces: list[Trace]) -> None:
-    def findings() -> Iterator[Finding]:
-        polled = [readings for trace in traces for readings in _thread_readings(trace)]
-        for readings, last_run_end in some(polled, "thread whose runs all ended"):
-            exchange, status = readings[-1]
-            # What settles a thread reads it until it is not busy, or until that takes too long.
-            waited = exchange.label.startswith("settle") and exchange.sent_at >= last_run_end
-            if status == "busy" and (waited or exchange.sent_at - last_run_end >= SETTLED_S):
-                late = exchange.sent_at - last_run_end
-                yield exchange, f"still shows the thread busy {late:.1f} s after its last run ended"
-
-    none_broken(findings())
-
-
-def _run_readings(traces: list[Trace]) -> list[list[tuple[Exchange, str]]]:
-    """For every run the (exchange, status) of all its readings, in the order of their answers."""
-    by_run: dict[str, list[tuple[Exchange, str]]] = {}
-    for trace in traces:
-        for exchange in trace.exchanges:
-            for run in _runs_in(exchange):
-                by_run.setdefault(run["run_id"].lower(), []).append((exchange, run["status"]))
-    return [sorted(readings, key=lambda reading: reading[0].ended_at) for readings in by_run.values()]
-
-
-def _runs_in(exchange: Exchange) -> list[dict[str, Any]]:
-    operation = operation_for(exchange.method, exchange.path)
-    if operation is None or operation.schema != "run":
-        return []
-    return [
-        each
-        for each in _objects(exchange)
-        if isinstance(each.get("run_id"), str) and isinstance(each.get("status"), str)
-    ]
-
-
-def _objects(exchange: Exchange) -> list[dict[str, Any]]:
-    """The objects of a JSON answer, be it one or an array; none where it is not 2xx JSON."""
-    try:
-        body = exchange.ok.json
-    except Missing:
-        return []
-    return [each for each in (body if isinstance(body, list) else [body]) if isinstance(each, dict)]
-
-
 def _creating_runs(traces: list[Trace]) -> list[Exchange]:
     paths = re.compile(r"(/threads/[^/]+)?/runs(/wait|/stream)?")
     return [
@@ -210,8 +150,18 @@ def _run_ids_named(exchange: Exchange) -> dict[str, str]:
         and isinstance(event.json, dict)
         and isinstance(event.json.get("run_id"), str)
     ]
-    named["body"] = [run["run_id"] for run in _runs_in(exchange)]
+    named["body"] = [run for run, _ in run_statuses(exchange)]
     return {place: ids[0].lower() for place, ids in named.items() if ids}
+
+
+def _located_elsewhere(trace: Trace) -> Iterator[Finding]:
+    """Answers about the run that their path names, of which a header names another one."""
+    for exchange in trace.exchanges:
+        asked = _OF_A_RUN.search(exchange.path)
+        for header in ("content-location", "location") if asked and exchange.answered else ():
+            named = UUID.findall(exchange.headers.get(header, ""))[-1:]
+            if asked and named and named[0].lower() != asked[1].lower():
+                yield exchange, f"is about run {asked[1]}, and names {named[0]} in {header}"
 
 
 def _foreign_checkpoints(trace: Trace) -> Iterator[Finding]:
@@ -231,7 +181,7 @@ def _foreign_checkpoints(trace: Trace) -> Iterator[Finding]:
         operation = operation_for(exchange.method, exchange.path)
         if operation is None or operation.schema != "thread-state":
             continue
-        for state in _objects(exchange):
+        for state in objects_of(exchange):
             metadata = state.get("metadata")
             run = metadata.get("run_id") if isinstance(metadata, dict) else None
             if isinstance(run, str) and run.lower() not in known:
@@ -284,6 +234,16 @@ def _schema_findings(
             yield exchange, f"was created {document['created_at']}, after its update {document['updated_at']}"
 
 
+def _result_findings(exchange: Exchange, profile: Profile) -> Iterator[Finding]:
+    """What breaks the schema that the profile has for the body of a wait or a join."""
+    body = body_of(exchange) if lasts_as_its_run(exchange) and not exchange.is_stream else None
+    if isinstance(body, dict):
+        failed = raw(profile.wait.error_in(body)) is not None
+        schema = profile.wait.error_schema if failed else profile.wait.schema
+        for violation in violations(schema, body)[:1]:
+            yield exchange, f"breaks {schema}{violation.path}: {violation.message}"
+
+
 def _delayed_runs(traces: list[Trace]) -> set[str]:
     """The ids of the runs that were asked to start later: their created_at may lie in the future."""
     created = _creating_runs(traces)
@@ -306,29 +266,3 @@ def _runs_backwards(document: dict[str, Any]) -> bool:
 
 def _secrets(exchange: Exchange) -> list[str]:
     return [value for _, value in exchange.request_headers if value.startswith(_CANARY)]
-
-
-def _thread_readings(trace: Trace) -> Iterator[tuple[list[tuple[Exchange, str]], float]]:
-    """For each thread of which all runs were seen to end: its readings, and when the last run had ended."""
-    terminal = lifecycle().runs.terminal
-    threads: dict[str, list[tuple[Exchange, str]]] = {}
-    runs: dict[str, dict[str, tuple[float, str]]] = {}
-    for exchange in trace.exchanges:
-        operation = operation_for(exchange.method, exchange.path)
-        if lasts_as_its_run(exchange) and exchange.complete and not exchange.closed_by_client:
-            for thread, run in _OF_A_THREAD.findall(exchange.headers.get("content-location", "")):
-                runs.setdefault(thread, {})[run] = (exchange.ended_at, "over")
-        if operation is None or not operation.schema or operation.many:
-            continue
-        for each in _objects(exchange):
-            thread, status = each.get("thread_id"), each.get("status")
-            if not isinstance(thread, str) or not isinstance(status, str):
-                continue
-            if operation.schema == "thread":
-                threads.setdefault(thread, []).append((exchange, status))
-            elif operation.schema == "run" and isinstance(each.get("run_id"), str):
-                runs.setdefault(thread, {})[each["run_id"]] = (exchange.ended_at, status)
-    for thread, readings in threads.items():
-        ends = runs.get(thread, {})
-        if ends and all(status in {*terminal, "over"} for _, status in ends.values()):
-            yield readings, max(ended for ended, _ in ends.values())

@@ -6,8 +6,8 @@ import datetime as dt
 import re
 from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
-from itertools import pairwise
 from typing import Any
+from urllib.parse import parse_qs
 
 from runstone.suite import (
     UUID,
@@ -16,10 +16,12 @@ from runstone.suite import (
     Missing,
     Trace,
     bare_path,
+    first_difference,
     none_broken,
     operation_for,
     raw,
     requirement,
+    resolve,
     shown,
     some,
 )
@@ -34,9 +36,20 @@ _CONSTANT = {
     "run": ("run_id", "created_at", "thread_id", "assistant_id", "multitask_strategy"),
     "assistant": ("assistant_id", "created_at"),
 }
+# What only a request that names the resource changes. Of the metadata of threads and runs the members that
+# their client gave: servers add some, and change those.
+_UNTIL_CHANGED = {
+    "thread": ("metadata",),
+    "run": ("metadata",),
+    "assistant": ("graph_id", "name", "description", "config", "context", "metadata", "version"),
+    "cron": ("assistant_id", "thread_id", "schedule", "timezone", "end_time", "on_run_completed", "payload"),
+}
+_OF_THE_SERVER = {"graph_id", "assistant_id"}  # of the metadata of a thread, which tell of its last run
 _TIMES = ("created_at", "updated_at")
+_WRITES = {"PUT", "PATCH", "DELETE"}
+_MAKES_RUN = re.compile(rf"/threads/{UUID.pattern}/runs(/wait|/stream)?")
+_LISTS = re.compile(rf"/threads/({UUID.pattern})/runs(?:\?limit=(\d+)(?:&offset=0)?)?")
 _CLOCK_S = 60.0  # servers renew their Date header now and then, some of them seconds late
-_SOURCES = {"input", "loop", "update", "fork"}  # of a checkpoint, as the graph library names them
 _OF_ANOTHER = ("/copy",)  # answers about a thread that the path does not name
 
 
@@ -53,31 +66,10 @@ def test_an_answer_is_about_what_was_asked(traces: list[Trace]) -> None:
         for trace in traces:
             yield from ((each, "lists a thing twice") for each in trace.exchanges if _lists_twice(each))
             yield from _changed(trace)
+            yield from _changed_by_nobody(trace)
+            yield from _unlisted(trace)
             yield from _unheard_of(trace)
-
-    none_broken(findings())
-
-
-@requirement("MON-013")
-def test_histories_lead_back(traces: list[Trace]) -> None:
-    def findings() -> Iterator[Finding]:
-        histories = [each for each in _histories(traces) if len(each.json) > 1]
-        for asked in () if histories else _asked_for_history(traces):
-            _ = asked.ok  # what was refused tells why there is none
-        some(histories, "history of several states")
-        for exchange in _histories(traces):
-            states = [each for each in exchange.json if isinstance(each, dict)]
-            for newer, older in pairwise(states):
-                reason = _out_of_order(newer, older)
-                if reason:
-                    yield exchange, reason
-            ids = [_part(each, "checkpoint", "checkpoint_id") for each in states]
-            if len(set(map(str, ids))) < len(ids):
-                yield exchange, "shows a checkpoint twice"
-            yield from ((exchange, reason) for each in states for reason in _odd(each))
-            yield from _lost_parents(exchange, states)
-        for exchange in _states(traces):
-            yield from ((exchange, reason) for reason in _odd(exchange.json))
+            yield from ((each, reason) for each in trace.exchanges for reason in _misplaced(each))
 
     none_broken(findings())
 
@@ -107,7 +99,7 @@ def _strangers(exchange: Exchange, schema: str, document: dict[str, Any]) -> Ite
     """Ids in the answer that are not those in the request."""
     asked = _asked(exchange, schema)
     for name, wanted in asked.items():
-        told = _part(document, *name.split("."))
+        told = raw(resolve(document, f"/{name}"))
         if isinstance(told, str) and told.lower() != wanted.lower():
             yield exchange, f"answers about {name} {told}, and was asked about {wanted}"
 
@@ -155,10 +147,10 @@ def _asked(exchange: Exchange, schema: str) -> dict[str, str]:
     if thread and schema in {"thread", "run"}:
         asked["thread_id"] = thread[1]
     if thread and schema == "thread-state":
-        asked |= {"checkpoint.thread_id": thread[1], "parent_checkpoint.thread_id": thread[1]}
+        asked |= {"checkpoint/thread_id": thread[1], "parent_checkpoint/thread_id": thread[1]}
         checkpoint = _CHECKPOINT.search(path)
         asked |= (
-            {"checkpoint.checkpoint_id": checkpoint[1]} if checkpoint and exchange.method == "GET" else {}
+            {"checkpoint/checkpoint_id": checkpoint[1]} if checkpoint and exchange.method == "GET" else {}
         )
     sent = exchange.request_json
     if exchange.method == "POST" and schema == "run" and isinstance(sent, dict):
@@ -197,6 +189,100 @@ def _changed_in(exchange: Exchange, first: dict[tuple[str, str], tuple[Any, Exch
                 yield exchange, f"shows {name} {document[name]}, which was {before} at {seen.where}"
 
 
+def _changed_by_nobody(trace: Trace) -> Iterator[Finding]:
+    """What was created in the trace and reads otherwise later, though no request has changed it meanwhile."""
+    given = {id_: names for each in trace.exchanges for id_, names in _made(each)}
+    writes = [each for each in trace.exchanges if each.method in _WRITES or _is_made_current(each)]
+    first: dict[tuple[str, int], tuple[dict[str, Any], Exchange]] = {}
+    for exchange, schema, document in _resources([trace]):
+        id_ = str(document.get(f"{schema}_id")).lower()
+        asked = f"{exchange.path} {exchange.request_body or ''}"
+        if schema not in _UNTIL_CHANGED or id_ not in given or "select" in asked:
+            continue
+        own = [each for each in writes if id_ in each.path.lower() and each.sent_at < exchange.ended_at]
+        if any(each.ended_at > exchange.sent_at and each is not exchange for each in own):
+            continue  # who was first, nobody can say
+        told = _told_of(schema, document, given[id_])
+        before, seen = first.setdefault((id_, len(own)), (told, exchange))
+        difference = first_difference(told, before)
+        if difference is not None:
+            yield exchange, f"shows {schema} {id_} otherwise than {seen.where}: {difference}"
+
+
+def _made(exchange: Exchange) -> Iterator[tuple[str, frozenset[str]]]:
+    """What the exchange created: its id, and the names of the metadata that it was given."""
+    operation = operation_for(exchange.method, exchange.path)
+    for _, schema, document in _resources_in(exchange):
+        if operation is not None and schema in operation.creates and not operation.many:
+            sent = raw(exchange.request_json)
+            metadata = sent.get("metadata") if isinstance(sent, dict) else None
+            names = frozenset(metadata) if isinstance(metadata, dict) else frozenset()
+            yield str(document.get(f"{schema}_id")).lower(), names
+
+
+def _is_made_current(exchange: Exchange) -> bool:
+    """Whether another version of an assistant was made the current one."""
+    return exchange.method == "POST" and bare_path(exchange).endswith("/latest")
+
+
+def _told_of(schema: str, document: dict[str, Any], given: frozenset[str]) -> dict[str, Any]:
+    """What must stay as it is; null, an empty object and nothing say the same."""
+    told = {name: raw(document.get(name)) or None for name in _UNTIL_CHANGED[schema]}
+    metadata = told.get("metadata")
+    if schema in {"thread", "run"}:
+        names = given - _OF_THE_SERVER
+        told["metadata"] = {
+            each: metadata.get(each) if isinstance(metadata, dict) else None for each in names
+        }
+    return told
+
+
+def _unlisted(trace: Trace) -> Iterator[Finding]:
+    """Lists of all runs of a thread that lack one which was created there, and which nobody deleted."""
+    made = [(each, each.found_run_id) for each in trace.exchanges if _MAKES_RUN.fullmatch(bare_path(each))]
+    if any(
+        each.method == "DELETE" or "rollback" in f"{each.path}{each.request_body}" for each in trace.exchanges
+    ):
+        return
+    for exchange in trace.exchanges:
+        listed = _LISTS.fullmatch(exchange.path) if exchange.method == "GET" else None
+        body = (
+            _body(exchange) if listed is not None and exchange.answered and exchange.status == 200 else None
+        )
+        if listed is None or not isinstance(body, list) or len(body) >= int(listed[2] or 10):
+            continue
+        ids = [str(each.get("run_id")).lower() for each in body if isinstance(each, dict)]
+        for creating, run in made:
+            there = bare_path(creating).startswith(f"/threads/{listed[1].lower()}/")
+            done = creating.method == "POST" and creating.complete and creating.status < 300
+            if there and done and run and creating.ended_at < exchange.sent_at and run.lower() not in ids:
+                yield exchange, f"lacks run {run}, which was created at {creating.where}"
+
+
+def _misplaced(exchange: Exchange) -> Iterator[str]:
+    """Items of the store that are not where they were asked for."""
+    if not exchange.path.startswith("/store/items") or not exchange.answered or exchange.status != 200:
+        return
+    body, sent = raw(_body(exchange)), raw(exchange.request_json)
+    if exchange.method == "GET" and isinstance(body, dict):
+        asked = {name: values[-1] for name, values in parse_qs(exchange.path.partition("?")[2]).items()}
+        told = {"namespace": _dotted(body.get("namespace")), "key": body.get("key")}
+        for name in asked.keys() & told.keys():
+            if told[name] != asked[name]:
+                yield f"answers an item with {name} {told[name]}, and was asked for {asked[name]}"
+    prefix = sent.get("namespace_prefix") if isinstance(sent, dict) else None
+    items = body.get("items") if isinstance(body, dict) and isinstance(prefix, list) else None
+    for item in items if isinstance(items, list) else ():
+        namespace = item.get("namespace") if isinstance(item, dict) else None
+        # Whether floor_12 is below floor_1 is STORE-006's to say.
+        if not _dotted(namespace).startswith(_dotted(prefix)):
+            yield f"finds an item in {shown(namespace)}, and was asked for those in {shown(prefix)}"
+
+
+def _dotted(labels: Any) -> str:
+    return ".".join(map(str, labels)) if isinstance(labels, list) else f"no list: {shown(labels)}"
+
+
 def _unheard_of(trace: Trace) -> Iterator[Finding]:
     """A thread or run that is served, though nothing in the trace named it before."""
     heard: set[str] = set()
@@ -218,89 +304,6 @@ def _unheard_of(trace: Trace) -> Iterator[Finding]:
         told = [exchange.content, exchange.request_body or "", exchange.path]
         told += [value for _, value in exchange.response_headers]
         heard |= {each.lower() for text in told for each in UUID.findall(text)}
-
-
-def _histories(traces: list[Trace]) -> list[Exchange]:
-    return [each for each in _of_states(traces) if isinstance(_body(each), list)]
-
-
-def _asked_for_history(traces: list[Trace]) -> Iterator[Exchange]:
-    return (each for trace in traces for each in trace.exchanges if bare_path(each).endswith("/history"))
-
-
-def _states(traces: list[Trace]) -> list[Exchange]:
-    return [each for each in _of_states(traces) if isinstance(_body(each), dict)]
-
-
-def _of_states(traces: list[Trace]) -> list[Exchange]:
-    return list(
-        {each.key: each for each, schema, _ in _resources(traces) if schema == "thread-state"}.values()
-    )
-
-
-def _out_of_order(newer: dict[str, Any], older: dict[str, Any]) -> str:
-    """Why the first of two neighbours in a history cannot be the newer one; '' where it can."""
-    times = [_comparable(each.get("created_at")) for each in (newer, older)]
-    if all(isinstance(each, dt.datetime) for each in times) and times[0] < times[1]:
-        return f"shows the checkpoint of {older['created_at']} after that of {newer['created_at']}"
-    return ""
-
-
-def _lost_parents(exchange: Exchange, states: list[dict[str, Any]]) -> Iterator[Finding]:
-    """Checkpoints in the midst of a history whose parent is none of the older ones."""
-    asked = exchange.request_json
-    narrowed = "metadata" in exchange.path or "before" in exchange.path or "checkpoint" in exchange.path
-    narrowed = narrowed or (isinstance(asked, dict) and bool(set(asked) - {"limit"}))
-    if narrowed:
-        return
-    older = {_part(each, "checkpoint", "checkpoint_id"): each for each in states}
-    for state in states[:-1]:
-        older.pop(_part(state, "checkpoint", "checkpoint_id"), None)
-        parent = _part(state, "parent_checkpoint", "checkpoint_id")
-        if parent not in older:
-            yield exchange, f"shows a checkpoint whose parent {shown(parent)} is none of the older ones"
-            continue
-        step, before = _part(state, "metadata", "step"), _part(older[parent], "metadata", "step")
-        if isinstance(step, int) and isinstance(before, int) and step != before + 1:
-            yield exchange, f"shows step {step} after step {before}"
-
-
-def _odd(state: dict[str, Any]) -> Iterator[str]:
-    """What of one state contradicts the rest of it."""
-    own, parent = state.get("checkpoint"), state.get("parent_checkpoint")
-    step = _part(state, "metadata", "step")
-    if _part(own, "checkpoint_id") and not isinstance(step, int):
-        yield "has a checkpoint without a step"
-    spaces = {_part(each, "checkpoint_ns") for each in (own, parent)} - {None}
-    if len(spaces) > 1:
-        yield "has a parent of another namespace"
-    if _part(own, "checkpoint_id") and _part(state, "metadata", "source") not in _SOURCES:
-        yield f"is of the source {_part(state, 'metadata', 'source')}"
-    yield from _odd_tasks(state)
-
-
-def _odd_tasks(state: dict[str, Any]) -> Iterator[str]:
-    tasks, following = state.get("tasks"), state.get("next")
-    if not isinstance(tasks, list) or not isinstance(following, list):
-        return
-    names = [each.get("name") for each in tasks if isinstance(each, dict)]
-    unknown = [each for each in following if following.count(each) > names.count(each)]
-    if unknown:
-        yield f"would execute {unknown[0]} next, which is none of its tasks"
-    ids = [str(each.get("id")) for each in tasks if isinstance(each, dict)]
-    if len(set(ids)) < len(ids):
-        yield "shows a task twice"
-    own, of_tasks = state.get("interrupts"), [_part(each, "interrupts") for each in tasks]
-    if isinstance(own, list) and all(isinstance(each, list) for each in of_tasks):
-        listed = [item for each in of_tasks for item in each]
-        if sorted(map(str, own)) != sorted(map(str, listed)):
-            yield f"has {len(own)} interrupts, and its tasks {len(listed)}, which are not the same"
-
-
-def _part(document: Any, *names: str) -> Any:
-    for name in names:
-        document = document.get(name) if isinstance(document, dict) else None
-    return document
 
 
 def _comparable(value: Any) -> Any:

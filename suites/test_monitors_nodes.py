@@ -10,6 +10,7 @@ from typing import Any
 from runstone.suite import (
     GRAPHS,
     UUID,
+    Event,
     Exchange,
     Finding,
     Inapplicable,
@@ -17,11 +18,13 @@ from runstone.suite import (
     Trace,
     bare_path,
     body_of,
+    first_difference,
     has,
     last_id,
     last_values,
     lasts_as_its_run,
     none_broken,
+    raw,
     requirement,
     run_statuses,
     shown,
@@ -35,6 +38,7 @@ _UNCOUNTED = ("/runs/batch", "/runs/crons", "/copy")  # these begin runs, or pas
 _PLACE = re.compile(rf"/threads/{UUID.pattern}|/runs")
 # The nodes of the conformance graphs in their order (fixtures/graphs/README.md), and those that begin a run.
 _FIRST_NODES = {"s1", "a", "before", "ok", "look", "c1", "bad", "remember", "make", "u1"}
+_FIRST_NODES |= {"echo", "speak", "agent", "child"}  # which log nothing
 _NEXT_NODES = {
     "s1": {"s2"},
     "s2": {"s3"},
@@ -48,6 +52,9 @@ _NEXT_NODES = {
     "c1": {"c2"},
     **{f"u{step}": {f"u{step + 1}"} for step in range(1, 5)},
     "c2": {"done"},
+    "child": {"done"},
+    "agent": {"tools"},
+    "tools": {"agent"},
 }
 # With which node a run of a graph ends that asks for nothing and does not fail.
 _LAST_NODES = {
@@ -57,9 +64,29 @@ _LAST_NODES = {
     "memory": "remember",
     "maker": "make",
 }
+_LAST_UPDATES = {
+    **_LAST_NODES,
+    "functional": "functional",
+    "echo": "echo",
+    "tools": "agent",
+    "tokens": "speak",
+}
+# What a graph keeps of its input as it is: no node writes it.
+_GIVEN = {
+    **dict.fromkeys(("steps", "sync_steps", "functional"), ("note",)),
+    "slow": ("note", "sleep", "ticks"),
+    "interrupt": ("question", "variant"),
+    "subgraph": ("question", "ask"),
+}
+_NODES = _FIRST_NODES | set().union(*_NEXT_NODES.values())
+# What the update of a node logs, itself but for the graph that is one.
+_SILENT = {"echo", "speak", "agent", "tools", "child", "bad"}
+_LOGGED = {**{node: [node] for node in _NODES - _SILENT}, "functional": ["s1", "s2", "s3"]}
 # Words of a request with which a run may end elsewhere, and of one that may end another run.
 _ELSEWHERE = ('"command"', '"interrupt_', '"checkpoint', '"timeout"', '"log"')
-_ENDING = ("/cancel", '"interrupt"', '"rollback"', '"cancel"')
+_ENDING = re.compile(
+    r'/cancel|"(multitask_?strategy|on_disconnect)": ?"(interrupt|rollback|cancel)"', re.IGNORECASE
+)
 
 
 @requirement("MON-014")
@@ -67,7 +94,8 @@ def test_logs_name_the_nodes_in_their_order(traces: list[Trace], profile: Profil
     """Of an agent of the user's own nobody knows the nodes."""
 
     def findings() -> Iterator[Finding]:
-        told = [(each, log) for trace in traces if _only_runs_wrote(trace) for each, log in _logs(trace)]
+        untouched = [(trace, _untouched(trace)) for trace in traces]
+        told = [found for _, exchanges in untouched for found in _logs(exchanges)]
         # A stream may be cut short unseen; a body of JSON may not.
         named = (log for each, log in told if log and each.found_run_id and not each.is_stream)
         some(named, "log of a run that its answer names")
@@ -75,21 +103,24 @@ def test_logs_name_the_nodes_in_their_order(traces: list[Trace], profile: Profil
             for before, after in pairwise(["", *log]):
                 if after not in _FIRST_NODES and after not in _NEXT_NODES.get(before, ()):
                     yield exchange, f"logs {after} after {before or 'nothing'}, in {log}"
-        for trace in (each for each in traces if _only_runs_wrote(each)):
-            yield from _unfinished(trace)
-            yield from _unlogged(trace, profile)
-            yield from _begun_too_often(trace)
+        for trace, exchanges in untouched:
+            yield from _unfinished(trace, exchanges)
+            yield from _ended_elsewhere(trace, exchanges, profile)
+            yield from _begun_too_often(trace, exchanges)
+            for exchange in trace.exchanges:
+                yield from ((exchange, reason) for reason in _updated_otherwise(exchange))
+                yield from ((exchange, reason) for reason in _miscounted(exchange))
 
     if not has(GRAPHS):
         raise Inapplicable("the nodes of the agent are not known")
     none_broken(findings())
 
 
-def _unfinished(trace: Trace) -> Iterator[Finding]:
+def _unfinished(trace: Trace, exchanges: list[Exchange]) -> Iterator[Finding]:
     """Results of runs that ended well, whose last node is one after which the graph goes on."""
     ended = {run: status for each in trace.exchanges for run, status in run_statuses(each)}
     stopped = {each.found_run_id for each in trace.exchanges if "interrupt_" in (each.request_body or "")}
-    for exchange in trace.exchanges:
+    for exchange in exchanges:
         if not lasts_as_its_run(exchange) or not exchange.complete or exchange.status >= 300:
             continue
         run = exchange.found_run_id or last_id(bare_path(exchange))
@@ -102,30 +133,61 @@ def _unfinished(trace: Trace) -> Iterator[Finding]:
             yield exchange, f"ends with {log[-1]}, after which the graph goes on"
 
 
-def _unlogged(trace: Trace, profile: Profile) -> Iterator[Finding]:
-    """Results of runs that nothing ended early which do not log the last node, or log several runs."""
+def _ended_elsewhere(trace: Trace, exchanges: list[Exchange], profile: Profile) -> Iterator[Finding]:
+    """Results of runs that nothing ended early which do not show the last node, or not what went in."""
     ended = {run: status for each in trace.exchanges for run, status in run_statuses(each)}
     if trace.notes.get("restarted_at") or any(map(_may_end_another, trace.exchanges)):
         return
-    for exchange in trace.exchanges:
-        asked = exchange.request_json if _RESULTS.search(bare_path(exchange)) else None
-        graph = asked.get("assistant_id") if isinstance(asked, dict) else None
+    for exchange in exchanges:
+        asked = raw(exchange.request_json) if _RESULTS.search(bare_path(exchange)) else None
         elsewhere = any(word in (exchange.request_body or "") for word in _ELSEWHERE)
-        if graph not in _LAST_NODES or elsewhere or not exchange.complete or exchange.status >= 300:
+        if not isinstance(asked, dict) or elsewhere or not exchange.complete or exchange.status >= 300:
             continue
-        values = _result(exchange, profile)
-        if values is None or ended.get(exchange.found_run_id or "", "success") != "success":
+        if ended.get(exchange.found_run_id or "", "success") != "success":
             continue
-        log = values.get("log") if isinstance(values, dict) else None
-        if not isinstance(log, list) or log[-1:] != [_LAST_NODES[graph]]:
-            yield exchange, f"ends without {_LAST_NODES[graph]}, the last node of {graph}, in {shown(log)}"
-        elif bare_path(exchange).startswith("/runs") and sum(each in _FIRST_NODES for each in log) != 1:
-            yield exchange, f"logs several runs in the result of one, in {shown(log)}"
+        graph, values = str(asked.get("assistant_id")), _result(exchange, profile)
+        yield from ((exchange, reason) for reason in _unlogged(exchange, graph, values))
+        yield from ((exchange, reason) for reason in _not_updated(exchange, graph))
+        if isinstance(values, dict) and values and isinstance(asked.get("input"), dict):
+            yield from ((exchange, reason) for reason in _given_otherwise(asked["input"], graph, raw(values)))
+
+
+def _unlogged(exchange: Exchange, graph: str, values: Any) -> Iterator[str]:
+    if graph not in _LAST_NODES or values is None:
+        return
+    log = values.get("log") if isinstance(values, dict) else None
+    if not isinstance(log, list) or log[-1:] != [_LAST_NODES[graph]]:
+        yield f"ends without {_LAST_NODES[graph]}, the last node of {graph}, in {shown(log)}"
+    elif bare_path(exchange).startswith("/runs") and sum(each in _FIRST_NODES for each in log) != 1:
+        yield f"logs several runs in the result of one, in {shown(log)}"
+
+
+def _not_updated(exchange: Exchange, graph: str) -> Iterator[str]:
+    """A stream of updates that ends before the last node of its graph, and without an error."""
+    names = [event.event for event in exchange.events]
+    if graph not in _LAST_UPDATES or "updates" not in _modes(exchange) or "error" in names:
+        return
+    told = [_json_of(event) for event in exchange.events if event.event == "updates"]
+    nodes = [node for each in told if isinstance(each, dict) for node in each]
+    if nodes[-1:] != [_LAST_UPDATES[graph]]:
+        yield f"ends without an update of {_LAST_UPDATES[graph]}, the last node of {graph}"
+
+
+def _given_otherwise(given: dict[str, Any], graph: str, values: dict[str, Any]) -> Iterator[str]:
+    """Values that hold something else than the input gave, where no node writes that."""
+    for name in _GIVEN.get(graph, ()):
+        if _is_plain(given.get(name)) and values.get(name) != given[name]:
+            yield f"shows {name} {shown(values.get(name))}, and was given {shown(given[name])}"
+    said = _text_of(given.get("messages")) if graph == "echo" else None
+    if said is not None and _is_plain(said):
+        told = values.get("messages")
+        if not isinstance(told, list) or [_text_of([each]) for each in told[-2:]] != [said, said]:
+            yield f"answers {shown(told)}, and was told {shown(said)}"
 
 
 def _may_end_another(exchange: Exchange) -> bool:
     said = f"{exchange.path} {exchange.request_body or ''}"
-    return exchange.method == "DELETE" or any(word in said for word in _ENDING)
+    return exchange.method == "DELETE" or _ENDING.search(said) is not None
 
 
 def _result(exchange: Exchange, profile: Profile) -> Any:
@@ -134,13 +196,20 @@ def _result(exchange: Exchange, profile: Profile) -> Any:
         body = body_of(exchange)
         failed = not isinstance(body, dict) or "__error__" in body
         return None if failed else profile.wait.values_in(exchange.object)
-    modes = exchange.request_json.get("stream_mode", "values")
-    if exchange.closed_by_client or "values" not in modes or any(e.event == "error" for e in exchange.events):
+    if "values" not in _modes(exchange) or any(event.event == "error" for event in exchange.events):
         return None
     return last_values(exchange) or {}
 
 
-def _begun_too_often(trace: Trace) -> Iterator[Finding]:
+def _modes(exchange: Exchange) -> Any:
+    """The modes of a stream that nobody hung up on; none of anything else."""
+    if not exchange.is_stream or exchange.closed_by_client:
+        return ()
+    asked = exchange.request_json.get("stream_mode", "values")
+    return asked if isinstance(asked, str | list) else ()
+
+
+def _begun_too_often(trace: Trace, exchanges: list[Exchange]) -> Iterator[Finding]:
     """Logs of more runs than were asked for on their thread, which a stateless run may have made."""
     asked = [
         bare_path(each)
@@ -149,7 +218,7 @@ def _begun_too_often(trace: Trace) -> Iterator[Finding]:
     ]
     if any(path.endswith(_UNCOUNTED) for path in map(bare_path, trace.exchanges)):
         return
-    for exchange, log in _logs(trace):
+    for exchange, log in _logs(exchanges):
         place = _PLACE.match(bare_path(exchange))
         if place is None:
             continue  # a search finds what other scenarios made
@@ -159,20 +228,95 @@ def _begun_too_often(trace: Trace) -> Iterator[Finding]:
             yield exchange, f"logs {begun} runs where {len(on_it)} were asked for, in {log}"
 
 
-def _only_runs_wrote(trace: Trace) -> bool:
-    """Whether no request of the trace wrote to a state by hand, or sent a run elsewhere than on."""
-    by_hand = ("checkpoint_id", '"goto"', '"update"', "supersteps")
-    accepted = [each for each in trace.exchanges if each.answered and each.status < 300]
-    return not any(
-        (each.method == "POST" and bare_path(each).endswith("/state"))
-        or any(word in (each.request_body or "") for word in by_hand)
-        for each in accepted
-    )
+def _updated_otherwise(exchange: Exchange) -> Iterator[str]:
+    """Updates of a run that do not follow each other as its nodes do, or log another node than their own."""
+    asked = exchange.request_json if exchange.method == "POST" else None
+    before = "" if isinstance(asked, dict) and _begins(asked) else None
+    for event in exchange.events if exchange.is_stream else ():
+        document = _json_of(event) if event.event == "updates" else None
+        for node, update in document.items() if isinstance(document, dict) else ():
+            legal = _FIRST_NODES if before == "" else _NEXT_NODES.get(before or "", set())
+            if before is not None and node in _NODES and node not in legal:
+                yield f"sends the update of {node} after that of {before or 'nothing'}"
+            before = node if node in _NODES else None
+            wanted = _LOGGED.get(node)
+            logged = update.get("log") if isinstance(update, dict) else None
+            # A task of the functional graph returns its name.
+            if wanted and update != node and logged != wanted:
+                yield f"sends an update of {node} that does not log {', '.join(wanted)}: {shown(update)}"
 
 
-def _logs(trace: Trace) -> Iterator[tuple[Exchange, list[str]]]:
+def _miscounted(exchange: Exchange) -> Iterator[str]:
+    """Custom events of `slow`, which counts its ticks from 1 on, in a stream that has seen it begin."""
+    asked = exchange.request_json if exchange.method == "POST" and exchange.is_stream else None
+    if not isinstance(asked, dict) or asked.get("assistant_id") != "slow":
+        return
+    told = [_json_of(event) for event in exchange.events if event.event == "custom"]
+    wanted = [{"tick": number} for number in range(1, len(told) + 1)]
+    difference = first_difference(told, wanted)
+    if difference is not None:
+        yield f"sends other ticks than were written: {difference}"
+
+
+def _begins(asked: dict[str, Any]) -> bool:
+    """Whether a request begins a run at the first node of its graph, and with an input."""
+    elsewhere = any(asked.get(name) for name in ("command", "checkpoint", "checkpoint_id"))
+    return isinstance(asked.get("input"), dict) and not elsewhere
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether every server keeps the value: of others, such as what JavaScript rounds, area value speaks."""
+    if isinstance(value, str):
+        return value.isascii() and value.isprintable()
+    return isinstance(value, int | float) and abs(value) < 2**53
+
+
+def _text_of(messages: Any) -> str | None:
+    last = messages[-1] if isinstance(messages, list) and messages else None
+    text = last.get("content") if isinstance(last, dict) else None
+    return text if isinstance(text, str) else None
+
+
+def _json_of(event: Event) -> Any:
+    try:
+        return strict_json(event.data)
+    except ValueError:
+        return None
+
+
+def _untouched(trace: Trace) -> list[Exchange]:
+    """What tells of threads to which only runs wrote until then, and none that was sent elsewhere than on."""
+    hands = [
+        (_thread_of(each), each.sent_at)
+        for each in trace.exchanges
+        if each.answered and each.status < 300 and _writes_by_hand(each)
+    ]
+    copied = any(bare_path(each).endswith("/copy") for each in trace.exchanges)
+
+    def touched(exchange: Exchange) -> bool:
+        own = _thread_of(exchange)
+        return any(
+            at <= exchange.ended_at and (copied or own is None or thread is None or own == thread)
+            for thread, at in hands
+        )
+
+    return [each for each in trace.exchanges if not touched(each)]
+
+
+def _writes_by_hand(exchange: Exchange) -> bool:
+    words = ("checkpoint_id", '"goto"', '"update"', "supersteps")
+    by_hand = exchange.method == "POST" and bare_path(exchange).endswith("/state")
+    return by_hand or any(word in (exchange.request_body or "") for word in words)
+
+
+def _thread_of(exchange: Exchange) -> str | None:
+    place = _PLACE.match(bare_path(exchange))
+    return place[0] if place is not None and place[0] != "/runs" else None
+
+
+def _logs(exchanges: list[Exchange]) -> Iterator[tuple[Exchange, list[str]]]:
     """Every `log` in the values of an answer, of a values event, or of what a webhook was told."""
-    for exchange in trace.exchanges:
+    for exchange in exchanges:
         if not exchange.answered or exchange.status >= 300:
             continue
         told = [event.data for event in exchange.events if event.mode == "values"]

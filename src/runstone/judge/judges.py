@@ -26,8 +26,8 @@ class Made:
 
     @property
     def of_the_session(self) -> bool:
-        """Whether it reads every trace and nothing else, so that all judges are given one and the same."""
-        return set(self.arguments) == {TRACES}
+        """Whether it reads every trace and nothing of a judge's own, so that all judges share one."""
+        return TRACES in self.arguments and self.arguments.keys() <= set(_ALWAYS)
 
 
 # What an argument stands for: the trace of a scenario, the value of a view, or (as its name) what is always

@@ -2,14 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from runstone.contracts import operation_for
+from runstone.contracts import operation_for, violations
+from runstone.judge.words import is_json
 from runstone.wire.documents import Missing
 from runstone.wire.exchange import UUID, Exchange
+from runstone.wire.trace import Trace
+from runstone.wire.webhooks import DELIVERY
 
 Finding = tuple[Exchange, str]  # an exchange and what is wrong with it, for `none_broken`
+
+
+def answers(traces: Iterable[Trace]) -> list[Exchange]:
+    """What the target answered; of a webhook it is the one that asks."""
+    return [each for trace in traces for each in trace.exchanges if not is_delivery(each) and each.answered]
+
+
+def is_delivery(exchange: Exchange) -> bool:
+    """Whether the target asked, and a webhook of ours answered."""
+    return exchange.label in {DELIVERY, "stray_delivery"}
+
+
+def run_shown(traces: Iterable[Trace]) -> Iterator[Exchange]:
+    """Where a server first shows that it does anything at all: a complete answer that is a run."""
+    for exchange in answers(traces):
+        operation = operation_for(exchange.method, exchange.path)
+        single = operation is not None and operation.schema == "run" and not operation.many
+        done = single and exchange.complete and exchange.status < 300 and is_json(exchange)
+        if done and not violations("run", exchange.json):
+            yield exchange
+            return
+
+
+def streams_a_run(exchange: Exchange) -> bool:
+    """Whether it was asked for the events of one run."""
+    operation = operation_for(exchange.method, exchange.path)
+    return operation is not None and operation.stream and operation.lasts == "run"
 
 
 def body_of(exchange: Exchange) -> Any:
@@ -18,6 +48,12 @@ def body_of(exchange: Exchange) -> Any:
         return exchange.ok.json
     except Missing:
         return None
+
+
+def objects_of(exchange: Exchange) -> list[dict[str, Any]]:
+    """The objects of a JSON answer, be it one or an array; none where it is not 2xx JSON."""
+    body = body_of(exchange)
+    return [each for each in (body if isinstance(body, list) else [body]) if isinstance(each, dict)]
 
 
 def bare_path(exchange: Exchange) -> str:
