@@ -102,9 +102,9 @@ def test_streams_end_at_error_and_end(traces: list[Trace]) -> None:
 @requirement("MON-004")
 def test_bodies_conform_to_their_schemas(traces: list[Trace], profile: Profile) -> None:
     def findings() -> Iterator[Finding]:
-        delayed = _delayed_runs(traces)
+        delayed, known = _delayed_runs(traces), dict[tuple[str, str], list[list[str]]]()
         for exchange in some(_described(traces), "2xx body that the contract describes"):
-            yield from _schema_findings(exchange, delayed)
+            yield from _schema_findings(exchange, delayed, known)
         for trace in traces:
             for exchange in trace.exchanges:
                 yield from _result_findings(exchange, profile)
@@ -207,7 +207,10 @@ def _may_differ(exchange: Exchange, member: str) -> bool:
     return bool(member) and isinstance(body, dict) and member in body
 
 
-def _schema_findings(exchange: Exchange, delayed: set[str]) -> Iterator[Finding]:
+def _schema_findings(
+    exchange: Exchange, delayed: set[str], known: dict[tuple[str, str], list[list[str]]]
+) -> Iterator[Finding]:
+    """What breaks a schema; `known`: what was found before, by schema and body, as polls repeat bodies."""
     operation = operation_for(exchange.method, exchange.path)
     if operation is None or not operation.schema:
         return
@@ -219,11 +222,15 @@ def _schema_findings(exchange: Exchange, delayed: set[str]) -> Iterator[Finding]
     if operation.many and not isinstance(body, list):
         yield exchange, f"answers no array of {operation.schema}"
         return
-    for document in body if operation.many else [body]:
-        for violation in violations(operation.schema, document)[:1]:
-            yield exchange, f"breaks {operation.schema}{violation.path}: {violation.message}"
-        known = document.get("run_id") if isinstance(document, dict) else None
-        if isinstance(document, dict) and known not in delayed and _runs_backwards(document):
+    documents, told = body if operation.many else [body], (operation.schema, exchange.content)
+    if told not in known:
+        broken = (violations(operation.schema, document)[:1] for document in documents)
+        known[told] = [[f"{each.path}: {each.message}" for each in of_it] for of_it in broken]
+    for document, broken_at in zip(documents, known[told], strict=True):
+        for place in broken_at:
+            yield exchange, f"breaks {operation.schema}{place}"
+        run = document.get("run_id") if isinstance(document, dict) else None
+        if isinstance(document, dict) and run not in delayed and _runs_backwards(document):
             yield exchange, f"was created {document['created_at']}, after its update {document['updated_at']}"
 
 

@@ -27,6 +27,7 @@ from runstone.suite import (
     run_statuses,
     shown,
     some,
+    view,
 )
 
 _CREATES = re.compile(r"/runs(/wait|/stream)?$")
@@ -46,10 +47,15 @@ _AFTER = {
 }
 
 
+@view
+def rests(traces: list[Trace], profile: Profile) -> list[Rest]:
+    """The times in which any thread of the session rested, and something was read of it."""
+    return rests_of(traces, profile)
+
+
 @requirement("MON-010")
-def test_all_readings_of_a_result_agree(traces: list[Trace], profile: Profile) -> None:
+def test_all_readings_of_a_result_agree(rests: list[Rest]) -> None:
     def findings() -> Iterator[Finding]:
-        rests = rests_of(traces, profile)
         told = [[values for _, _, values in each.values if values] for each in rests]
         some((each for each in told if len(each) > 1), "result that was read twice")
         for rest in rests:
@@ -68,9 +74,8 @@ def test_all_readings_of_a_result_agree(traces: list[Trace], profile: Profile) -
 
 
 @requirement("MON-011")
-def test_a_resting_thread_shows_how_its_last_run_ended(traces: list[Trace], profile: Profile) -> None:
+def test_a_resting_thread_shows_how_its_last_run_ended(rests: list[Rest], traces: list[Trace]) -> None:
     def findings() -> Iterator[Finding]:
-        rests = rests_of(traces, profile)
         some((each for each in rests if each.statuses and each.last_run), "thread that was read after a run")
         for rest in rests:
             legal = (

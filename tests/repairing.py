@@ -5,16 +5,36 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
 
 import h11
 import httpx
 
 from runstone.wire.http_server import Connection, Received, serving
 
-Repair = Callable[[Any], Any]  # of the JSON body of a request
+
+class Answer(NamedTuple):
+    """What was answered: its status, and its JSON body."""
+
+    code: int
+    body: Any
+
+
+def _as_it_is(body: Any) -> Any:
+    return body
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """What is made right of the JSON body of a request, and of an answer to it that is no stream."""
+
+    request: Callable[[Any], Any] = _as_it_is
+    answer: Callable[[Received, Any, Answer], Answer] | None = None
+
+
 _NOT_PASSED_ON: Final = {"host", "content-length", "connection", "transfer-encoding", "accept-encoding"}
 _READY_S: Final = 10.0
 
@@ -24,6 +44,24 @@ def in_a_list(body: Any) -> Any:
     if isinstance(body, dict) and isinstance(body.get("stream_mode"), str):
         return {**body, "stream_mode": [body["stream_mode"]]}
     return body
+
+
+def told_as_a_result(received: Received, sent: Any, answer: Answer) -> Answer:
+    """The exception of a run, told by a 500 of `runs/wait`, becomes the result of a run that failed.
+
+    It is the run's own where the request has its message in the input, as that of the graph `fail` has.
+    """
+    if not received.target.endswith("/runs/wait") or answer.code != 500 or not isinstance(answer.body, dict):
+        return answer
+    said = str(answer.body.get("message", "")).strip("'")
+    asked = sent.get("input") if isinstance(sent, dict) else None
+    if not isinstance(asked, dict) or said not in asked.values():
+        return answer
+    return Answer(200, {"__error__": {"error": "RuntimeError", "message": said}})
+
+
+IN_A_LIST: Final = Repair(request=in_a_list)
+AS_A_RESULT: Final = Repair(answer=told_as_a_result)
 
 
 @contextmanager
@@ -74,22 +112,50 @@ async def _pass_on(
     )
     answer = await client.send(request, stream=True)
     try:
+        code, body = answer.status_code, answer.aiter_raw()
+        if repair.answer is not None and "event-stream" not in answer.headers.get("content-type", ""):
+            code, whole = _answered(received, repair.answer, code, b"".join([each async for each in body]))
+            body = _in_one(whole)
         kept = [pair for pair in answer.headers.items() if pair[0] not in _NOT_PASSED_ON]
-        if answer.status_code not in {204, 304}:
+        if code not in {204, 304}:
             kept.append(("transfer-encoding", "chunked"))
-        await connection.send(h11.Response(status_code=answer.status_code, headers=kept))
-        async for chunk in answer.aiter_raw():
+        await connection.send(h11.Response(status_code=code, headers=kept))
+        async for chunk in body:
             await connection.send(h11.Data(data=chunk))
         await connection.send(h11.EndOfMessage())
     finally:
         await answer.aclose()
 
 
+async def _in_one(body: bytes) -> AsyncIterator[bytes]:
+    if body:
+        yield body
+
+
+def _answered(
+    received: Received, repair: Callable[[Received, Any, Answer], Answer], code: int, body: bytes
+) -> tuple[int, bytes]:
+    """The answer with the repair; what is not JSON, or needs none, byte for byte."""
+    try:
+        told = Answer(code, json.loads(body))
+    except ValueError:
+        return code, body
+    made = repair(received, _sent(received.body), told)
+    return (code, body) if made == told else (made.code, json.dumps(made.body).encode())
+
+
+def _sent(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except ValueError:
+        return None
+
+
 def _repaired(body: bytes, repair: Repair) -> bytes | None:
     """The body with the repair; what is not JSON, or needs none, byte for byte. None: there is none."""
     try:
         told = json.loads(body)
-        made = repair(told)
+        made = repair.request(told)
     except ValueError:
         return body or None
     return body if made == told else json.dumps(made).encode()

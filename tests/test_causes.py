@@ -1,72 +1,14 @@
-"""What to fix first: which cases share a cause, what it is called, and the lines that ask for it again."""
+"""What to fix first: which cases share a cause."""
 
 from __future__ import annotations
 
-import io
 import json
-import subprocess
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
-from rich.console import Console
 
-from runstone.compare import compare, print_comparison, texts_of
-from runstone.compare.comparison import Side
-from runstone.contracts import Level, violations
-from runstone.report import from_json
-from runstone.report.causes import causes_of
-from runstone.report.digest import cause_burden, cause_weight, cause_words
-from runstone.verdict.model import Case, Cause, Outcome, Verdict
 from runstone.wire.exchange import Exchange
-from runstone.wire.trace import Trace
-from tests.command_line import command, runstone, started
-
-EXAMPLES = Path(__file__).parents[1] / "contracts/schemas/examples/report/conforms"
-THREAD = "6f1d1c9e-3c55-4f0e-9a52-6a1a4b7f3c10"
-RUN = "01a222f4-8396-75be-ac9f-2bf3d8778b12"
-HISTORY = f"/threads/{THREAD}/history"
-WAIT = f"/threads/{THREAD}/runs/wait"
-
-
-def exchange(number: int, path: str, code: int | None = 200, content: str = "{}", **more: Any) -> Exchange:
-    usual = Exchange(
-        scenario="turns",
-        number=number,
-        label="wait",
-        method="GET" if path.endswith(("history", "state")) else "POST",
-        url=f"http://127.0.0.1:2024{path}",
-        sent_at=number / 10,
-        code=code,
-        content=content,
-        response_headers=(("content-type", "application/json"),),
-    )
-    return msgspec.structs.replace(usual, **more)
-
-
-def verdict(
-    identity: str,
-    reason: str,
-    *exchanges: str,
-    outcome: Outcome = "not-testable",
-    level: Level = "MUST",
-) -> Verdict:
-    case = Case(case="", verdict=outcome, reason=reason, exchanges=exchanges)
-    return Verdict(
-        id=identity,
-        level=level,
-        area="x",
-        statement=f"{identity} is so.",
-        source=(),
-        verdict=outcome,
-        cases=(case,),
-    )
-
-
-def causes(*verdicts: Verdict, exchanges: tuple[Exchange, ...] = (), **trace: Any) -> tuple[Cause, ...]:
-    return causes_of(verdicts, {"turns": Trace(scenario="turns", exchanges=exchanges, **trace)})[0]
+from tests.broken_cases import HISTORY, OTHER, RUN, THREAD, WAIT, causes, exchange, verdict
 
 
 def test_refusals_that_say_the_same_are_one_cause_and_others_are_two() -> None:
@@ -133,6 +75,13 @@ def test_what_a_scenario_could_not_go_on_from_is_the_cause_of_all_that_it_did_no
         ("A-2", ("A-1", "A-2"), 2)
     ]
     assert found[0].expected == "A-2 is so."
+
+
+def test_what_was_not_read_is_told_where_nothing_says_why() -> None:
+    found = causes(
+        verdict("A-1", "turns has no 'poll'", "turns#1"), exchanges=(exchange(1, HISTORY, content='{"a":1}'),)
+    )
+    assert [each.reason for each in found] == ["there is no 'poll'"]
 
 
 def test_a_scenario_that_names_no_exchange_stopped_at_its_last_one() -> None:
@@ -202,13 +151,79 @@ def test_what_is_wrong_with_any_answer_is_one_cause_wherever_it_shows() -> None:
     ]
 
 
-def test_a_promise_that_is_kept_names_no_cause() -> None:
-    refused = (exchange(1, WAIT, 500, '{"__error__":{"error":"ValueError"}}'),)
-    kept = verdict("RUN-WAIT-001", "", outcome="pass")
-    broken = verdict("A-2", "wanted 200, got 500", "turns#1", outcome="fail")
-    promises = msgspec.structs.replace(broken, statement="Wait on a graph that fails answers 200.")
-    assert [each.requirement for each in causes(kept, promises, exchanges=refused)] == ["A-2"]
-    assert [each.requirement for each in causes(kept, broken, exchanges=refused)] == ["RUN-WAIT-001"]
+def test_an_answer_that_repeats_the_input_is_one_cause_whatever_each_judge_missed_in_it() -> None:
+    body = json.dumps({"assistant_id": "steps", "input": {"note": "a"}})
+    found = causes(
+        verdict("RUN-WAIT-001", "wanted 2 s of blocking, got 0.1 s", "turns#1", outcome="fail"),
+        verdict("RUN-WAIT-009", "exchange 2 POST /threads/…/runs/wait names no run", "turns#2"),
+        verdict("A-3", "wanted a time, got none", "turns#3", outcome="fail"),
+        verdict("A-4", "exchange 4 POST /threads/…/runs/wait answered 500: a", "turns#4"),
+        exchanges=(
+            exchange(1, WAIT, content='{"note":  "a"}', request_body=body),
+            exchange(2, WAIT, content='{"note": "a"}', request_body=body),
+            exchange(3, WAIT, content='{"note": "a", "log": []}', request_body=body),
+            exchange(4, WAIT, 500, content='{"note": "a"}', request_body=body),
+        ),
+    )
+    assert found[0].requirement == "RUN-WAIT-001"
+    assert [each.requirements for each in found] == [("RUN-WAIT-001", "RUN-WAIT-009"), ("A-3",), ("A-4",)]
+
+
+def test_an_answer_that_did_not_end_is_not_explained_by_what_is_wrong_with_others() -> None:
+    late = "exchange 1 POST /threads/…/runs/wait answered 200 but did not end: not finished within 9.5 s"
+    found = causes(
+        verdict("A-1", late, "turns#1"),
+        verdict("A-2", "wanted a time, got none", "turns#2", outcome="fail"),
+        exchanges=(
+            exchange(1, WAIT, content='{"a":1}', failure="not finished within 9.5 s"),
+            exchange(2, WAIT, content='{"a":1}'),
+        ),
+    )
+    assert sorted(each.requirements for each in found) == [("A-1",), ("A-2",)]
+
+
+def test_a_run_that_still_shows_to_be_under_way_is_one_cause_whatever_end_was_wanted() -> None:
+    def shown(number: int, run: str) -> Exchange:
+        return exchange(number, f"/threads/{THREAD}/runs/{run}", content='{"status":"running"}', method="GET")
+
+    cancelled = exchange(1, f"/threads/{THREAD}/runs/{RUN}/cancel", 204, "")
+    found = causes(
+        verdict("A-1", 'wanted "interrupted", got "running"', "turns#2", outcome="fail"),
+        verdict("A-2", 'wanted one of ["error", "success"], got "running"', "turns#2", outcome="fail"),
+        verdict("A-3", 'wanted "success", got "running"', "turns#3", outcome="fail"),
+        verdict("A-5", "the run was not seen to end: it still shows running", "turns#3"),
+        verdict("A-4", 'wanted "pending", got "running"', "turns#3", outcome="fail"),
+        exchanges=(cancelled, shown(2, RUN), shown(3, OTHER)),
+    )
+    assert sorted((each.reason, each.requirements) for each in found) == [
+        ("the run still shows running", ("A-3", "A-5")),
+        ("the run still shows running after it was cancelled", ("A-1", "A-2")),
+        ('wanted "pending", got "running"', ("A-4",)),
+    ]
+
+
+def test_null_where_a_value_was_wanted_is_told_alike_of_a_list_and_alone() -> None:
+    found = causes(
+        verdict("A-1", 'item 2 of the list is null, wanted "yes"', "turns#1", outcome="fail"),
+        verdict("A-2", 'wanted "yes", got null', "turns#1", outcome="fail"),
+        verdict("A-3", "item 2 of the list is null, wanted none", "turns#1", outcome="fail"),
+        exchanges=(exchange(1, HISTORY, content='{"a":1}'),),
+    )
+    assert [each.requirements for each in found] == [("A-1", "A-2"), ("A-3",)]
+
+
+def test_messages_in_the_form_of_their_constructor_are_one_cause_unless_they_were_sent_so() -> None:
+    message = '{"messages":[{"lc":1,"type":"constructor","id":["HumanMessage"],"kwargs":{}}]}'
+    named = (
+        verdict("A-1", "wanted content, got null", "turns#1", outcome="fail"),
+        verdict("TURN-005", "wanted type, content and id", "turns#2", outcome="warn", level="SHOULD"),
+    )
+    shown = (exchange(1, WAIT, content=message), exchange(2, HISTORY, content=message))
+    assert [(each.requirement, each.requirements) for each in causes(*named, exchanges=shown)] == [
+        ("TURN-005", ("A-1", "TURN-005"))
+    ]
+    echoed = [msgspec.structs.replace(each, request_body=message) for each in shown]
+    assert len(causes(*named, exchanges=tuple(echoed))) == 2
 
 
 @pytest.mark.parametrize(
@@ -303,8 +318,8 @@ def test_one_request_at_which_a_server_fails_is_one_cause_whatever_it_says() -> 
     def found(code: int, other_input: str) -> int:
         bodies = (json.dumps({"assistant_id": "a", "input": {"say": each}}) for each in ("x", other_input))
         refused = [
-            exchange(number, WAIT, code, f'{{"detail":"{number} went wrong"}}', request_body=body)
-            for number, body in enumerate(bodies, 1)
+            exchange(number, WAIT, code, f'{{"detail":"{what} went wrong"}}', request_body=body)
+            for number, what, body in zip((1, 2), ("a disk", "a net"), bodies, strict=True)
         ]
         told = (f"exchange {each} POST /threads/…/runs/wait answered {code}: it" for each in (1, 2))
         named = (verdict(f"A-{each}", reason, f"turns#{each}") for each, reason in enumerate(told, 1))
@@ -313,6 +328,75 @@ def test_one_request_at_which_a_server_fails_is_one_cause_whatever_it_says() -> 
     assert found(500, "x") == 1
     assert found(500, "y") == 2
     assert found(400, "x") == 2
+
+
+def test_refusals_that_differ_in_what_was_sent_are_one_cause() -> None:
+    def found(*said: str) -> int:
+        refused = [
+            exchange(
+                number,
+                WAIT,
+                500,
+                json.dumps({"message": each}),
+                request_body=json.dumps(
+                    {"assistant_id": "fail", "input": {"message": each.rpartition(": ")[2]}}
+                ),
+            )
+            for number, each in enumerate(said, 1)
+        ]
+        told = (f"exchange {each} POST /threads/…/runs/wait answered 500: it" for each in (1, 2))
+        named = (verdict(f"A-{each}", reason, f"turns#{each}") for each, reason in enumerate(told, 1))
+        return len(causes(*named, exchanges=tuple(refused)))
+
+    assert found("the run failed: the boiler is cold", "the run failed: the pump is dry") == 1
+    assert found("the run failed: the boiler is cold", "the run broke: the pump is dry") == 2
+
+
+def test_cases_of_one_requirement_that_differ_in_values_are_one_cause_and_requirements_are_not() -> None:
+    def found(*identities: str) -> int:
+        told = ('wanted "north", got null', 'wanted "south", got null')
+        named = zip(identities, told, strict=True)
+        return len(
+            causes(
+                *(verdict(each, reason, "turns#1", outcome="fail") for each, reason in named),
+                exchanges=(exchange(1, HISTORY, content='{"a":1}'),),
+            )
+        )
+
+    assert found("A-1", "A-1") == 1
+    assert found("A-1", "A-2") == 2
+
+
+def test_one_answer_that_should_have_been_a_refusal_is_one_cause_by_whatever_status() -> None:
+    def found(other: str) -> list[tuple[str, ...]]:
+        shown = causes(
+            verdict("A-1", "wanted one of [404, 422], got 200", "turns#1", outcome="fail"),
+            verdict("A-2", "wanted 422, got 200", other, outcome="fail"),
+            exchanges=(exchange(1, WAIT, content='{"a":1}'), exchange(2, WAIT, content='{"a":1}')),
+        )
+        return [each.requirements for each in shown]
+
+    assert found("turns#1") == [("A-1", "A-2")]
+    assert found("turns#2") == [("A-1",), ("A-2",)]
+
+
+def test_a_judge_and_a_monitor_that_find_the_same_have_one_cause() -> None:
+    found = causes(
+        verdict(
+            "A-1", "info: lacks `flags` (exchange 1 POST /threads/…/runs/wait)", "turns#1", outcome="fail"
+        ),
+        verdict("MON-004", "turns#1 POST breaks info: lacks `flags`", "turns#1", outcome="fail"),
+        exchanges=(exchange(1, WAIT, content='{"a":1}'),),
+    )
+    assert [(each.requirements, each.reason) for each in found] == [
+        (("A-1", "MON-004"), "info: lacks `flags`")
+    ]
+
+
+def test_requests_that_were_given_up_after_other_times_are_one_cause() -> None:
+    given_up = [exchange(each, WAIT, None, failure=f"not finished within {each}.5 s") for each in (1, 2)]
+    named = (verdict(f"A-{each}", "no answer", f"turns#{each}") for each in (1, 2))
+    assert [each.requirements for each in causes(*named, exchanges=tuple(given_up))] == [("A-1", "A-2")]
 
 
 def test_a_monitor_that_found_nothing_to_judge_blames_no_exchange() -> None:
@@ -330,115 +414,3 @@ def test_a_member_that_breaks_a_schema_is_one_cause_of_all_who_show_it() -> None
         exchanges=(exchange(1, WAIT, content='{"a":1}'), exchange(2, HISTORY, content='{"a":1}')),
     )
     assert [(each.requirement, each.requirements) for each in found] == [("A-2", ("RUN-WAIT-001", "A-2"))]
-
-
-def test_one_requirement_hangs_and_several_hang() -> None:
-    exchanges = (exchange(1, WAIT, content='{"a":1}'), exchange(2, HISTORY, content='{"a":1}'))
-    one = causes(verdict("A-1", "one", "turns#1"), exchanges=exchanges)[0]
-    two = causes(verdict("A-1", "two", "turns#2"), verdict("A-2", "two", "turns#2"), exchanges=exchanges)[0]
-    assert cause_burden(one) == "1 MUST hangs on it"
-    assert cause_burden(two) == "2 MUST hang on it"
-
-
-def test_only_what_is_broken_has_a_cause_and_the_greatest_comes_first() -> None:
-    verdicts = [
-        verdict("A-1", "one", "turns#1", outcome="warn", level="SHOULD"),
-        verdict("A-2", "two", "turns#1", outcome="fail"),
-        *(verdict(f"B-{each}", "three", "turns#1", outcome="warn", level="SHOULD") for each in range(3)),
-        verdict("C-1", "four", "turns#1", outcome="waived"),
-        verdict("C-2", "", "turns#1", outcome="pass"),
-    ]
-    trace = Trace(scenario="turns", exchanges=(exchange(1, WAIT, content='{"a":1}'),))
-    found, named = causes_of(verdicts, {"turns": trace})
-    assert [each.requirements for each in found] == [("A-2",), ("B-0", "B-1", "B-2"), ("A-1",)]
-    assert [each.cases[0].cause for each in named] == [found[2].id, found[0].id, *[found[1].id] * 3, "", ""]
-    assert causes_of(verdicts, {})[0], "evidence may be gone; the causes are then told by their reasons alone"
-
-
-def test_the_lines_take_each_id_from_the_answer_that_it_came_in() -> None:
-    made = exchange(1, "/threads", content=json.dumps({"thread_id": THREAD}), request_body="{}")
-    ran = exchange(
-        2,
-        WAIT,
-        content='{"log":[]}',
-        response_headers=(("content-location", f"/threads/{THREAD}/runs/{RUN}"),),
-    )
-    read = exchange(3, f"/threads/{THREAD}/runs/{RUN}/join", 500, "gone", method="GET", sent_at=9.0)
-    found = causes(
-        verdict("A-1", "wanted 200, got 500", "turns#3", outcome="fail"), exchanges=(made, ran, read)
-    )
-    first, second, pause, last = found[0].curl.splitlines()
-    assert first.startswith("ID1=$(curl -sS -X POST http://127.0.0.1:2024/threads ")
-    assert second.startswith('ID2=$(curl -sS -i -X POST http://127.0.0.1:2024/threads/"$ID1"/runs/wait')
-    assert "content-location" in second
-    assert pause == "sleep 9"
-    assert last == 'curl -sS -i http://127.0.0.1:2024/threads/"$ID1"/runs/"$ID2"/join'
-    assert THREAD not in found[0].curl
-
-
-@pytest.fixture(scope="module")
-def faulty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
-    """The report of a reference runtime with two faults, while it is still up."""
-    out = tmp_path_factory.mktemp("faulty")
-    words = (
-        "serve",
-        "--port",
-        "0",
-        "--fault",
-        "unknown-threads-crash",
-        "--fault",
-        "answers-do-not-say-where-their-run-is",
-    )
-    with started(command, *words) as server:
-        url = server.first_line().split()[-1]
-        done = runstone(
-            "check",
-            url,
-            "--confirm",
-            "0",
-            "--out",
-            str(out),
-            "--quick",
-            *("--area", "err", "--area", "run-wait", "--area", "thr-del"),
-        )
-        assert done.returncode == 1, done.stderr
-        yield json.loads((out / "report.json").read_text("utf-8")) | {"said": done.stdout}
-
-
-def test_the_planted_faults_are_the_first_causes(faulty: dict[str, Any]) -> None:
-    named = [each["requirement"] for each in faulty["causes"][:2]]
-    assert sorted(named) == ["ERR-003", "RUN-WAIT-009"]
-    assert "What to fix first: " in faulty["said"]
-    assert faulty["said"].index("What to fix first") < faulty["said"].index("area ")
-
-
-def test_the_lines_work_after_the_clean_up(faulty: dict[str, Any]) -> None:
-    for cause in faulty["causes"][:3]:
-        done = subprocess.run(
-            ["/bin/sh", "-c", cause["curl"]], capture_output=True, text=True, timeout=60, check=True
-        )
-        last = done.stdout.rpartition("HTTP/1.1 ")[2]
-        assert last.startswith(cause["answer"]), (cause["curl"], done.stdout)
-        assert "content-location" not in done.stdout.lower()
-
-
-def test_a_comparison_tells_the_greatest_causes_of_each_target() -> None:
-    broken = from_json((EXAMPLES / "every-verdict.json").read_bytes())
-    kept = msgspec.structs.replace(broken, causes=())
-    sides = [Side("kept", kept), Side("broken", broken)]
-    found = compare(sides)
-    texts = texts_of(found, sides)
-    for name in ("compare.md", "compare.html"):
-        assert "What to fix first" in texts[name]
-        assert cause_words(broken.causes[0]).split("{")[0] in texts[name]
-    written = json.loads(texts["compare.json"])
-    assert violations("compare", written) == []
-    assert [len(each["causes"]) for each in written["targets"]] == [0, len(broken.causes)]
-    printed = io.StringIO()
-    console = Console(file=printed, width=200)
-    print_comparison(found, console, Path("out"))
-    said = " ".join(printed.getvalue().split())
-    assert "What to fix first in broken" in said
-    assert "What to fix first in kept" not in said
-    assert f"{cause_weight(broken.causes[0])}: {cause_words(broken.causes[0])}"[:80] in said
-    assert "What to fix first" not in texts_of(compare([sides[0], sides[0]]), [sides[0]] * 2)["compare.md"]

@@ -200,6 +200,45 @@ def test_nothing_observed_is_changed_and_nothing_is_kept_from_one_call_to_the_ne
     assert has("anything")  # outside of a run nothing is known of a target
 
 
+def test_a_view_of_all_traces_is_made_once_and_read_by_every_judge() -> None:
+    made: list[list[Trace]] = []
+
+    @view
+    def statuses(traces: list[Trace]) -> list[str]:
+        made.append(traces)
+        return [each.create_thread.object["status"] for each in traces if each.scenario == "turn"]
+
+    @requirement(MUST)
+    def judge(statuses: list[str]) -> None:
+        assert statuses == ["idle"]
+
+    (monitor,) = judges(judge, {"statuses": statuses})
+    assert monitor.reads_all
+    seen, narrower = observed(), observed(among={"other"})
+    first, second = run(monitor, seen), run(monitor, seen)
+    assert first == second
+    assert [each.key for each in second.read] == ["turn#1"]
+    assert len(made) == 1
+    assert run(monitor, narrower).case.verdict == "fail"
+    assert run(monitor, dataclasses.replace(seen, among={"other"})).case.verdict == "fail"
+    assert len(made) == 3
+
+
+def test_a_view_that_cannot_be_made_tells_every_judge_what_was_read() -> None:
+    @view
+    def gone(traces: list[Trace]) -> object:
+        return [each.exchanges[0].object["nothing"] for each in traces]
+
+    @requirement(MUST)
+    def judge(gone: object) -> None:
+        raise AssertionError(gone)
+
+    (monitor,) = judges(judge, {"gone": gone})
+    first, second = run(monitor, observed()), run(monitor, observed())
+    assert first.case == second.case
+    assert (first.case.verdict, [each.key for each in first.read]) == ("not-testable", ["turn#2"])
+
+
 # what becomes of what it raises
 
 

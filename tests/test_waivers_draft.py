@@ -78,6 +78,23 @@ def test_what_cannot_be_drafted_is_told_in_one_line(words: list[str], said: str)
     assert said in one_line_of_error(done)
 
 
+@pytest.mark.parametrize("named", ["report.json.gz", "."])
+def test_a_packed_report_is_drafted_from_as_well(tmp_path: Path, named: str) -> None:
+    found = broken_report()
+    reports.write_packed(found, tmp_path)
+    done = runstone("waivers", "draft", str(tmp_path / named), "--owner", "me", "--expires", SOON.isoformat())
+    assert (done.returncode, done.stdout) == (0, draft(found, owner="me", expires=SOON)), done.stderr
+
+
+def test_a_packed_report_that_is_broken_off_is_told_in_one_line(tmp_path: Path) -> None:
+    reports.write_packed(broken_report(), tmp_path)
+    packed = tmp_path / "report.json.gz"
+    packed.write_bytes(packed.read_bytes()[:-20])
+    done = runstone("waivers", "draft", str(packed), "--owner", "me", "--expires", "2099-01-01")
+    assert done.returncode == 2
+    assert "report.json.gz cannot be unpacked" in one_line_of_error(done)
+
+
 def test_a_draft_is_written_to_a_new_file(tmp_path: Path) -> None:
     out = tmp_path / "waivers.yaml"
     words = ("--owner", "me", "--expires", "2099-01-01", "--out", str(out))

@@ -22,15 +22,15 @@ def command() -> None:
 @click.option("--link", default="", help="Where more is told. Default: the cause in report.html.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="A new file. Default: print it.")
 def draft(report: Path, owner: str, expires: str, link: str, out: Path | None) -> None:
-    """Write a waiver for each broken case of REPORT (report.json, or its folder), grouped by cause."""
+    """Write a waiver for each broken case of REPORT (report.json, packed or not, or its folder), by cause."""
     from runstone import report as reports
     from runstone.files import replace_file
     from runstone.report.waivers_draft import draft as drafted
 
-    path = report / "report.json" if report.is_dir() else report
     try:
-        found = reports.from_json(path.read_bytes())
+        found = reports.read(report)
     except OSError as error:
+        path = error.filename or report
         raise UsageError(f"cannot read {path}: {error.strerror}; name what `runstone check` wrote") from None
     if not owner.strip():
         raise UsageError("--owner is empty; name who answers for the waivers")

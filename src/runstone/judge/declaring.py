@@ -118,6 +118,7 @@ def view(function: Callable[..., Any]) -> Any:
     """Make the function's value known to all judges of the suite, by the function's name.
 
     Its arguments are found as those of a judge are: traces of scenarios, `profile`, parameters, other views.
+    One of `traces` alone is made once for all judges, which must not change it.
     """
     return View(function)
 

@@ -24,6 +24,11 @@ class Made:
     function: Callable[..., Any]
     arguments: Mapping[str, Source]
 
+    @property
+    def of_the_session(self) -> bool:
+        """Whether it reads every trace and nothing else, so that all judges are given one and the same."""
+        return set(self.arguments) == {TRACES}
+
 
 # What an argument stands for: the trace of a scenario, the value of a view, or (as its name) what is always
 # there: a parameter, all traces, the profile.
@@ -57,8 +62,8 @@ class Judge:
 
     @property
     def reads_all(self) -> bool:
-        """Whether it is a monitor, which reads every trace of the session."""
-        return TRACES in self.arguments
+        """Whether it is a monitor, which reads every trace of the session, by itself or through a view."""
+        return _reads_all(self.arguments)
 
     @property
     def cell(self) -> tuple[str, str] | None:
@@ -80,11 +85,12 @@ def judges_of(
     `found` answers what the suite means by a name: a Scenario, a View, or anything else for none. Raises
     BadDeclaration for an argument that stands for nothing.
     """
+    arguments = _arguments(function, declared.parameters, found)
     for variant in declared.variants():
         yield Judge(
             requirement=requirement,
             function=function,
-            arguments=_arguments(function, declared.parameters, found),
+            arguments=arguments,
             parameters=variant.parameters,
             needs=(*requirement.needs, *variant.needs),
             case=variant.name,
@@ -113,6 +119,13 @@ def _source(
         f"{function.__module__}.{function.__name__} asks for {name!r}, which is not a scenario, a view, "
         f"a parameter of its cases, or one of {', '.join(_ALWAYS)}"
         + suggestion(name, [*parameters, *_ALWAYS])
+    )
+
+
+def _reads_all(arguments: Mapping[str, Source]) -> bool:
+    return any(
+        _reads_all(source.arguments) if isinstance(source, Made) else source == TRACES
+        for source in arguments.values()
     )
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from runstone.contracts import Profile
 from runstone.scenario.scenario import Scenario
 from runstone.session.session import Session
 from runstone.target import agents
 from runstone.target.capabilities import Capability
+from runstone.wire.exchange import Exchange
 from runstone.wire.trace import Names, Trace
 
 
@@ -28,7 +30,7 @@ class Observed:
     `stopped`: why the observation is not whole; `of_a_part`: which options left something out of it;
     `crashed`: scenarios whose own code failed, with how; `scenarios`: those that the suites define, by name;
     `among`: of all traces a monitor reads only these; `narrowed`: so few were asked for that what they lack
-    is not the target's doing.
+    is not the target's doing; `made`: values of views that all judges share, with what was read for each.
     """
 
     profile: Profile
@@ -40,6 +42,9 @@ class Observed:
     scenarios: Mapping[str, Scenario] = field(default_factory=dict)
     among: Collection[str] | None = None
     narrowed: bool = False
+    made: dict[Callable[..., Any], tuple[Any, tuple[Exchange, ...]]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def trace(self, scenario: Scenario) -> Trace:
         """What the scenario saw; an empty trace where the target lacks a capability that it needs.

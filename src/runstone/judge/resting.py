@@ -120,7 +120,8 @@ class _Recorded:
         self._ended: dict[str, float] = {}
         self._statuses: dict[str, str] = {}
         for each in told:
-            self._learn(each)
+            if each.statuses or each.lasted:
+                self._learn(each)
         makers = [each.exchange for each in told if each.makes_thread and _is_of(each.exchange, thread)]
         self._made_here = bool(makers) and not any(
             "supersteps" in (each.request_body or "") for each in makers

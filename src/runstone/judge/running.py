@@ -12,7 +12,7 @@ from runstone.judge.observed import Observed
 from runstone.judge.words import Broken, judging_by
 from runstone.scenario.scenario import Scenario
 from runstone.verdict.model import Case
-from runstone.wire.exchange import Exchange, reading
+from runstone.wire.exchange import Exchange, note, reading
 from runstone.wire.trace import Inapplicable, knowing
 
 
@@ -59,7 +59,25 @@ def _value(source: Source, judge: Judge, observed: Observed) -> Any:
     if isinstance(source, Scenario):
         return observed.trace(source)
     if isinstance(source, Made):
-        return source.function(**_values(source.arguments, judge, observed))
+        return _made(source, judge, observed)
     if source == TRACES:
         return observed.every_trace()
     return observed.profile if source == PROFILE else judge.parameters[source]
+
+
+def _made(view: Made, judge: Judge, observed: Observed) -> Any:
+    """The value of a view. One that is the same for all judges is made once, and read by each of them."""
+    if not view.of_the_session:
+        return view.function(**_values(view.arguments, judge, observed))
+    if view.function in observed.made:
+        value, read = observed.made[view.function]
+        note(read)
+        return value
+    journal: Mapping[tuple[str, int], Exchange] = {}
+    try:
+        with reading() as journal:
+            value = view.function(**_values(view.arguments, judge, observed))
+    finally:
+        note(journal.values())
+    observed.made[view.function] = value, tuple(journal.values())
+    return value

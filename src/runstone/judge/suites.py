@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import gc
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -56,6 +57,28 @@ def _compiled_suites_kept() -> Iterator[None]:
         sys.dont_write_bytecode, sys.pycache_prefix = kept
 
 
+@contextmanager
+def _collecting(when: bool) -> Iterator[None]:
+    """Let garbage be collected or not for the time of the block, and afterwards as before.
+
+    The answers of a session are a million objects that live to its end; looking at them again and again took
+    a fifth of the time of judging.
+    """
+    before = gc.isenabled()
+    (gc.enable if when else gc.disable)()
+    try:
+        yield
+    finally:
+        (gc.enable if before else gc.disable)()
+
+
+class _Uncollected:
+    """No garbage is collected while judges run; observing makes some."""
+
+    def pytest_runtestloop(self) -> None:  # after the observation, before the first judge
+        gc.disable()
+
+
 def judge(session: Session) -> Report:
     """Run the suites in this process and write the reports to the session's `out`.
 
@@ -63,8 +86,10 @@ def judge(session: Session) -> Report:
     of the session; SuitesBroken when pytest itself could not run them.
     """
     judging, judged = _judged(session)
-    report = report_of(session, judged)
-    write_all(report, list(session.traces.values()), session.settings.out, bare=session.settings.bare_report)
+    with _collecting(False):
+        report = report_of(session, judged)
+        bare = session.settings.bare_report
+        write_all(report, list(session.traces.values()), session.settings.out, bare=bare)
     if judging.interrupted:
         raise KeyboardInterrupt
     return report
@@ -170,15 +195,16 @@ def _run_suites(session: Session, *options: str) -> tuple[Judging, str, int]:
     """pytest over all suites, in this process: what it printed, and its exit code. Raises as `judge` does."""
     judging = Judging(lambda: session, demanding=True, reports=False)
     suites = str(locate("suites"))
-    # Judges open nothing that could be left open; looking for it collects all garbage five times. Locust, of
-    # the extra `load`, brings a plugin with options of its own.
-    unwanted = ("terminal", "cacheprovider", "unraisableexception", "locust")
+    # Judges open nothing that could be left open; looking for it collects all garbage five times. They print
+    # and log nothing, and none is skipped. Locust, of the extra `load`, brings a plugin with its own options.
+    unwanted = ("terminal", "cacheprovider", "unraisableexception", "logging", "skipping", "locust")
     without = [word for name in unwanted for word in ("-p", f"no:{name}")]
-    quiet = [*without, "-c", os.devnull, "--rootdir", suites]
+    quiet = [*without, "--capture=no", "-c", os.devnull, "--rootdir", suites]
     loaded = ["--confcutdir", suites, "--import-mode=importlib", "-p", "runstone.plugin", "-W", "error"]
     output = StringIO()
-    with _alone(), _compiled_suites_kept(), redirect_stdout(output):
-        code = pytest.main([*quiet, *loaded, *options, *map(str, suite_files(session))], plugins=[judging])
+    words = [*quiet, *loaded, *options, *map(str, suite_files(session))]
+    with _alone(), _compiled_suites_kept(), redirect_stdout(output), _collecting(gc.isenabled()):
+        code = pytest.main(words, plugins=[judging, _Uncollected()])
     if judging.error is not None:
         raise judging.error
     if judging.uncollected:

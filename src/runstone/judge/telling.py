@@ -41,6 +41,8 @@ def compared(op: str, left: object, right: object) -> str | None:
     words = {
         "==": "wanted",
         "!=": "wanted anything but",
+        "is": "wanted",
+        "is not": "wanted anything but",
         "in": "wanted one of",
         "not in": "wanted none of",
     }
@@ -49,7 +51,9 @@ def compared(op: str, left: object, right: object) -> str | None:
 
 
 def _plain(value: object) -> object:
-    return list(value) if isinstance(value, (set, frozenset, tuple)) else value
+    if isinstance(value, (set, frozenset)):
+        return sorted(value, key=str)  # a set has another order each time
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _pytest_outcome(case: Case, promise: Requirement) -> Literal["passed", "failed", "skipped"]:

@@ -317,14 +317,14 @@ class Running:
         for name in (NOBODY_STUCK, CONSERVED):
             found = [each for each in judged_sweep(trace) if each.id == name] if trace is not None else []
             broken = [each for each in found if each.verdict == "broken"]
-            kept = bool(found) and all(each.verdict == "kept" for each in found)
+            untested = not found or any(each.verdict == "not-tested" for each in found)
             counted = made if name == NOBODY_STUCK else 1
             yield Invariant(
                 id=name,
                 of="threads" if name == NOBODY_STUCK else "counts",
-                kept=counted if kept else 0,
+                kept=0 if untested else max(0, counted - len(broken)),
                 broken=len(broken),
-                not_tested=0 if kept or broken else 1,
+                not_tested=int(untested and not broken),
                 samples=tuple(
                     Broken(
                         token="", kind="sweep", at=self._gathering.seconds, reason=each.reason, trace=SWEEP

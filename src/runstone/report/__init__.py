@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -80,12 +81,20 @@ def write_packed(report: Report, folder: Path) -> None:
         replace_file(folder / f"{_REPORT}.gz", gzip.compress(to_json(report).encode(), mtime=0))
 
 
-def read(folder: Path) -> Report:
-    """The report of a folder: its report.json, packed or not. Raises OSError and MalformedReport."""
-    packed = folder / f"{_REPORT}.gz"
-    if packed.exists() and not (folder / _REPORT).exists():
-        return from_json(gzip.decompress(packed.read_bytes()))
-    return from_json((folder / _REPORT).read_bytes())
+def read(path: Path) -> Report:
+    """The report of a folder or a file: report.json, packed or not. Raises OSError and MalformedReport."""
+    plain, packed = path / _REPORT, path / f"{_REPORT}.gz"
+    if path.is_dir():
+        path = packed if packed.exists() and not plain.exists() else plain
+    said = path.read_bytes()
+    return from_json(_unpacked(said) if path.suffix == ".gz" else said)
+
+
+def _unpacked(said: bytes) -> bytes:
+    try:
+        return gzip.decompress(said)
+    except (OSError, EOFError, zlib.error) as error:
+        raise MalformedReport(f"{_REPORT}.gz cannot be unpacked: {error}; write it again") from None
 
 
 def write_scenarios(report: ScenariosReport, folder: Path) -> None:

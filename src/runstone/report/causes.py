@@ -19,6 +19,7 @@ import msgspec
 from runstone.contracts import lifecycle, operation_for
 from runstone.report import symptoms
 from runstone.report.deciding import (
+    LACKED,
     OUTLAWED,
     SAID_TO_ANYTHING,
     Exchanges,
@@ -29,6 +30,7 @@ from runstone.report.deciding import (
     operation_name,
     reduced,
 )
+from runstone.report.likeness import without_values, without_what_was_sent
 from runstone.report.naming import BROKEN, promise_of, promised
 from runstone.verdict.model import Cause, Verdict
 from runstone.wire.canonical import anonymous
@@ -49,7 +51,11 @@ _Groups = dict[Key, list[Hanging]]
 def causes_of(
     verdicts: Sequence[Verdict], traces: Mapping[str, Trace]
 ) -> tuple[tuple[Cause, ...], list[Verdict]]:
-    """The causes of what is broken, most MUST first, and the verdicts whose cases name them."""
+    """The causes of what is broken, and the verdicts whose cases name them.
+
+    That of most MUST comes first; of several one that breaks a promise by itself, then that of most SHOULD
+    and of most cases.
+    """
     exchanges = Exchanges(traces)
     broken = [
         hanging(verdict, case, exchanges)
@@ -66,7 +72,7 @@ def causes_of(
         of_it.sort(key=lambda each: order[each.verdict.id])
     promises = {verdict.id: verdict for verdict in verdicts}
     causes = [(_cause(key, of_it, promises, exchanges), len(of_it)) for key, of_it in groups.items()]
-    causes.sort(key=lambda each: (-each[0].must, -each[1], -each[0].should))
+    causes.sort(key=lambda each: (-each[0].must, not each[0].requirement, -each[0].should, -each[1]))
     named = {(each.verdict.id, each.case.case): key.id for key, of_it in groups.items() for each in of_it}
     return tuple(cause for cause, _ in causes), [_naming(verdict, named) for verdict in verdicts]
 
@@ -113,22 +119,40 @@ def _by_value(groups: _Groups) -> _Groups:
 
 
 def _by_request(groups: _Groups) -> _Groups:
-    """The groups, those in one where the server failed at one and the same request, whatever it says."""
-    first: dict[tuple[str, str, str], Key] = {}
+    """The groups, those in one that are about one and the same request, or were refused for one reason."""
+    first: dict[tuple[str, ...], Key] = {}
     by_request: _Groups = {}
     for key, cases in sorted(groups.items(), key=lambda each: -len(_ids(each[1]))):
-        runs = {_run_asked_for(each) for each in cases} - {""} if key.answer.startswith("5") else set()
-        asked = [(_stateless(key), key.answer, run) for run in sorted(runs)]
-        cause = next((first[each] for each in asked if each in first), key)
-        for each in asked:
+        told = list(dict.fromkeys(sign for case in cases for sign in _signs(key, case)))
+        cause = next((first[each] for each in told if each in first), key)
+        for each in told:
             first.setdefault(each, cause)
         by_request.setdefault(cause, []).extend(cases)
     return by_request
 
 
-def _run_asked_for(case: Hanging) -> str:
+def _signs(key: Key, case: Hanging) -> Iterator[tuple[str, ...]]:
+    """By what a case is known to have the cause of others, whatever is said of it.
+
+    A request that the server fails at; what it says of what it refuses, but for what it was sent; an exchange
+    that should have been a refusal.
+    """
+    exchange, where = case.exchange, (_stateless(key), key.answer)
+    if exchange is None or key.reason in symptoms.NAMED_BY:
+        return
+    if key.answer.startswith("5") and (run := _run_asked_for(exchange)):
+        yield *where, "asked", run
+    if key.answer[:1] in {"4", "5"}:
+        said = without_what_was_sent(exchange)
+        if not SAID_TO_ANYTHING.fullmatch(said):
+            yield *where, "said", said, key.reason.partition(" (wanted ")[2]
+    elif case.refused:
+        yield *where, "accepted", exchange.key
+
+
+def _run_asked_for(exchange: Exchange) -> str:
     """What a request has asked to be run, as text; '' for one that starts none."""
-    asked = raw(case.exchange.request_json) if case.exchange is not None else None
+    asked = raw(exchange.request_json)
     if not isinstance(asked, dict) or "assistant_id" not in asked:
         return ""
     return anonymous(json.dumps([asked.get(each) for each in _ASKED], sort_keys=True))
@@ -138,12 +162,12 @@ def _joined(groups: _Groups) -> _Groups:
     """The groups, those in one whose refusals say the same by several operations: one place wrote them.
 
     What servers say to anything, such as "Not Found", and what is wrong in answers that were given, joins
-    only what keeps one requirement from being kept.
+    only what keeps one requirement from being kept, and so do reasons that differ in their values.
     """
     left_by_runs = {key.reason for key, cases in groups.items() if _left_by_runs(key, cases)}
     joined: _Groups = {}
     for key, cases in sorted(groups.items(), key=lambda each: -len(_ids(each[1]))):
-        anywhere = key.reason in symptoms.NAMED_BY or key.reason in left_by_runs or of_a_schema(key.reason)
+        anywhere = key.reason in {*symptoms.NAMED_BY, *LACKED, *left_by_runs} or of_a_schema(key.reason)
         same = (other for other in joined if _say_the_same(key, cases, other, joined[other], anywhere))
         joined.setdefault(next(same, key), []).extend(cases)
     return joined
@@ -161,13 +185,23 @@ def _left_by_runs(key: Key, cases: Iterable[Hanging]) -> bool:
 def _say_the_same(
     key: Key, cases: Iterable[Hanging], other: Key, its_cases: Iterable[Hanging], anywhere: bool
 ) -> bool:
-    if (key.answer, key.reason) != (other.answer, other.reason):
+    if key.answer != other.answer:
         return False
+    if key.reason != other.reason:
+        return _differ_in_values(key, cases, other, its_cases)
     if anywhere or (not key.refuses and _stateless(key) == _stateless(other)):
         return True
     if key.refuses and not SAID_TO_ANYTHING.fullmatch(key.reason.partition(" (wanted ")[0]):
         return True
     return _ids(cases) <= _ids(its_cases) if key.refuses else len(_ids(cases) | _ids(its_cases)) == 1
+
+
+def _differ_in_values(key: Key, cases: Iterable[Hanging], other: Key, its_cases: Iterable[Hanging]) -> bool:
+    """Whether the same requirement is broken in the same way, and only the values of its cases are others."""
+    own, its = _ids(cases), _ids(its_cases)
+    if key.refuses or not own <= its or (_stateless(key) != _stateless(other) and len(its) > 1):
+        return False
+    return without_values(key.reason) == without_values(other.reason)
 
 
 def _stateless(key: Key) -> str:
@@ -179,9 +213,15 @@ def _adopted(groups: _Groups) -> _Groups:
     """The groups; what could not be tested goes with what is broken outright in the same answers."""
     adopted: _Groups = {}
     for key, cases in groups.items():
-        cause = key if key.refuses or any(each.outright for each in cases) else _parent(key, cases, groups)
+        own = key.refuses or any(each.outright or _was_given_up(each) for each in cases)
+        cause = key if own else _parent(key, cases, groups)
         adopted.setdefault(cause, []).extend(cases)
     return adopted
+
+
+def _was_given_up(case: Hanging) -> bool:
+    """Whether its answer did not end, which nothing that is wrong with other answers explains."""
+    return case.exchange is not None and case.exchange.failure is not None
 
 
 def _parent(key: Key, cases: Sequence[Hanging], groups: _Groups) -> Key:

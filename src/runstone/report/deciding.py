@@ -14,6 +14,7 @@ from typing import Final
 
 from runstone.contracts import LEVELS, operation_for
 from runstone.report import symptoms
+from runstone.report.likeness import without_echo
 from runstone.report.text import well_formed
 from runstone.verdict.model import Case, Verdict
 from runstone.wire.canonical import anonymous
@@ -24,9 +25,10 @@ _TOLD: Final = 160  # characters of a refusal that tell one cause from another
 _REASON: Final = 300
 
 _TWICE: Final = re.compile(r"broken in one of two observations \((.*)\), kept in the other", re.DOTALL)
-_NEVER_GOT_TO: Final = re.compile(r"^(\w+) has no (?:exchange of part )?'[^']*'(?:: |$)")
+_NEVER_GOT_TO: Final = re.compile(r"^(\w+) has no ((?:exchange of part )?'[^']*')(?:: |$)")
 _FINDING: Final = re.compile(r"^(\w+(?:@2)?#\d+) [A-Z]+ ")  # how a monitor names an exchange
 _PLACE: Final = re.compile(r"exchange (\d+) [A-Z]+ \S+?(?=[,;:)]?(?:\s|$))")
+_AT_IT: Final = re.compile(r" (?:\(it\)|at it)$")  # a place that is the exchange itself
 _MEMBER: Final = re.compile(r"[\w-]+/\S*: ")  # how a schema tells where it is broken
 _TO_BE_REFUSED: Final = re.compile(r"(?:one of \[)?(?:a )?4[\dx]{2}\b")  # how a wanted 4xx is told
 _TO_BE_DONE: Final = re.compile(r"(?:a )?2[\dx]{2}\b")
@@ -39,6 +41,7 @@ _GOT_INSTEAD: Final = re.compile(r", got .*")  # of a member: what is wrong with
 _OTHERS: Final = re.compile(r", only: .*")  # the events that came instead of the wanted one
 _ITEM: Final = re.compile(r"(?<=/)\d+(?=[/:,\s]|$)")  # the number of an item in a JSON pointer
 _ITEM_IN_WORDS: Final = re.compile(r"\bitem \d+ of\b")
+_NULL_ITEM: Final = re.compile(r"^an item of the list is null, wanted (?!none$)(.+)$")
 _FRACTION: Final = re.compile(r"\d+\.\d+")
 _AGREEING: Final = frozenset({"parity", "monitor"})  # areas that compare answers
 _OF_RUNS: Final = frozenset({"exec", "turn"})  # areas that say what a run leaves, whoever shows it
@@ -55,7 +58,10 @@ _RUN_FAILED: Final = '{"__error__"'  # how an answer begins whose run has failed
 # Judges that read one defect for different ends tell it in words of their own.
 _SYMPTOMS: Final = (
     (re.compile(r"names no run\b|Content-Location", re.IGNORECASE), "no Content-Location names the run"),
+    (re.compile(r"wanted a Location header|\bno Location\b"), "no Location is sent"),
+    (re.compile(r"wanted a delivery\b|there is no 'delivery'"), "no webhook is delivered"),
 )
+LACKED: Final = frozenset(words for _, words in _SYMPTOMS)  # what one place sends, whatever is asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +163,15 @@ class Exchanges:
         earlier = [each for each in found if each is not None and each.number <= exchange.number]
         return min(earlier, key=lambda each: each.number, default=None)
 
+    def cancelled_before(self, exchange: Exchange) -> bool:
+        """Whether the cancel of the run that the exchange asks about was accepted before it."""
+        run = UUID.findall(exchange.path)[-1:]
+        return any(
+            each.code is not None and each.code < 300 and run and run[0] in f"{each.path} {each.request_body}"
+            for each in self.before(exchange)
+            if each.path.partition("?")[0].endswith("/cancel")
+        )
+
     def refused_before(self, exchange: Exchange) -> Iterator[Exchange]:
         """What was refused earlier on the same thread, of all that was to change it."""
         path = _THREAD.search(exchange.path)
@@ -176,7 +191,7 @@ def hanging(verdict: Verdict, case: Case, exchanges: Exchanges) -> Hanging:
     twice = _TWICE.fullmatch(reason)
     reason = twice[1] if twice else reason
     missed = _NEVER_GOT_TO.match(reason)
-    reason = reason[missed.end() :] if missed else reason
+    reason = (reason[missed.end() :] or f"there is no {missed[2]}") if missed else reason
     finding, place = _FINDING.match(reason), _PLACE.search(reason)
     exchange = exchanges[finding[1]] if finding else None
     if place and exchange is None:
@@ -192,6 +207,9 @@ def hanging(verdict: Verdict, case: Case, exchanges: Exchanges) -> Hanging:
     first = None if exchange is None else exchanges.named_otherwise(exchange)
     if first is not None:
         return Hanging(verdict, case, first, symptoms.OTHER_ID, follows=first is not exchange)
+    if exchange is not None and (status := symptoms.under_way(exchange, reason)):
+        after = " after it was cancelled" if exchanges.cancelled_before(exchange) else ""
+        reason = f"the run still shows {status}{after}"
     return Hanging(verdict, case, exchange, reason)
 
 
@@ -224,7 +242,8 @@ def reduced(case: Hanging) -> Key:
         return Key("", "", _words(case.reason))
     operation = operation_name(exchange)
     if exchange.code is None:
-        return Key(operation, "no answer", excerpt(anonymous(exchange.failure or ""), _TOLD))
+        failure = _FRACTION.sub("N", anonymous(exchange.failure or ""))
+        return Key(operation, "no answer", excerpt(failure, _TOLD))
     answer = str(exchange.code)
     if case.reason == symptoms.OTHER_ID:
         return Key(operation, answer, case.reason)
@@ -235,7 +254,7 @@ def reduced(case: Hanging) -> Key:
     if exchange.code >= 400:
         return Key(operation, answer, _refusal(exchange, case.reason))
     words = _words(case.reason)
-    of_the_body = words not in {said for _, said in _SYMPTOMS} and not _WANTED.search(case.reason)
+    of_the_body = words not in LACKED and not _WANTED.search(case.reason)
     if of_the_body and not exchange.is_stream and exchange.content.strip() in _EMPTY:
         return Key(operation, answer, f"{EMPTY_BODY}{exchange.content.strip() or 'empty'}")
     return Key(operation, answer, words)
@@ -251,7 +270,7 @@ def _wants_refusal(reason: str) -> bool:
 
 def _refusal(exchange: Exchange, reason: str) -> str:
     """What a refusal says; of one that was asked for, what it should have been too."""
-    told = excerpt(_FRACTION.sub("N", anonymous(exchange.content)), _TOLD)
+    told = excerpt(_FRACTION.sub("N", anonymous(without_echo(exchange.content))), _TOLD)
     if exchange.content.lstrip().startswith(_RUN_FAILED):
         told = "the error of a run as __error__"
     wanted = _WANTED.search(reason)
@@ -267,8 +286,10 @@ def _words(reason: str) -> str:
         if symptom.search(first):
             return words
     first = _PLACE.sub("it", _FINDING.sub("it ", first)).removeprefix("it breaks ")
+    first = _AT_IT.sub("", first)
     first = _GOT_INSTEAD.sub("", first) if of_a_schema(first) else _OTHERS.sub("", first)
     first = _ITEM_IN_WORDS.sub("an item of", _ITEM.sub("*", anonymous(first)))
+    first = _NULL_ITEM.sub(r"wanted \1, got null", first)  # as of a value that stands alone
     return symptoms.of_a_list(reason) or excerpt(_FRACTION.sub("N", first), _REASON)
 
 

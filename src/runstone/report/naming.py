@@ -34,7 +34,7 @@ def promise_of(key: Key, cases: Sequence[Hanging], promises: Mapping[str, Verdic
     refused = [each for each in outright if each.refused and not OUTLAWED.search(key.reason)]
     if (key.refuses or key.reason.startswith(EMPTY_BODY)) and not refused:
         stands = promises[promise].verdict if promise in promises else ""
-        telling = [] if stands in BROKEN else _of_no_use(key, outright, kept=stands == "pass")
+        telling = [] if stands in BROKEN else _of_no_use(key, cases, outright, kept=stands == "pass")
         return _nearest(telling, key, area) if telling else promise
     return _of_what_came(key, refused or outright, promise, area)
 
@@ -47,17 +47,21 @@ def promised(key: Key, cases: Iterable[Hanging]) -> str:
     return "" if operation is None else operation.promise
 
 
-def _of_no_use(key: Key, outright: Sequence[Hanging], *, kept: bool) -> list[Hanging]:
+def _of_no_use(
+    key: Key, cases: Sequence[Hanging], outright: Sequence[Hanging], *, kept: bool
+) -> list[Hanging]:
     """What speaks of an answer that is of no use more than its promise does, which is not broken.
 
     A request that was refused whole says nothing of what was asked for; "not found" says what is gone. Where
-    the promise is kept elsewhere, another that promises the very same answer does.
+    the promise is kept elsewhere, it is of the area of most that hangs on the cause, or promises the very
+    same answer.
     """
-    whole = key.refuses and key.answer not in _TELLING
-    of_an_area = [] if whole else _of_one_area(outright)
-    return of_an_area or [
-        each for each in outright if kept and each.done and _ANSWERS.search(each.verdict.statement)
-    ]
+    same = [each for each in outright if kept and each.done and _ANSWERS.search(each.verdict.statement)]
+    if key.refuses and key.answer not in _TELLING:
+        return same
+    sizes = Counter({each.verdict.id: each.verdict.area for each in cases}.values())
+    most = max((sizes[each.verdict.area] for each in outright if kept), default=0)
+    return _of_one_area(outright) or [each for each in outright if sizes[each.verdict.area] == most] or same
 
 
 def _of_what_came(key: Key, outright: Sequence[Hanging], promise: str, area: str) -> str:
@@ -100,9 +104,14 @@ def _of_most_operations(outright: Sequence[Hanging]) -> str:
 
 
 def _of_one_area(outright: Sequence[Hanging]) -> list[Hanging]:
-    """Those of the area that the most requirements are of, if these are many of them; else none."""
-    areas = Counter(area for area, _ in {(each.verdict.area, each.verdict.id) for each in outright})
-    for area, size in areas.most_common(1):
-        if size >= _MANY * areas.total():
-            return [each for each in outright if each.verdict.area == area]
-    return []
+    """Those of the area that the most requirements are of, the first of several, if many are; else none.
+
+    An area of SHOULD alone is left out where another one has a MUST.
+    """
+    level = min((each.directness[0] for each in outright), default=0)
+    foremost = {each.verdict.area for each in outright if each.directness[0] == level}
+    areas = Counter({each.verdict.id: each.verdict.area for each in outright}.values())
+    most = max((each for each in areas if each in foremost), key=lambda area: areas[area], default="")
+    if areas[most] < _MANY * areas.total():
+        return []
+    return [each for each in outright if each.verdict.area == most]

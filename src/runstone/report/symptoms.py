@@ -12,7 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
+from runstone.contracts import operation_for
 from runstone.wire.causes import CLOSED, CUT, RESET
+from runstone.wire.documents import raw
 from runstone.wire.exchange import Exchange
 
 SHORT: Final = "a list in it ends too early"
@@ -24,6 +26,10 @@ _LACKING: Final = re.compile(r"item (?!1 )\d+ of \S+( \S+)? is missing, wanted "
 _BEYOND: Final = re.compile(r"item \d+ of .*, wanted none$", re.DOTALL)
 _LISTS: Final = re.compile(r"wanted (\[.*\]), got (\[.*\])", re.DOTALL)
 _COUNTS: Final = re.compile(r"wanted (\d\d?)(?: \w+)?, got (\d\d?)")  # an HTTP status has three digits
+_CONSTRUCTOR: Final = re.compile(r'"lc": ?1, ?"type": ?"constructor"')  # how LangChain stores a message
+# How a status is told that is not an end, with what was wanted.
+_UNENDED: Final = re.compile(r'"(?:pending|running)"')
+_UNDER_WAY: Final = re.compile(r'(.*)(?:got|says|still shows) "?(pending|running)"?\)?$', re.DOTALL)
 _ERROR_BODY: Final = re.compile(r'\s*\{\s*"(?:__error__|error)"')
 
 
@@ -44,9 +50,29 @@ def _unnamed(exchange: Exchange) -> bool:
     return any(not event.event for event in exchange.events)
 
 
+def _constructed(exchange: Exchange) -> bool:
+    sent = _CONSTRUCTOR.search(exchange.request_body or "")
+    return sent is None and _CONSTRUCTOR.search(exchange.content) is not None
+
+
+def _echoed(exchange: Exchange) -> bool:
+    if exchange.code != 200 or not exchange.path.endswith("/runs/wait"):
+        return False
+    asked = raw(exchange.request_json)
+    sent = asked.get("input") if isinstance(asked, dict) else None
+    try:
+        return bool(sent) and json.loads(exchange.content) == sent
+    except ValueError:
+        return False
+
+
 _OF_ANY: Final = (
     Symptom("its connection is closed before the answer is complete", "MON-009", _cut),
     Symptom("an event of it has no name", "SSE-003", _unnamed),
+    Symptom("a message in it has the form of its constructor", "TURN-005", _constructed),
+    Symptom(
+        "it answers with the input that it was sent, as if nothing had been run", "RUN-WAIT-001", _echoed
+    ),
 )
 NAMED_BY: Final = {each.reason: each.requirement for each in _OF_ANY}
 
@@ -63,6 +89,15 @@ def tells_an_error(exchange: Exchange) -> bool:
     if exchange.events:
         return exchange.events[0].event == "error"
     return _ERROR_BODY.match(exchange.content) is not None
+
+
+def under_way(exchange: Exchange, reason: str) -> str:
+    """The status of a run that should have ended, where the reason tells of one by this answer; else ''."""
+    operation = operation_for(exchange.method, exchange.path)
+    seen = _UNDER_WAY.search(reason)
+    if seen is None or operation is None or operation.schema != "run" or _UNENDED.search(seen[1]):
+        return ""
+    return seen[2]
 
 
 def of_a_list(reason: str) -> str | None:

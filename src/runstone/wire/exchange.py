@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cached_property
@@ -26,18 +26,37 @@ _RUN_PATH = re.compile(rf"(?:/threads/(?P<thread>{UUID.pattern}))?/runs/(?P<run>
 _EXCERPT = 160  # characters of a body that a reason quotes; a report shows the whole exchange
 _LONGEST_IN_A_LINE = 8_192  # characters of a body in a shell line
 
-_journal: ContextVar[dict[tuple[str, int], Exchange] | None] = ContextVar("journal", default=None)
+
+class _Journal(dict[tuple[str, int], "Exchange"]):
+    """The exchanges that were read, each once, in the order in which they were read last."""
+
+    last: Exchange | None = None
+
+    def note(self, exchange: Exchange) -> None:
+        if exchange is not self.last:  # what is read of one exchange is mostly read in a row
+            place = exchange.scenario, exchange.number
+            self.pop(place, None)
+            self[place] = self.last = exchange
+
+
+_journal: ContextVar[_Journal | None] = ContextVar("journal", default=None)
 
 
 @contextmanager
 def reading() -> Iterator[dict[tuple[str, int], Exchange]]:
     """Collect the exchanges read inside the block; the one that was read last comes last."""
-    journal: dict[tuple[str, int], Exchange] = {}
+    journal = _Journal()
     token = _journal.set(journal)
     try:
         yield journal
     finally:
         _journal.reset(token)
+
+
+def note(exchanges: Iterable[Exchange]) -> None:
+    """Note that these were read, in this order."""
+    for each in exchanges:
+        each._read()
 
 
 def strict_json(text: str) -> Any:
@@ -134,9 +153,7 @@ class Exchange(msgspec.Struct, frozen=True, dict=True, kw_only=True, omit_defaul
     def _read(self) -> Exchange:
         journal = _journal.get()
         if journal is not None:
-            key = (self.scenario, self.number)
-            journal.pop(key, None)
-            journal[key] = self
+            journal.note(self)
         return self
 
     @property
@@ -144,7 +161,7 @@ class Exchange(msgspec.Struct, frozen=True, dict=True, kw_only=True, omit_defaul
         """How reports and evidence name this exchange: `scenario#4`."""
         return f"{self.scenario}#{self.number}"
 
-    @property
+    @cached_property
     def path(self) -> str:
         """The URL's path and query, as a reader wants to see it."""
         return "/" + self.url.split("://", 1)[-1].partition("/")[2]
