@@ -70,6 +70,7 @@ mutate: $(INSTALLED)  ## change recordings one place at a time, and count what t
 
 bench: $(INSTALLED)  ## what the harness costs, against a bare client
 	$(BIN)/python tests/bench.py
+	$(BIN)/python -m tests.load.bench
 
 # Exit code 1 says that they differ, which is the result and no failure. Two need PostgreSQL, three Python 3.12.
 PUBLISHED ?= embedded langgraph-py langgraph-py@0.8.7 langgraph-js langhost gaussdb pure-graph skeino

@@ -134,7 +134,8 @@ def test_a_load_that_is_not_whole_is_never_green(kind: str) -> None:
     slower = judged(
         msgspec.structs.replace(broken("LOAD-109"), outcome=outcome, exit_code=4), fail_on="should"
     )
-    assert (verdict(slower, "LOAD-109").verdict, slower.exit_code) == ("not-run", 4)
+    told = ("warn", 1) if kind == "generator-bound" else ("not-run", 4)
+    assert (verdict(slower, "LOAD-109").verdict, slower.exit_code) == told
     nothing = judged(msgspec.structs.replace(sound(), outcome=outcome, exit_code=4, invariants=()))
     assert nothing.exit_code == 4
 

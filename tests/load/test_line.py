@@ -7,13 +7,16 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import msgspec
 import pytest
 
+from runstone.load import line as line_module
 from runstone.load.clock import Clock
 from runstone.load.line import GeventLine, Road
 from runstone.load.messages import Orders
 from runstone.load.model import Plan
 from runstone.wire.exchange import Exchange
+from runstone.wire.network import Network
 from tests.load.test_outcome import PLAN
 
 SECRET = "a-value-that-nobody-may-read"  # noqa: S105 - it is nobody's
@@ -22,8 +25,11 @@ STREAM = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encodi
 
 
 @contextmanager
-def answering(*answers: bytes) -> Iterator[tuple[str, list[bytes]]]:
-    """A server that gives these answers in turn, each on a connection of its own; what it was asked."""
+def answering(*answers: bytes, linger: bool = False) -> Iterator[tuple[str, list[bytes]]]:
+    """A server that gives these answers in turn, each on a connection of its own; what it was asked.
+
+    `linger`: each stays open until something more is asked on it, or its client closes it.
+    """
     asked: list[bytes] = []
     with socket.create_server(("127.0.0.1", 0)) as server:
 
@@ -33,6 +39,8 @@ def answering(*answers: bytes) -> Iterator[tuple[str, list[bytes]]]:
                 with connection:
                     asked.append(connection.recv(65_536))
                     connection.sendall(answer)
+                    if linger:
+                        connection.recv(1)
 
         thread = threading.Thread(target=serve)
         thread.start()
@@ -42,12 +50,9 @@ def answering(*answers: bytes) -> Iterator[tuple[str, list[bytes]]]:
             thread.join(10)
 
 
-def road(url: str) -> Road:
-    plan: Plan = PLAN
-    orders = Orders(plan=plan, headers={"x-api-key": SECRET})
-    found = Road(orders, Clock())
-    found.url = url
-    return found
+def road(url: str, proxy: str | None = None) -> Road:
+    plan: Plan = msgspec.structs.replace(PLAN, url=url)
+    return Road(Orders(plan=plan, headers={"x-api-key": SECRET}, network=Network(proxy=proxy)), Clock())
 
 
 def sent(shared: Road, *, hang_up: bool = False) -> Exchange:
@@ -98,6 +103,17 @@ def test_hanging_up_is_no_failure() -> None:
     assert exchange.code == 200
 
 
+def test_a_connection_that_was_idle_is_not_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its server may be about to close it: what is sent then is answered by nobody."""
+    monkeypatch.setattr(line_module, "_IDLE_S", -1.0)
+    with answering(OK, OK, linger=True) as (url, asked):
+        line = GeventLine(road(url))
+        codes = [line.send("GET", "/ok", label="t", number=1, scenario="s").code for _ in range(2)]
+        line.close()
+    assert codes == [200, 200]
+    assert len(asked) == 2
+
+
 @pytest.mark.parametrize("status", ["429 Too Many Requests", "503 Service Unavailable"])
 def test_who_asks_to_wait_is_obeyed_and_counted(status: str) -> None:
     wait = f"HTTP/1.1 {status}\r\nretry-after: 0\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".encode()
@@ -110,6 +126,27 @@ def test_who_asks_to_wait_is_obeyed_and_counted(status: str) -> None:
     assert shared.throttled == {status[:3]: 2}
     assert shared.throttled_s == pytest.approx(0.2)
     assert shared.clock.now >= 0.2
+
+
+def test_a_request_goes_by_the_proxy_that_is_named() -> None:
+    with answering(OK) as (proxy, asked):
+        named = proxy.replace("http://", "http://user:word@")
+        exchange = sent(road("http://nowhere.invalid:2024", named))
+    assert exchange.code == 200
+    head = asked[0].decode()
+    assert head.startswith("POST http://nowhere.invalid:2024/threads HTTP/1.1\r\n")
+    assert "proxy-authorization: basic dxnlcjp3b3jk" in head.lower()
+    assert "word" not in repr(exchange)
+
+
+def test_a_proxy_that_opens_no_tunnel_is_told() -> None:
+    refusal = b"HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n"
+    with answering(refusal) as (proxy, asked):
+        exchange = sent(road("https://nowhere.invalid", proxy))
+    assert asked[0].startswith(b"CONNECT nowhere.invalid:443 HTTP/1.1\r\n")
+    assert exchange.code is None
+    assert exchange.failure is not None
+    assert "407" in exchange.failure
 
 
 def test_a_pause_that_is_too_long_is_an_answer() -> None:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import queue
 import signal
 import socket
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
+from runstone.cli import loading
+from runstone.cli.loading import Words
 from runstone.contracts import violations
 from runstone.errors import ExitCode, UsageError
 from runstone.load import processes
+from runstone.load.messages import Acknowledged, Message
 from tests.command_line import command, one_line_of_error, runstone, started
 
 
@@ -30,7 +35,7 @@ from tests.command_line import command, one_line_of_error, runstone, started
         (("load", "--master", "there"), "give --worker too"),
         (("load", "embedded", "--worker", "--master", "there"), "has the target from its master"),
         (("load", "--worker", "--master", "there:door"), "'door' is not a port"),
-        (("load", "--proxy", "http://127.0.0.1:3128"), "leave out --proxy"),
+        (("load", "--proxy", "https://127.0.0.1:3128"), "by plain HTTP proxies only"),
         (("soak", "--for", "0h"), "is not a time"),
     ],
 )
@@ -68,6 +73,57 @@ def test_without_the_extra_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes, "find_spec", lambda _: None)
     with pytest.raises(processes.ExtraMissing, match=r"pip install 'runstone\[load\]'"):
         processes.insist_on_packages()
+
+
+class Worked:
+    """Workers of another machine's load that have ended, and what they told before."""
+
+    any_alive = False
+
+    def __init__(self, *told: Message) -> None:
+        self.told: queue.Queue[Message] = queue.Queue()
+        self.started = 0
+        for each in told:
+            self.told.put(each)
+
+    def start_worker(self, *_: object) -> None:
+        self.started += 1
+
+    def sealed(self) -> None:
+        pass
+
+    def wait(self, _: float) -> None:
+        pass
+
+
+def work_of(worked: Worked, monkeypatch: pytest.MonkeyPatch) -> int:
+    monkeypatch.setattr(processes, "processes", lambda _: nullcontext(worked))
+    monkeypatch.setattr(processes, "await_master", lambda *_: None)
+    monkeypatch.setattr(loading, "_LOOK_S", 0.01)
+    plan = {
+        "users": 1,
+        "rate": "1/s",
+        "for_words": "1s",
+        "mix_words": None,
+        "expect_workers": None,
+        "seed": 0,
+    }
+    rest = {"drain_words": "1s", "window_words": None, "soak": False, "keep_going": False, "port": None}
+    return loading.work(Words(worker=True, master="there", processes=2, **plan, **rest))  # type: ignore[arg-type]
+
+
+def test_a_machine_has_worked_when_the_master_has_what_each_of_its_processes_did(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    worked = Worked(Acknowledged(id="a"), Acknowledged(id="b"))
+    assert work_of(worked, monkeypatch) == ExitCode.CONFORMING
+    assert worked.started == 2
+
+
+def test_a_machine_whose_master_goes_away_has_not_worked(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(processes.GeneratorFailed, match="master on there:5557 went away") as caught:
+        work_of(Worked(Acknowledged(id="a")), monkeypatch)
+    assert caught.value.exit_code == ExitCode.HARNESS_ERROR
 
 
 @pytest.mark.slow

@@ -17,7 +17,7 @@ from rich.console import Console
 from runstone.contracts import load_catalogue
 from runstone.errors import ExitCode, TargetError, UsageError
 from runstone.load import planning, processes, reports
-from runstone.load.messages import Refused
+from runstone.load.messages import Acknowledged, Refused
 from runstone.load.model import Load, Plan
 from runstone.load.probing import calls_webhooks
 from runstone.load.running import Progress, Wanted, run
@@ -64,18 +64,16 @@ def load(asked: Given, defaults: Given, words: Words) -> int:
     target = session.settings.target
     if target is None:
         raise UsageError("no target: give one, or set RUNSTONE_TARGET")
-    if target.network.proxy is not None:
-        raise UsageError(
-            "a load is not sent through a proxy, which would be what is measured: leave out --proxy"
-        )
+    if (target.network.proxy_for(target.url) or "").startswith("https:"):
+        raise UsageError("a load is sent by plain HTTP proxies only, which tunnel TLS: give --proxy http://…")
     plan = _planner(words)
     plan(target, False)  # what makes no sense is told before a server is started
-    out = session.settings.out
     with _shown() as tell:
         tell(Progress("reaching the target"))
         with session.reach(target) as reached:
             server = _server_of(reached)
-            made = run(reached, _wanted(plan(reached, _webhooks(reached, words)), words, out, server), tell)
+            wanted = _wanted(plan(reached, _webhooks(reached, words)), words, session.settings, server)
+            made = run(reached, wanted, tell)
     return show(made, session.settings)
 
 
@@ -130,14 +128,15 @@ def _local(words: Words) -> int:
     return 0 if words.expect_workers else 1
 
 
-def _wanted(plan: Plan, words: Words, out: Path, server: str) -> Wanted:
+def _wanted(plan: Plan, words: Words, settings: Settings, server: str) -> Wanted:
     elsewhere = bool(words.expect_workers)
     host = "*" if elsewhere else "127.0.0.1"
     port = words.port or (processes.PORT if elsewhere else 0)
     processes.insist_on_port(host, port)
     return Wanted(
         plan=plan,
-        out=out,
+        out=settings.out,
+        keep=settings.keep,
         local=_local(words),
         host=host,
         port=port,
@@ -245,18 +244,25 @@ def work(words: Words) -> int:
     port = int(named) if named else words.port or processes.PORT
     click.echo(f"waiting for a master on {host}:{port}", err=True)
     processes.await_master(host, port, _MASTER_S)
-    log = Path("reports/out/load-worker/locust.log")
+    log, number = Path("reports/out/load-worker/locust.log"), words.processes or 1
     with processes.processes(log) as started:
-        for _ in range(words.processes or 1):
+        for _ in range(number):
             started.start_worker(host, port)
         started.sealed()
-        working = counted(words.processes or 1, "process", "processes")
+        working = counted(number, "process", "processes")
         click.echo(f"working for {host}:{port} with {working}", err=True)
-        while started.any_alive:
+        acknowledged = 0
+        while acknowledged < number:
             try:
                 message = started.told.get(timeout=_LOOK_S)
             except queue.Empty:
-                continue
+                if started.any_alive:
+                    continue
+                raise processes.GeneratorFailed(
+                    f"the master on {host}:{port} went away before it had what {working} did"
+                ) from None
             if isinstance(message, Refused):
                 raise UsageError(message.reason)
+            acknowledged += isinstance(message, Acknowledged)
+        started.wait(_MASTER_S)
     return ExitCode.CONFORMING

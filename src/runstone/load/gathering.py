@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from statistics import fmean
 from typing import Final
 
 import msgspec
 
 from runstone.load.counting import Histogram
 from runstone.load.messages import Began, Found, Gone, Hello, Message, Refused, Tested, Tick, Totals
-from runstone.load.model import MOST_BROKEN, SAMPLED, Counts, Latency, Plan, Tally, Window, Worker
+from runstone.load.model import MOST_BROKEN, SAMPLED, Counts, Latency, OfKind, Plan, Tally, Window, Worker
 from runstone.load.tokens import together
 
 _CURVE: Final = (0.0, 25.0, 50.0, 75.0, 90.0, 95.0, 99.0, 99.5, 99.9, 99.95, 99.99, 100.0)
@@ -34,6 +35,7 @@ class _Open:
     """A window that goes on."""
 
     latencies: Histogram = field(default_factory=Histogram)
+    by_kind: defaultdict[str, Histogram] = field(default_factory=lambda: defaultdict(Histogram))
     due: int = 0
     started: int = 0
     finished: int = 0
@@ -45,10 +47,14 @@ class _Open:
 
 @dataclass(frozen=True)
 class Gauge:
-    """What the server shows of itself: threads of this load that it calls busy, and its memory in bytes."""
+    """What the server shows of itself: threads of this load that it calls busy, and its memory in bytes.
+
+    `others`: the share of its machine's CPU that others took meanwhile, where it is this one.
+    """
 
     in_flight: int | None = None
     rss: int | None = None
+    others: float | None = None
 
 
 class Gathering:
@@ -74,6 +80,7 @@ class Gathering:
         self._open: defaultdict[int, _Open] = defaultdict(_Open)
         self._next = 0  # the window that ends next
         self._broken = self._drawn = 0
+        self._others: list[float] = []  # since the last window
 
     def take(self, message: Message) -> None:
         """What a worker, or the master, told."""
@@ -106,7 +113,9 @@ class Gathering:
         window.broken += tick.broken - before.broken
         window.lag_max_s = max(window.lag_max_s, tick.lag_max_s)
         window.draining &= tick.draining
-        window.latencies.add(tick.latencies)
+        for kind, encoded in tick.latencies.items():
+            window.latencies.add(encoded)
+            window.by_kind[kind].add(encoded)
         worker.last = tick
         worker.lag_max_s = max(worker.lag_max_s, tick.lag_max_s)
         self.in_flight_max = max(self.in_flight_max, self.in_flight)
@@ -124,6 +133,12 @@ class Gathering:
             wanted = self._drawn <= SAMPLED
         if wanted:
             self._on_found(found)
+
+    def note_gauge(self, gauge: Gauge) -> None:
+        """What the server shows at present."""
+        self.gauge = gauge
+        if gauge.others is not None:
+            self._others.append(gauge.others)
 
     # --- while it goes on ----------------------------------------------------------------------------------
 
@@ -177,15 +192,24 @@ class Gathering:
             p95_ms=seen.latencies.ms(95),
             p99_ms=seen.latencies.ms(99),
             max_ms=seen.latencies.ms(100),
+            kinds={
+                kind: OfKind(finished=each.count, p99_ms=each.ms(99))
+                for kind, each in sorted(seen.by_kind.items())
+            },
             in_flight=self.in_flight,
             server_in_flight=self.gauge.in_flight,
             server_rss=self.gauge.rss,
+            others_cpu=self._others_cpu(),
             lag_max_s=seen.lag_max_s,
             broken=seen.broken,
             draining=seen.draining,
         )
         self.windows.append(window)
         self._on_window(window)
+
+    def _others_cpu(self) -> float | None:
+        seen, self._others = self._others, []
+        return round(fmean(seen), 3) if seen else self.gauge.others
 
     # --- when it is over -----------------------------------------------------------------------------------
 
@@ -267,7 +291,6 @@ _NOTHING: Final = Tick(
     in_flight=0,
     lag_max_s=0.0,
     broken=0,
-    latencies="",
 )
 
 

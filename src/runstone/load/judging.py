@@ -115,7 +115,7 @@ def _verdict(each: Requirement, load: Load, traces: Mapping[str, Trace]) -> Verd
     if found is None:
         reason = load.outcome.reason or "this load did not look at it"
         return with_cases(unjudged, [Case(case="", verdict="not-run", reason=reason)])
-    if found.broken and not (each.id == STEADY and load.outcome.kind != "whole"):
+    if found.broken and not (each.id == STEADY and load.outcome.kind == "incomplete"):
         return with_cases(unjudged, list(_broken(each, found, traces)))
     return with_cases(unjudged, [_unbroken(found, load)])
 
@@ -123,7 +123,7 @@ def _verdict(each: Requirement, load: Load, traces: Mapping[str, Trace]) -> Verd
 def _unbroken(found: Invariant, load: Load) -> Case:
     """What nothing broke. Why something was not tested is the target's doing, where a reason is counted.
 
-    Of a load that is not the one that was planned, figures (`STEADY`) say nothing, good or bad.
+    Of a load that is not the one that was planned, nothing is kept.
     """
     why = "; ".join(f"{reason} ({number:,})" for reason, number in found.why_not_tested.items())
     untested = f"{found.not_tested:,} of the {found.of} could not be tested" + (f": {why}" if why else "")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from typing import Final
+from typing import Any, Final
 
 import gevent
 import httpx
@@ -20,6 +20,7 @@ from runstone.wire.redaction import Redactor
 
 _MOST_BYTES: Final = 2 * 1024 * 1024  # of a body
 _CONNECT_S: Final = 10.0
+_IDLE_S: Final = 3.0  # a connection is used again; uvicorn and Node close one that is idle for 5 s
 _LONGEST_PAUSE_S: Final = 60.0  # that a target may ask for
 _UNKNOWN: Final = "no answer within {:g} s"
 
@@ -40,6 +41,7 @@ class Road:
         self.throttled_s = 0.0
         self._not_before = 0.0
         self._network = orders.network
+        self._proxy = _proxy_options(orders.network.proxy_for(orders.plan.url))
         self._trust: ssl.SSLContext | None = None
 
     def client(self) -> HTTPClient:
@@ -54,6 +56,7 @@ class Road:
             network_timeout=self.longest_s,
             ssl_context_factory=lambda: trust,
             insecure=self._network.insecure,
+            **self._proxy,
         )
 
     def obey(self, refused: Refusal) -> None:
@@ -74,6 +77,7 @@ class GeventLine:
     def __init__(self, road: Road) -> None:
         self._road = road
         self._client = road.client()
+        self._used_at = road.clock.now
 
     @property
     def clock(self) -> float:
@@ -125,6 +129,9 @@ class GeventLine:
     def _sent(self, blank: Exchange, path: str, content: bytes, *, hang_up: bool) -> Exchange:
         """One attempt, under a deadline for the whole of it."""
         began = self.clock
+        if began - self._used_at > _IDLE_S:
+            self._client.close()
+            self._client = self._road.client()
         came = _Coming(began, self._road)
         failure: str | None = None
         deadline = gevent.Timeout(self._road.longest_s)
@@ -133,10 +140,12 @@ class GeventLine:
             came.take(self._client.request(blank.method, path, content, self._road.headers), hang_up=hang_up)
         except gevent.Timeout:
             failure = _UNKNOWN.format(self._road.longest_s)
-        except (OSError, HTTPParseError, ValueError) as error:  # the last: an id that fits into no path
+        # ValueError: an id that fits into no path; RuntimeError: a proxy that opens no tunnel.
+        except (OSError, HTTPParseError, ValueError, RuntimeError) as error:
             failure = _told(error, self._road.longest_s)
         finally:
             deadline.close()
+            self._used_at = self.clock
         if failure is not None:
             self._client.close()
             self._client = self._road.client()
@@ -229,6 +238,19 @@ class _Coming:
             failure=failure,
             closed_by_client=hung_up,
         )
+
+
+def _proxy_options(proxy: str | None) -> dict[str, Any]:
+    """What a client is told of the proxy that it sends by; nothing for none."""
+    if proxy is None:
+        return {}
+    url = httpx.URL(proxy)
+    return {
+        "proxy_host": url.host,
+        "proxy_port": url.port or 80,
+        "proxy_user": url.username or None,
+        "proxy_password": url.password or None,
+    }
 
 
 def _refused(exchange: Exchange) -> Refusal | None:

@@ -34,6 +34,7 @@ from runstone.load.messages import (
     PIPE,
     TOLD,
     TURNED_AWAY,
+    Acknowledged,
     Began,
     Done,
     Gone,
@@ -79,7 +80,7 @@ class _Master:
         self._heard: set[str] = set()
         self._missing_since: dict[str, float] = {}
         runner.register_message(HELLO, self._greet)
-        runner.register_message(TOLD, self._hand_on)
+        runner.register_message(TOLD, lambda msg, **_: self._hand_on(msg.data))
         runner.register_message(LAST, self._hand_on_the_last)
         environment.events.test_start.add_listener(self._order)
         gevent.signal_handler(signal.SIGUSR1, lambda: runner.send_message(DRAIN))
@@ -113,15 +114,17 @@ class _Master:
             self._runner.send_message(ORDERS, msgspec.json.encode(orders), client_id=name)
             self._pipe.send(Began(worker=number, id=name))
 
-    def _hand_on(self, environment: Environment, msg: Any, **_: Any) -> None:
-        del environment
-        self._pipe.write(msg.data)
+    def _hand_on(self, line: bytes) -> None:
+        try:
+            self._pipe.write(line)
+        except BrokenPipeError:  # the command was killed: nobody judges what workers do, nor cleans up
+            gevent.spawn(self._runner.quit)
 
     def _hand_on_the_last(self, environment: Environment, msg: Any, **_: Any) -> None:
         del environment
         if msg.node_id not in self._heard:
             self._heard.add(msg.node_id)
-            self._pipe.write(msg.data)
+            self._hand_on(msg.data)
         self._runner.send_message(HEARD, b"", client_id=msg.node_id)
 
     def _watch(self) -> None:
@@ -160,7 +163,7 @@ class _Worker:
         self._one_at_a_time = Semaphore()
         self._draining = False  # it may be asked to before it has begun
         runner.register_message(ORDERS, self._take_orders)
-        runner.register_message(HEARD, lambda **_: self._heard.set())
+        runner.register_message(HEARD, lambda **_: self._note_heard())
         runner.register_message(DRAIN, lambda **_: self._drain())
         runner.register_message(TURNED_AWAY, self._turned_away)
         hello = Hello(
@@ -206,6 +209,11 @@ class _Worker:
             self._runner.send_message(LAST, msgspec.json.encode(work.totals))
             self._heard.wait(_AGAIN_S)
         self._environment.process_exit_code = 0
+
+    def _note_heard(self) -> None:
+        if not self._heard.is_set():
+            self._heard.set()
+            _Pipe().send(Acknowledged(id=self._runner.client_id))
 
     def _turned_away(self, environment: Environment, msg: Any, **_: Any) -> None:
         del environment

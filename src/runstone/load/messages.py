@@ -75,7 +75,7 @@ class Gone(msgspec.Struct, frozen=True, kw_only=True, tag="gone"):
 
 
 class Tick(msgspec.Struct, frozen=True, kw_only=True, tag="tick"):
-    """One second of one worker. `latencies`: a histogram of the starts that were through in it.
+    """One second of one worker. `latencies`: by kind a histogram of the starts that were through in it.
 
     `made`: the threads that the target acknowledged in it.
     """
@@ -89,16 +89,17 @@ class Tick(msgspec.Struct, frozen=True, kw_only=True, tag="tick"):
     in_flight: int
     lag_max_s: float
     broken: int
-    latencies: str
+    latencies: dict[str, str] = {}
     made: tuple[str, ...] = ()
     draining: bool = False
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True, tag="found"):
-    """A start in full: what it broke, or, drawn at random, whatever it showed."""
+    """A start in full: what it broke, or, drawn at random, whatever it showed. `thread`: its id, if any."""
 
     token: str
     kind: str
+    thread: str = ""
     at: float
     broken: dict[str, str]
     trace: Trace
@@ -139,8 +140,14 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True, tag="totals"):
     max_rss: int
 
 
+class Acknowledged(msgspec.Struct, frozen=True, kw_only=True, tag="acknowledged"):
+    """A worker's totals have reached the master."""
+
+    id: str
+
+
 class Done(msgspec.Struct, frozen=True, kw_only=True, tag="done"):
     """Nothing more will be told."""
 
 
-Message: TypeAlias = Listening | Hello | Began | Refused | Gone | Tick | Found | Totals | Done
+Message: TypeAlias = Listening | Hello | Began | Refused | Gone | Tick | Found | Totals | Acknowledged | Done

@@ -133,11 +133,19 @@ class Latency(msgspec.Struct, frozen=True, kw_only=True):
     histogram: str
 
 
+class OfKind(msgspec.Struct, frozen=True, kw_only=True):
+    """The starts of one kind in a window."""
+
+    finished: int
+    p99_ms: float
+
+
 class Window(msgspec.Struct, frozen=True, kw_only=True):
     """A part of the time. Percentiles are of the starts that were through in it, by their intended start.
 
     `in_flight`: starts that clients waited for, at its end; `server_in_flight`: threads of this load that the
-    target called busy then, None where it does not tell. `server_rss`: bytes, of a server started here.
+    target called busy then, None where it does not tell. `server_rss`: bytes, of a server on this machine;
+    `others_cpu`: the share of that machine's CPU which others than it and the generator took.
     """
 
     at: float
@@ -151,8 +159,10 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
     p99_ms: float
     max_ms: float
     in_flight: int
+    kinds: dict[str, OfKind] = {}
     server_in_flight: int | None = None
     server_rss: int | None = None
+    others_cpu: float | None = None
     lag_max_s: float = 0.0
     broken: int = 0
     draining: bool = False

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from statistics import median
+from collections.abc import Sequence
 from typing import Final
 
 from runstone.errors import ExitCode
 from runstone.load.gathering import Gathering
 from runstone.load.invariants import STEADY
-from runstone.load.model import Figures, Invariant, Outcome, Window
+from runstone.load.model import Figures, Invariant, Outcome
 
 _LAG_S: Final = 1.0  # of the generator itself, over which figures are its own and not the target's
 _BUSY: Final = 0.9  # of a core: such a worker has no time left to be punctual
 _OF_THE_RATE: Final = 0.9
-_FACTOR: Final = 2.0  # the last third may take longer than the first
-_SLACK_MS: Final = 100.0
-_ERRORS: Final = 0.01  # of all starts, more than in the first third
-_FEWEST_WINDOWS: Final = 6
-_FEWEST_STARTS: Final = 100  # of a third: of fewer the 99th percentile is its slowest one
 _REFUSED: Final = 0.1  # of all starts: with more the target was not under the load that was planned
 SHOULD: Final = frozenset({STEADY})
 
@@ -49,50 +43,6 @@ def _clock_s(gathering: Gathering) -> float:
     return min(gathering.plan.for_s, due / gathering.plan.rate)
 
 
-def steady(windows: Sequence[Window]) -> Invariant:
-    """LOAD-109: latency and errors of the last third of the time against the first.
-
-    No clock judges alone: where this machine itself was as late as the target seems to be, nothing is said.
-    """
-    whole = [each for each in windows if not each.draining and each.finished]
-    third = len(whole) // 3
-    first, last = whole[:third], whole[len(whole) - third :]
-    fewest = min(sum(each.finished for each in part) for part in (first, last))
-    if len(whole) < _FEWEST_WINDOWS or fewest < _FEWEST_STARTS:
-        remark = f"too short to compare thirds: each needs {_FEWEST_STARTS} starts in two windows or more"
-        return Invariant(id=STEADY, of="thirds", kept=0, broken=0, not_tested=1, remark=remark)
-    before, after = (median(each.p99_ms for each in part) for part in (first, last))
-    grown_ms = after - before
-    slower = after > _FACTOR * before and grown_ms > _SLACK_MS
-    wrong = _error_share(last) - _error_share(first) > _ERRORS
-    remark = (
-        f"p99 {before:.0f} ms in the first third, {after:.0f} ms in the last; "
-        f"errors {_error_share(first):.1%} and {_error_share(last):.1%}{_grown(whole)}"
-    )
-    lag_ms = 1e3 * median(each.lag_max_s for each in last)
-    if slower and not wrong and lag_ms > grown_ms / 4:
-        why = {f"this machine itself was {lag_ms:.0f} ms late": 1}
-        return Invariant(
-            id=STEADY, of="thirds", kept=0, broken=0, not_tested=1, why_not_tested=why, remark=remark
-        )
-    broken = int(slower or wrong)
-    return Invariant(id=STEADY, of="thirds", kept=1 - broken, broken=broken, not_tested=0, remark=remark)
-
-
-def _error_share(windows: Iterable[Window]) -> float:
-    kept = list(windows)
-    return sum(each.errors for each in kept) / max(1, sum(each.finished for each in kept))
-
-
-def _grown(windows: Sequence[Window]) -> str:
-    """What the server's memory did, for a reader: how much a run may take is nobody's promise."""
-    known = [(each.server_rss, each.finished) for each in windows if each.server_rss]
-    if len(known) < 2:
-        return ""
-    grown, starts = (known[-1][0] or 0) - (known[0][0] or 0), sum(each for _, each in known[1:])
-    return f"; the server's memory changed by {grown / 1e6:+.1f} MB over {starts} starts"
-
-
 def outcome_of(
     gathering: Gathering, figures: Figures, invariants: Sequence[Invariant], stopped: str | None
 ) -> Outcome:
@@ -104,7 +54,7 @@ def outcome_of(
     reason = _incomplete(gathering, invariants, stopped)
     if reason:
         return Outcome(kind="incomplete", reason=reason, broken=broken, kept=kept)
-    reason = _generator_bound(gathering, figures)
+    reason = late_generator(gathering, figures) or _too_few_starts(gathering, figures)
     if reason:
         return Outcome(kind="generator-bound", reason=reason, broken=broken, kept=kept)
     return Outcome(kind="whole", broken=broken, kept=kept)
@@ -141,12 +91,17 @@ def _incomplete(gathering: Gathering, invariants: Sequence[Invariant], stopped: 
     return ""
 
 
-def _generator_bound(gathering: Gathering, figures: Figures) -> str:
-    """Why the load was not what was planned, by the generator's own doing; '' where it was."""
+def late_generator(gathering: Gathering, figures: Figures) -> str:
+    """Why the figures are the generator's own and not the target's; '' where they are not."""
     if figures.lag_p99_s > _LAG_S:
         return f"the generator itself was {figures.lag_p99_s:.1f} s late (p99): give it more processes"
     if busy := [each for each in gathering.workers if each.cpu > _BUSY]:
         return f"{len(busy)} of its processes took {busy[0].cpu:.0%} of a core: give it more processes"
+    return ""
+
+
+def _too_few_starts(gathering: Gathering, figures: Figures) -> str:
+    """Why less was started than planned; '' where it was not."""
     if figures.achieved < _OF_THE_RATE * figures.offered:
         return (
             f"{figures.achieved:.1f} of {figures.offered:.1f} starts a second were made: all "

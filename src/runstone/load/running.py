@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -38,10 +38,11 @@ from runstone.load.invariants import (
 )
 from runstone.load.messages import Done, Found, Listening, Message, Orders
 from runstone.load.model import FORMAT, MOST_BROKEN, Broken, Invariant, Load, Plan, Sample, Throttled, Window
-from runstone.load.outcome import exit_code_of, figures_of, outcome_of, steady
+from runstone.load.outcome import exit_code_of, figures_of, late_generator, outcome_of
 from runstone.load.processes import GeneratorFailed, Processes, processes
+from runstone.load.steadiness import steady
 from runstone.load.sweep import NAME as SWEEP
-from runstone.load.sweep import Sweep, judged_sweep
+from runstone.load.sweep import Sweep, judged_sweep, stuck_in
 from runstone.load.watching import Watching
 from runstone.scenario.clean_up import Thing, clean_up
 from runstone.session.evidence import FORMAT as EVIDENCE_FORMAT
@@ -68,7 +69,8 @@ _UNITS: Final = {
 class Wanted:
     """What is to be done, and where. `local`: how many workers are started here; the others come.
 
-    `host`, `port`: where the master is met; 0 for any port that is free.
+    `host`, `port`: where the master is met; 0 for any port that is free. `keep`: what stays on the target at
+    the end: nothing, the threads of the broken starts that are recorded, or all.
     """
 
     plan: Plan
@@ -79,6 +81,7 @@ class Wanted:
     server: str
     soak: bool = False
     keep_going: bool = False
+    keep: Literal["none", "failed", "all"] = "none"
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,7 @@ class Running:
         self._tell = tell
         self._journal = journal
         self._made: list[str] = []
+        self._of_broken: set[str] = set()  # threads
         self._samples: dict[str, Sample] = {}
         self._broken: defaultdict[str, list[Broken]] = defaultdict(list)
         self._stopped: str | None = None
@@ -222,9 +226,10 @@ class Running:
                 lines.write(msgspec.json.encode(window) + b"\n")
 
     def _note_made(self, threads: tuple[str, ...]) -> None:
-        for thread in threads:
-            self._journal.add(Thing(kind="thread", id=thread))
         self._made += threads
+        if self._wanted.keep != "all":  # or the next load would delete what is to stay
+            for thread in threads:
+                self._journal.add(Thing(kind="thread", id=thread))
 
     def _note_found(self, found: Found) -> None:
         self._evidence.add(found.trace)
@@ -232,6 +237,8 @@ class Running:
         self._samples[found.token] = Sample(
             token=found.token, kind=found.kind, trace=name, at=found.at, broken=tuple(sorted(found.broken))
         )
+        if found.broken:
+            self._of_broken.add(found.thread)
         for requirement, reason in found.broken.items():
             if len(self._broken[requirement]) < MOST_BROKEN:
                 self._broken[requirement].append(
@@ -253,15 +260,25 @@ class Running:
                 self._evidence.add(swept)
                 if (last := swept.exchanges[-1]).code is None and self._stopped is None:
                     self._stopped = f"the target stopped answering: {last.failure}"
-            things = [Thing(kind="thread", id=each) for each in self._made]
+            things = [Thing(kind="thread", id=each) for each in self._unwanted(swept)]
             self._tell(Progress(f"cleaning up {len(things):,} threads"))
             return swept, await clean_up(way, things)
 
+    def _unwanted(self, swept: Trace | None) -> list[str]:
+        """The threads that nobody wants to look at."""
+        if self._wanted.keep == "all":
+            return []
+        if self._wanted.keep == "none":
+            return self._made
+        kept = self._of_broken.union(stuck_in(swept) if swept is not None else ())
+        return [each for each in self._made if each not in kept]
+
     def _load(self, swept: Trace | None, left: Sequence[str]) -> Load:
         gathering, wanted = self._gathering, self._wanted
-        invariants = (*map(self._by_start, BY_START), *self._swept(swept), steady(gathering.windows))
-        invariants = tuple(sorted(invariants, key=lambda each: each.id))
         figures = figures_of(gathering)
+        steadiness = steady(gathering.windows, late_generator(gathering, figures))
+        invariants = (*map(self._by_start, BY_START), *self._swept(swept), steadiness)
+        invariants = tuple(sorted(invariants, key=lambda each: each.id))
         outcome = outcome_of(gathering, figures, invariants, self._stopped)
         throttled: defaultdict[str, int] = defaultdict(int)
         errors: defaultdict[str, int] = defaultdict(int)

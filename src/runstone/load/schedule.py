@@ -1,5 +1,7 @@
 """When a worker starts what: by a timetable that is fixed before anything is sent.
 
+It is the same whoever works by it: two workers start together what one would start alone.
+
 A target that answers slowly does not slow the timetable down; a start that finds no user free is late, and
 its latency counts from when it should have been. So what a stalled target does to its users is seen.
 """
@@ -7,9 +9,12 @@ its latency counts from when it should have been. So what a stalled target does 
 from __future__ import annotations
 
 import random
-from typing import NamedTuple
+from collections import Counter
+from typing import Final, NamedTuple
 
-from runstone.load.model import Kind, Plan
+from runstone.load.model import KINDS, Kind, Plan
+
+_DRAWN: Final = 10_007  # kinds, then the order begins again; a prime, so that each worker has all of them
 
 
 class Start(NamedTuple):
@@ -29,12 +34,16 @@ class Schedule:
         self._worker = worker
         self._taken = 0
         self._ended_at: float | None = None
-        self._kinds = [kind for kind, weight in plan.mix.items() if weight]
-        self._weights = [weight for weight in plan.mix.values() if weight]
-        self._random = random.Random(f"{plan.seed}-{worker}")  # noqa: S311 - no secret: the order of kinds
+        drawn = random.Random(plan.seed)  # noqa: S311 - no secret: the order of kinds
+        weights = [plan.mix.get(kind, 0) for kind in KINDS]
+        self._kinds: list[Kind] = drawn.choices(KINDS, weights, k=_DRAWN)
+
+    def _place(self, number: int) -> int:
+        """Where the worker's own start stands among those of all."""
+        return number * self._plan.workers + self._worker
 
     def _at(self, number: int) -> float:
-        return (number * self._plan.workers + self._worker) / self._plan.rate
+        return self._place(number) / self._plan.rate
 
     @property
     def ends_at(self) -> float:
@@ -57,12 +66,11 @@ class Schedule:
         if at >= self.ends_at or now >= self.ends_at:
             return None
         self._taken += 1
-        return Start(self._taken - 1, at, self._next_kind())
+        return Start(self._taken - 1, at, self._kind(self._taken - 1))
 
-    def never_taken(self, now: float) -> list[Kind]:
-        """The kinds of those that were due by now, and that nobody took."""
-        return [self._next_kind() for _ in range(self.due(now) - self._taken)]
+    def never_taken(self, now: float) -> Counter[Kind]:
+        """How many of each kind were due by now, and taken by nobody."""
+        return Counter(self._kind(number) for number in range(self._taken, self.due(now)))
 
-    def _next_kind(self) -> Kind:
-        kind: Kind = self._random.choices(self._kinds, self._weights)[0]  # type: ignore[assignment]
-        return kind
+    def _kind(self, number: int) -> Kind:
+        return self._kinds[self._place(number) % _DRAWN]

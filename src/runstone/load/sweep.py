@@ -80,18 +80,27 @@ def judged_sweep(trace: Trace) -> list[Finding]:
     return [*_nobody_stuck(trace), _conserved(trace)]
 
 
+def stuck_in(trace: Trace) -> list[str]:
+    """The threads of this load that were busy after the drain."""
+    session = trace.notes[NOTE]["session"]
+    return [
+        str(thread.get("thread_id"))
+        for exchange in trace.find("busy")[-1:]
+        for thread in _listed(exchange) or []
+        if _carries(thread, session) and thread.get("status") == "busy"
+    ]
+
+
 def _nobody_stuck(trace: Trace) -> Iterator[Finding]:
     busy = trace.find("busy")[-1:]
     shown = _listed(busy[0]) if busy else None
     if shown is None:
         yield Finding(NOBODY_STUCK, "not-tested", "the search for busy threads was not answered")
         return
-    session = trace.notes[NOTE]["session"]
-    for thread in shown:
-        if _carries(thread, session) and thread.get("status") == "busy":
-            yield Finding(NOBODY_STUCK, "broken", f"thread {thread.get('thread_id')} is busy after the drain")
-    others = sum(1 for thread in shown if not _carries(thread, session) or thread.get("status") != "busy")
-    if others:
+    stuck = stuck_in(trace)
+    for thread in stuck:
+        yield Finding(NOBODY_STUCK, "broken", f"thread {thread} is busy after the drain")
+    if others := len(shown) - len(stuck):
         reason = (
             f"the search for busy threads of this load found {others} others: it ignores what it is asked"
         )

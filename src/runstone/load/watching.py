@@ -1,9 +1,10 @@
-"""What the server shows of itself while it is under load: how much it is busy with, and its memory."""
+"""What the server shows of itself under load: how busy it is, its memory, and who else takes its CPU."""
 
 from __future__ import annotations
 
+import os
 import threading
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 import httpx
@@ -46,8 +47,11 @@ class Watching:
         ) as client:
             server = _listener(self._target.url)
             every_s = max(0.5, min(_GAUGE_S, self._plan.window_s / 2))
+            before = _spent(server)
             while not self._over.wait(every_s):
-                self._gathering.gauge = Gauge(self._busy(client), _rss(server))
+                now = _spent(server)
+                self._gathering.note_gauge(Gauge(self._busy(client), _rss(server), others(before, now)))
+                before = now
 
     def _busy(self, client: httpx.Client) -> int | None:
         asked = {"metadata": {METADATA: self._plan.session}, "status": "busy"}
@@ -56,6 +60,42 @@ class Watching:
         except (httpx.HTTPError, ValueError):
             return None
         return told if isinstance(told, int) and not isinstance(told, bool) else None
+
+
+class Spent(NamedTuple):
+    """CPU seconds so far: all of this machine, those used, and those of the server and the generator."""
+
+    all: float
+    used: float
+    own: float
+
+
+def others(before: Spent | None, now: Spent | None) -> float | None:
+    """The share of this machine that others than these two took; None where the server is not here."""
+    if before is None or now is None or now.all <= before.all:
+        return None
+    taken = (now.used - before.used) - max(0.0, now.own - before.own)
+    return round(min(1.0, max(0.0, taken / (now.all - before.all))), 3)
+
+
+def _spent(server: int | None) -> Spent | None:
+    if server is None:
+        return None
+    import psutil
+
+    times = psutil.cpu_times()
+    idle = times.idle + getattr(times, "iowait", 0.0)
+    whole = sum(times) - getattr(times, "guest", 0.0) - getattr(times, "guest_nice", 0.0)  # in user already
+    own: dict[int, float] = {}
+    for root in (server, os.getpid()):
+        try:
+            first = psutil.Process(root)
+            for each in [first, *first.children(recursive=True)]:
+                taken = each.cpu_times()
+                own[each.pid] = taken.user + taken.system
+        except psutil.Error:
+            continue
+    return Spent(whole, whole - idle, sum(own.values()))
 
 
 def _listener(url: str) -> int | None:

@@ -11,6 +11,7 @@ import resource
 import socket
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from typing import Final
 
@@ -61,7 +62,7 @@ class Work:
         self._at: dict[str, float] = {}  # when each of them should have started
         self._lag = Histogram()
         self._lag_max_s = 0.0
-        self._second = Histogram()
+        self._second: defaultdict[str, Histogram] = defaultdict(Histogram)  # by kind
         self._began = self._finished = self._errors = self._broken = self._late = 0
         self._made: list[str] = []
         self._threads = self._unsure = 0
@@ -129,7 +130,7 @@ class Work:
         if turn.known_at is not None:
             took = turn.known_at - self._at[turn.token]
             self._counting.latencies[f"kind {turn.kind}"].record(took)
-            self._second.record(took)
+            self._second[turn.kind].record(took)
             self._finished += 1
 
     # --- what became of them -------------------------------------------------------------------------------
@@ -147,7 +148,14 @@ class Work:
         found = judged(trace)
         self._counting.note(turn.kind, found)
         at = self._at.pop(turn.token)
-        full = Found(token=turn.token, kind=turn.kind, at=round(at, 3), broken=found.broken, trace=trace)
+        full = Found(
+            token=turn.token,
+            kind=turn.kind,
+            thread=turn.thread,
+            at=round(at, 3),
+            broken=found.broken,
+            trace=trace,
+        )
         if found.broken:
             self._broken += 1
             if self._sent_in_full < MOST_BROKEN:
@@ -231,8 +239,8 @@ class Work:
         return -(-SAMPLED // self.plan.workers)
 
     def _note_not_started(self) -> None:
-        for kind in self._schedule.never_taken(self._clock.now):
-            self._counting.counts[kind]["not_started"] += 1
+        for kind, times in self._schedule.never_taken(self._clock.now).items():
+            self._counting.counts[kind]["not_started"] += times
 
     # --- reports -------------------------------------------------------------------------------------------
 
@@ -266,7 +274,7 @@ class Work:
                 in_flight=len(self._turns) + len(self._unsettled),
                 lag_max_s=round(self._lag_max_s, 4),
                 broken=self._broken,
-                latencies=self._second.taken(),
+                latencies={kind: each.taken() for kind, each in self._second.items() if each.count},
                 made=tuple(self._made),
                 draining=self._clock.now > self._schedule.ends_at,
             )

@@ -279,9 +279,10 @@ class Options:
     )
     keep: Literal["none", "failed", "all"] = option(
         "none",
-        "What a check made on the target and leaves there at its end; failed: what broken scenarios made.",
+        "What a check made on the target and leaves there at its end; failed: what broken scenarios made, "
+        "and broken starts of a load.",
         flag="--keep",
-        commands=("check", "scenarios", "pytest"),
+        commands=("check", "load", "scenarios", "pytest"),
         key="keep",
     )
     confirm: Annotated[int, msgspec.Meta(ge=0, le=1)] = option(
