@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import json
 import sys
 from collections.abc import Callable, Iterable
@@ -13,6 +14,7 @@ import pytest
 
 from runstone.contracts import load_profile
 from runstone.judge.declaring import declaration_of
+from runstone.judge.resting import rests_of
 from runstone.judge.words import Broken
 from runstone.locations import locate
 from runstone.wire.exchange import Event, Exchange
@@ -171,10 +173,10 @@ def _judges() -> dict[str, Callable[..., None]]:
 
 
 def judge(requirement: str, exchanges: Iterable[Exchange], **notes: Any) -> None:
-    function = _judges()[requirement]
-    taken = function.__code__.co_varnames[: function.__code__.co_argcount]
-    given = {"traces": [Trace(scenario="told", exchanges=tuple(exchanges), notes=notes)]}
-    function(**given, **({"profile": load_profile("langgraph")} if "profile" in taken else {}))
+    function, profile = _judges()[requirement], load_profile("langgraph")
+    traces = [Trace(scenario="told", exchanges=tuple(exchanges), notes=notes)]
+    known = {"traces": traces, "profile": profile, "rests": rests_of(traces, profile)}
+    function(**{name: known[name] for name in inspect.signature(function).parameters})
 
 
 @pytest.mark.parametrize("requirement", sorted(_judges()))
