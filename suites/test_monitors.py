@@ -210,7 +210,7 @@ def _may_differ(exchange: Exchange, member: str) -> bool:
 def _schema_findings(
     exchange: Exchange, delayed: set[str], known: dict[tuple[str, str], list[list[str]]]
 ) -> Iterator[Finding]:
-    """What breaks a schema; `known`: what was found before, by schema and body, as polls repeat bodies."""
+    """What breaks a schema; `known`: what was found before, by operation and body, as polls repeat bodies."""
     operation = operation_for(exchange.method, exchange.path)
     if operation is None or not operation.schema:
         return
@@ -222,7 +222,7 @@ def _schema_findings(
     if operation.many and not isinstance(body, list):
         yield exchange, f"answers no array of {operation.schema}"
         return
-    documents, told = body if operation.many else [body], (operation.schema, exchange.content)
+    documents, told = body if operation.many else [body], (operation.name, exchange.content)
     if told not in known:
         broken = (violations(operation.schema, document)[:1] for document in documents)
         known[told] = [[f"{each.path}: {each.message}" for each in of_it] for of_it in broken]
