@@ -12,7 +12,7 @@ from runstone.suite import (
     Profile,
     Rest,
     Trace,
-    bare_path,
+    begins_run,
     body_of,
     canonical,
     first_difference,
@@ -30,7 +30,6 @@ from runstone.suite import (
     view,
 )
 
-_CREATES = re.compile(r"/runs(/wait|/stream)?$")
 # What may end a run before its last node, or lets it pause.
 _ENDING = re.compile(
     r"/cancel|rollback|cancel_on_disconnect|strategy\W+interrupt|on_disconnect\W+cancel|interrupt_",
@@ -162,7 +161,7 @@ def _misjudged(trace: Trace) -> Iterator[Finding]:
     for exchange in trace.exchanges:
         for run, status in run_statuses(exchange):
             ended = status in lifecycle().runs.terminal
-            if ended and exchange.method == "POST" and _CREATES.search(bare_path(exchange)):
+            if ended and begins_run(exchange):
                 yield exchange, f"creates a run that is {status} already"
             for over, failed, paused in results.get(run, ()):
                 if status in {"error", "success", "timeout"} and failed != (status != "success"):

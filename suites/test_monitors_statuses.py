@@ -14,6 +14,7 @@ from runstone.suite import (
     Finding,
     Trace,
     bare_path,
+    begins_run,
     lasts_as_its_run,
     lifecycle,
     none_broken,
@@ -26,7 +27,6 @@ from runstone.suite import (
 SETTLED_S = 5.0  # the least time for which scenarios poll a thread before they give up on it
 _CLOCK_S = 0.01  # by which two times may be off that are written down one after the other
 _OF_A_THREAD = re.compile(rf"/threads/({UUID.pattern})/runs/({UUID.pattern})")
-_CREATES = re.compile(r"/runs(/wait|/stream)?$")
 
 
 @requirement("MON-001")
@@ -141,7 +141,7 @@ def _unseen_since(trace: Trace, thread: str) -> float:
 
 def _begins_unnamed(exchange: Exchange) -> bool:
     taken = exchange.code is None or exchange.code < 300
-    return bool(_CREATES.search(bare_path(exchange))) and taken and exchange.found_run_id is None
+    return begins_run(exchange) and taken and exchange.found_run_id is None
 
 
 def _between_runs(

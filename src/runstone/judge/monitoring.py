@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, Final
 
 from runstone.contracts import operation_for, violations
 from runstone.judge.words import is_json
@@ -13,6 +14,9 @@ from runstone.wire.trace import Trace
 from runstone.wire.webhooks import DELIVERY
 
 Finding = tuple[Exchange, str]  # an exchange and what is wrong with it, for `none_broken`
+
+
+_BEGINS: Final = re.compile(r"/runs(/wait|/stream)?$")
 
 
 def answers(traces: Iterable[Trace]) -> list[Exchange]:
@@ -59,6 +63,11 @@ def objects_of(exchange: Exchange) -> list[dict[str, Any]]:
 def bare_path(exchange: Exchange) -> str:
     """The path without its query, in lower case, as ids may be written either way."""
     return exchange.path.partition("?")[0].lower()
+
+
+def begins_run(exchange: Exchange) -> bool:
+    """Whether it asks for one run, in the background, by wait or by stream."""
+    return exchange.method == "POST" and _BEGINS.search(bare_path(exchange)) is not None
 
 
 def last_id(text: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any, Final
 from runstone.contracts import Profile, lifecycle, operation_for
 from runstone.judge.monitoring import (
     bare_path,
+    begins_run,
     body_of,
     last_id,
     last_values,
@@ -23,7 +24,6 @@ from runstone.wire.trace import Trace
 
 _THREAD: Final = re.compile(rf"/threads/({UUID.pattern})(?=[/?]|$)")
 _READS: Final = ("/history", "/state/checkpoint")  # by POST, and yet nothing is changed
-_CREATES: Final = re.compile(r"/runs(/wait|/stream)?$")
 
 
 @dataclass
@@ -98,9 +98,8 @@ def _threads(trace: Trace) -> list[str]:
 
 def _may_go_on_unseen(exchange: Exchange) -> bool:
     """Whether it may have begun a run whose id nobody reads from its answer."""
-    path = bare_path(exchange)
-    lost = _CREATES.search(path) and exchange.found_run_id is None and exchange.closed_by_client
-    return bool(lost) or path.endswith("/commands")
+    lost = begins_run(exchange) and exchange.found_run_id is None and exchange.closed_by_client
+    return lost or bare_path(exchange).endswith("/commands")
 
 
 class _Recorded:
@@ -113,9 +112,7 @@ class _Recorded:
         self._listed = {each.exchange.number: each.listed[thread] for each in told if thread in each.listed}
         self._changes = [each for each in self._told if each.number not in self._listed and _may_change(each)]
         self._runs = {
-            each.found_run_id: each
-            for each in self._changes
-            if _CREATES.search(bare_path(each)) and each.found_run_id
+            each.found_run_id: each for each in self._changes if begins_run(each) and each.found_run_id
         }
         self._ended: dict[str, float] = {}
         self._statuses: dict[str, str] = {}
