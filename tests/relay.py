@@ -25,6 +25,8 @@ from urllib.parse import urlsplit
 
 import trustme
 
+from runstone.wire.accepting import LOOPBACK, accepting
+
 _PIECE: Final = 4096
 _IN_FLIGHT: Final = 256  # pieces of one direction of one connection: a megabyte
 _IN_FLIGHT_SLOWLY: Final = 8  # where the bandwidth is shared: nobody reserves much of it ahead
@@ -67,32 +69,19 @@ class Relay:
     @asynccontextmanager
     async def serving(self, port: int = 0) -> AsyncIterator[Relay]:
         """Relay for the time of the block."""
-        carried: set[asyncio.Task[None]] = set()
-
-        def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            carried.add(asyncio.create_task(self._carry(reader, writer)))
-
         given = self.conditions
         context = _certified(Path(given.tls), ask=given.client_certificates) if given.tls else None
-        listener = socket.create_server(("127.0.0.1", port))
+        listener = socket.create_server((LOOPBACK, port))
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
-        server = await asyncio.start_server(accept, sock=listener, ssl=context)
-        found = listener.getsockname()[1]
-        self.url = f"{'https' if context else 'http'}://127.0.0.1:{found}{self._path}"
-        try:
+        self.url = f"{'https' if context else 'http'}://{LOOPBACK}:{listener.getsockname()[1]}{self._path}"
+        async with accepting(self._carry, listener=listener, certified=context):
             yield self
-        finally:
-            server.close()
-            for task in carried:
-                task.cancel()
-            await asyncio.gather(*carried, return_exceptions=True)
-            await asyncio.sleep(0.01)  # their transports end
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Relay one connection until both sides have ended, one is gone, or it is to be reset."""
         self.connections += 1
         given, cut_after = self.conditions, self._cut_after()
-        opened: list[asyncio.StreamWriter] = [writer]
+        opened: list[asyncio.StreamWriter] = []
         try:
             if cut_after == 0:
                 self._reset(writer)

@@ -9,6 +9,7 @@ from typing import TypeAlias
 import httpx
 import pytest
 
+from runstone.wire.accepting import LOOPBACK, accepting
 from runstone.wire.exchange import Exchange
 from runstone.wire.limits import Limits
 from runstone.wire.proxy import Proxy, proxying
@@ -60,23 +61,18 @@ def passing(upstream: Upstream, drive: Drive, *, limits: Limits | None = None) -
                 await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError):
             return  # the proxy hung up, as it may
-        finally:
-            writer.close()
 
     async def talk() -> list[Exchange]:
         recording = Recording("talk")
-        server = await asyncio.start_server(converse, "127.0.0.1", 0)
-        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         secret = {"authorization": "Bearer sesame-open"}
         async with (
-            server,
-            Recorder(url, secret, limits or Limits()) as recorder,
+            accepting(converse) as port,
+            Recorder(f"http://{LOOPBACK}:{port}", secret, limits or Limits()) as recorder,
             proxying(recorder, recording) as proxy,
             httpx.AsyncClient(trust_env=False, timeout=20) as client,
         ):
             await drive(proxy, client)
             await client.aclose()
-        await asyncio.sleep(0.02)  # the connections of the upstream end
         return recording.exchanges
 
     return asyncio.run(talk())

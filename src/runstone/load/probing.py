@@ -10,7 +10,8 @@ import h11
 from runstone.scenario.asking import asked, objects_in
 from runstone.scenario.clean_up import Thing, clean_up
 from runstone.target.target import Target
-from runstone.wire.http_server import LOOPBACK, Connection, Received, serving
+from runstone.wire.accepting import LOOPBACK
+from runstone.wire.http_server import Connection, Received, serving
 from runstone.wire.limits import Limits
 from runstone.wire.recorder import Recorder
 

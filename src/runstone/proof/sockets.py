@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from queue import Queue
 from typing import TypeAlias
 
+from runstone.wire.accepting import LOOPBACK, accepting
+
 Reader: TypeAlias = asyncio.StreamReader
 Writer: TypeAlias = asyncio.StreamWriter
 Answer = Callable[[str, bytes, Writer], Awaitable[None]]
@@ -35,22 +37,10 @@ def conversing(converse: Conversation) -> Iterator[str]:
     async def serve() -> None:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
-        connections: dict[asyncio.Task[None], Writer] = {}
-
-        def accept(reader: Reader, writer: Writer) -> None:
-            connections[loop.create_task(_close_afterwards(reader, writer, converse))] = writer
-
-        server = await asyncio.start_server(accept, "127.0.0.1", 0)
-        stops.put(lambda: loop.call_soon_threadsafe(stop.set))
-        urls.put(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
-        await stop.wait()
-        server.close()
-        await asyncio.sleep(0.02)  # a connection that is just being accepted reaches `accept` first
-        for task, writer in connections.items():
-            task.cancel()
-            writer.close()
-        await asyncio.gather(*connections, return_exceptions=True)
-        await asyncio.sleep(0)  # and the transports end
+        async with accepting(lambda reader, writer: _unless_gone(converse, reader, writer)) as port:
+            stops.put(lambda: loop.call_soon_threadsafe(stop.set))
+            urls.put(f"http://{LOOPBACK}:{port}")
+            await stop.wait()
 
     thread = threading.Thread(target=lambda: asyncio.run(serve()))
     thread.start()
@@ -73,14 +63,12 @@ def serving(answer: Answer) -> Iterator[str]:
         yield url
 
 
-async def _close_afterwards(reader: Reader, writer: Writer, converse: Conversation) -> None:
+async def _unless_gone(converse: Conversation, reader: Reader, writer: Writer) -> None:
     try:
         await converse(reader, writer)
         await writer.drain()
     except (asyncio.IncompleteReadError, ConnectionError):
         return  # the client hung up, as it may
-    finally:
-        writer.close()
 
 
 async def read_request(reader: Reader) -> Heard:

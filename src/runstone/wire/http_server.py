@@ -15,7 +15,8 @@ from typing import Final
 
 import h11
 
-LOOPBACK: Final = "127.0.0.1"
+from runstone.wire.accepting import LOOPBACK, accepting
+
 _PIECE: Final = 64 * 1024
 
 
@@ -97,7 +98,6 @@ async def serving(
     hangs up or speaks no HTTP breaks nothing; an answer that a handler leaves unfinished ends with its
     connection.
     """
-    conversations: set[asyncio.Task[None]] = set()
 
     async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connection = Connection(reader, writer)
@@ -108,24 +108,9 @@ async def serving(
                     return
         except (ConnectionError, h11.RemoteProtocolError):
             return
-        finally:
-            writer.close()  # what is buffered is still sent
 
-    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        conversations.add(asyncio.create_task(converse(reader, writer)))
-
-    server = await asyncio.start_server(accept, host, 0)
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        server.close()
-        for task in conversations:
-            task.cancel()
-        ended = await asyncio.gather(*conversations, return_exceptions=True)
-        await asyncio.sleep(0)  # and their transports end
-        for error in ended:
-            if isinstance(error, Exception):  # being cancelled is none
-                raise error
+    async with accepting(converse, host=host) as port:
+        yield port
 
 
 def _received(head: h11.Request, body: bytes, seconds: float) -> Received:

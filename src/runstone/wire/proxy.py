@@ -18,8 +18,9 @@ from typing import Final
 import h11
 import httpx
 
+from runstone.wire.accepting import LOOPBACK
 from runstone.wire.exchange import UUID
-from runstone.wire.http_server import LOOPBACK, Connection, Received, serving
+from runstone.wire.http_server import Connection, Received, serving
 from runstone.wire.recorder import Recorder
 from runstone.wire.recording import Recording
 from runstone.wire.request import Request

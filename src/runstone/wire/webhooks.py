@@ -17,8 +17,8 @@ from urllib.parse import urlsplit
 
 import h11
 
+from runstone.wire.accepting import LOOPBACK as LOOPBACK  # suites know it from here
 from runstone.wire.exchange import Exchange
-from runstone.wire.http_server import LOOPBACK as LOOPBACK  # suites know it from here
 from runstone.wire.http_server import Connection, Received, serving
 from runstone.wire.recorder import Recorder
 from runstone.wire.recording import Recording
