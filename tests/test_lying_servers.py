@@ -64,7 +64,6 @@ def _judge_unchecked(url: str, out: Path, config: Path, budget_s: float) -> None
         target_name=url,
         config=config,
         out=out,
-        quick=True,
         concurrency=64,
         budget_s=budget_s,
         insist_on_fitness=False,
@@ -105,7 +104,7 @@ def test_no_judge_passes_under_plain_pytest(tmp_path: Path) -> None:
     """The same by `pytest suites --no-self-check`, with all plugins of this environment."""
     suites = [sys.executable, "-m", "pytest", str(locate("suites")), "-q", "-p", "no:cacheprovider"]
     with up(next(each for each in NULL_SERVERS if each.name == "empty object")) as url:
-        command = [*suites, "--target", url, "--no-self-check", "--quick", "--out", str(tmp_path)]
+        command = [*suites, "--target", url, "--no-self-check", "--out", str(tmp_path)]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=150)
     verdicts = {verdict for _, verdict in judged(tmp_path / "report.json")}
     assert done.returncode == 1, done.stdout[-2000:]

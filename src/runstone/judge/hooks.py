@@ -24,7 +24,7 @@ from runstone.judge.observed import Observed, observed_by
 from runstone.judge.tally import Tally, packed_case, unpack_case
 from runstone.judge.telling import compared, report_of_case, status_of_case
 from runstone.report.assembly import Judged, report_of
-from runstone.scenario.scenario import Scenario
+from runstone.scenario.scenario import Scenario, Schedule
 from runstone.session.session import Session
 from runstone.verdict.model import Report
 
@@ -52,7 +52,7 @@ class Judging:
         self.error: RunstoneError | None = None
         self.interrupted = False
         self.uncollected: list[str] = []
-        self.waits: dict[str, float] = {}  # requirement → seconds that its longest scenario must wait
+        self.schedules: dict[str, set[Schedule]] = {}  # requirement → those of its scenarios
 
     @property
     def session(self) -> Session:
@@ -91,9 +91,7 @@ class Judging:
         name = judge.requirement.id
         self._tally.collected.add(name)
         self.scenarios |= {each.name: each for each in judge.scenarios}
-        self.waits[name] = max(
-            [self.waits.get(name, 0.0), *(each.schedule.waits for each in judge.scenarios)]
-        )
+        self.schedules.setdefault(name, set()).update(each.schedule for each in judge.scenarios)
 
     def _reason_to_leave_out(self, judge: Judge) -> str | None:
         reasons = (self.session.settings.too_long(each) for each in judge.scenarios)

@@ -6,7 +6,7 @@ import datetime as dt
 import gc
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import replace
 from io import StringIO
@@ -24,7 +24,7 @@ from runstone.locations import locate
 from runstone.report import write_all
 from runstone.report.assembly import Judged, report_of
 from runstone.scenario.progress import Step
-from runstone.scenario.scenario import Scenario
+from runstone.scenario.scenario import Scenario, Schedule
 from runstone.session.plan import Plan, plan_of
 from runstone.session.session import Session
 from runstone.verdict.model import Case, Report
@@ -156,13 +156,13 @@ def _confirmed(session: Session, judging: Judging, judged: Judged) -> Judged:
     return replace(judged, cases=cases, cells=cells)
 
 
-def collect(session: Session) -> dict[str, float]:
-    """Import the suites into this process and run none; answers how long each requirement's judge must wait.
+def collect(session: Session) -> Mapping[str, Collection[Schedule]]:
+    """Import the suites into this process and run none; answers the schedules of each one's scenarios.
 
-    The time is that of its longest scenario, in seconds, by requirement. Processes that are forked from this
-    one find the suites imported. Raises SuitesBroken.
+    They are by requirement. Processes that are forked from this one find the suites imported. Raises
+    SuitesBroken.
     """
-    return _collected(session).waits
+    return _collected(session).schedules
 
 
 def collect_judges(session: Session) -> tuple[list[Judge], Mapping[str, Scenario]]:

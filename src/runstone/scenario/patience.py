@@ -2,6 +2,6 @@
 
 from typing import Final
 
-QUICK_S: Final = 5.0  # `--quick` leaves out scenarios that must wait longer than this
+QUICK_S: Final = 5.0  # `--quick` leaves out scenarios that must wait longer than this, and heavy ones
 SLEEPS_S: Final = 1.0  # what waits so long spends most of its time asleep
 PATIENT_S: Final = 60.0  # and only `--patient` runs those that must wait longer than this

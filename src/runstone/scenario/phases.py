@@ -60,7 +60,7 @@ class Phases:
     def brief(self) -> Self:
         """Without what `--quick` leaves out."""
         first, quiet, last = (
-            tuple(each for each in some if each.schedule.waits <= QUICK_S)
+            tuple(each for each in some if each.schedule.brief)
             for some in (self.first, self.quiet, self.last)
         )
         return type(self)(first, quiet, last)

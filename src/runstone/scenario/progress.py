@@ -30,7 +30,7 @@ class Begun(msgspec.Struct, frozen=True, kw_only=True):
     `turn_s`: what a turn takes. `seconds`: how long all of it is expected to take, with confirmation and
     clean-up. `creates`: about how many of each kind of thing, runs among them. `more`: another capacity, how
     the server gets it ('' where nobody knows), and the seconds with it; None where it would not help.
-    `quick_s`: the seconds without what waits for long; None where that would not help.
+    `quick_s`: the seconds with `--quick`; None where that would not help.
     """
 
     scenarios: int

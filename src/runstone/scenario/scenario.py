@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final, overload
 
 from runstone.scenario.api import Api
-from runstone.scenario.patience import SLEEPS_S
+from runstone.scenario.patience import QUICK_S, SLEEPS_S
 from runstone.scenario.vocabulary import Vocabulary, vocabulary
 from runstone.target.agents import GRAPHS
 
@@ -50,6 +50,11 @@ class Schedule:
     def sleeps(self) -> bool:
         """Whether it spends most of its time asleep."""
         return self.waits >= SLEEPS_S
+
+    @property
+    def brief(self) -> bool:
+        """Whether `--quick` has it too."""
+        return self.waits <= QUICK_S and not self.heavy
 
     @property
     def takes_turns(self) -> bool:

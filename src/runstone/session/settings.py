@@ -8,7 +8,7 @@ from pathlib import Path
 
 from runstone.contracts import Catalogue, Profile, Requirement, load_catalogue
 from runstone.scenario.exploration import DEFAULT_S, Exploration
-from runstone.scenario.patience import PATIENT_S, QUICK_S
+from runstone.scenario.patience import PATIENT_S
 from runstone.scenario.scenario import Scenario
 from runstone.session.options import Options
 from runstone.target.target import Target
@@ -58,8 +58,9 @@ class Settings(Options):
         if scenario.explores and not (self.explored or self.exploration):
             return f"run only where its area is selected: {scenario.name} takes the time that it is given"
         waiting = f"{scenario.name} must wait {scenario.schedule.waits:g} s"
-        if self.quick and scenario.schedule.waits > QUICK_S:
-            return f"left out by --quick: {waiting}"
+        if self.quick and not scenario.schedule.brief:
+            costly = f"{scenario.name} costs the server much"
+            return f"left out by --quick: {costly if scenario.schedule.heavy else waiting}"
         if not self.patient and scenario.schedule.waits > PATIENT_S:
             return f"run only with --patient: {waiting}"
         return None

@@ -68,7 +68,7 @@ def unfit(manifest: Manifest, measure: Measure) -> list[str]:
     if any(each.reason == NO_RUNS for each in manifest.capabilities.values()):
         found.append("it was observed with --no-graphs, which leaves out every run")
     if manifest.quick:
-        found.append("it was observed with --quick, which leaves out what takes its time")
+        found.append("it was observed with --quick, which leaves out what takes long or costs much")
     elif not manifest.patient:
         found.append("it was observed without --patient, so what must wait for over a minute is missing")
     if manifest.select or _left_out(manifest.areas):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -13,6 +13,7 @@ from runstone.proof.prove.checks import Check
 from runstone.proof.prove.null_servers import NULL_SERVERS
 from runstone.scenario.capacity import WAVES
 from runstone.scenario.patience import QUICK_S
+from runstone.scenario.scenario import Schedule
 
 # How many checks of one area a check counts for: one of everything is more work, and one that waits for long
 # silences next to none.
@@ -29,14 +30,14 @@ _HANGING_CONCURRENCY: Final = 64  # waiting for a server that hangs costs nothin
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How each thing is checked. `waits`: how long the judge of each requirement must wait, in seconds.
+    """How each thing is checked. `schedules`: those of the scenarios that each requirement's judges read.
 
     `narrow`: of a fault only what it names is observed and judged, of a variant only what is a MUST, not the
     areas in which that lies.
     """
 
     out: Path
-    waits: Mapping[str, float]
+    schedules: Mapping[str, Collection[Schedule]]
     narrow: bool = False
 
     def plain(self, faults: Iterable[Change], areas: frozenset[str]) -> list[Check]:
@@ -52,17 +53,20 @@ class Plan:
             }
             if named:
                 patient = frozenset(load_catalogue()[name].area for name in named)
-                checks.append(self._check(f"plain/{recipe}-patient", recipe, areas=patient, patient=True))
+                checks.append(
+                    self._check(f"plain/{recipe}-patient", recipe, areas=patient, patient=True, sleeps=True)
+                )
         explored = _exploring() if not areas else areas & _exploring()
         if explored:  # these run only where they are selected
-            checks.append(replace(self._check("plain/embedded-explored", areas=explored), weight=1.0))
+            checks.append(self._check("plain/embedded-explored", areas=explored))
         return checks
 
     def fault(self, change: Change) -> Check:
         """Its server, as far as what it names goes; all of it for what only monitors show."""
         catalogue = load_catalogue()
         areas = {*(catalogue[name].area for name in change.breaks), *change.shown_in}
-        quick = all(self.waits.get(name, 0.0) <= QUICK_S for name in change.breaks)
+        schedules = [each for name in change.breaks for each in self.schedules.get(name, ())]
+        quick = all(each.brief for each in schedules)
         return self._check(
             f"faults/{change.name}",
             change.server,
@@ -72,6 +76,7 @@ class Plan:
             capacity=_CAPACITY,
             quick=quick and not change.patient,
             patient=change.patient,
+            sleeps=change.patient or any(each.waits > QUICK_S for each in schedules),
         )
 
     def _named(self, change: Change) -> tuple[str, ...]:
@@ -95,7 +100,7 @@ class Plan:
         """Each of them twice: as anybody checks it, and without the self-check, which would refuse it."""
         return [
             replace(
-                self._check(f"null/{server.name}{'' if insist else ' unchecked'}", quick=True),
+                self._check(f"null/{server.name}{'' if insist else ' unchecked'}"),
                 null_server=server,
                 insist_on_fitness=insist,
                 concurrency=None if server.prompt else _HANGING_CONCURRENCY,
@@ -111,7 +116,7 @@ class Plan:
         used_up = check.change is None and _exploring().intersection(check.areas)
         return replace(
             check,
-            quick=check.quick and check.null_server is not None,
+            quick=False,
             budget_s=check.budget_s if used_up else max(check.budget_s, _WHOLE_S),
         )
 
@@ -127,6 +132,7 @@ class Plan:
         whole: bool = False,
         quick: bool = False,
         patient: bool = False,
+        sleeps: bool = False,
     ) -> Check:
         # Monitors by themselves read the traces of all scenarios.
         whole = whole or areas <= load_catalogue().of_kind("monitor")
@@ -141,19 +147,12 @@ class Plan:
             quick=quick,
             patient=patient,
             budget_s=_budget(areas, patient=patient, whole=whole),
-            weight=_weight(whole=whole, quick=quick),
+            weight=_WHOLE if whole else _ASLEEP if sleeps else 1.0,
         )
 
 
 def _exploring() -> frozenset[str]:
     return load_catalogue().of_kind("exploring")
-
-
-def _weight(*, whole: bool, quick: bool) -> float:
-    """What waits long, for a silence or for a cron, sleeps nearly all of its time and is in nobody's way."""
-    if whole:
-        return _WHOLE
-    return 1.0 if quick else _ASLEEP
 
 
 def _budget(areas: frozenset[str], *, patient: bool, whole: bool) -> float:

@@ -29,6 +29,7 @@ from runstone.proof.prove.matrix import Baseline, Fault, Matrix, Null, Variant
 from runstone.proof.prove.null_servers import NULL_SERVERS
 from runstone.proof.prove.planning import Plan, areas_of, longest_first
 from runstone.proof.prove.pool import Done, run_all
+from runstone.scenario.scenario import Schedule
 from runstone.session.opening import open_session
 from runstone.session.options import given
 from runstone.verdict.model import Report
@@ -105,10 +106,10 @@ def prove(selection: Selection, tell: Tell) -> Matrix:
         demand_model()
     faults = selection.chosen(selection.faults, of_runtime)
     variants = selection.chosen(selection.variants, of_variants)
-    waits = warmed(selection.out) if faults or variants else {}
+    schedules = warmed(selection.out) if faults or variants else {}
     slots = selection.jobs or CHECKS_PER_CORE * (os.cpu_count() or 1)
     areas = areas_of(faults, variants, complete=selection.complete)
-    plan = Plan(selection.out.resolve(), waits, narrow=selection.narrow)
+    plan = Plan(selection.out.resolve(), schedules, narrow=selection.narrow)
     plain = plan.plain(faults, areas) if faults or variants else []
     checks = [*plain, *map(plan.variant, variants), *map(plan.fault, faults)]
     if selection.complete:
@@ -183,8 +184,8 @@ def _kept_by(plain: Iterable[Check], done: Mapping[str, Done]) -> dict[str, froz
     return found
 
 
-def warmed(folder: Path) -> dict[str, float]:
-    """Import into this process all that checks need; answers how long each requirement's judge must wait.
+def warmed(folder: Path) -> Mapping[str, Collection[Schedule]]:
+    """Import into this process all that checks need; answers the schedules of each requirement's scenarios.
 
     Raises ModuleNotFoundError without the extra `embedded`.
     """
@@ -192,10 +193,10 @@ def warmed(folder: Path) -> dict[str, float]:
     from runstone.reference.graphs import load_graphs
 
     load_graphs(*(locate(f"fixtures/{which}/python/langgraph.json") for which in ("graphs", "agents")))
-    waits = collect(open_session(given(idle=True, out=folder), lambda *_: None))
+    schedules = collect(open_session(given(idle=True, out=folder), lambda *_: None))
     gc.collect()
     gc.freeze()  # a forked process does not copy what its collector need not look at
-    return waits
+    return schedules
 
 
 def _by_name(done: Iterable[Done]) -> dict[str, Done]:
