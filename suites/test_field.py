@@ -17,6 +17,7 @@ from runstone.suite import (
     Exchange,
     Missing,
     Profile,
+    Schedule,
     Trace,
     canonical,
     cases,
@@ -40,7 +41,7 @@ IDS = ("thread_id", "run_id", "graph_id", "assistant_id")
 MARK = "kept-in-no-metadata"
 
 
-@scenario
+@scenario(Schedule(heavy=True))
 async def fields_by_every_entry(api: Api) -> None:
     """Each field that a run honours, by each entry point."""
 
@@ -84,7 +85,7 @@ async def _run(part: Api, entry: str, body: dict[str, Any]) -> None:
     await part.state(thread)
 
 
-@scenario
+@scenario(Schedule(heavy=True))
 async def wrong_configurable(api: Api) -> None:
     """Each wrong value as the configurable of a run, by each entry point."""
 

@@ -82,7 +82,7 @@ def test_the_example_shows_every_key() -> None:
 
 def test_without_a_file_nothing_is_configured() -> None:
     found = settings()
-    assert (found.concurrency, found.fail_on, found.profile.name) == (16, "must", "langgraph")
+    assert (found.scenarios_at_once, found.fail_on, found.profile.name) == (16, "must", "langgraph")
     assert found.limits == {}
     assert found.target is not None
     assert (found.target.name, found.target.headers, found.target.assistants) == ("embedded", {}, {})

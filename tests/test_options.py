@@ -174,10 +174,10 @@ def test_the_file_may_narrow_a_check_and_the_command_line_widen_it() -> None:
     )
     found = settings(given())
     assert (found.quick, found.patient, found.areas, found.select) == (True, True, ("turn",), ("TURN-*",))
-    assert (found.seed, found.concurrency) == (4, 24)
+    assert (found.seed, found.scenarios_at_once) == (4, 24)
     whole = settings(given(quick=False, patient=False, areas=(), select=(), seed=0))
     assert (whole.quick, whole.patient, whole.areas, whole.select) == (False, False, (), ())
-    assert (whole.seed, whole.concurrency) == (0, 16)
+    assert (whole.seed, whole.scenarios_at_once) == (0, 16)
 
 
 def test_a_recipe_that_the_file_does_not_name_is_checked_as_the_file_says() -> None:

@@ -12,6 +12,7 @@ from runstone.scenario.progress import Step
 from runstone.scenario.scenario import Scenario, Schedule, scenario
 from runstone.wire.documents import Missing
 from tests.observing.stage import drive_of, for_ever, observed
+from tests.relay import Conditions, relaying
 from tests.servers import HANGING, heard_by, serving
 
 # --- declaring a scenario ----------------------------------------------------------------------------------
@@ -69,6 +70,23 @@ def test_no_more_run_at_once_than_asked_for() -> None:
     with heard_by() as (url, _):
         observed(url, [Scenario(f"s{number}", drive) for number in range(9)], concurrency=3)
     assert most == 3
+
+
+@pytest.mark.parametrize("latency, at_once", [(0.0, 4), (0.5, 16)])
+def test_more_scenarios_go_on_at_once_where_answers_travel_for_long(latency: float, at_once: int) -> None:
+    under_way = most = 0
+
+    async def drive(_api: Api) -> None:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        await asyncio.sleep(0.02)
+        under_way -= 1
+
+    several = [Scenario(f"s{number}", drive) for number in range(30)]
+    with heard_by() as (url, _), relaying(url, Conditions(latency=latency)) as relay:
+        observed(relay.url, several, concurrency=4, more_from_afar=True, request_s=4.0)
+    assert most == at_once
 
 
 def test_the_longest_begin_first() -> None:

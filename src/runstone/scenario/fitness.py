@@ -22,6 +22,8 @@ from runstone.wire.trace import Trace
 _ASKED_FOR_BY_A_PROXY: Final = 407
 START_MARK: Final = "start mark"
 _NAMED: Final = 5  # of them that a message names
+_NEAR_S: Final = 0.1  # what takes longer for its fastest answer is far away, or behind a bad line
+_MOST_TIMES: Final = 4.0
 _CLOCK_OFF_S: Final = 60.0  # clocks of machines that nobody sets differ by seconds
 
 
@@ -29,7 +31,7 @@ _CLOCK_OFF_S: Final = 60.0  # clocks of machines that nobody sets differ by seco
 class Fitness:
     """What the self-check found, in seconds. `turn_s`: the fastest turn seen to work.
 
-    `answer_s`: the slowest answer to a request that waits for no run.
+    `answer_s`: the slowest answer to a request that waits for no run, `latency_s`: the fastest.
     """
 
     answers: bool
@@ -39,12 +41,18 @@ class Fitness:
     probed: dict[str, bool]
     turn_s: float
     answer_s: float = 0.0
+    latency_s: float = 0.0
     agent: str = ""  # the assistant that stands in for the conformance graphs
     answered_path: str = "/ok"  # of a GET that was answered, by whatever
     start_mark: str = ""  # what tells this start of the server from any other one, where it shows that
     plain: bool = False  # whether runs are accepted only with nothing but assistant and input
     served: tuple[str, ...] = ()  # the server's own assistants, where what should run cannot be seen to
     info: frozenset[str] = frozenset()  # the members of GET /info
+
+    @property
+    def times_at_once(self) -> float:
+        """How many times as many scenarios as usual may go on at once: what travels loads nobody."""
+        return min(max(1.0, self.latency_s / _NEAR_S), _MOST_TIMES)
 
     def insist(self, target: Target) -> None:
         """Raise TargetError when nothing answers, Unfit when nothing that runs here can be seen to work."""
@@ -90,6 +98,7 @@ def assess(trace: Trace, target: Target | None = None) -> Fitness:
     flaws = [flaw for graph in graphs if (flaw := _flaw(trace, graph))] if answers else []
     found = "; ".join(flaws).removeprefix(f"{AGENT}: ")
     reason = found if silence is None else silence
+    prompt = [exchange.finished_after for exchange in trace.exchanges if _is_prompt(exchange)]
     working = [exchange.finished_after for exchange in trace.find("result") if _works(trace, exchange)]
     return Fitness(
         answers=answers,
@@ -98,7 +107,8 @@ def assess(trace: Trace, target: Target | None = None) -> Fitness:
         server=_server(trace),
         probed=_probed(trace),
         turn_s=min(working, default=1.0),
-        answer_s=max((each.finished_after for each in trace.exchanges if _is_prompt(each)), default=0.0),
+        answer_s=max(prompt, default=0.0),
+        latency_s=min(prompt, default=0.0),
         agent="" if agent is None else agent.assistant,
         answered_path=_answered_path(trace),
         start_mark=_start_mark(trace),

@@ -75,6 +75,7 @@ class Observer:
         target: Target,
         *,
         concurrency: int,
+        more_from_afar: bool = False,
         budget_s: float | None,
         on_trace: Callable[[Trace], None],
         on_progress: Progress,
@@ -87,8 +88,9 @@ class Observer:
         keep_until_judged: bool = False,
         asks_first: Drive | None = None,
     ) -> None:
-        """`limits`: fields of Limits that the user has set. `control`: how servers are restarted.
+        """`concurrency`: how many scenarios go on at once; `more_from_afar`: more where answers travel long.
 
+        `limits`: fields of Limits that the user has set. `control`: how servers are restarted.
         `exploration`: how far the scenarios may go that explore; by default there is none of them.
         `capacity`: how many runs the target executes at once; by default it is found out. `made` learns what
         is made on the target, which is deleted at the end; without it, all is left there. `left_over`, of
@@ -101,6 +103,7 @@ class Observer:
         self._control = control
         self._exploration = exploration
         self._concurrency = concurrency
+        self._more_from_afar = more_from_afar
         self._budget_s = budget_s
         self._on_trace = on_trace
         self._on_progress = on_progress
@@ -304,7 +307,8 @@ class Observer:
         expected_s: float = 0.0,
     ) -> str | None:
         # Those that sleep most of the time load nobody, and have slots of their own: nobody waits for them.
-        at_once = {sleeps: asyncio.Semaphore(self._concurrency) for sleeps in (True, False)}
+        times = self._fitness.times_at_once if self._fitness and self._more_from_afar else 1.0
+        at_once = {sleeps: asyncio.Semaphore(round(times * self._concurrency)) for sleeps in (True, False)}
         phases = self._phases(scenarios, recorder)
         course, began = Course(phases, expected_s, recorder.limits.turn_s), recorder.clock
 

@@ -18,7 +18,7 @@ MANY: Final = 10_000  # slots, where nobody counts them
 
 # `langgraph dev` looks for runs once a second, and then executes all that wait: with one brief run of ours
 # ahead its only worker executed two a second, with three four.
-_AHEAD: Final = 3
+_AHEAD: Final = 8
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Final
 
 import msgspec
 
@@ -25,10 +24,6 @@ from runstone.target import recipes
 from runstone.target.commands import ServerCommands
 from runstone.target.control import CommandControl, Control, RecipeControl
 from runstone.target.target import Target, checked_url
-
-_CONCURRENCY: Final = 16
-# In a quick run no long silence hides the others: 24 took 7.2 s on two cores, 16 took 8.2 s, 32 took 7.8 s.
-_QUICK_CONCURRENCY: Final = 24
 
 
 def open_session(
@@ -96,7 +91,6 @@ def _settled(target: Target | None, *sources: Given, explored: bool = False, ben
         "profile": profile,
         "target": None if target is None else _described(target, Options(**holds)),
         "out": options.out or out,
-        "concurrency": options.concurrency or (_QUICK_CONCURRENCY if options.quick else _CONCURRENCY),
         "explored": explored,
     }
     return Settings(**(holds | follows))
