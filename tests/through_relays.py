@@ -1,7 +1,7 @@
 """Check a recipe directly and through bad networks, and list the cases whose verdict is another there.
 
-    python tests/through_relays.py embedded
-    python tests/through_relays.py langgraph-py --only resets --only tls --out /tmp/relays
+    python -m tests.through_relays embedded
+    python -m tests.through_relays langgraph-py --only resets --only tls --out /tmp/relays
 
 Exit code 1 when a network changed a verdict or took longer than it may.
 """

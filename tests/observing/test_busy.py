@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import dataclass
 from email.utils import formatdate
 from typing import Any
 from uuid import uuid4
@@ -21,6 +22,7 @@ from runstone.wire.limits import Limits
 from runstone.wire.trace import Trace
 from tests.honest import Honest, uvicorn_serving
 from tests.observing.stage import drive_of, observed
+from tests.relay import Conditions, relaying
 from tests.servers import HANGING, serving
 
 # --- limits ------------------------------------------------------------------------------------------------
@@ -75,13 +77,19 @@ def test_what_was_observed_while_the_target_was_busy_is_disturbed() -> None:
 # --- what is noticed of the target beside the scenarios ---------------------------------------------------
 
 
+@dataclass
+class _Sleeping:
+    sleep_s: float
+    until: float = 0.0
+
+
 class Shrinking(Honest):
     """An honest server with so many workers for runs that sleep; `POST /lose` takes one of them away."""
 
     def __init__(self, workers: int) -> None:
         super().__init__()
         self.workers = workers
-        self._sleeping: dict[str, str] = {}  # the runs that are not over, oldest first → their thread
+        self._sleeping: dict[str, _Sleeping] = {}  # the runs that are not over, oldest first
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         request = Request(scope, receive)
@@ -91,7 +99,7 @@ class Shrinking(Honest):
             await JSONResponse({})(scope, receive, send)
         elif scope["method"] == "POST" and steps[-1:] == ["runs"] and b'"slow"' in await request.body():
             run = str(uuid4())
-            self._sleeping[run] = steps[1]
+            self._sleeping[run] = _Sleeping((await request.json())["input"]["sleep"])
             await JSONResponse(self._row(run), headers={"content-location": f"{scope['path']}/{run}"})(
                 scope, receive, send
             )
@@ -105,9 +113,14 @@ class Shrinking(Honest):
 
     def _row(self, run: str) -> dict[str, Any]:
         """The run: at work where a worker is free for it, waiting where none is, and over once cancelled."""
+        now = time.monotonic()
+        for name, each in list(self._sleeping.items())[: self.workers]:
+            each.until = each.until or now + each.sleep_s
+            if each.until < now:
+                del self._sleeping[name]
         ahead = list(self._sleeping).index(run) if run in self._sleeping else -1
-        status = "interrupted" if ahead < 0 else "running" if ahead < self.workers else "pending"
-        return {"run_id": run, "thread_id": self._sleeping.get(run, ""), "status": status}
+        status = "success" if ahead < 0 else "running" if ahead < self.workers else "pending"
+        return {"run_id": run, "status": status}
 
 
 async def lose_a_worker(api: Api) -> None:
@@ -131,6 +144,14 @@ def test_a_worker_that_dies_meanwhile_is_a_finding(
     assert seen.outcome is not None
     assert (seen.outcome.capacity, seen.outcome.findings) == (workers, findings)
     assert seen.outcome.stopped is None
+
+
+def test_workers_that_are_far_away_are_counted_too() -> None:
+    """What sleeps so long as it takes to ask nearby is over before all of the others are even made."""
+    with uvicorn_serving(Shrinking(9)) as url, relaying(url, Conditions(latency=0.25)) as relay:
+        seen = observed(relay.url, [], request_s=5.0, settle_s=5.0)
+    assert seen.outcome is not None
+    assert seen.outcome.capacity == 9
 
 
 def at(date: str) -> Trace:

@@ -29,6 +29,7 @@ _SLEEP_S: Final = 1.0
 _SLEEPS_TURNS: Final = (
     2.0  # beyond that, in turns: a queue that is asked twice a second starts runs that late
 )
+_ROUND_TRIPS: Final = 4 * len(WAVES)  # each makes threads and runs and looks twice, while those before sleep
 _POLL_S: Final = 0.1
 
 
@@ -66,7 +67,7 @@ async def measure_capacity(api: Api, most: int = WAVES[-1]) -> None:
     `most` stands for that many or more. Raises Blocked where no run can be started or seen to work.
     """
     count = _Count()
-    sleep_s = _SLEEP_S + _SLEEPS_TURNS * api.limits.turn_s
+    sleep_s = _SLEEP_S + _SLEEPS_TURNS * api.limits.turn_s + _ROUND_TRIPS * api.limits.answer_s
     for size in (*(each for each in WAVES if each < most), most):
         starting = (_started(api, sleep_s) for _ in range(size - len(count.probes)))
         count.probes += await asyncio.gather(*starting)
