@@ -148,10 +148,10 @@ def test_a_worker_that_dies_meanwhile_is_a_finding(
 
 def test_workers_that_are_far_away_are_counted_too() -> None:
     """What sleeps so long as it takes to ask nearby is over before all of the others are even made."""
-    with uvicorn_serving(Shrinking(9)) as url, relaying(url, Conditions(latency=0.25)) as relay:
+    with uvicorn_serving(Shrinking(12)) as url, relaying(url, Conditions(latency=0.25)) as relay:
         seen = observed(relay.url, [], request_s=5.0, settle_s=5.0)
     assert seen.outcome is not None
-    assert seen.outcome.capacity == 9
+    assert seen.outcome.capacity == 12
 
 
 def at(date: str) -> Trace:
