@@ -22,6 +22,7 @@ from runstone.suite import (
 EVENTS = 600
 OPEN = 44
 LISTED = 120
+MADE_AT_ONCE = 8
 OPENED_S = 0.6  # until all of them have reached the server
 PAGE = 50
 TICKS = 4
@@ -88,10 +89,13 @@ async def long_lists(api: Api) -> None:
     tag = new_id()
     metadata = {"tag": tag}
     for resource, body in (("threads", {}), ("assistants", {"graph_id": "steps"})):
-        for _ in range(LISTED):
-            await api.request(
-                "POST", f"/{resource}", json={**body, "metadata": metadata}, label=f"new_{resource}"
+        sent = {**body, "metadata": metadata}
+        for _ in range(0, LISTED, MADE_AT_ONCE):
+            new = (
+                api.request("POST", f"/{resource}", json=sent, label=f"new_{resource}")
+                for _ in range(MADE_AT_ONCE)
             )
+            await asyncio.gather(*new)
         for offset in range(0, LISTED, PAGE):
             page = {"metadata": metadata, "limit": PAGE, "offset": offset}
             await api.request("POST", f"/{resource}/search", json=page, label=resource)

@@ -323,7 +323,7 @@ class Observer:
         stopped = None
         try:
             async with asyncio.timeout_at(self._deadline), until_dead(pulse):
-                await phases.run(observe_one)
+                await phases.run(observe_one, times)
         except TimeoutError:
             stopped = f"the budget of {self._budget_s:g} s was used up"
         except (BaseExceptionGroup, TargetError) as error:

@@ -65,20 +65,23 @@ class Phases:
         )
         return type(self)(first, quiet, last)
 
-    async def run(self, one: One) -> None:
-        """Run `one` of every scenario. Raises what it raises, as a group."""
+    async def run(self, one: One, times: float = 1.0) -> None:
+        """Run `one` of every scenario. Raises what it raises, as a group.
+
+        `times`: how many times as many go on at once as load a target that is near.
+        """
         async with asyncio.TaskGroup() as group:
             running = {each.name: group.create_task(one(each)) for each in self.first}
             brief = [running[each.name] for each in self.first if each.schedule.waits <= QUICK_S]
-            group.create_task(self._run_quiet(one, brief))
+            group.create_task(self._run_quiet(one, brief, times))
         for each in self.last:
             await one(each)
 
-    async def _run_quiet(self, one: One, after: list[asyncio.Task[None]]) -> None:
+    async def _run_quiet(self, one: One, after: list[asyncio.Task[None]], times: float) -> None:
         """Beside the long silences, which load nothing, but not beside what is a matter of moments."""
         if after:
             await asyncio.wait(after)
-        few, some = asyncio.Semaphore(_HEAVY_AT_ONCE), asyncio.Semaphore(CALM_AT_ONCE)
+        few, some = (asyncio.Semaphore(round(times * many)) for many in (_HEAVY_AT_ONCE, CALM_AT_ONCE))
 
         async def run(chosen: Scenario) -> None:
             async with few if chosen.schedule.heavy else some:
