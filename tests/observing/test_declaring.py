@@ -144,6 +144,14 @@ def test_a_scenarios_own_waiting_is_added_to_its_deadline() -> None:
     assert seen.traces["patient"].only("late").code == 200
 
 
+def test_the_way_to_a_far_target_and_back_counts_for_no_deadline() -> None:
+    asked = Scenario("asks", drive_of(*(f"/{number}" for number in range(20))))
+    with heard_by() as (url, _), relaying(url, Conditions(latency=0.2)) as relay:
+        seen = observed(relay.url, [asked], scenario_s=1.0, request_s=5.0)
+    assert seen.traces["asks"].blocked == {}
+    assert len(seen.traces["asks"].exchanges) == 20
+
+
 def test_the_request_under_way_at_the_deadline_is_kept() -> None:
     with serving(HANGING["silent"]) as url:
         seen = observed(url, [Scenario("hangs", drive_of("/x"))], scenario_s=0.3, request_s=5.0)

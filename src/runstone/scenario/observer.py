@@ -349,9 +349,15 @@ class Observer:
             end=ending(recording, recorder, self.target, self._slots),
         )
         api = Api(recorder, self.target, recording, lease=lease, control=control, exploration=exploration)
+        travels_s = self._fitness.latency_s if self._fitness else 0.0
+
+        def elapsed() -> float:
+            # The way to the target and back is not the scenario's own, nor is time in the queue for a slot.
+            return lease.elapsed() - travels_s * len(recording.exchanges)
+
         try:
-            # Time in the queue for a slot, and time that the target asked for, are not the scenario's own.
-            async with recorder.pace.within(seconds, recorder.grows, lease.elapsed):
+            # Time that the target asked for does not count either.
+            async with recorder.pace.within(seconds, recorder.grows, elapsed):
                 await chosen.drive(api)
         except Inapplicable as reason:
             recording.inapplicable[""] = str(reason)
