@@ -14,6 +14,7 @@ from runstone.load.invariants import NOT_LOST, judged
 from runstone.load.messages import Began, Found, Gone, Hello, Tick, Totals
 from runstone.load.model import Counts, Figures, Invariant, OfKind, Outcome, Plan, Window
 from runstone.load.outcome import exit_code_of, figures_of, outcome_of
+from tests.load.loads import sound
 from tests.load.starts import OWN, SESSION, waited
 
 PLAN = Plan(
@@ -104,7 +105,19 @@ class Told:
             why_not_tested=tested.why,
         )
         figures = figures_of(self.gathering)
-        return figures, outcome_of(self.gathering, figures, [lost], stopped)
+        errors = [name for each in self.gathering.totals for name in each.errors]
+        load = msgspec.structs.replace(
+            sound(),
+            stopped=stopped,
+            plan=self.gathering.plan,
+            figures=figures,
+            counts=self.gathering.counts,
+            invariants=(lost,),
+            windows=tuple(self.gathering.windows),
+            workers=self.gathering.workers,
+            errors=dict.fromkeys(errors, 1),
+        )
+        return figures, outcome_of(load)
 
 
 def whole() -> Told:

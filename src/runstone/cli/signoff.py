@@ -50,9 +50,8 @@ def command(
     out: Path | None,
     yes: bool,
 ) -> int:
-    """Judge recorded EVIDENCE again and sign that its server keeps its promises."""
-    from runstone.load.reading import folder_of as load_folder_of  # they bring in what only this needs
-    from runstone.signoff import page, signing
+    """Judge recorded EVIDENCE, or a load's folder, again and sign that its server keeps its promises."""
+    from runstone.signoff import page, signing  # they bring in what only this needs
 
     if [key is not None, keyless, unsigned].count(True) != 1:
         raise UsageError("say how to sign: one of --key FILE, --keyless and --unsigned")
@@ -62,8 +61,7 @@ def command(
         )
     if not add_signature and not (by and by.strip()):
         raise UsageError("say who signs: --by NAME")
-    if load_folder_of(evidence) is not None:
-        raise UsageError(f"{evidence} is a load, which does not belong to an acceptance; sign off a check")
+    evidence = evidence_in(evidence)
     now = dt.datetime.now(dt.UTC).replace(microsecond=0)
     folder = out or (evidence if evidence.name else evidence.resolve()).parent / "signoff"
     sign = _signer(key, password_file, keyless)
@@ -124,6 +122,14 @@ def ask_password(name: str) -> str:
         )
     typed: str = click.prompt(f"Password of {name}", hide_input=True, err=True)
     return typed
+
+
+def evidence_in(given: Path) -> Path:
+    """The evidence that is meant: a folder of it, or that in the folder of a load."""
+    from runstone.load.reading import EVIDENCE, folder_of
+
+    folder = folder_of(given)
+    return given if folder is None else folder / EVIDENCE
 
 
 def digest_of(text: str | None) -> tuple[str, str] | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from runstone.cli.signoff import digest_of
+from runstone.cli.signoff import digest_of, evidence_in
 from runstone.errors import ExitCode, UsageError
 from runstone.report.text import for_terminal
 
@@ -58,7 +58,7 @@ def command(
     if unsigned_ok and not (evidence or policy or server_digest or baseline):
         raise UsageError("nothing is asked; give --evidence, --policy, --server-digest or --baseline")
     asked = verification.Questions(
-        evidence=evidence,
+        evidence=None if evidence is None else evidence_in(evidence),
         server_digest=digest_of(server_digest),
         signers=() if signers is None else known.load(signers),
         root=None if trusted_root is None else keyless.load_root(trusted_root),

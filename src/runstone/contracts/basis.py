@@ -23,6 +23,7 @@ _GRAPHS: Final = ("python", "typescript")
 _NOT_JUDGING: Final = frozenset(
     {
         *("equivalence.yaml", "durations.yaml", "report.json", "compare.json", "history.json"),
+        *("acceptance.json", "acceptance-policy.json"),
         *(
             "kill-matrix.json",
             "mutation.json",

@@ -32,7 +32,7 @@ class UnknownArea(UsageError):  # noqa: N818
 # `monitor`: its judges read every trace of the session, of all scenarios or of those that the other selected
 # areas need. `exploring`: its scenarios make up their requests for as long as they are given; they run, and
 # its requirements are in a report, only where somebody asked for the area. `under-load`: judged of a load
-# (`runstone load`) and of nothing else, so no part of a check, of a proof or of an acceptance.
+# (`runstone load`) and of nothing else, so no part of a check, of a proof or of the acceptance of a check.
 AreaKind = Literal["ordinary", "monitor", "exploring", "under-load"]
 
 

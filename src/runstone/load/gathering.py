@@ -223,14 +223,6 @@ class Gathering:
         return [each.totals for each in self._workers.values() if each.totals is not None]
 
     @property
-    def missing(self) -> list[str]:
-        """Workers that did not report, in words."""
-        lost = [each.hello for each in self._workers.values() if each.totals is None]
-        named = [f"{each.host} (process {each.pid})" for each in lost]
-        never = self.plan.workers - len(self._workers)
-        return [*named, *([f"{never} that never came"] if never > 0 else [])]
-
-    @property
     def workers(self) -> tuple[Worker, ...]:
         """All that were there."""
         return tuple(_described(each) for each in self._workers.values())

@@ -45,6 +45,12 @@ _ANSWERS: Final[Mapping[str, str]] = {
     "interrupt": "resume",
     "hangup": "join",
 }
+# What only starts of these kinds show; a mix without them does not ask for it.
+ASKED_BY: Final[Mapping[str, frozenset[str]]] = {
+    AGREE: frozenset(_ANSWERS),
+    IN_ORDER: frozenset({"enqueue"}),
+    WEBHOOKS: frozenset({"background"}),
+}
 
 
 class Finding(NamedTuple):

@@ -1,7 +1,8 @@
 """The verdicts of a load: from load.json to the report that every check has. Pure functions.
 
 A promise is kept where something was looked at and nothing of it broke it. What broke is told by kind of
-start, so that a waiver can speak of one. What was neither kept nor broken was not asked for, or not tested.
+start, so that a waiver can speak of one. What was neither kept nor broken does not apply, where no kind of
+the mix asks for it; otherwise it was not run, or could not be tested.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from runstone.contracts import Requirement, load_catalogue
 from runstone.contracts.basis import basis_of
 from runstone.contracts.revision import current_revision
 from runstone.errors import ExitCode
-from runstone.load.invariants import STEADY
+from runstone.load.invariants import ASKED_BY, STEADY, WEBHOOKS
 from runstone.load.model import Broken, Invariant, Load
 from runstone.report.causes import causes_of
 from runstone.report.text import counted
@@ -134,6 +135,13 @@ def _unbroken(found: Invariant, load: Load) -> Case:
         return Case(case="", verdict="pass", reason=untested if found.not_tested else "")
     if why:
         return Case(case="", verdict="not-testable", reason=untested)
+    asking = ASKED_BY.get(found.id)
+    if asking is not None and not any(load.plan.mix.get(kind) for kind in asking):
+        reason = f"the mix of this load has none of {', '.join(sorted(asking))}"
+        return Case(case="", verdict="not-applicable", reason=reason)
+    if found.id == WEBHOOKS and not load.plan.webhooks:
+        reason = "no webhook was asked for: the server offers none, or could not have reached this machine"
+        return Case(case="", verdict="not-run", reason=reason)
     return Case(case="", verdict="not-run", reason=found.remark or "nothing of this load asks for it")
 
 

@@ -5,6 +5,7 @@ Times are seconds after the load began, durations too unless a name says otherwi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, Literal
 
 import msgspec
@@ -179,6 +180,13 @@ class Worker(msgspec.Struct, frozen=True, kw_only=True):
     cpu: float = 0.0
     max_rss: int = 0  # bytes
     lag_max_s: float = 0.0
+
+
+def missing(plan: Plan, workers: Sequence[Worker]) -> list[str]:
+    """Workers that did not report, in words."""
+    named = [f"{each.host} (process {each.pid})" for each in workers if not each.reported]
+    never = plan.workers - len(workers)
+    return [*named, *([f"{never} that never came"] if never > 0 else [])]
 
 
 class Throttled(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,4 +1,8 @@
-"""A load as its folder keeps it: load.json, and the recordings of single starts in evidence."""
+"""A load as its folder keeps it: load.json, and in evidence what was counted and single starts in full.
+
+What was counted is a recording like any other, so that the manifest vouches for it and evidence can be judged
+where no load.json is. load.json says the same, for tools.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +13,14 @@ from typing import Final
 import msgspec
 
 from runstone.errors import UsageError
+from runstone.load.invariants import NOTE
 from runstone.load.model import FORMAT, Load
 from runstone.session import evidence
 from runstone.wire.trace import Trace
 
 LOAD_JSON: Final = "load.json"
 EVIDENCE: Final = "evidence"
+COUNTS: Final = "load-counts"  # the recording of what was counted
 
 
 class UnreadableLoad(UsageError):  # noqa: N818 - named as what it reports
@@ -22,10 +28,14 @@ class UnreadableLoad(UsageError):  # noqa: N818 - named as what it reports
 
 
 class Recorded(msgspec.Struct, frozen=True, kw_only=True):
-    """A load, and the recordings of the starts that it kept in full, by name."""
+    """A load, and the recordings of its sweep and of the starts that it kept in full, by name.
+
+    `counted`: the load as its evidence has it; None where an older Runstone recorded it.
+    """
 
     load: Load
     traces: Mapping[str, Trace]
+    counted: Load | None = None
 
 
 class _Versioned(msgspec.Struct):
@@ -63,4 +73,20 @@ def read(folder: Path) -> Recorded:
         raise UnreadableLoad(f"{path} is damaged ({error}); load again") from None
     recorded = folder / EVIDENCE
     traces = evidence.read(recorded)[1] if recorded.is_dir() else {}
-    return Recorded(load=load, traces=traces)
+    starts = {name: trace for name, trace in traces.items() if name != COUNTS}
+    return Recorded(load=load, traces=starts, counted=load_in(traces) if COUNTS in traces else None)
+
+
+def counted(load: Load) -> Trace:
+    """What a load has counted, as a recording."""
+    return Trace(scenario=COUNTS, notes={NOTE: {"kind": "counts", "load": msgspec.to_builtins(load)}})
+
+
+def load_in(traces: Mapping[str, Trace]) -> Load:
+    """The load that these recordings are of. Raises UnreadableLoad where what was counted is not in them."""
+    if (trace := traces.get(COUNTS)) is None:
+        raise UnreadableLoad(f"the evidence lacks {COUNTS}, what the load has counted; load again")
+    try:
+        return msgspec.convert(trace.notes[NOTE]["load"], Load)
+    except (KeyError, TypeError, msgspec.ValidationError) as error:
+        raise UnreadableLoad(f"{COUNTS} is damaged ({error}); load again") from None

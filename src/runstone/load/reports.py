@@ -25,8 +25,10 @@ def judge(
     """
     recorded = read(folder)
     load, traces = recorded.load, recorded.traces
+    if recorded.counted not in (None, load):
+        raise UnreadableLoad(f"{folder}: load.json says something else than its evidence; load again")
     if contradiction := contradicted(load, traces):
-        raise UnreadableLoad(f"{folder}: {contradiction}; one of them was altered, so load again")
+        raise UnreadableLoad(f"{folder}: load.json: {contradiction}; one of them was altered, so load again")
     return recorded, report_of(load, traces, waivers=waivers, fail_on=fail_on, today=today)
 
 

@@ -12,7 +12,7 @@ import queue
 import signal
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,25 +24,35 @@ import msgspec
 import runstone
 from runstone.contracts.basis import basis_of
 from runstone.contracts.revision import current_revision
-from runstone.errors import UsageError
+from runstone.errors import ExitCode, UsageError
 from runstone.files import replace_file
 from runstone.load.gathering import Gathering
 from runstone.load.invariants import (
     AGREE,
     BY_START,
-    CONSERVED,
     IN_ORDER,
     ISOLATED,
-    NOBODY_STUCK,
     WEBHOOKS,
 )
 from runstone.load.messages import Done, Found, Listening, Message, Orders
-from runstone.load.model import FORMAT, MOST_BROKEN, Broken, Invariant, Load, Plan, Sample, Throttled, Window
+from runstone.load.model import (
+    FORMAT,
+    MOST_BROKEN,
+    Broken,
+    Invariant,
+    Load,
+    Outcome,
+    Plan,
+    Sample,
+    Throttled,
+    Window,
+    missing,
+)
 from runstone.load.outcome import exit_code_of, figures_of, late_generator, outcome_of
 from runstone.load.processes import GeneratorFailed, Processes, processes
+from runstone.load.reading import LOAD_JSON, counted
 from runstone.load.steadiness import steady
-from runstone.load.sweep import NAME as SWEEP
-from runstone.load.sweep import Sweep, judged_sweep, stuck_in
+from runstone.load.sweep import Sweep, invariants_of, stuck_in
 from runstone.load.watching import Watching
 from runstone.scenario.clean_up import Thing, clean_up
 from runstone.session.evidence import FORMAT as EVIDENCE_FORMAT
@@ -132,14 +142,19 @@ class Running:
             self._gathering.close()
         finally:
             swept, left = asyncio.run(self._sweep_and_clean())
-        load = self._load(swept, left)
+        return self._written(self._load(swept, left))
+
+    def _written(self, load: Load) -> Load:
+        """The load in its evidence, which vouches for what was counted too, and as load.json."""
+        self._evidence.add(counted(load))
+        whole = load.outcome.kind == "whole"
         self._evidence.save(
-            complete=load.outcome.kind == "whole",
-            stopped=None if load.outcome.kind == "whole" else load.outcome.reason,
+            complete=whole,
+            stopped=None if whole else f"{load.outcome.kind}: {load.outcome.reason}",
             observe_s=load.duration_s,
             left=load.left,
         )
-        replace_file(self._wanted.out / "load.json", msgspec.json.format(msgspec.json.encode(load), indent=1))
+        replace_file(self._wanted.out / LOAD_JSON, msgspec.json.format(msgspec.json.encode(load), indent=1))
         return load
 
     # --- while it goes on ----------------------------------------------------------------------------------
@@ -255,7 +270,7 @@ class Running:
             if totals := self._gathering.totals:
                 self._tell(Progress("sweeping"))
                 made, unsure = sum(each.threads for each in totals), sum(each.unsure for each in totals)
-                known = None if self._gathering.missing else made
+                known = None if missing(self._wanted.plan, self._gathering.workers) else made
                 swept = await Sweep(way, self._wanted.plan.session).run(known, unsure)
                 self._evidence.add(swept)
                 if (last := swept.exchanges[-1]).code is None and self._stopped is None:
@@ -276,10 +291,12 @@ class Running:
     def _load(self, swept: Trace | None, left: Sequence[str]) -> Load:
         gathering, wanted = self._gathering, self._wanted
         figures = figures_of(gathering)
-        steadiness = steady(gathering.windows, late_generator(gathering, figures))
-        invariants = (*map(self._by_start, BY_START), *self._swept(swept), steadiness)
-        invariants = tuple(sorted(invariants, key=lambda each: each.id))
-        outcome = outcome_of(gathering, figures, invariants, self._stopped)
+        made = sum(each.threads for each in gathering.totals)
+        invariants = (
+            *map(self._by_start, BY_START),
+            *invariants_of(swept, made, gathering.seconds),
+            steady(gathering.windows, late_generator(figures, gathering.workers)),
+        )
         throttled: defaultdict[str, int] = defaultdict(int)
         errors: defaultdict[str, int] = defaultdict(int)
         for totals in gathering.totals:
@@ -287,7 +304,7 @@ class Running:
                 throttled[code] += times
             for reason, times in totals.errors.items():
                 errors[reason] += times
-        return Load(
+        load = Load(
             format=FORMAT,
             runstone=runstone.__version__,
             started_at=self._started_at,
@@ -296,14 +313,14 @@ class Running:
             insecure=self._target.network.marks(self._target.url),
             soak=wanted.soak,
             stopped=self._stopped,
-            exit_code=exit_code_of(outcome, interrupted=self._interrupted),
+            exit_code=ExitCode.HARNESS_ERROR,
             plan=wanted.plan,
-            outcome=outcome,
+            outcome=Outcome(kind="incomplete"),  # until all else is known
             figures=figures,
             counts=gathering.counts,
             issued=gathering.issued,
             settled=gathering.settled,
-            invariants=invariants,
+            invariants=tuple(sorted(invariants, key=lambda each: each.id)),
             latencies=gathering.latencies(),
             windows=tuple(gathering.windows),
             workers=gathering.workers,
@@ -314,6 +331,9 @@ class Running:
             samples=tuple(sorted(self._samples.values(), key=lambda each: each.at)),
             left=tuple(left),
         )
+        outcome = outcome_of(load)
+        ended = exit_code_of(outcome, interrupted=self._interrupted)
+        return msgspec.structs.replace(load, outcome=outcome, exit_code=ended)
 
     def _by_start(self, name: str) -> Invariant:
         tested = self._gathering.tested(name)
@@ -329,32 +349,11 @@ class Running:
             remark="" if looked else "nothing of this load asks for it",
         )
 
-    def _swept(self, trace: Trace | None) -> Iterable[Invariant]:
-        made = sum(each.threads for each in self._gathering.totals)
-        for name in (NOBODY_STUCK, CONSERVED):
-            found = [each for each in judged_sweep(trace) if each.id == name] if trace is not None else []
-            broken = [each for each in found if each.verdict == "broken"]
-            untested = not found or any(each.verdict == "not-tested" for each in found)
-            counted = made if name == NOBODY_STUCK else 1
-            yield Invariant(
-                id=name,
-                of="threads" if name == NOBODY_STUCK else "counts",
-                kept=0 if untested else max(0, counted - len(broken)),
-                broken=len(broken),
-                not_tested=int(untested and not broken),
-                samples=tuple(
-                    Broken(
-                        token="", kind="sweep", at=self._gathering.seconds, reason=each.reason, trace=SWEEP
-                    )
-                    for each in broken
-                ),
-                why_not_tested={each.reason: 1 for each in found if each.verdict == "not-tested"},
-            )
-
     def _manifest(self) -> Manifest:
         return Manifest(
             format=EVIDENCE_FORMAT,
             runstone=runstone.__version__,
+            kind="load",
             profile="langgraph",
             basis=basis_of("langgraph", current_revision()),
             target=self._target.name,

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from runstone.load.invariants import CONSERVED, NOBODY_STUCK, NOTE, Finding
+from runstone.load.model import Broken, Invariant
 from runstone.load.tokens import METADATA
 from runstone.wire.exchange import Exchange
 from runstone.wire.recorder import Recorder
@@ -78,6 +79,31 @@ class Sweep:
 def judged_sweep(trace: Trace) -> list[Finding]:
     """Whether nobody was stuck, and nothing was lost or made too often."""
     return [*_nobody_stuck(trace), _conserved(trace)]
+
+
+def invariants_of(trace: Trace | None, made: int, at: float) -> tuple[Invariant, Invariant]:
+    """What the sweep shows of both promises. `made`: threads acknowledged; `at`: when the load was over."""
+    findings = judged_sweep(trace) if trace is not None else []
+    return (
+        _invariant(NOBODY_STUCK, "threads", made, [each for each in findings if each.id == NOBODY_STUCK], at),
+        _invariant(CONSERVED, "counts", 1, [each for each in findings if each.id == CONSERVED], at),
+    )
+
+
+def _invariant(name: str, of: str, counted: int, found: Sequence[Finding], at: float) -> Invariant:
+    broken = [each for each in found if each.verdict == "broken"]
+    untested = not found or any(each.verdict == "not-tested" for each in found)
+    return Invariant(
+        id=name,
+        of=of,
+        kept=0 if untested else max(0, counted - len(broken)),
+        broken=len(broken),
+        not_tested=int(untested and not broken),
+        samples=tuple(
+            Broken(token="", kind="sweep", at=at, reason=each.reason, trace=NAME) for each in broken
+        ),
+        why_not_tested={each.reason: 1 for each in found if each.verdict == "not-tested"},
+    )
 
 
 def stuck_in(trace: Trace) -> list[str]:

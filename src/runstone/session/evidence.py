@@ -65,6 +65,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     format: int
     runstone: str
+    kind: Literal["check", "load"] = "check"  # of a load, it holds what was counted and some starts in full
     session: str = ""  # which `pytest -n` session observed it; its workers read instead of observing again
     profile: str
     basis: Basis | None = None
@@ -144,8 +145,10 @@ class EvidenceWriter:
 
 
 def read_whole(folder: Path) -> tuple[Manifest, dict[str, Trace]]:
-    """As `read`. Raises EvidenceError for a shard too, which is not to be judged by itself."""
+    """As `read`. Raises EvidenceError for a load and a shard too, which are not to be judged like this."""
     manifest, traces = read(folder)
+    if manifest.kind == "load":
+        raise EvidenceError(f"{folder} is of a load; name the folder that its load.json is in")
     if manifest.shard is not None:
         raise EvidenceError(f"{folder} is {of_shard(manifest.shard)}")
     return manifest, traces

@@ -13,12 +13,14 @@ from runstone.contracts import UnknownArea, load_catalogue
 from runstone.report import digest
 from runstone.report.text import well_formed
 from runstone.session.evidence import Manifest, of_shard
+from runstone.signoff.loads import unfit as unfit_load
 from runstone.signoff.measure import differences as of_another_contract
 from runstone.signoff.statement import (
     FAILED,
     WARNED,
     Acceptance,
     Judged,
+    LoadMade,
     Measure,
     Observation,
     PolicyUsed,
@@ -55,9 +57,18 @@ class Signing(msgspec.Struct, frozen=True, kw_only=True):
 
 def unfit(manifest: Manifest, measure: Measure) -> list[str]:
     """Why nobody may sign for an observation like this, whatever it shows; a line each."""
-    found = []
     if manifest.shard is not None:
         return [f"the evidence is {of_shard(manifest.shard)}"]
+    found = unfit_load(manifest) if manifest.kind == "load" else _unfit_check(manifest)
+    if started(manifest) == _NEVER:
+        found.append("when it was observed is not told")
+    if manifest.insecure:
+        found.append("it was observed with --insecure: nobody knows which server answered")
+    return [*found, *of_another_contract("observed", manifest.basis, measure.basis)]
+
+
+def _unfit_check(manifest: Manifest) -> list[str]:
+    found = []
     if manifest.stopped is not None or not manifest.complete:
         found.append(f"the observation is incomplete: {manifest.stopped or 'it has not ended'}")
     if manifest.unusable:
@@ -73,11 +84,7 @@ def unfit(manifest: Manifest, measure: Measure) -> list[str]:
         found.append("it was observed without --patient, so what must wait for over a minute is missing")
     if manifest.select or _left_out(manifest.areas):
         found.append(f"only a part was asked for ({', '.join([*manifest.areas, *manifest.select])})")
-    if started(manifest) == _NEVER:
-        found.append("when it was observed is not told")
-    if manifest.insecure:
-        found.append("it was observed with --insecure: nobody knows which server answered")
-    return [*found, *of_another_contract("observed", manifest.basis, measure.basis)]
+    return found
 
 
 def _left_out(areas: Sequence[str]) -> set[str]:
@@ -145,6 +152,7 @@ def build(
     measure: Measure,
     signing: Signing,
     scenarios: ScenarioResults | None = None,
+    load: LoadMade | None = None,
 ) -> Acceptance:
     """The acceptance: a pure function of the evidence, the measure, and what was agreed to."""
     doubtful = [each for each in requirements if each.verdict in WARNED]
@@ -172,6 +180,7 @@ def build(
         counts=counted(requirements),
         requirements=requirements,
         scenarios={well_formed(each.name): each.result for each in scenarios.scenarios} if scenarios else {},
+        load=load,
         capabilities={name: each.present for name, each in sorted(manifest.capabilities.items())},
         waivers=signing.waivers,
         unjudged={

@@ -48,6 +48,16 @@ def compare(
     )
 
 
+def of_another_kind(earlier: AcceptanceFile, *, load: bool) -> str:
+    """That the earlier acceptance is of a check and this is a `load`, or the other way round; '' for no."""
+    if (earlier.acceptance.predicate.load is not None) == load:
+        return ""
+    return (
+        f"this is a {'load' if load else 'check'}, and the baseline {earlier.path} is the acceptance of a "
+        f"{'check' if load else 'load'}"
+    )
+
+
 def refusals(since: Supersedes, unjudged: Mapping[str, str]) -> list[str]:
     """The regressions that nobody answers for. `unjudged`: what may go so, by the policy."""
     return [

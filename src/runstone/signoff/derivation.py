@@ -23,7 +23,6 @@ from runstone.signoff.judging import JudgedAgain, judge_again
 from runstone.signoff.measure import differences as of_another_contract
 from runstone.signoff.measure import installed
 from runstone.signoff.statement import SERVER, Acceptance, Judged, Measure, Statement
-from runstone.verdict.scenarios import ScenarioResults
 
 
 class Derivation(msgspec.Struct, frozen=True):
@@ -49,7 +48,7 @@ def derive(statement: Statement[Acceptance], recording: Recording) -> Derivation
         *judged.waiver_errors,
         *unkept(judged.verdicts, requirements),
         *unaccepted(judged.report.scenarios),
-        *differences(signed, _derived(statement, recording, requirements, judged.report.scenarios)),
+        *differences(signed, _derived(statement, recording, requirements, judged)),
     ]
     return Derivation(against, judged)
 
@@ -69,7 +68,7 @@ def _derived(
     statement: Statement[Acceptance],
     recording: Recording,
     requirements: tuple[Judged, ...],
-    scenarios: ScenarioResults | None,
+    judged: JudgedAgain,
 ) -> Acceptance:
     """The acceptance as it follows from the evidence here, with what only its signers could say of it."""
     signed = statement.predicate
@@ -84,4 +83,6 @@ def _derived(
         server_digest=bool(statement.digests_of(SERVER)),
     )
     # Its own measure, as another version of Runstone with the same contract and judges may verify too.
-    return build(recording.manifest, requirements, signed.measure, signing, scenarios)
+    return build(
+        recording.manifest, requirements, signed.measure, signing, judged.report.scenarios, judged.load
+    )

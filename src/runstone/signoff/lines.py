@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -18,6 +18,7 @@ import msgspec
 from runstone.errors import ExitCode, RunstoneError
 from runstone.signoff.statement import (
     ACCEPTANCE,
+    LOAD_ACCEPTANCE,
     STATEMENT,
     TEST_RESULT,
     Acceptance,
@@ -105,10 +106,13 @@ class _Headed(msgspec.Struct, rename={"type": "_type"}):
 def read(path: Path) -> AcceptanceFile:
     """The acceptance of a file. Raises Unreadable where there is none, or more than one."""
     lines = lines_of(path)
-    own, acceptance = _only(lines, ACCEPTANCE, Statement[Acceptance], path)
-    common, suite_result = _only(lines, TEST_RESULT, Statement[SuiteResult], path)
+    own, acceptance = _only(lines, {ACCEPTANCE, LOAD_ACCEPTANCE}, Statement[Acceptance], path)
+    common, suite_result = _only(lines, {TEST_RESULT}, Statement[SuiteResult], path)
     if acceptance is None:
         raise Unreadable(f"{path} holds no acceptance of Runstone; `runstone signoff` writes one")
+    if acceptance.predicateType != acceptance.predicate.type:
+        what = "a check" if acceptance.predicate.load is None else "a load"
+        raise Unreadable(f"{path} speaks of {what}, and says that it is {acceptance.predicateType}")
     return AcceptanceFile(path=path, acceptance=acceptance, suite_result=suite_result, own=own, common=common)
 
 
@@ -156,11 +160,14 @@ def _line(text: bytes, where: str) -> Line | None:
     )
 
 
-def _only(lines: Sequence[Line], kind: str, shape: type[T], path: Path) -> tuple[tuple[Line, ...], T | None]:
-    """The lines with a predicate of this kind, and their one statement."""
-    found = tuple(line for line in lines if _kind(line, path) == kind)
+def _only(
+    lines: Sequence[Line], kinds: Collection[str], shape: type[T], path: Path
+) -> tuple[tuple[Line, ...], T | None]:
+    """The lines with a predicate of these kinds, and their one statement."""
+    found = tuple(line for line in lines if _kind(line, path) in kinds)
     if len({line.payload for line in found}) > 1:
-        raise Unreadable(f"{path} holds more than one statement of {kind}: which of them counts is not told")
+        of = " or ".join(sorted(kinds))
+        raise Unreadable(f"{path} holds more than one statement of {of}: which of them counts is not told")
     return found, _decoded(found[0].payload, shape, str(path)) if found else None
 
 

@@ -10,7 +10,7 @@ from runstone.report.summary import fence, inline
 from runstone.report.templates import environment
 from runstone.report.text import counted, for_terminal
 from runstone.signoff.lines import NAME as FILE
-from runstone.signoff.statement import MANIFEST, SERVER, WARNED, Acceptance, Statement, Supersedes
+from runstone.signoff.statement import MANIFEST, SERVER, WARNED, Acceptance, LoadMade, Statement, Supersedes
 from runstone.verdict.model import Outcome
 
 NAME: Final = "acceptance.md"
@@ -30,6 +30,9 @@ def to_markdown(statement: Statement[Acceptance]) -> str:
         words={outcome: word for outcome, word in OUTCOME_WORDS.items() if outcome in _shown(signed)},
         excluded=_excluded(signed),
         changes={} if signed.supersedes is None else changes(signed.supersedes),
+        planned=planned,
+        kind_of=kind_of,
+        untested=untested,
         command=fence(f"runstone verify {FILE} --evidence DIR --signers FILE"),
     )
 
@@ -52,10 +55,30 @@ def changes(since: Supersedes) -> dict[str, list[str]]:
 
 
 def headline(signed: Acceptance) -> str:
-    """`embedded, profile langgraph: PASSED, 409 of 409 requirements kept`."""
+    """`embedded, profile langgraph: PASSED, 409 of 409 requirements kept`; of a load it says so first."""
     applicable = len(signed.requirements) - len(signed.having("not-applicable"))
     kept = f"{len(signed.having('pass'))} of {counted(applicable, 'requirement')} kept"
-    return f"{signed.server.name}, profile {signed.profile}: {signed.result}, {kept}"
+    what = "" if signed.load is None else f"a {kind_of(signed.load)} on "
+    return f"{what}{signed.server.name}, profile {signed.profile}: {signed.result}, {kept}"
+
+
+def kind_of(load: LoadMade) -> str:
+    """`load`, or `soak`."""
+    return "soak" if load.soak else "load"
+
+
+def planned(load: LoadMade) -> str:
+    """`50 users, 20 starts/s for 600 s by 2 workers, wait=3 stream=1`."""
+    mix = " ".join(f"{kind}={weight}" for kind, weight in load.mix.items() if weight)
+    return (
+        f"{counted(load.users, 'user')}, {load.rate:g} starts/s for {load.seconds:g} s "
+        f"by {counted(load.workers, 'worker')}, {mix}"
+    )
+
+
+def untested(load: LoadMade) -> str:
+    """`LOAD-103 of 4`: what is kept where it could be looked at, and where it could not; '' for all."""
+    return ", ".join(f"{name} of {number:,}" for name, number in load.untested.items())
 
 
 def to_text(statement: Statement[Acceptance]) -> str:
@@ -65,6 +88,7 @@ def to_text(statement: Statement[Acceptance]) -> str:
     rows = {
         "accepts": headline(signed),
         "with": reservations(signed),
+        **({} if signed.load is None else _of_load(signed.load)),
         "server": f"{signed.server.version} at {signed.server.url}; {', '.join(digests) or 'self-reported'}",
         "observed": f"{at(signed.observation.started_at)}, {signed.observation.traces} traces",
         "played": f"{len(signed.scenarios)} scenarios, all passed" if signed.scenarios else "",
@@ -83,6 +107,16 @@ def to_text(statement: Statement[Acceptance]) -> str:
     since = {} if signed.supersedes is None else changes(signed.supersedes)
     lines += [f"  {name}: {', '.join(ids)}" for name, ids in since.items() if ids]
     return for_terminal("\n".join(lines))
+
+
+def _of_load(load: LoadMade) -> dict[str, str]:
+    made = f"{load.achieved:g} of {load.offered:g} starts/s, {load.runs:,} runs"
+    return {
+        kind_of(load): planned(load),
+        "made": made,
+        "judged": f"from {load.judged_from}",
+        "untested": untested(load),
+    }
 
 
 def _shown(signed: Acceptance) -> set[Outcome]:

@@ -14,6 +14,9 @@
     identities:
       - {identity: "https://…/release.yml@refs/heads/main", issuer: "https://…"}
     allowed_secrets: ["set-cookie:login"]
+    load: {rate: 20, seconds: 600, kinds: [wait, stream]}     # it is for loads, of at least that
+
+A policy with `load` is for loads, one without for checks; neither accepts what is of the other kind.
 
 Whoever signs and whoever verifies may have policies of their own; each is asked by the one who gave it.
 Schema: contracts/schemas/acceptance-policy.json.
@@ -31,6 +34,7 @@ import msgspec
 from runstone.contracts import LEVELS, Catalogue, Level, load_capabilities, load_catalogue, profile_names
 from runstone.contracts.reading import read_yaml
 from runstone.errors import UsageError, suggestion
+from runstone.load.model import KINDS as STARTS
 from runstone.signoff.credentials import KINDS
 from runstone.signoff.statement import Acceptance
 from runstone.verdict.model import JUDGED
@@ -39,6 +43,7 @@ from runstone.verdict.model import JUDGED
 SKEW: Final = dt.timedelta(minutes=5)
 
 Percent = Annotated[float, msgspec.Meta(ge=0, le=100)]
+Amount = Annotated[float, msgspec.Meta(ge=0)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Said = Annotated[str, msgspec.Meta(min_length=1)]
 
@@ -61,6 +66,15 @@ class WaiverRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     owners: tuple[Said, ...] | None = None
 
 
+class LoadRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What must have been planned, at least: users, starts a second, seconds, and kinds of start."""
+
+    users: Count = 1
+    rate: Amount = 0.0
+    seconds: Amount = 0.0
+    kinds: tuple[Said, ...] = ()
+
+
 class Identity(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Who may sign without a key: a certificate's identity, and who vouched for it."""
 
@@ -81,6 +95,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     threshold: Count = 1
     identities: tuple[Identity, ...] = ()
     allowed_secrets: tuple[Said, ...] = ()
+    load: LoadRule | None = None  # None: for checks
 
     def valid_until(self, started_at: dt.datetime) -> dt.datetime | None:
         """When an observation of that moment becomes too old; None for never."""
@@ -92,7 +107,9 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 def load(path: Path) -> Policy:
     """The policy of a file, with every name in it known. Raises BadPolicy."""
     policy: Policy = read_yaml(path, Policy, BadPolicy)
-    problem = next(_unknown(policy, load_catalogue().of_checks), None)
+    catalogue = load_catalogue()
+    judged = catalogue.of_checks if policy.load is None else catalogue.of_loads
+    problem = next(_unknown(policy, judged), None)
     if problem is not None:
         raise BadPolicy(f"{path}: {problem}")
     if policy.signers and policy.threshold > len(policy.signers) + len(policy.identities):
@@ -110,6 +127,7 @@ def _unknown(policy: Policy, catalogue: Catalogue) -> Iterator[str]:
         ("judged.capabilities", policy.judged.capabilities, load_capabilities()),
         ("unjudged", policy.unjudged, list(catalogue)),
         ("allowed_secrets", [each.partition(":")[0] for each in policy.allowed_secrets], KINDS),
+        ("load.kinds", () if policy.load is None else policy.load.kinds, STARTS),
     )
     for place, given, known in places:
         for name in given:
@@ -119,7 +137,10 @@ def _unknown(policy: Policy, catalogue: Catalogue) -> Iterator[str]:
 
 def refusals(policy: Policy, acceptance: Acceptance, now: dt.datetime) -> list[str]:
     """Why the policy does not accept it, a line each; empty when it does."""
+    if other := of_another_kind(policy, load=acceptance.load is not None):
+        return [other]
     return [
+        *_of_load(policy, acceptance),
         *_of_profile(policy, acceptance),
         *_of_shares(policy, acceptance),
         *_of_judged(policy, acceptance),
@@ -127,6 +148,15 @@ def refusals(policy: Policy, acceptance: Acceptance, now: dt.datetime) -> list[s
         *_of_waivers(policy, acceptance),
         *_of_age(policy, acceptance, now),
     ]
+
+
+def of_another_kind(policy: Policy, *, load: bool) -> str:
+    """That the policy is for checks and this is a `load`, or the other way round; '' where it is for this."""
+    if load and policy.load is None:
+        return "this is a load, and the policy is for checks: it has no `load`"
+    if not load and policy.load is not None:
+        return "this is a check, and the policy is for loads: it has `load`"
+    return ""
 
 
 def impossible(acceptance: Acceptance, now: dt.datetime) -> list[str]:
@@ -163,6 +193,20 @@ def _at(moment: dt.datetime) -> str:
 def _of_profile(policy: Policy, acceptance: Acceptance) -> Iterator[str]:
     if policy.profile not in {None, acceptance.profile}:
         yield f"profile {acceptance.profile} was judged, the policy demands {policy.profile}"
+
+
+def _of_load(policy: Policy, acceptance: Acceptance) -> Iterator[str]:
+    least, made = policy.load, acceptance.load
+    if least is None or made is None:
+        return
+    if made.users < least.users:
+        yield f"{made.users} users were planned, the policy demands {least.users}"
+    if made.rate < least.rate:
+        yield f"{made.rate:g} starts a second were planned, the policy demands {least.rate:g}"
+    if made.seconds < least.seconds:
+        yield f"{made.seconds:g} s were planned, the policy demands {least.seconds:g}"
+    if lacking := [each for each in least.kinds if not made.mix.get(each)]:
+        yield f"nothing of {', '.join(lacking)} was started, and the policy demands it"
 
 
 def _of_shares(policy: Policy, acceptance: Acceptance) -> Iterator[str]:

@@ -42,6 +42,9 @@ def seal_of(found: Findings, now: dt.datetime) -> Seal | None:
         verified=f"Verified {page.at(now)}: {found.answers['authentic'].reason}",
         covers={
             "The evidence": f"manifest {statement.digests_of(MANIFEST)['sha256']}",
+            **(
+                {} if signed.load is None else {f"The {page.kind_of(signed.load)}": page.planned(signed.load)}
+            ),
             "The verdicts": found.answers["derivable"].reason,
             "The server": server or f"{signed.server.version}, as it says itself; no digest was signed",
             "Until": "without an end" if signed.valid_until is None else page.at(signed.valid_until),

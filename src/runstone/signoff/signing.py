@@ -20,7 +20,7 @@ from runstone.signoff.judging import JudgedAgain, judge_again
 from runstone.signoff.keys import PrivateKey
 from runstone.signoff.lines import AcceptanceFile, Line
 from runstone.signoff.measure import installed
-from runstone.signoff.policy import Policy
+from runstone.signoff.policy import LoadRule, Policy
 from runstone.signoff.statement import (
     Acceptance,
     Judged,
@@ -88,10 +88,14 @@ class Draft(msgspec.Struct, frozen=True):
 
 def draft(wanted: Wanted, now: dt.datetime) -> Draft:
     """The acceptance as it would be signed. Raises Refused with every reason, UsageError and Unreadable."""
-    policy = Policy() if wanted.policy is None else policies.load(wanted.policy)
-    accepted = _waivers(wanted.waivers)
-    earlier = None if wanted.baseline is None else lines.read(wanted.baseline)
     recording = inspect(wanted.evidence)
+    load = recording.manifest.kind == "load"
+    undemanding = Policy(load=LoadRule() if load else None)
+    policy = undemanding if wanted.policy is None else policies.load(wanted.policy)
+    accepted = _waivers(wanted.waivers, load=load)
+    earlier = None if wanted.baseline is None else lines.read(wanted.baseline)
+    other = "" if earlier is None else baseline.of_another_kind(earlier, load=load)
+    _insist([each for each in (policies.of_another_kind(policy, load=load), other) if each])
     measure = installed(recording.manifest.profile)
     _insist([*recording.problems, *acceptance.unfit(recording.manifest, measure)])
     try:
@@ -110,7 +114,8 @@ def draft(wanted: Wanted, now: dt.datetime) -> Draft:
         supersedes=_since(earlier, requirements, agreed),
         server_digest=wanted.server_digest is not None,
     )
-    found = acceptance.build(recording.manifest, requirements, measure, signing, judged.report.scenarios)
+    scenarios = judged.report.scenarios
+    found = acceptance.build(recording.manifest, requirements, measure, signing, scenarios, judged.load)
     _insist(_reasons_against(found, recording.manifest, judged, policy))
     own, common = statements(subjects(recording.digest, wanted.server_digest), found)
     return Draft(lines.statement_of(own), ((Line(payload=own),), (Line(payload=common),)))
@@ -174,8 +179,10 @@ def _insist(reasons: Sequence[str]) -> None:
         raise Refused(reasons)
 
 
-def _waivers(path: Path | None) -> list[Waiver]:
-    return [] if path is None else waiver_files.load_for(path, load_catalogue().of_checks)
+def _waivers(path: Path | None, *, load: bool) -> list[Waiver]:
+    catalogue = load_catalogue()
+    judged = catalogue.of_loads if load else catalogue.of_checks
+    return [] if path is None else waiver_files.load_for(path, judged)
 
 
 def _used(path: Path | None) -> PolicyUsed | None:

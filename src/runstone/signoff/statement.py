@@ -21,6 +21,8 @@ from runstone.verdict.scenarios import Result as ScenarioResult
 
 STATEMENT: Final = "https://in-toto.io/Statement/v1"
 ACCEPTANCE: Final = "https://runstone.dev/acceptance/v1"
+# A type of its own, so that whoever looks for the acceptance of a check does not take a load for one.
+LOAD_ACCEPTANCE: Final = "https://runstone.dev/load-acceptance/v1"
 TEST_RESULT: Final = "https://in-toto.io/attestation/test-result/v0.1"
 MANIFEST: Final = "evidence/manifest.json"  # the names of the subjects
 SERVER: Final = "server"
@@ -128,12 +130,38 @@ class Supersedes(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     reworded: tuple[str, ...] = ()
 
 
+class LoadMade(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Which load it was: as it was planned, as it was made, and what of it was judged again.
+
+    Rates are starts a second: `rate` as planned, `offered` and `achieved` as counted. `seconds`: as planned.
+    `runs`: all that were made; `recorded`: starts that are kept in full. `untested`: requirement that is kept
+    → for how much of what it speaks of that is not known. `judged_from`: what the verdicts rest on, in words.
+    `digest`: of the plan, and of the files that made and judged the load.
+    """
+
+    soak: bool
+    users: int
+    rate: float
+    seconds: float
+    mix: dict[str, int]
+    workers: int
+    webhooks: bool
+    offered: float
+    achieved: float
+    runs: int
+    recorded: int
+    untested: dict[str, int]
+    judged_from: str
+    digest: Sha256
+
+
 class Acceptance(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Runstone's own predicate. Schema: contracts/schemas/acceptance.json.
 
     `unjudged`: requirement → why the policy lets it go unjudged. `valid_until`: the last moment of the first
     waiver that expires, or of the age that the policy allows; None where nothing ends it. `scenarios`: a
-    team's own, by their names with what they result in; only those that pass can be signed for.
+    team's own, by their names with what they result in; only those that pass can be signed for. `load`: the
+    load that was judged; None for a check.
     """
 
     result: Result
@@ -144,6 +172,7 @@ class Acceptance(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     counts: dict[Level, dict[Outcome, int]]
     requirements: tuple[Judged, ...]
     scenarios: dict[str, ScenarioResult] = {}
+    load: LoadMade | None = None
     capabilities: dict[str, bool]
     waivers: tuple[Terms, ...]
     unjudged: dict[str, str]
@@ -152,6 +181,11 @@ class Acceptance(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     valid_until: Moment | None
     supersedes: Supersedes | None
     by: str
+
+    @property
+    def type(self) -> str:
+        """The predicate type that tells it from one of another kind."""
+        return ACCEPTANCE if self.load is None else LOAD_ACCEPTANCE
 
     def having(self, *outcomes: Outcome) -> list[Judged]:
         """The requirements with one of these verdicts."""
@@ -197,7 +231,7 @@ def subjects(manifest: str, server_digest: tuple[str, str] | None) -> tuple[Subj
 
 def statements(subject: tuple[Subject, ...], acceptance: Acceptance) -> tuple[bytes, bytes]:
     """Both statements as they are signed: the acceptance, and the test-result that follows from it."""
-    own = Statement(subject=subject, predicateType=ACCEPTANCE, predicate=acceptance)
+    own = Statement(subject=subject, predicateType=acceptance.type, predicate=acceptance)
     common = Statement(subject=subject, predicateType=TEST_RESULT, predicate=suite_result(acceptance))
     return encoded(own), encoded(common)
 
@@ -225,6 +259,7 @@ def _configuration(acceptance: Acceptance) -> Iterable[Descriptor]:
         f"profile {acceptance.profile}": basis.judging,
         "suites": basis.suites,
         **{f"graphs, {language}": digest for language, digest in sorted(basis.graphs.items())},
+        "plan of the load": "" if acceptance.load is None else acceptance.load.digest,
         "kill matrix": acceptance.measure.kill_matrix,
         "waivers": sha256(msgspec.json.encode(acceptance.waivers)) if acceptance.waivers else "",
         "policy": "" if acceptance.policy is None else acceptance.policy.sha256,

@@ -89,6 +89,8 @@ class Findings(msgspec.Struct, frozen=True, kw_only=True):
             "acceptance": str(self.file.path),
             "accepted": self.accepted,
             "answers": {name: msgspec.to_builtins(each) for name, each in self.answers.items()},
+            "kind": "check" if signed.load is None else "load",
+            "load": msgspec.to_builtins(signed.load),
             "server": msgspec.to_builtins(signed.server),
             "profile": signed.profile,
             "result": signed.result,
@@ -224,8 +226,10 @@ def _derivable(
     found = derive(file.acceptance, recording)
     if found.against:
         return _no(found.against), found.judged
-    judged = len(file.acceptance.predicate.requirements)
-    return Answer("yes", f"{judged} requirements judged again here, the same verdicts"), found.judged
+    signed = file.acceptance.predicate
+    from_what = "" if signed.load is None else f", from {signed.load.judged_from}"
+    reason = f"{len(signed.requirements)} requirements judged again here, the same verdicts{from_what}"
+    return Answer("yes", reason), found.judged
 
 
 def _no(reasons: Sequence[str]) -> Answer:
@@ -256,6 +260,8 @@ def _acceptable(file: AcceptanceFile, asked: Questions, now: dt.datetime) -> Ans
 
 
 def _against_baseline(signed: Acceptance, earlier: AcceptanceFile, policy: Policy) -> list[str]:
+    if other := baseline.of_another_kind(earlier, load=signed.load is not None):
+        return [other]
     since = signed.supersedes
     if since is None:
         return ["it supersedes no acceptance, and so not the one given"]
