@@ -44,9 +44,9 @@ def run(capacity: int, *scenarios: Callable[[Slots, Watched], Awaitable[None]]) 
     return asyncio.run(all_at_once())
 
 
-@pytest.mark.parametrize("capacity, most", [(1, 4), (2, 5), (4, 7)])
-def test_three_brief_runs_more_than_there_are_workers_wait_ahead(capacity: int, most: int) -> None:
-    watched = run(capacity, *[lambda slots, watched: one(slots, watched, "brief") for _ in range(12)])
+@pytest.mark.parametrize("capacity, most", [(1, 9), (2, 10), (4, 12)])
+def test_eight_brief_runs_more_than_there_are_workers_wait_ahead(capacity: int, most: int) -> None:
+    watched = run(capacity, *[lambda slots, watched: one(slots, watched, "brief") for _ in range(20)])
     assert watched.most == most
 
 

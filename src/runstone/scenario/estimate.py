@@ -19,7 +19,7 @@ from runstone.scenario.patience import QUICK_S
 from runstone.scenario.phases import CALM_AT_ONCE, Phases
 from runstone.scenario.scenario import Scenario
 
-_PIPELINED: Final = 0.3  # of a turn: what a brief run costs a worker that finds the next one waiting
+_PIPELINED: Final = 0.1  # of a turn: what a brief run costs a worker that finds the next one waiting
 _TURNS_IN_A_ROW: Final = 5
 _SLACK: Final = 1.2  # of a target that does other things as well
 _UNKNOWN_S: Final = 1.0

@@ -17,7 +17,7 @@ from typing import Final
 MANY: Final = 10_000  # slots, where nobody counts them
 
 # `langgraph dev` looks for runs once a second, and then executes all that wait: with one brief run of ours
-# ahead its only worker executed two a second, with three four.
+# ahead its only worker executed two a second, with three four, and with eight more than twenty.
 _AHEAD: Final = 8
 
 
@@ -28,7 +28,7 @@ class _Waiting:
 
 
 class Slots:
-    """`capacity` slots, and three more for brief runs, so that a worker never waits for the next of ours.
+    """`capacity` slots, and some more for brief runs, so that a worker never waits for the next of ours.
 
     A run that sleeps, or that is a matter of moments, is `steady`: it needs a worker at once. Those never
     hold the last slot where there is more than one, and what would queue behind them is not begun.
