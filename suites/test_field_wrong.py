@@ -25,7 +25,7 @@ from runstone.suite import (
 TABLE = field_table()
 RUNS = [name for name in TABLE.bases if name in TABLE.entries.values()]
 LOG = ["s1", "s2", "s3"]
-OPERATIONS_AT_ONCE = 4  # as many as two cores, and the way to them, are busy with
+OPERATIONS_AT_ONCE = 8  # more than two cores are busy with, as the way to them may be long
 
 
 def _is_asked(operation: str, field: str, wrong: str) -> bool:
