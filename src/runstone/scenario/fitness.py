@@ -22,8 +22,8 @@ from runstone.wire.trace import Trace
 _ASKED_FOR_BY_A_PROXY: Final = 407
 START_MARK: Final = "start mark"
 _NAMED: Final = 5  # of them that a message names
-_NEAR_S: Final = 0.1  # what takes longer for its fastest answer is far away, or behind a bad line
-_MOST_TIMES: Final = 4.0
+_NEAR_S: Final = 0.05  # what takes longer for its fastest answer is far away, or behind a bad line
+_MOST_TIMES: Final = 8.0
 _CLOCK_OFF_S: Final = 60.0  # clocks of machines that nobody sets differ by seconds
 
 
