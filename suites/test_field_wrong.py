@@ -108,13 +108,13 @@ async def wrong_fields(api: Api) -> None:
     await api.wait(None, "steps", {"note": "after"}, label="good_run_after")
 
 
-@scenario(needs=["store"])
+@scenario(Schedule(heavy=True), needs=["store"])
 async def wrong_fields_of_the_store(api: Api) -> None:
     """The same of the store."""
     await _send_wrong(api, "store")
 
 
-@scenario(needs=["crons"])
+@scenario(Schedule(heavy=True), needs=["crons"])
 async def wrong_fields_of_crons(api: Api) -> None:
     """The same of crons."""
     await _send_wrong(api, "crons")
