@@ -21,8 +21,8 @@ from runstone.wire.limits import Limits
 from runstone.wire.recorder import Recorder
 from runstone.wire.recording import Recording
 from tests.command_line import runstone
+from tests.reference.server import Server, launched
 from tests.servers import Heard, heard_by, reply
-from tests.test_reference_server import Server, launched
 
 STEPS = {"assistant": "steps", "input": {}}
 DONE = ["s1", "s2", "s3"]

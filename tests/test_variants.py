@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from runstone.proof.faults import load_variants
-from tests.test_reference_server import Server, launched
+from tests.reference.server import Server, launched
 
 ECHO = {"assistant_id": "echo", "input": {"messages": [{"type": "human", "content": "hello"}]}}
 STREAM = ECHO | {"stream_mode": ["values"]}

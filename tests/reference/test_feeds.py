@@ -10,16 +10,9 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from tests.test_reference_server import Server, launched
+from tests.reference.server import Server, launched
 
 STEPS: dict[str, Any] = {"assistant_id": "steps", "input": {"note": "n"}, "stream_resumable": True}
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    """One server for the whole file."""
-    with launched() as running:
-        yield running
 
 
 @contextmanager

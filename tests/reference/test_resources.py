@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Iterator
 from typing import Any
 from uuid import NAMESPACE_OID, uuid4, uuid5
 
@@ -14,16 +13,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.pregel.remote import RemoteGraph
 from langgraph_sdk import get_client
 
-from tests.test_reference_server import Server, launched
-
-STEPS = {"assistant_id": "steps", "input": {"note": "n"}}
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    """One server for the whole file."""
-    with launched() as running:
-        yield running
+from tests.reference.server import STEPS, Server
 
 
 def ran(server: Server, **body: Any) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -13,18 +12,11 @@ from uuid import uuid4
 
 import pytest
 
-from tests.test_reference_server import SECRET, Server, bearer, launched
+from tests.reference.server import SECRET, Server, bearer, launched
 
 YEARLY = "0 0 1 1 *"
 PAST = "2020-01-01T00:00:00.000000+00:00"
 STEPS: dict[str, Any] = {"assistant_id": "steps", "input": {"note": "by a cron"}, "schedule": YEARLY}
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    """One server for the whole file."""
-    with launched() as running:
-        yield running
 
 
 def moved_to_the_past(folder: Path) -> None:
