@@ -16,15 +16,13 @@ from rich.console import Console
 from runstone.compare import compare, print_comparison, texts_of
 from runstone.compare.comparison import Side
 from runstone.contracts import Level, violations
-from runstone.report import from_json
 from runstone.report.causes import causes_of
 from runstone.report.digest import cause_burden, cause_weight, cause_words
 from runstone.verdict.model import Verdict
 from runstone.wire.trace import Trace
 from tests.broken_cases import HISTORY, RUN, THREAD, WAIT, causes, exchange, verdict
 from tests.command_line import command, runstone, started
-
-EXAMPLES = Path(__file__).parents[1] / "contracts/schemas/examples/report/conforms"
+from tests.example_reports import example
 
 
 def test_a_promise_that_is_kept_names_no_cause() -> None:
@@ -178,7 +176,7 @@ def test_the_lines_work_after_the_clean_up(faulty: dict[str, Any]) -> None:
 
 
 def test_a_comparison_tells_the_greatest_causes_of_each_target() -> None:
-    broken = from_json((EXAMPLES / "every-verdict.json").read_bytes())
+    broken = example("every-verdict")
     kept = msgspec.structs.replace(broken, causes=())
     sides = [Side("kept", kept), Side("broken", broken)]
     found = compare(sides)

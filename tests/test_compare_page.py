@@ -10,8 +10,8 @@ from playwright.sync_api import Browser, Page, Request, expect
 
 from runstone.compare import compare, publish, texts_of
 from runstone.verdict.model import Outcome
+from tests.example_reports import OWNED
 from tests.test_compare import observed, side
-from tests.test_report_page import OWNED
 
 
 @pytest.fixture(scope="module")

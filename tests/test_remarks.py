@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -14,19 +13,19 @@ from runstone import report as reports
 from runstone.report import digest
 from runstone.report.remarks import left, remarks, repeats, set_aside, took
 from runstone.verdict.model import Case, Observation, Phases, Report, Verdict
+from tests.example_reports import example
 
-EXAMPLES = Path(__file__).parents[1] / "contracts/schemas/examples/report/conforms"
 LOST = "it executed 4 runs at a time at the beginning, and 3 at the end"
 
 
 @pytest.fixture
 def full() -> Report:
-    return reports.from_json((EXAMPLES / "every-verdict.json").read_bytes())
+    return example("every-verdict")
 
 
 @pytest.fixture
 def green() -> Report:
-    return reports.from_json((EXAMPLES / "conforming.json").read_bytes())
+    return example("conforming")
 
 
 def observed(report: Report, **fields: object) -> Report:

@@ -20,13 +20,10 @@ from runstone.contracts import Level
 from runstone.errors import RunstoneError
 from runstone.report import digest
 from runstone.verdict.model import SEVERITY, Case, Cell, Outcome, Report, Verdict
+from tests.example_reports import EXAMPLES, example
 
+VIOLATING = EXAMPLES.parent / "violates"
 SCHEMAS = Path(__file__).parents[1] / "contracts" / "schemas"
-EXAMPLES = SCHEMAS / "examples" / "report"
-
-
-def example(name: str) -> Report:
-    return reports.from_json((EXAMPLES / "conforms" / f"{name}.json").read_bytes())
 
 
 @pytest.fixture
@@ -72,13 +69,13 @@ def schema() -> jsonschema.Draft202012Validator:
 
 @pytest.mark.parametrize("name", ["every-verdict", "nothing-judged", "conforming", "hostile-strings"])
 def test_json_round_trip_keeps_everything_and_fits_the_schema(name: str) -> None:
-    text = (EXAMPLES / "conforms" / f"{name}.json").read_text("utf-8")
+    text = (EXAMPLES / f"{name}.json").read_text("utf-8")
     assert reports.to_json(reports.from_json(text)) == text
     assert list(schema().iter_errors(json.loads(text))) == []
 
 
 def test_every_violating_example_breaks_the_schema_in_one_place() -> None:
-    violating = sorted((EXAMPLES / "violates").glob("*.json"))
+    violating = sorted(VIOLATING.glob("*.json"))
     assert len(violating) >= 3
     for path in violating:
         assert len(list(schema().iter_errors(json.loads(path.read_text("utf-8"))))) == 1, path.name
@@ -121,7 +118,7 @@ def test_malformed_report_is_told_in_one_line(text: str | bytes, told: str) -> N
 
 def test_unknown_verdict_is_malformed() -> None:
     with pytest.raises(reports.MalformedReport, match=r"verdicts\[0\]\.verdict"):
-        reports.from_json((EXAMPLES / "violates" / "verdict-unknown.json").read_bytes())
+        reports.from_json((VIOLATING / "verdict-unknown.json").read_bytes())
 
 
 # --- the headline and the counts ---------------------------------------------------------------------------

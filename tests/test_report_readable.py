@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import re
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -16,12 +15,7 @@ from rich.console import Console
 from runstone import report as reports
 from runstone.report.text import moment, prose
 from runstone.verdict.model import SEVERITY, Case, Report
-
-EXAMPLES = Path(__file__).parents[1] / "contracts/schemas/examples/report/conforms"
-
-
-def example(name: str) -> Report:
-    return reports.from_json((EXAMPLES / f"{name}.json").read_bytes())
+from tests.example_reports import example
 
 
 @pytest.fixture

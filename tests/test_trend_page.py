@@ -15,8 +15,8 @@ from runstone.contracts import load_catalogue
 from runstone.report import write_texts
 from runstone.trend import course_of, texts_of
 from runstone.trend.history import RecordedCause
+from tests.example_reports import OWNED
 from tests.nights import on
-from tests.test_report_page import OWNED
 from tests.test_trend import (
     ACCEPTED_ID,
     ALWAYS_ID,

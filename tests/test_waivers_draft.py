@@ -15,14 +15,14 @@ from runstone.report.waivers_draft import draft
 from runstone.verdict import waivers
 from runstone.verdict.model import Case, Report
 from tests.command_line import one_line_of_error, runstone
+from tests.example_reports import EXAMPLES, example
 
-EXAMPLES = Path(__file__).parents[1] / "contracts/schemas/examples/report/conforms"
 SOON = dt.date(2027, 3, 31)
 
 
 def broken_report() -> Report:
     """A report of two requirements: one broken in one case of two, one flaky, with a hostile reason."""
-    kept = reports.from_json((EXAMPLES / "conforming.json").read_bytes())
+    kept = example("conforming")
     cases = (
         Case(case="wait", verdict="pass"),
         Case(case="stream", verdict="fail", reason='said "no": \x1b[1m# {}', exchanges=("turn#1",)),
@@ -57,7 +57,7 @@ def test_each_cause_is_told_above_its_waivers() -> None:
 
 
 def test_nothing_broken_is_an_empty_list() -> None:
-    kept = reports.from_json((EXAMPLES / "conforming.json").read_bytes())
+    kept = example("conforming")
     assert draft(kept, owner="me", expires=SOON) == "waivers: []\n"
 
 

@@ -18,7 +18,7 @@ from tests.conversations.live import Held, begin, files, heard, live
 from tests.conversations.test_commands import BROKEN
 from tests.conversations.test_interface import SHORT
 from tests.conversations.test_playing import REFUND
-from tests.test_report_page import OWNED
+from tests.example_reports import OWNED
 
 WIDE, NARROW = 1280, 390
 # The second turn is where tests stop the desk: by then an agent has spoken, and nothing is judged.
