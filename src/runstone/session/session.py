@@ -21,7 +21,6 @@ from runstone.scenario import clients
 from runstone.scenario.clean_up import Made
 from runstone.scenario.division import Division, divided
 from runstone.scenario.estimate import choose_costs
-from runstone.scenario.exploration import insist_on_packages
 from runstone.scenario.fitness import Fitness, Unfit
 from runstone.scenario.observer import Observer
 from runstone.scenario.progress import Progress, Step
@@ -97,7 +96,7 @@ class Session:
         self.token = ""  # what the workers of `pytest -n` share; only one of them observes
         self.waivers = self._load_waivers()
         choose_costs(costs_in(settings.durations) if settings.durations is not None else None)
-        self._check_selection()
+        settings.insist_on_selection()
         if settings.evidence is not None:
             self.manifest, self.traces = evidence.read_whole(settings.evidence)
 
@@ -112,19 +111,6 @@ class Session:
             collected = {each.name for each in scenarios}  # of suites of the user's own too
             declared = scenarios_declared_in(locate("suites"))
             waivers.insist_on_scenarios(path, self.waivers, declared | collected | self.traces.keys())
-
-    def _check_selection(self) -> None:
-        """Raises UnknownArea or UnknownRequirement for what selects nothing: a run of nothing is not a run.
-
-        Raises ExtraMissing for an area that needs packages which are not installed.
-        """
-        whole = load_catalogue()
-        for area in self.settings.areas:
-            _insist_on_checks(area, whole.selected([area]) & self.catalogue.areas.keys())
-        for glob in self.settings.select:
-            _insist_on_checks(glob, [each for each in whole.select(glob=glob) if each.id in self.catalogue])
-        if self.settings.evidence is None:
-            insist_on_packages(self.settings.areas)
 
     @property
     def folder(self) -> Path:
@@ -386,12 +372,6 @@ def _journal(target: Target, keep: Literal["none", "failed", "all"]) -> Iterator
         return
     with journal_of(target.url) as journal:
         yield journal
-
-
-def _insist_on_checks(named: str, judged: Collection[str | Requirement]) -> None:
-    """Raises UsageError where what a user named exists, and a check judges none of it."""
-    if not judged:
-        raise UsageError(f"{named} is judged of thousands of runs, by `runstone load`, and by no check")
 
 
 def _as_it_is(target: Target) -> AbstractContextManager[Target]:

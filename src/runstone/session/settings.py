@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final
 
 from runstone.contracts import Catalogue, Profile, Requirement, load_catalogue
-from runstone.scenario.exploration import DEFAULT_S, Exploration
+from runstone.errors import UsageError
+from runstone.scenario.exploration import DEFAULT_S, Exploration, insist_on_packages
 from runstone.scenario.patience import PATIENT_S
 from runstone.scenario.scenario import Scenario
 from runstone.session.options import Options
@@ -49,6 +51,20 @@ class Settings(Options):
             return None
         return Exploration(self.profile, self.seed, self.budget_s or DEFAULT_S)
 
+    def insist_on_selection(self) -> None:
+        """Raises UnknownArea or UnknownRequirement for what selects nothing: a run of nothing is not a run.
+
+        Raises UsageError for what no check judges, and ExtraMissing for an area whose packages are missing.
+        """
+        whole = load_catalogue()
+        checks = whole.of_checks
+        for area in self.areas:
+            _insist_on_checks(area, whole.selected([area]) & checks.areas.keys())
+        for glob in self.select:
+            _insist_on_checks(glob, [each for each in whole.select(glob=glob) if each.id in checks])
+        if self.evidence is None:
+            insist_on_packages(self.areas)
+
     def not_asked_for(self, each: Requirement, catalogue: Catalogue) -> str | None:
         """Why a requirement is none of what the user wants judged; None for one that must have a judge."""
         excluded = self.profile.excludes_requirement(each)
@@ -73,3 +89,9 @@ class Settings(Options):
         if not self.patient and scenario.schedule.waits > PATIENT_S:
             return f"run only with --patient: {waiting}"
         return None
+
+
+def _insist_on_checks(named: str, judged: Collection[str | Requirement]) -> None:
+    """Raises UsageError where what a user named exists, and a check judges none of it."""
+    if not judged:
+        raise UsageError(f"{named} is judged of thousands of runs, by `runstone load`, and by no check")
