@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Final
@@ -12,7 +12,18 @@ import msgspec
 
 from runstone.load.counting import Histogram
 from runstone.load.messages import Began, Found, Gone, Hello, Message, Refused, Tested, Tick, Totals
-from runstone.load.model import MOST_BROKEN, SAMPLED, Counts, Latency, OfKind, Plan, Tally, Window, Worker
+from runstone.load.model import (
+    MOST_BROKEN,
+    SAMPLED,
+    Counts,
+    Latency,
+    OfKind,
+    Plan,
+    Tally,
+    Throttled,
+    Window,
+    Worker,
+)
 from runstone.load.tokens import together
 
 _CURVE: Final = (0.0, 25.0, 50.0, 75.0, 90.0, 95.0, 99.0, 99.5, 99.9, 99.95, 99.99, 100.0)
@@ -251,17 +262,25 @@ class Gathering:
         """The generator's own, of all workers."""
         return _merged(each.lag for each in self.totals)
 
+    @property
+    def throttled(self) -> Throttled:
+        """The answers that asked for patience, and how long all workers waited for them."""
+        answers = _counted(each.throttled for each in self.totals)
+        return Throttled(answers=answers, waited_s=round(sum(each.throttled_s for each in self.totals), 1))
+
+    @property
+    def errors(self) -> dict[str, int]:
+        """How often what failed, by the reason."""
+        return _counted(each.errors for each in self.totals)
+
     def tested(self, name: str) -> Tested:
         """What all workers saw of an invariant."""
         seen = [each.tested[name] for each in self.totals if name in each.tested]
-        why: Counter[str] = Counter()
-        for each in seen:
-            why.update(each.why)
         return Tested(
             kept=sum(each.kept for each in seen),
             broken=sum(each.broken for each in seen),
             not_tested=sum(each.not_tested for each in seen),
-            why=dict(why),
+            why=_counted(each.why for each in seen),
         )
 
     def latencies(self) -> tuple[Latency, ...]:
@@ -284,6 +303,13 @@ _NOTHING: Final = Tick(
     lag_max_s=0.0,
     broken=0,
 )
+
+
+def _counted(every: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    total: Counter[str] = Counter()
+    for each in every:
+        total.update(each)
+    return dict(total)
 
 
 def _summed(tallies: list[Tally]) -> Tally:

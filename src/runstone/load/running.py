@@ -44,7 +44,6 @@ from runstone.load.model import (
     Outcome,
     Plan,
     Sample,
-    Throttled,
     Window,
     missing,
 )
@@ -297,13 +296,6 @@ class Running:
             *invariants_of(swept, made, gathering.seconds),
             steady(gathering.windows, late_generator(figures, gathering.workers)),
         )
-        throttled: defaultdict[str, int] = defaultdict(int)
-        errors: defaultdict[str, int] = defaultdict(int)
-        for totals in gathering.totals:
-            for code, times in totals.throttled.items():
-                throttled[code] += times
-            for reason, times in totals.errors.items():
-                errors[reason] += times
         load = Load(
             format=FORMAT,
             runstone=runstone.__version__,
@@ -324,10 +316,8 @@ class Running:
             latencies=gathering.latencies(),
             windows=tuple(gathering.windows),
             workers=gathering.workers,
-            throttled=Throttled(
-                answers=dict(throttled), waited_s=round(sum(each.throttled_s for each in gathering.totals), 1)
-            ),
-            errors=dict(errors),
+            throttled=gathering.throttled,
+            errors=gathering.errors,
             samples=tuple(sorted(self._samples.values(), key=lambda each: each.at)),
             left=tuple(left),
         )
