@@ -32,6 +32,7 @@ from runstone.verdict.model import (
     Verdict,
     broken_outcome,
     fails_target,
+    not_run,
     totals_by_area,
     totals_by_level,
     with_cases,
@@ -104,21 +105,13 @@ def _exit_code(
 
 
 def _verdict(each: Requirement, load: Load, traces: Mapping[str, Trace]) -> Verdict:
-    unjudged = Verdict(
-        id=each.id,
-        level=each.level,
-        area=each.area,
-        statement=each.statement,
-        source=tuple(each.source),
-        verdict="not-run",
-    )
     found = next((seen for seen in load.invariants if seen.id == each.id), None)
     if found is None:
         reason = load.outcome.reason or "this load did not look at it"
-        return with_cases(unjudged, [Case(case="", verdict="not-run", reason=reason)])
+        return with_cases(not_run(each), [Case(case="", verdict="not-run", reason=reason)])
     if found.broken and not (each.id == STEADY and load.outcome.kind == "incomplete"):
-        return with_cases(unjudged, list(_broken(each, found, traces)))
-    return with_cases(unjudged, [_unbroken(found, load)])
+        return with_cases(not_run(each), list(_broken(each, found, traces)))
+    return with_cases(not_run(each), [_unbroken(found, load)])
 
 
 def _unbroken(found: Invariant, load: Load) -> Case:

@@ -30,6 +30,7 @@ from runstone.verdict.model import (
     agent_share,
     exit_code,
     grid_from,
+    not_run,
     totals_by_area,
     totals_by_level,
     with_cases,
@@ -177,15 +178,7 @@ def _observation(manifest: Manifest | None, traces: Mapping[str, Trace]) -> Obse
 
 def _verdict(each: Requirement, measure: Measure, recorded: Recorded, judged: Judged) -> Verdict:
     cases = (NO_JUDGE,) if each.id in judged.without_judge else judged.cases.get(each.id, ())
-    unjudged = Verdict(
-        id=each.id,
-        level=each.level,
-        area=each.area,
-        statement=each.statement,
-        source=tuple(each.source),
-        verdict="not-run",
-    )
-    return with_cases(unjudged, cases or [_why_not_judged(each, measure, recorded, judged)])
+    return with_cases(not_run(each), cases or [_why_not_judged(each, measure, recorded, judged)])
 
 
 def _why_not_judged(each: Requirement, measure: Measure, recorded: Recorded, judged: Judged) -> Case:

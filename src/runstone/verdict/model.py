@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from runstone.contracts import LEVELS, Level
+from runstone.contracts import LEVELS, Level, Requirement
 from runstone.contracts.basis import Basis, Changes
 from runstone.errors import ExitCode
 from runstone.target.capabilities import Capability
@@ -225,6 +225,18 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 def most_severe(outcomes: Iterable[Outcome]) -> Outcome:
     """The outcome that stands for all; `not-run` for none."""
     return max(outcomes, key=SEVERITY.index, default="not-run")
+
+
+def not_run(each: Requirement) -> Verdict:
+    """The verdict on a requirement that nothing has judged."""
+    return Verdict(
+        id=each.id,
+        level=each.level,
+        area=each.area,
+        statement=each.statement,
+        source=tuple(each.source),
+        verdict="not-run",
+    )
 
 
 def with_cases(verdict: Verdict, cases: Sequence[Case], waiver: AcceptedBy | None = None) -> Verdict:
