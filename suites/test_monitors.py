@@ -15,6 +15,7 @@ from runstone.suite import (
     Missing,
     Profile,
     Trace,
+    begins_run,
     body_of,
     has,
     is_json,
@@ -131,12 +132,11 @@ def test_no_answer_holds_a_secret_or_a_stack_trace(secret_in_a_header: Trace, tr
 
 
 def _creating_runs(traces: list[Trace]) -> list[Exchange]:
-    paths = re.compile(r"(/threads/[^/]+)?/runs(/wait|/stream)?")
     return [
         exchange
         for trace in traces
         for exchange in trace.exchanges
-        if exchange.method == "POST" and paths.fullmatch(exchange.path) and exchange.found_run_id
+        if begins_run(exchange) and exchange.found_run_id
     ]
 
 

@@ -31,7 +31,7 @@ from runstone.suite import (
 )
 
 # What may end a run before its last node, or lets it pause.
-_ENDING = re.compile(
+_STOPS = re.compile(
     r"/cancel|rollback|cancel_on_disconnect|strategy\W+interrupt|on_disconnect\W+cancel|interrupt_",
     re.IGNORECASE,
 )
@@ -179,7 +179,7 @@ def _may_end_a_run(exchange: Exchange) -> bool:
     return (
         exchange.closed_by_client
         or exchange.method == "DELETE"
-        or bool(_ENDING.search(f"{exchange.path} {exchange.request_body or ''}"))
+        or bool(_STOPS.search(f"{exchange.path} {exchange.request_body or ''}"))
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from runstone.suite import (
@@ -11,6 +10,7 @@ from runstone.suite import (
     Finding,
     Trace,
     answers,
+    begins_run,
     is_delivery,
     is_json,
     lasts_as_its_run,
@@ -25,7 +25,6 @@ from runstone.suite import (
 
 SILENCE_S = 60.0  # what proxies and clients cut by default; keep-alive bytes come far more often
 _KILL_S = 1.0  # between the moment that a scenario notes for a kill and the end of the last connection
-_CREATES = re.compile(rf"(/threads/{UUID.pattern})?/runs(/wait|/stream)?")
 
 
 @requirement("MON-008")
@@ -103,7 +102,7 @@ def _unsuited_refusal(exchange: Exchange, kind: str) -> str:
 
 def _unlocated(exchange: Exchange) -> str:
     """Whether an answer that creates a run fails to name it in its headers."""
-    if exchange.method != "POST" or not _CREATES.fullmatch(exchange.path.partition("?")[0]):
+    if not begins_run(exchange):
         return ""
     named = UUID.findall(exchange.headers.get("content-location", ""))
     if not named:

@@ -16,6 +16,7 @@ from runstone.suite import (
     Missing,
     Trace,
     bare_path,
+    begins_run,
     first_difference,
     none_broken,
     operation_for,
@@ -47,7 +48,6 @@ _UNTIL_CHANGED = {
 _OF_THE_SERVER = {"graph_id", "assistant_id"}  # of the metadata of a thread, which tell of its last run
 _TIMES = ("created_at", "updated_at")
 _WRITES = {"PUT", "PATCH", "DELETE"}
-_MAKES_RUN = re.compile(rf"/threads/{UUID.pattern}/runs(/wait|/stream)?")
 _LISTS = re.compile(rf"/threads/({UUID.pattern})/runs(?:\?limit=(\d+)(?:&offset=0)?)?")
 _CLOCK_S = 60.0  # servers renew their Date header now and then, some of them seconds late
 _OF_ANOTHER = ("/copy",)  # answers about a thread that the path does not name
@@ -239,7 +239,7 @@ def _told_of(schema: str, document: dict[str, Any], given: frozenset[str]) -> di
 
 def _unlisted(trace: Trace) -> Iterator[Finding]:
     """Lists of all runs of a thread that lack one which was created there, and which nobody deleted."""
-    made = [(each, each.found_run_id) for each in trace.exchanges if _MAKES_RUN.fullmatch(bare_path(each))]
+    made = [(each, each.found_run_id) for each in trace.exchanges if begins_run(each)]
     if any(
         each.method == "DELETE" or "rollback" in f"{each.path}{each.request_body}" for each in trace.exchanges
     ):
@@ -254,7 +254,7 @@ def _unlisted(trace: Trace) -> Iterator[Finding]:
         ids = [str(each.get("run_id")).lower() for each in body if isinstance(each, dict)]
         for creating, run in made:
             there = bare_path(creating).startswith(f"/threads/{listed[1].lower()}/")
-            done = creating.method == "POST" and creating.complete and creating.status < 300
+            done = creating.complete and creating.status < 300
             if there and done and run and creating.ended_at < exchange.sent_at and run.lower() not in ids:
                 yield exchange, f"lacks run {run}, which was created at {creating.where}"
 

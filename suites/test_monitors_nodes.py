@@ -17,6 +17,7 @@ from runstone.suite import (
     Profile,
     Trace,
     bare_path,
+    begins_run,
     body_of,
     first_difference,
     has,
@@ -32,7 +33,6 @@ from runstone.suite import (
     strict_json,
 )
 
-_STARTS = re.compile(r"(/runs(/wait|/stream)?|/commands)$")
 _RESULTS = re.compile(r"/runs/(wait|stream)$")
 _UNCOUNTED = ("/runs/batch", "/runs/crons", "/copy")  # these begin runs, or pass on what others began
 _PLACE = re.compile(rf"/threads/{UUID.pattern}|/runs")
@@ -84,7 +84,7 @@ _SILENT = {"echo", "speak", "agent", "tools", "child", "bad"}
 _LOGGED = {**{node: [node] for node in _NODES - _SILENT}, "functional": ["s1", "s2", "s3"]}
 # Words of a request with which a run may end elsewhere, and of one that may end another run.
 _ELSEWHERE = ('"command"', '"interrupt_', '"checkpoint', '"timeout"', '"log"')
-_ENDING = re.compile(
+_STOPS_ANOTHER = re.compile(
     r'/cancel|"(multitask_?strategy|on_disconnect)": ?"(interrupt|rollback|cancel)"', re.IGNORECASE
 )
 
@@ -187,7 +187,7 @@ def _given_otherwise(given: dict[str, Any], graph: str, values: dict[str, Any]) 
 
 def _may_end_another(exchange: Exchange) -> bool:
     said = f"{exchange.path} {exchange.request_body or ''}"
-    return exchange.method == "DELETE" or _ENDING.search(said) is not None
+    return exchange.method == "DELETE" or _STOPS_ANOTHER.search(said) is not None
 
 
 def _result(exchange: Exchange, profile: Profile) -> Any:
@@ -214,7 +214,7 @@ def _begun_too_often(trace: Trace, exchanges: list[Exchange]) -> Iterator[Findin
     asked = [
         bare_path(each)
         for each in trace.exchanges
-        if each.method == "POST" and _STARTS.search(bare_path(each))
+        if begins_run(each) or (each.method == "POST" and bare_path(each).endswith("/commands"))
     ]
     if any(path.endswith(_UNCOUNTED) for path in map(bare_path, trace.exchanges)):
         return

@@ -15,6 +15,7 @@ from runstone.suite import (
     Trace,
     answers,
     bare_path,
+    begins_run,
     body_of,
     has,
     none_broken,
@@ -96,8 +97,7 @@ def _misnamed(trace: Trace) -> Iterator[Finding]:
 
 
 def _creates(exchange: Exchange) -> bool:
-    begins = bare_path(exchange).endswith(("/runs", "/runs/wait", "/runs/stream"))
-    return exchange.method == "POST" and begins and exchange.found_run_id is not None
+    return begins_run(exchange) and exchange.found_run_id is not None
 
 
 def _modes(exchange: Exchange) -> list[str] | None:
