@@ -11,6 +11,7 @@ from typing import Any
 
 from runstone.suite import (
     ENTRY_POINTS,
+    NEVER_SLEPT_S,
     THREADED_ENTRY_POINTS,
     Api,
     Blocked,
@@ -21,7 +22,6 @@ from runstone.suite import (
 )
 
 SILENCE_S = 16.5  # a silence of 15 s can be seen only in a longer one; 1.5 s are left for slow starts
-CANCELLED_SLEEP_S = 25.0  # never slept to its end: the run is cancelled as soon as it sleeps
 
 
 @scenario(agent=True)
@@ -95,7 +95,7 @@ async def cancel(api: Api) -> None:
 async def _cancellable_turn(
     part: Api, entry_point: str, thread: str | None, opened: asyncio.Future[Exchange], fields: dict[str, Any]
 ) -> Exchange:
-    given = {"sleep": CANCELLED_SLEEP_S}
+    given = {"sleep": NEVER_SLEPT_S}
     if entry_point == "background" and thread is not None:
         created = await part.send_run(thread, "slow", given)
         opened.set_result(created)

@@ -7,6 +7,7 @@ import math
 from typing import Any
 
 from runstone.suite import (
+    NEVER_SLEPT_S,
     Api,
     Missing,
     Schedule,
@@ -23,7 +24,6 @@ from runstone.suite import (
     status_of,
 )
 
-NEVER_SLEPT_S = 25.0  # the runs are cancelled as soon as they sleep
 AHEAD_S = (1.5, 6.0)  # that a run ahead of the cancelled one sleeps; the second where the first was too short
 SHORT_SLEEP_S = 1.5  # a node that was not stopped would be through after that
 GONE_WITHIN_S = 5.0

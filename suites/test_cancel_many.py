@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from runstone.suite import (
+    NEVER_SLEPT_S,
     Api,
     Blocked,
     Exchange,
@@ -18,7 +19,6 @@ from runstone.suite import (
     status_of,
 )
 
-NEVER_SLEPT_S = 25.0  # the runs are cancelled as soon as they sleep
 THREADS = ("one", "two")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from runstone.suite import (
+    STEPS,
     Api,
     Exchange,
     Trace,
@@ -15,7 +16,6 @@ from runstone.suite import (
     scenario,
 )
 
-STEPS = ["s1", "s2", "s3"]
 QUESTION = "open the valve?"
 UPDATES: dict[str, Any] = {
     "object": {"note": "updated", "log": ["noted"]},

@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 from runstone.suite import (
+    STEPS,
     THREADED_ENTRY_POINTS,
     Api,
     Exchange,
@@ -25,7 +26,6 @@ from runstone.suite import (
 
 SIDE_BY_SIDE = [f"{entry_point}_{number}" for entry_point in THREADED_ENTRY_POINTS for number in (1, 2)]
 SLEEP_S = 1.2
-STEPS = ["s1", "s2", "s3"]
 # About 20 events hold the note: together more than the 4 MB that the buffers of a connection may take.
 UNREAD_BYTES = 400_000
 EVERY_MODE = ["values", "updates", "debug", "tasks", "checkpoints"]

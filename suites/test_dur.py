@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from runstone.suite import (
+    STEPS,
     Api,
     Exchange,
     Missing,
@@ -75,7 +76,7 @@ def test_checkpoint_during_is_durability(runs_of_each_durability: Trace, profile
 
 def _assert_ended_well(turn: Trace, profile: Profile) -> None:
     for values in (profile.wait.some_values_in(turn.wait.object), turn.state.object.get("values")):
-        assert resolve(values, "/log") == ["s1", "s2", "s3"]
+        assert resolve(values, "/log") == STEPS
         assert resolve(values, "/note") == "durable"
 
 

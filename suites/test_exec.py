@@ -7,6 +7,7 @@ from typing import Any
 from runstone.suite import (
     ENTRY_POINTS,
     GRAPHS,
+    STEPS,
     Api,
     Missing,
     Profile,
@@ -23,7 +24,6 @@ from runstone.suite import (
     shown,
 )
 
-STEPS = ["s1", "s2", "s3"]
 TWINS = ("sync_steps", "functional")
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from runstone.suite import (
     ENTRY_POINTS,
     OMIT,
+    STEPS,
     Api,
     Exchange,
     Missing,
@@ -35,7 +36,6 @@ TABLE = field_table()
 ENTRIES = dict(TABLE.entries)
 GOOD = {f"good_{entry}": entry for entry in ENTRIES}  # runs with nothing odd in them
 HONOURED = {f"{field}-{entry}": (field, entry) for field in TABLE.honoured for entry in ENTRIES}
-LOG = ["s1", "s2", "s3"]
 PROMPT = "You are a careful assistant. " * 180  # 5 KB: an index over such a text was seen to refuse 2.7 KB
 IDS = ("thread_id", "run_id", "graph_id", "assistant_id")
 MARK = "kept-in-no-metadata"
@@ -177,7 +177,7 @@ async def assistants_with_a_long_prompt(api: Api) -> None:
 
 def _demand_good_run(part: Trace, entry: str, profile: Profile) -> None:
     """Demand that a run with nothing odd in it is executed: a refusal says something only then."""
-    if part.result.status != 200 or resolve(_values(part, entry, profile), "/log") != LOG:
+    if part.result.status != 200 or resolve(_values(part, entry, profile), "/log") != STEPS:
         raise Missing(f"{part.result.where} does not show the result of a good run")
 
 
@@ -191,7 +191,7 @@ def test_wrong_configurable_is_refused_or_empty(
     part = wrong_configurable.part(f"{entry}_{wrong}")
     assert part.result.status < 500, f"wanted a 2xx or a 4xx, got {part.result.status}"
     if part.result.status == 200:
-        assert resolve(_values(part, entry, profile), "/log") == LOG
+        assert resolve(_values(part, entry, profile), "/log") == STEPS
 
 
 @requirement("FIELD-002")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from runstone.suite import (
+    STEPS,
     Api,
-    Blocked,
     Exchange,
     Missing,
     Trace,
@@ -20,8 +20,6 @@ from runstone.suite import (
     some,
 )
 
-LOG = ["s1", "s2", "s3"]
-
 
 @scenario
 async def run_from_a_checkpoint(api: Api) -> None:
@@ -30,7 +28,7 @@ async def run_from_a_checkpoint(api: Api) -> None:
     await api.wait(thread, "steps", {"note": "first"})
     await api.settle(thread)
     await api.state(thread, label="state_before")
-    checkpoint = _before_s2(await api.history(thread, label="history_before"))
+    checkpoint = await api.checkpoint_before(thread, "s2", label="history_before")
     api.note(fork=checkpoint["checkpoint_id"])
     await api.stream(
         thread, "steps", None, stream_mode="updates", checkpoint=checkpoint, label="run_on_a_branch"
@@ -44,15 +42,6 @@ async def run_from_a_checkpoint(api: Api) -> None:
         await api.poll_run(thread, astray.found_run_id)
     await api.settle(thread)
     await api.state(thread, label="state_at_the_end")
-
-
-def _before_s2(history: Exchange) -> dict[str, Any]:
-    """The checkpoint at which s2 was next. Raises Blocked when the history has none."""
-    for entry in history.array:
-        checkpoint = resolve(entry, "/checkpoint")
-        if resolve(entry, "/next") == ["s2"] and resolve(checkpoint, "/checkpoint_id"):
-            return dict(checkpoint)
-    raise Blocked(f"{history.where} has no entry with s2 next")
 
 
 @requirement("FORK-001")
@@ -75,7 +64,7 @@ def test_state_is_the_head_of_the_branch(run_from_a_checkpoint: Trace) -> None:
     head = resolve(state, "/checkpoint/checkpoint_id")
     assert head not in old, f"wanted a new state as the thread's, got the old one {head}"
     assert head in _branch(run_from_a_checkpoint.history_after, run_from_a_checkpoint.note("fork"))
-    assert resolve(state, "/values/log") == LOG
+    assert resolve(state, "/values/log") == STEPS
     assert resolve(state, "/values/note") == "first"
     assert resolve(state, "/next") == []
 
@@ -83,7 +72,7 @@ def test_state_is_the_head_of_the_branch(run_from_a_checkpoint: Trace) -> None:
 @requirement("FORK-003")
 def test_unknown_checkpoint_is_no_beginning(run_from_a_checkpoint: Trace) -> None:
     before = resolve(run_from_a_checkpoint.state_after.object, "/values")
-    if resolve(before, "/log") != LOG or not run_from_a_checkpoint.run_on_a_branch.ok:
+    if resolve(before, "/log") != STEPS or not run_from_a_checkpoint.run_on_a_branch.ok:
         raise Missing("no run began at a checkpoint that is there")
     status = run_from_a_checkpoint.run_astray.status
     refused = 400 <= status < 500

@@ -11,6 +11,7 @@ from typing import Any
 
 from runstone.suite import (
     GRAPHS,
+    STEPS,
     Api,
     Blocked,
     Exchange,
@@ -32,7 +33,6 @@ from runstone.suite import (
     summary_of,
 )
 
-LOG = ["s1", "s2", "s3"]
 RUNS = 3  # three runs of three nodes leave more than ten states
 LIMIT = 3
 PAGE = 6
@@ -99,7 +99,7 @@ def test_newest_comes_first(answer: str, history_read: Trace) -> None:
     entries = some(history.array, "entry in the history")
     if has(GRAPHS):
         logs = [resolve(entry, "/values/log") or [] for entry in entries]
-        if LOG * RUNS not in logs:
+        if STEPS * RUNS not in logs:
             raise Missing(f"{history.where} has no state after {RUNS} runs")
         assert [len(log) for log in logs] == sorted((len(log) for log in logs), reverse=True)
     stamps = [_moment(history, entry) for entry in entries]
@@ -218,7 +218,7 @@ def _whole(trace: Trace) -> Exchange:
     """The history after the last run. Raises Missing when not all runs left their mark in it."""
     history = trace.all("history")[-1]
     newest = resolve(history.array, "/0/values")
-    if len(trace.all("history")) != RUNS or not ran(newest, LOG * RUNS):
+    if len(trace.all("history")) != RUNS or not ran(newest, STEPS * RUNS):
         raise Missing(f"{history.where} does not begin with the state after {RUNS} runs")
     return history
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from runstone.suite import (
+    STEPS,
     THREADED_ENTRY_POINTS,
     Api,
     Exchange,
@@ -16,7 +17,6 @@ from runstone.suite import (
     scenario,
 )
 
-STEPS = ["s1", "s2", "s3"]
 SIDES = ("before", "after")
 CASES = tuple(f"{side}_{entry_point}" for side in SIDES for entry_point in THREADED_ENTRY_POINTS)
 # What each of the runs leaves that stop at every node: the log, and the nodes that are next.

@@ -7,6 +7,7 @@ from typing import Any
 
 from runstone.suite import (
     OMIT,
+    STEPS,
     Api,
     Exchange,
     Schedule,
@@ -92,7 +93,7 @@ def test_delivers_what_follows(joined_while_running: Trace) -> None:
 @requirement("JOIN-STREAM-002")
 def test_ended_run_ends_promptly(joined_after_the_end: Trace) -> None:
     assert joined_after_the_end.last("poll").object.get("status") == "success"
-    assert_ran(resolve(joined_after_the_end.state.object, "/values"), ["s1", "s2", "s3"])
+    assert_ran(resolve(joined_after_the_end.state.object, "/values"), STEPS)
     stream = joined_after_the_end.ended
     assert stream.status == 200
     assert stream.is_stream, f"wanted an event stream, got {shown(stream.headers.get('content-type'))}"

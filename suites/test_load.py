@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 from runstone.suite import (
+    STEPS,
     THREADED_ENTRY_POINTS,
     Api,
     Exchange,
@@ -23,7 +24,6 @@ from runstone.suite import (
     told_by,
 )
 
-STEPS = ["s1", "s2", "s3"]
 ENQUEUED = 8
 READERS = 8
 ENDED = 12

@@ -6,6 +6,7 @@ from typing import Any
 
 from runstone.suite import (
     GRAPHS,
+    STEPS,
     Api,
     Exchange,
     Trace,
@@ -22,7 +23,6 @@ from runstone.suite import (
     stream_grammar,
 )
 
-STEPS = ["s1", "s2", "s3"]
 STEPS_MODES = ("values", "updates", "events", "debug", "tasks", "checkpoints")
 ECHO_MODES = ("values", "updates", "custom", "messages", "messages-tuple")
 SHARED = ("values", "updates", "custom", "messages-tuple")  # modes that are also requested all at once

@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from runstone.suite import (
+    NEVER_SLEPT_S,
     OMIT,
     THREADED_ENTRY_POINTS,
     Api,
@@ -29,7 +30,6 @@ from runstone.suite import (
 
 BUSY_S = 1.5
 READ_EVERY_S = 0.1
-NEVER_SLEPT_S = 25.0  # the run is ended by its successor long before
 QUEUE = [f"question {number}" for number in range(5)]
 ACTIVE = ("pending", "running")
 

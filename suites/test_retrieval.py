@@ -7,6 +7,7 @@ from typing import Any
 
 from runstone.suite import (
     GRAPHS,
+    STEPS,
     Api,
     Blocked,
     Exchange,
@@ -184,7 +185,7 @@ def test_failure_is_no_empty_result(
 ) -> None:
     good = success.part(path).result
     values = profile.wait.values_in(good.object)
-    if not ran(values, ["s1", "s2", "s3"]):
+    if not ran(values, STEPS):
         raise Missing(f"{good.where}, a run that succeeded, gave no values either: {shown(good.json)}")
     traces = {"error": error, "interrupt": interrupt, "cancel": cancel, "timeout": timeout}
     turn = traces[ending].part(path)
@@ -214,9 +215,9 @@ def test_values_whatever_the_stream_mode(
 ) -> None:
     answer = results_of_other_stream_modes.part(mode).only(path)
     values = profile.wait.values_in(answer.object)
-    assert_ran(values, ["s1", "s2", "s3"])
+    assert_ran(values, STEPS)
     if has(GRAPHS):
-        assert values == {"log": ["s1", "s2", "s3"], "note": mode}
+        assert values == {"log": STEPS, "note": mode}
 
 
 def _is_the_result(values: Any, note: str) -> bool:

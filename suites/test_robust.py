@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from runstone.suite import (
+    STEPS,
     THREADED_ENTRY_POINTS,
     Api,
     Exchange,
@@ -28,7 +29,6 @@ HUGE = 20_000_000  # bytes
 DEEP = 3000  # levels
 NOTES = {"huge": b'"%s"' % (b"x" * HUGE), "deep": b"[" * DEEP + b"]" * DEEP}
 PATIENCE_S = 20.0  # for 20 MB through a queue and a checkpointer; seen: 1 s on the official Python server
-LOG = ["s1", "s2", "s3"]
 ORDINARY = '"as it is"'
 # What is sent as it stands here, and what must come back for it; for what is not JSON there is nothing.
 ODD: dict[str, tuple[str, Any]] = {
@@ -157,13 +157,13 @@ def _assert_echoed(exchange: Exchange, profile: Profile, text: str) -> None:
 @requirement("ROB-002")
 @cases("size", NOTES)
 def test_outsized_input_is_accepted_or_refused(size: str, outsized_inputs: Trace, profile: Profile) -> None:
-    if _nodes(outsized_inputs.small) != LOG:
+    if _nodes(outsized_inputs.small) != STEPS:
         raise Missing(f"a small input gave no result: {outsized_inputs.small.where}")
     answer = outsized_inputs.only(size)
     if not is_refused(answer):
         assert answer.status == 200
         assert "error" not in answer.names, f"wanted a result, got {shown(answer.named('error')[0].data)}"
-        assert _nodes(answer) == LOG
+        assert _nodes(answer) == STEPS
     assert outsized_inputs.only(f"ok_after_{size}").status == 200
     _assert_echoed(outsized_inputs.only(f"echo_after_{size}"), profile, "still there?")
 
@@ -172,7 +172,7 @@ def test_outsized_input_is_accepted_or_refused(size: str, outsized_inputs: Trace
 @cases("kind", ODD)
 def test_odd_value_is_unchanged_or_refused(kind: str, odd_values: Trace, profile: Profile) -> None:
     ordinary = odd_values.part("ordinary").wait
-    if profile.wait.values_in(ordinary.object) != {"log": LOG, "note": "as it is"}:
+    if profile.wait.values_in(ordinary.object) != {"log": STEPS, "note": "as it is"}:
         raise Missing(f"an ordinary value did not come back: {ordinary.where}")
     part = odd_values.part(kind)
     if is_refused(part.wait):

@@ -9,6 +9,7 @@ from runstone.suite import (
     ABSENT,
     GRAPHS,
     OMIT,
+    STEPS,
     THREADED_ENTRY_POINTS,
     Api,
     Exchange,
@@ -176,7 +177,7 @@ def _assert_reached(part: Trace, profile: Profile, sent: Any) -> None:
     """The input came back, as the final values and as the thread's state."""
     for values in (profile.wait.some_values_in(part.wait.object), part.state.object.get("values")):
         assert isinstance(values, dict), f"wanted an object of values, got {shown(values)}"
-        assert values.get("log") == ["s1", "s2", "s3"]
+        assert values.get("log") == STEPS
         assert values.get("note", ABSENT) == sent
 
 
@@ -305,7 +306,7 @@ def test_recursion_limit_is_enforced(runs_with_a_recursion_limit: Trace) -> None
         raise Missing("the run with a limit that it does not reach did not end well either")
     assert too_low.last("poll").object.get("status") == "error"
     log = (too_low.state.object.get("values") or {}).get("log")
-    assert log != ["s1", "s2", "s3"], "wanted the third node not executed, got it in the log"
+    assert log != STEPS, "wanted the third node not executed, got it in the log"
 
 
 @requirement("RUN-CREATE-013")

@@ -9,6 +9,7 @@ from typing import Any
 from runstone.suite import (
     GRAPHS,
     OMIT,
+    STEPS,
     Api,
     Exchange,
     Inapplicable,
@@ -154,7 +155,7 @@ def test_ended_run_is_answered_at_once(joined_early_and_late: Trace, profile: Pr
     turn = joined_early_and_late.part("success")
     answer = turn.only("join late")
     final = turn.state.object.get("values")
-    assert_ran(final, ["s1", "s2", "s3"])
+    assert_ran(final, STEPS)
     assert profile.wait.values_in(answer.object) == final
     at_once = joined_early_and_late.note("at_once")
     assert answer.finished_after < at_once, (
@@ -193,7 +194,7 @@ def test_older_run_keeps_its_output(older_run_joined: Trace, profile: Profile) -
     )
     if not has(GRAPHS) and second == first:
         raise Inapplicable("the agent said the same in both runs, so that nothing tells their outputs apart")
-    if not ran(first, ["s1", "s2", "s3"]) or second == first:
+    if not ran(first, STEPS) or second == first:
         raise Missing(f"the two runs had no outputs to tell apart: {shown(first)} and {shown(second)}")
     assert again == first
 

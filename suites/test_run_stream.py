@@ -9,6 +9,7 @@ import httpx
 
 from runstone.suite import (
     OMIT,
+    STEPS,
     Api,
     Blocked,
     Event,
@@ -33,7 +34,6 @@ from runstone.suite import (
 CLOSING = {"metadata", "error", "end"}  # events that belong to every stream, whatever its mode
 OUTCOMES = ("success", "error", "interrupt", "cancel")
 REFUSED = ("unknown_thread", "unknown_assistant", "no_assistant", "malformed_json")
-STEPS = ["s1", "s2", "s3"]
 
 
 @scenario(agent=True)

@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 from runstone.suite import (
     GRAPHS,
     OMIT,
+    STEPS,
     UUID,
     Api,
-    Blocked,
     Exchange,
     Missing,
     Options,
@@ -100,11 +100,7 @@ async def _hang_up(part: Api, choice: str) -> None:
         waited = await part.hang_up_amid(thread, wait)
         if waited.closed_by_client:
             break
-    listed = await part.runs(thread, limit=10)
-    runs = [run for run in listed.array if isinstance(run, dict)]
-    if not runs:
-        raise Blocked(f"{listed.where} lists no run of the wait that was hung up")
-    await part.poll_run(thread, str(runs[0].get("run_id")), patience=sleep)
+    await part.poll_run(thread, await part.run_hung_up_on(thread), patience=sleep)
     await part.settle(thread)
     await part.state(thread)
 
@@ -261,7 +257,7 @@ def test_status_and_state_agree(
         assert reading.object.get("status") in sorted(lifecycle().runs.terminal)
     told, shown_values = profile.wait.values_in(answer.object), turn.state.object.get("values")
     if ending == "success":
-        assert_ran(profile.wait.some_values_in(answer.object), ["s1", "s2", "s3"])
+        assert_ran(profile.wait.some_values_in(answer.object), STEPS)
     if not isinstance(shown_values, dict):
         raise Missing(f"{turn.state.where} holds no values: {shown(shown_values)}")
     carried = told if isinstance(told, dict) else {}  # of a failed or paused run the body need not have any

@@ -7,6 +7,7 @@ import math
 from typing import Any
 
 from runstone.suite import (
+    STEPS,
     Api,
     Exchange,
     Missing,
@@ -48,7 +49,7 @@ def test_run_waits_for_its_time(delayed_run: Trace) -> None:
     early_by = due - delayed_run.join.ended_at
     assert early_by <= TOLERANCE_S, f"wanted no end before the run's time, got it {early_by:.2f} s before"
     assert delayed_run.last("poll").object.get("status") == "success"
-    assert resolve(delayed_run.state.object, "/values/log") == ["s1", "s2", "s3"]
+    assert resolve(delayed_run.state.object, "/values/log") == STEPS
 
 
 @requirement("SCHED-002")

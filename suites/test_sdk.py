@@ -7,12 +7,14 @@ from collections.abc import Callable
 from typing import Any
 
 from runstone.suite import (
+    STEPS,
     Api,
     Exchange,
     Missing,
     Profile,
     Schedule,
     Trace,
+    begins_run,
     cases,
     requirement,
     resolve,
@@ -30,7 +32,7 @@ QUESTION = "open the valve?"
 ANSWER = "yes"
 UNKNOWN_ASSISTANT = "no-such-assistant"
 
-STEPS: dict[str, Any] = {"assistant": "steps", "input": {"note": "by a client"}}
+STEPPING: dict[str, Any] = {"assistant": "steps", "input": {"note": "by a client"}}
 FAILING: dict[str, Any] = {"assistant": "fail", "input": {"message": "the boiler is cold"}}
 PAUSING: dict[str, Any] = {"assistant": "interrupt", "input": {"question": QUESTION}, "answer": ANSWER}
 SLEEPING: dict[str, Any] = {"assistant": "slow", "input": {"sleep": SLEEP_S, "ticks": TICKS}}
@@ -46,13 +48,13 @@ RECONNECT: dict[str, Any] = {
 }
 
 SDK_TURNS: dict[str, dict[str, Any]] = {
-    "wait": {"do": "wait", **STEPS},
-    "stream": {"do": "stream", **STEPS, "modes": ["values", "updates"]},
-    "background": {"do": "background", **STEPS},
+    "wait": {"do": "wait", **STEPPING},
+    "stream": {"do": "stream", **STEPPING, "modes": ["values", "updates"]},
+    "background": {"do": "background", **STEPPING},
     "join_stream": {"do": "join_stream", **SLEEPING, "modes": ["values", "custom"], "patience": SLEEP_S},
     "cancel": {"do": "cancel", **ENDLESS, "wait": False},
     "cancel_and_wait": {"do": "cancel", **ENDLESS, "wait": True},
-    "delete": {"do": "delete", **STEPS},
+    "delete": {"do": "delete", **STEPPING},
     "refused": {"do": "refused", "assistant": UNKNOWN_ASSISTANT},
     "failing_wait": {"do": "wait", **FAILING},
     "interrupt": {"do": "interrupt", **PAUSING},
@@ -60,11 +62,11 @@ SDK_TURNS: dict[str, dict[str, Any]] = {
 }
 
 GRAPH_TURNS: dict[str, dict[str, Any]] = {
-    "invoke": {"do": "wait", **STEPS},
-    "stream": {"do": "stream", **STEPS, "modes": ["updates", "values"]},
+    "invoke": {"do": "wait", **STEPPING},
+    "stream": {"do": "stream", **STEPPING, "modes": ["updates", "values"]},
     "failing": {"do": "wait", **FAILING},
     "interrupt": {"do": "interrupt", **PAUSING},
-    "state": {"do": "state", **STEPS, "values": {"note": "by hand"}, "node": "s3"},
+    "state": {"do": "state", **STEPPING, "values": {"note": "by hand"}, "node": "s3"},
     "graph": {"do": "graph", "assistant": "steps"},
     "reconnect": RECONNECT,
 }
@@ -151,13 +153,11 @@ def _ended_well(outcome: Turn) -> None:
 
 def _creation(turn: Trace) -> Exchange:
     """The request of a turn that created its run."""
-    paths = ("/runs", "/runs/wait", "/runs/stream")
-    found = [each for each in turn.exchanges if each.method == "POST" and each.path.endswith(paths)]
-    return some(found, "request that creates a run")[0]
+    return some(filter(begins_run, turn.exchanges), "request that creates a run")[0]
 
 
 def _values_of_wait(_turn: Trace, outcome: Turn, profile: Profile) -> None:
-    assert profile.wait.values_in(_member(outcome, "values"))["log"] == ["s1", "s2", "s3"]
+    assert profile.wait.values_in(_member(outcome, "values"))["log"] == STEPS
     assert _member(outcome, "status") == "success"
 
 
@@ -169,7 +169,7 @@ def _values_of_stream(_turn: Trace, outcome: Turn, _profile: Profile) -> None:
     _ended_well(outcome)
     events = _member(outcome, "events")
     values = [each["data"] for each in events if each["event"] == "values"]
-    assert some(values, "event `values`")[-1]["log"] == ["s1", "s2", "s3"]
+    assert some(values, "event `values`")[-1]["log"] == STEPS
     assert [list(each["data"]) for each in events if each["event"] == "updates"] == [["s1"], ["s2"], ["s3"]]
 
 
@@ -272,14 +272,14 @@ def _handed_on(outcome: Turn) -> list[tuple[str, Any]]:
 
 
 def _graph_invokes(outcome: Turn) -> None:
-    assert _member(outcome, "values")["log"] == ["s1", "s2", "s3"]
+    assert _member(outcome, "values")["log"] == STEPS
 
 
 def _graph_streams(outcome: Turn) -> None:
     _ended_well(outcome)
     chunks = _handed_on(outcome)
     assert [list(data) for name, data in chunks if name == "updates"] == [["s1"], ["s2"], ["s3"]]
-    assert [data["log"] for name, data in chunks if name == "values"][-1:] == [["s1", "s2", "s3"]]
+    assert [data["log"] for name, data in chunks if name == "values"][-1:] == [STEPS]
 
 
 def _graph_raises(outcome: Turn) -> None:
@@ -289,7 +289,7 @@ def _graph_raises(outcome: Turn) -> None:
 
 
 def _graph_keeps_state(outcome: Turn) -> None:
-    assert _member(outcome, "values") == {"log": ["s1", "s2", "s3"], "note": "by hand"}
+    assert _member(outcome, "values") == {"log": STEPS, "note": "by hand"}
     assert outcome["next"] == []
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from runstone.suite import (
     GRAPHS,
+    STEPS,
     Api,
     Blocked,
     Exchange,
@@ -30,7 +31,6 @@ from runstone.suite import (
     summary_of,
 )
 
-LOG = ["s1", "s2", "s3"]
 MEMBERS = {"values", "next", "tasks", "checkpoint", "metadata", "created_at", "parent_checkpoint"}
 READINGS = ("by_path", "by_body")
 
@@ -109,7 +109,7 @@ def test_nothing_follows_success(entry_point: str, success: Trace, static_interr
     paused, state = static_interrupt.part(entry_point).state.object, success.part(entry_point).state.object
     if paused.get("next") != ["s2"] or not paused.get("tasks"):
         raise Missing("the state of a paused run shows neither next nodes nor tasks, so none has a meaning")
-    if resolve(state, "/values/log") != LOG:
+    if resolve(state, "/values/log") != STEPS:
         raise Missing(f"the state shows no run that succeeded: {shown(state.get('values'))}")
     assert state.get("next") == []
     assert state.get("tasks") == []
@@ -147,7 +147,7 @@ def test_checkpoint_can_be_handed_back(where: str, checkpoint_handed_back: Trace
         assert_parent(trace.updated.object, own)
     else:
         values = profile.wait.values_in(trace.run.object)
-        assert resolve(values, "/log") == [*LOG, "given", *LOG]
+        assert resolve(values, "/log") == [*STEPS, "given", *STEPS]
         assert resolve(values, "/note") == "kept"
 
 
@@ -198,5 +198,5 @@ def test_unknown_thread_has_no_state(state_read: Trace) -> None:
 def _insist_on_a_run(state: Exchange) -> None:
     """The state is that of a run which succeeded. Raises Missing when it is not."""
     values = resolve(state.object, "/values")
-    if not ran(values, LOG):
+    if not ran(values, STEPS):
         raise Missing(f"{state.where} does not show what a run left, but {shown(values)}")

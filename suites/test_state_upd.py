@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from runstone.suite import (
+    STEPS,
     Api,
-    Blocked,
     Exchange,
     Missing,
     Schedule,
@@ -24,7 +24,6 @@ from runstone.suite import (
     some,
 )
 
-LOG = ["s1", "s2", "s3"]
 # A run waits or sleeps so long while its thread is updated; the second where a busy machine took longer.
 LONG_S = (2.0, 8.0)
 
@@ -36,7 +35,7 @@ async def finished_thread_updated(api: Api) -> None:
     await api.wait(thread, "steps", {"note": "first"})
     await api.settle(thread)
     await api.state(thread, label="before")
-    earlier = _before_s2(await api.history(thread))
+    earlier = await api.checkpoint_before(thread, "s2")
     api.note(earlier=earlier)
     await _update(api, thread, "plain", values={"log": ["by hand"], "note": "second"})
     await _update(api, thread, "as_node", values={"log": ["as s1"]}, as_node="s1")
@@ -112,18 +111,9 @@ async def _update(api: Api, thread: str, label: str, **body: Any) -> None:
     await api.thread(thread, label=f"thread_after_{label}")
 
 
-def _before_s2(history: Exchange) -> dict[str, Any]:
-    """The checkpoint at which s2 was next. Raises Blocked when the history has none."""
-    for entry in history.array:
-        checkpoint = resolve(entry, "/checkpoint")
-        if resolve(entry, "/next") == ["s2"] and isinstance(checkpoint, dict):
-            return checkpoint
-    raise Blocked(f"{history.where} has no entry with s2 next")
-
-
 @requirement("STATE-UPD-001")
 def test_update_makes_a_state(finished_thread_updated: Trace) -> None:
-    _insist(finished_thread_updated.before, log=LOG, note="first")
+    _insist(finished_thread_updated.before, log=STEPS, note="first")
     answer, state = finished_thread_updated.plain, finished_thread_updated.state_after_plain.object
     assert answer.status == 200
     conforms(answer.object, "state-update", answer)
@@ -131,13 +121,13 @@ def test_update_makes_a_state(finished_thread_updated: Trace) -> None:
     assert made != resolve(finished_thread_updated.before.object, "/checkpoint/checkpoint_id")
     assert resolve(state, "/checkpoint/checkpoint_id") == made
     assert resolve(state, "/metadata/source") == "update"
-    assert resolve(state, "/values/log") == [*LOG, "by hand"]
+    assert resolve(state, "/values/log") == [*STEPS, "by hand"]
     assert resolve(state, "/values/note") == "second"
 
 
 @requirement("STATE-UPD-002")
 def test_update_counts_as_the_nodes(finished_thread_updated: Trace) -> None:
-    _insist(finished_thread_updated.before, log=LOG, note="first")
+    _insist(finished_thread_updated.before, log=STEPS, note="first")
     before, state = (
         finished_thread_updated.only(f"state_after_{each}").object for each in ("plain", "as_node")
     )
@@ -154,20 +144,20 @@ def test_update_forks(finished_thread_updated: Trace) -> None:
     made = resolve(finished_thread_updated.fork.object, "/checkpoint/checkpoint_id")
     assert resolve(state, "/checkpoint/checkpoint_id") == made
     assert_parent(state, earlier["checkpoint_id"])
-    assert resolve(state, "/values/log") == [*LOG[:1], "forked"]
+    assert resolve(state, "/values/log") == [*STEPS[:1], "forked"]
 
 
 @requirement("STATE-UPD-004")
 def test_update_leaves_a_pause(paused_thread_updated: Trace) -> None:
     part = paused_thread_updated.part("edited")
-    _insist(part.before, log=LOG[:1], note="first")
+    _insist(part.before, log=STEPS[:1], note="first")
     assert part.edit.status == 200
     assert resolve(part.state_after_edit.object, "/next") == ["s2"]
     assert resolve(part.state_after_edit.object, "/values/note") == "edited"
     assert part.thread_after_edit.object.get("status") == "interrupted"
     assert part.go_on.status == 200
     values = resolve(part.state_at_the_end.object, "/values")
-    assert resolve(values, "/log") == LOG
+    assert resolve(values, "/log") == STEPS
     assert resolve(values, "/note") == "edited"
 
 
@@ -196,7 +186,7 @@ def test_thread_without_a_graph_is_not_updated(finished_thread_updated: Trace) -
 @requirement("STATE-UPD-007")
 def test_update_without_values_moves_on(paused_thread_updated: Trace) -> None:
     part = paused_thread_updated.part("stepped_over")
-    _insist(part.before, log=LOG[:1], note="first")
+    _insist(part.before, log=STEPS[:1], note="first")
     assert part.step.status == 200
     assert resolve(part.state_after_step.object, "/next") == ["s3"]
     assert resolve(part.state_after_step.object, "/values") == resolve(part.before.object, "/values")

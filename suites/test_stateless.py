@@ -8,7 +8,9 @@ from typing import Any
 
 from runstone.suite import (
     GRAPHS,
+    NEVER_SLEPT_S,
     OMIT,
+    STEPS,
     UUID,
     Api,
     Exchange,
@@ -33,7 +35,6 @@ from runstone.suite import (
 )
 
 SLEEP_S = 1.0
-NEVER_SLEPT_S = 25.0
 ACTIVE = {"pending", "running"}
 GONE_WITHIN_S = 5.0
 ON_COMPLETION: dict[str, Any] = {"delete": "delete", "default": OMIT, "keep": "keep"}
@@ -129,7 +130,7 @@ def test_wait_answers_like_one_on_a_thread(
     turn = {"success": success, "error": error, "interrupt": interrupt}[outcome]
     answer, reference = (turn.part(name).result for name in ("stateless_wait", "wait"))
     body = reference.object
-    if outcome == "success" and not ran(profile.wait.values_in(body), ["s1", "s2", "s3"]):
+    if outcome == "success" and not ran(profile.wait.values_in(body), STEPS):
         raise Missing(f"{reference.where} does not hold the values of a run")
     told = {"error": profile.wait.error_in, "interrupt": profile.wait.interrupts_in}.get(outcome)
     if told is not None and not told(body):
@@ -217,7 +218,7 @@ def test_run_sees_nothing_of_an_earlier_one(stateless_twice: Trace, profile: Pro
     first, second = (profile.wait.some_values_in(answer.object) for answer in answers)
     if resolve(first, "/note") != "first":
         raise Missing(f"the earlier run does not show what it was given: {shown(first)}")
-    assert resolve(second, "/log") == ["s1", "s2", "s3"]
+    assert resolve(second, "/log") == STEPS
     assert raw(resolve(second, "/note")) is None, f"wanted no note, got {shown(second)}"
 
 
@@ -243,7 +244,7 @@ def test_content_location_names_the_run(
         run = resolve(answer.named("metadata")[0].json, "/run_id")
     else:
         answer = success.part("stateless_wait").result
-        assert_ran(profile.wait.some_values_in(answer.object), ["s1", "s2", "s3"])
+        assert_ran(profile.wait.some_values_in(answer.object), STEPS)
         run = None  # the body names none
     location = answer.headers.get("content-location", "nothing")
     found = re.search(rf"/runs/({UUID.pattern})$", location)

@@ -9,6 +9,7 @@ import json
 from typing import Any
 
 from runstone.suite import (
+    STEPS,
     Api,
     Blocked,
     Missing,
@@ -277,7 +278,7 @@ def test_stopped_run_writes_nothing_more(stopped_by_another_run: Trace) -> None:
     trace = stopped_by_another_run
     assert trace.only("second").status == 200
     before, after = (resolve(trace.only(f"state_{when}").object, "/values") for when in ("then", "later"))
-    assert before.get("log")[-3:] == ["s1", "s2", "s3"]
+    assert before.get("log")[-3:] == STEPS
     difference = first_difference(after, before)
     assert difference is None, f"the run that was stopped has written on: {difference}"
     assert trace.only("first_later").object.get("status") in lifecycle().runs.terminal

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from runstone.suite import (
+    STEPS,
     Api,
     Blocked,
     Exchange,
@@ -23,7 +24,6 @@ from runstone.suite import (
     some,
 )
 
-LOG = ["s1", "s2", "s3"]
 NEXT: dict[str, list[str]] = {"finished": [], "paused": ["s2"]}  # the nodes before which the source stops
 by_source = cases("source", NEXT)
 
@@ -138,7 +138,7 @@ def _insist_on_source(part: Trace, source: str) -> None:
     """The source is as it was meant to be: a copy of nothing shows nothing."""
     state = part.source_state.object
     log, following = resolve(state, "/values/log"), state.get("next")
-    nodes = LOG if source == "finished" else LOG[:1]
+    nodes = STEPS if source == "finished" else STEPS[:1]
     if not ran(state.get("values"), nodes) or following != NEXT[source]:
         raise Missing(f"the source has the log {shown(log)} and is before {shown(following)}")
     some(part.source_history.array, "entry in the history of the source")

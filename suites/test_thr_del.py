@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from runstone.suite import (
+    STEPS,
     Api,
     Exchange,
     Missing,
@@ -15,8 +16,6 @@ from runstone.suite import (
     scenario,
     shown,
 )
-
-LOG = ["s1", "s2", "s3"]
 
 
 @scenario(agent=True)
@@ -102,7 +101,7 @@ def _insist_that_it_had_run(trace: Trace) -> None:
     """Nothing is shown to be gone that was not there before."""
     log = resolve(trace.state_before.object, "/values/log")
     if (
-        not ran(resolve(trace.state_before.object, "/values"), LOG)
+        not ran(resolve(trace.state_before.object, "/values"), STEPS)
         or not trace.history_before.array
         or not _names_itself(trace.run_before)
     ):

@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 from runstone.suite import (
+    NEVER_SLEPT_S,
     THREADED_ENTRY_POINTS,
     Api,
     Exchange,
@@ -25,7 +26,6 @@ STATUSES = ("idle", "busy", "interrupted", "error")
 ACTIVE = {"pending", "running"}
 TERMINAL = {"success", "error", "timeout", "interrupted"}
 SLEEP_S = 2.0  # of the node in whose middle a thread is read; under load a reading was seen to take 1.1 s
-CANCELLED_SLEEP_S = 25.0  # never slept to its end
 
 
 @scenario(Schedule(waits=1.5, calm=True))
@@ -101,7 +101,7 @@ async def thread_that_recovers(api: Api) -> None:
 async def thread_after_a_rollback(api: Api) -> None:
     """A run that is rolled back while its second node sleeps, without waiting for the rollback."""
     thread = await api.create_thread()
-    run = await api.create_run(thread, "slow", {"sleep": CANCELLED_SLEEP_S})
+    run = await api.create_run(thread, "slow", {"sleep": NEVER_SLEPT_S})
     await api.until_logged(thread, "a")
     await api.cancel(thread, run, action="rollback", wait=False)
     await api.poll_run(thread, run)

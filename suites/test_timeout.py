@@ -7,7 +7,6 @@ from typing import Any
 
 from runstone.suite import (
     Api,
-    Blocked,
     Missing,
     Profile,
     Schedule,
@@ -58,11 +57,7 @@ async def _give_up(part: Api, entry_point: str) -> None:
         given_up = await part.hang_up_amid(thread, send_it)
         if given_up.closed_by_client:
             break
-    listed = await part.runs(thread, limit=10)
-    runs = [run for run in listed.array if isinstance(run, dict)]
-    if not runs:
-        raise Blocked(f"{listed.where} lists no run of the request that was given up")
-    run = str(runs[0].get("run_id"))
+    run = await part.run_hung_up_on(thread)
     await part.poll_run(thread, run, patience=sleep)
     await part.join(thread, run, patience=sleep)
     await part.state(thread)

@@ -8,6 +8,7 @@ from typing import Any
 from runstone.suite import (
     ENTRY_POINTS,
     LOOPBACK,
+    STEPS,
     THREADED_ENTRY_POINTS,
     Api,
     Blocked,
@@ -196,7 +197,7 @@ def test_error_is_told(webhooks_of_every_route: Trace) -> None:
 def test_values_are_those_of_the_thread(webhooks_of_every_route: Trace, route: str) -> None:
     turn = webhooks_of_every_route.part(route)
     values = turn.state.object.get("values")
-    if resolve(values, "/log") != ["s1", "s2", "s3"]:
+    if resolve(values, "/log") != STEPS:
         raise Missing(f"{turn.state.where} does not hold the values of the run")
     assert _body(turn.first("delivery")).get("values") == values
 

@@ -82,9 +82,11 @@ from runstone.judge.words import (
     told_by,
 )
 from runstone.scenario.api import Api
+from runstone.scenario.known_results import STEPS
 from runstone.scenario.own_server import own_server
 from runstone.scenario.requests import (
     ENTRY_POINTS,
+    NEVER_SLEPT_S,
     OMIT,
     THREADED_ENTRY_POINTS,
     Blocked,
@@ -106,7 +108,9 @@ __all__ = [
     "ENTRY_POINTS",
     "GRAPHS",
     "LOOPBACK",
+    "NEVER_SLEPT_S",
     "OMIT",
+    "STEPS",
     "THREADED_ENTRY_POINTS",
     "UUID",
     "Api",

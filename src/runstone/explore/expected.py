@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-_NODES = {"steps": ["s1", "s2", "s3"], "slow": ["a", "b", "c"], "fail": ["ok"], "interrupt": ["before"]}
+from runstone.scenario.known_results import STEPS
+
+_NODES = {"steps": STEPS, "slow": ["a", "b", "c"], "fail": ["ok"], "interrupt": ["before"]}
 
 
 def plain(values: Any) -> dict[str, Any]:

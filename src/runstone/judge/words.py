@@ -9,6 +9,7 @@ from contextvars import ContextVar
 from typing import Any, TypeVar
 
 from runstone.contracts import Profile, violations
+from runstone.scenario.known_results import STEPS
 from runstone.target.agents import GRAPHS
 from runstone.wire.canonical import canonical, difference_in_shape, first_difference, shown
 from runstone.wire.documents import Missing, resolve
@@ -68,7 +69,7 @@ def assert_ran(values: Any, nodes: Sequence[str]) -> None:
 
 def demand_values(answer: Exchange, profile: Profile) -> None:
     """Raise Missing when not even `steps`, run in order, gave its values: others then show nothing."""
-    if not ran(profile.wait.values_in(answer.object), ["s1", "s2", "s3"]):
+    if not ran(profile.wait.values_in(answer.object), STEPS):
         raise Missing(f"{answer.where}, a run in order, gave no values: {shown(answer.json)}")
 
 

@@ -12,6 +12,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 from runstone.load.model import Kind
 from runstone.load.tokens import TOKEN, foreign
+from runstone.scenario.known_results import STEPS
 from runstone.wire.exchange import Exchange, excerpt
 from runstone.wire.trace import Trace
 
@@ -32,7 +33,7 @@ Verdict = Literal["kept", "broken", "not-tested"]
 NOTE: Final = "load"  # the note of the trace that holds what the wire does not say
 _OVER: Final = frozenset({"success", "error", "timeout", "interrupted"})
 _LOGS: Final[Mapping[str, Sequence[str]]] = {
-    **dict.fromkeys(("wait", "stream", "background"), ("s1", "s2", "s3")),
+    **dict.fromkeys(("wait", "stream", "background"), STEPS),
     "interrupt": ("before", "ask", "after"),
     **dict.fromkeys(("cancel", "hangup"), ("a", "b", "c")),
 }

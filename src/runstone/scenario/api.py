@@ -275,6 +275,14 @@ class Api(Operations):
             seen.set()
         return await sending
 
+    async def run_hung_up_on(self, thread: str) -> str:
+        """The run of a request that was hung up, by its thread's list. Raises Blocked without one."""
+        listed = await self.runs(thread, limit=10)
+        runs = [run for run in listed.array if isinstance(run, dict)]
+        if not runs:
+            raise Blocked(f"{listed.where} lists no run of the request that was hung up")
+        return str(runs[0].get("run_id"))
+
     def _with_own_assistants(self, body: Any) -> Any:
         """The body with the target's own ids of the conformance graphs, wherever an assistant is named."""
         if self.target.agent is not None:

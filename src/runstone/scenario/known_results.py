@@ -1,4 +1,4 @@
-"""What is known to come of the runs of a self-check, and where its answers show it."""
+"""What is known to come of the conformance graphs, and where the answers of a self-check show it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from runstone.scenario.requests import ask
 from runstone.wire.documents import Missing
 from runstone.wire.exchange import Exchange
 
+STEPS: Final = ["s1", "s2", "s3"]  # the nodes of `steps` in their order, as its log has them
 _TEXT: Final = "runstone self-check: äß漢"
-_STEPS: Final = ["s1", "s2", "s3"]
 INPUTS: Final[dict[str, Any]] = {"echo": ask(_TEXT), "steps": {"note": "self-check"}}
 AGENT: Final = "agent"  # the name of its parts
 
@@ -50,7 +50,7 @@ def _is_echo(value: dict[str, Any]) -> bool:
 
 
 def _is_steps(value: dict[str, Any]) -> bool:
-    return value.get("log") == _STEPS
+    return value.get("log") == STEPS
 
 
 def _objects(document: Any) -> Iterator[dict[str, Any]]:

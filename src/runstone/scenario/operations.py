@@ -24,7 +24,7 @@ from runstone.scenario.requests import (
 )
 from runstone.scenario.waiting import Until, id_in
 from runstone.target.target import Target
-from runstone.wire.documents import Missing
+from runstone.wire.documents import Missing, resolve
 from runstone.wire.exchange import Exchange
 from runstone.wire.limits import Limits
 from runstone.wire.recorder import Recorder
@@ -95,6 +95,15 @@ class Operations(ABC):
         path = f"/threads/{thread}/history"
         # The limit is always sent, as servers differ in it.
         return await self.request("POST", path, json={"limit": limit}, **labelled("history", options))
+
+    async def checkpoint_before(self, thread: str, node: str, **options: Unpack[Options]) -> dict[str, Any]:
+        """The checkpoint at which this node alone was next, by the history. Raises Blocked without one."""
+        history = await self.history(thread, **options)
+        for entry in history.array:
+            checkpoint = resolve(entry, "/checkpoint")
+            if resolve(entry, "/next") == [node] and resolve(checkpoint, "/checkpoint_id"):
+                return dict(checkpoint)
+        raise Blocked(f"{history.where} has no entry with {node} next")
 
     async def settle(self, thread: str, *, label: str = "settle", patience: float = 0.0) -> Exchange:
         """Read the thread until it is no longer busy or the limit has passed; the last reading."""

@@ -12,6 +12,7 @@ from runstone.wire.request import Relay
 
 ENTRY_POINTS = ("wait", "stream", "background", "stateless_wait", "stateless_stream")
 THREADED_ENTRY_POINTS = ENTRY_POINTS[:3]
+NEVER_SLEPT_S: Final = 25.0  # for a run that is ended as soon as it sleeps
 
 Opened = asyncio.Future[Exchange]
 
