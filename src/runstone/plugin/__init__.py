@@ -64,14 +64,14 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
     """A file of scenarios is a test for each of its cases."""
     if file_path.suffix not in {".yaml", ".yml"}:
         return None
-    from runstone.conversations import collecting  # who judges suites alone need not wait for it
+    from runstone.plugin import scenarios  # who judges suites alone need not wait for it
 
     def open_for(place: str) -> Session:
-        session = open_session(_asked(parent.config), _quiet, defaults=given(concurrency=collecting.AT_ONCE))
+        session = open_session(_asked(parent.config), _quiet, defaults=given(concurrency=scenarios.AT_ONCE))
         session.settings = replace(session.settings, out=session.settings.out / place)
         return session
 
-    return collecting.collected(file_path, parent, open_for)
+    return scenarios.collected(file_path, parent, open_for)
 
 
 def _names_all_suites(config: pytest.Config) -> bool:
