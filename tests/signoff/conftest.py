@@ -12,6 +12,7 @@ import pytest
 
 from runstone.cli import main
 from runstone.signoff import keys
+from tests.load.made import made
 from tests.signoff import tiny
 from tests.signoff.case import (
     IMAGE,
@@ -55,6 +56,19 @@ def case(original: Path, tmp_path: Path) -> Iterator[Case]:
     house = tiny.House(folder / "house")
     with house.installed():
         yield Case(folder=folder, house=house)
+
+
+@pytest.fixture(scope="module")
+def kept_load(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return made(tmp_path_factory.mktemp("loads") / "load")
+
+
+@pytest.fixture
+def load(kept_load: Path, tmp_path: Path) -> Path:
+    """The folder of a load that kept everything, which a test may change."""
+    folder = tmp_path / "load"
+    shutil.copytree(kept_load, folder)
+    return folder
 
 
 @pytest.fixture
