@@ -156,23 +156,27 @@ def _misjudged(trace: Trace) -> Iterator[Finding]:
     results: dict[str, list[Result]] = {}
     for run, result in (found for each in trace.exchanges for found in _result_of(each)):
         results.setdefault(run, []).append(result)
-    ended_early = trace.notes.get("restarted_at") or any(map(_may_end_a_run, trace.exchanges))
-    last = {run: each for each in trace.exchanges for run, _ in run_statuses(each)}
-    for exchange in trace.exchanges:
-        for run, status in run_statuses(exchange):
-            ended = status in lifecycle().runs.terminal
-            if ended and begins_run(exchange):
-                yield exchange, f"creates a run that is {status} already"
-            for over, failed, paused in results.get(run, ()):
-                if status in {"error", "success", "timeout"} and failed != (status != "success"):
-                    told = "failed" if failed else "went well"
-                    yield exchange, f"shows status {status} of a run whose result {told}"
-                if status == "interrupted" and not (failed or paused or ended_early):
-                    yield exchange, "shows status interrupted of a run that nothing had stopped"
-                # Who polls a run does so until it has ended, or until that takes too long.
-                waited = exchange.label == "poll" and exchange is last[run]
-                if not ended and exchange.sent_at >= over + (0.0 if waited else _LAG_S):
-                    yield exchange, f"shows status {status} of a run whose result had been told"
+    shows = [(each, run, status) for each in trace.exchanges for run, status in run_statuses(each)]
+    last = {run: each for each, run, _ in shows}
+    stopped = any(status == "interrupted" for *_, status in shows) and _may_end_early(trace)
+    for exchange, run, status in shows:
+        ended = status in lifecycle().runs.terminal
+        if ended and begins_run(exchange):
+            yield exchange, f"creates a run that is {status} already"
+        for over, failed, paused in results.get(run, ()):
+            if status in {"error", "success", "timeout"} and failed != (status != "success"):
+                told = "failed" if failed else "went well"
+                yield exchange, f"shows status {status} of a run whose result {told}"
+            if status == "interrupted" and not (failed or paused or stopped):
+                yield exchange, "shows status interrupted of a run that nothing had stopped"
+            # Who polls a run does so until it has ended, or until that takes too long.
+            waited = exchange.label == "poll" and exchange is last[run]
+            if not ended and exchange.sent_at >= over + (0.0 if waited else _LAG_S):
+                yield exchange, f"shows status {status} of a run whose result had been told"
+
+
+def _may_end_early(trace: Trace) -> bool:
+    return bool(trace.notes.get("restarted_at")) or any(map(_may_end_a_run, trace.exchanges))
 
 
 def _may_end_a_run(exchange: Exchange) -> bool:

@@ -200,7 +200,7 @@ def test_the_readme_shows_what_the_published_reports_say() -> None:
 def test_what_is_published_is_small() -> None:
     """It is kept in git, with every exchange that a cell rests on; nothing else grows with each night."""
     files = [path for path in (ROOT / "reports/published").rglob("*") if path.is_file()]
-    assert sum(path.stat().st_size for path in files if "kill-matrix" not in path.name) < 3_000_000
+    assert sum(path.stat().st_size for path in files) < 3_000_000
 
 
 def test_packed_reports_are_compared_as_they_are(tmp_path: Path, compared: Compared) -> None:

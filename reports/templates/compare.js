@@ -1,4 +1,4 @@
-// Filters, cells that unfold all sides of a requirement, and differences that unfold an example.
+// Draws the requirements by area; filters, cells that unfold all sides of a requirement, and differences that unfold an example.
 // Whatever came from a target is set as text; nothing here writes HTML.
 "use strict";
 (async () => {
@@ -6,24 +6,59 @@
   const { make, foldedExchange } = exchangeView; // of exchanges.js
   const byId = (id) => document.getElementById(id);
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
-  const lines = all(".line");
   const only = byId("only");
   const search = byId("search");
   const chips = all(".chip");
   const badge = (verdict) => make("span", { class: `badge v-${verdict}`, text: proof.words[verdict] });
 
-  // Every row has a cell for each target: what they are called is not written thousands of times.
-  for (const line of lines) {
-    all(".side", line).forEach((cell, side) => {
-      cell.prepend(make("span", { class: "who-small", text: proof.targets[side] }));
-      const button = cell.querySelector("button");
-      if (!button) return;
-      button.type = "button";
-      button.dataset.side = side;
-      button.setAttribute("aria-expanded", "false");
-      button.setAttribute("aria-label", `${line.id}, ${proof.targets[side]}: ${button.textContent}`);
-    });
+  // --- rows -------------------------------------------------------------------------------------------
+
+  const rows = new Map(proof.areas.flatMap((area) => area.rows.map((row) => [row.id, row])));
+
+  function drawnCell(row, { verdict }, side) {
+    const options = {
+      type: "button",
+      class: `stand badge v-${verdict}`,
+      "data-side": side,
+      "aria-expanded": "false",
+      "aria-label": `${row.id}, ${proof.targets[side]}: ${proof.words[verdict]}`,
+      text: proof.words[verdict],
+    };
+    const told = row.stands.some((stand) => stand.cases.length);
+    const name = make("span", { class: "who-small", text: proof.targets[side] });
+    return make("div", { class: "side" }, name, told ? make("button", options) : badge(verdict));
   }
+
+  function drawnRow(row) {
+    const parts = row.statement.split(/`([^`]+)`/); // every second one is code
+    const statement = parts.map((text, place) => (place % 2 ? make("code", { text }) : text));
+    const promise = make(
+      "div",
+      { class: "promise" },
+      make("span", { class: "id", text: row.id }),
+      " ",
+      make("span", { class: "level", text: row.level }),
+      " ",
+      row.differs ? make("span", { class: "mark", text: "differs" }) : null,
+      make("span", { class: "statement" }, ...statement),
+    );
+    const options = {
+      class: ["line", row.differs && "differs", row.split && "split"].filter(Boolean).join(" "),
+      id: row.id,
+      "data-level": row.level,
+    };
+    const cells = row.stands.map((stand, side) => drawnCell(row, stand, side));
+    return make("div", options, promise, ...cells, make("div", { class: "detail", hidden: "" }));
+  }
+
+  function drawnArea({ name, rows }) {
+    const differing = rows.filter((row) => row.differs).length;
+    const head = make("h3", {}, `${name} `, make("small", { text: `${differing} of ${rows.length} differ` }));
+    return make("section", { class: "area", "data-area": name }, head, ...rows.map(drawnRow));
+  }
+
+  byId("requirements").append(...proof.areas.map(drawnArea));
+  const lines = all(".line");
 
   // --- what a side shows ------------------------------------------------------------------------------
 
@@ -67,7 +102,7 @@
     if (open) return;
     button.setAttribute("aria-expanded", "true");
     const looked = Number(button.dataset.side);
-    const stands = proof.rows[line.id].map((stand, side) => drawnSide(side, stand, side === looked));
+    const stands = rows.get(line.id).stands.map((stand, side) => drawnSide(side, stand, side === looked));
     if (stands.length > SIDE_BY_SIDE) stands.unshift(...stands.splice(looked, 1)); // many: the one that was asked for
     detail.append(make("div", { class: "both" }, ...stands));
   }
@@ -104,7 +139,7 @@
 
   const haystacks = new Map(
     lines.map((line) => {
-      const reasons = proof.rows[line.id].flatMap((stand) => stand.cases.map((told) => told.reason));
+      const reasons = rows.get(line.id).stands.flatMap((stand) => stand.cases.map((told) => told.reason));
       return [line, [line.textContent, ...reasons].join(" ").toLowerCase()];
     }),
   );
@@ -160,9 +195,9 @@
     if (event.target.matches(".stand")) unfold(event.target.closest(".line"), event.target);
   });
 
-  searchablePage.keepClearOf(document.querySelector(".pinned")); // of page.js
-
-  byId("filters").hidden = false;
+  byId("pinned").hidden = false;
+  searchablePage.keepClearOf(byId("pinned")); // of page.js
   apply();
+  if (location.hash) location.replace(location.hash); // the row that it names was not there when the page was opened
   show();
 })();

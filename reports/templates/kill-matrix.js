@@ -1,7 +1,7 @@
 "use strict";
 // Draws the matrix of the area that is chosen, and tells of the cell that is clicked. It sets text, never markup.
-(() => {
-  const data = JSON.parse(document.getElementById("data").textContent);
+(async () => {
+  const data = await searchablePage.packed("data"); // of page.js
   const place = document.getElementById("matrix");
   const told = document.getElementById("cell");
   const area = document.getElementById("area");

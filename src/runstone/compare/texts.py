@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import gzip
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
@@ -17,10 +15,10 @@ from runstone.compare.comparison import Comparison, Difference, Pair, Row, Side,
 from runstone.contracts import LEVELS
 from runstone.report.digest import OUTCOME_WORDS, cause_weight, cause_words
 from runstone.report.html import page_style
-from runstone.report.proof import ShownExchange, brief_exchange, inert_json, shown_exchange
+from runstone.report.proof import ShownExchange, brief_exchange, inert_json, packed_json, shown_exchange
 from runstone.report.summary import inline
 from runstone.report.templates import environment
-from runstone.report.text import counted, for_terminal, shortened, well_formed_tree
+from runstone.report.text import counted, for_terminal, shortened
 
 STEM: Final = "compare"
 _REASON = 400
@@ -74,7 +72,7 @@ def to_html(found: Comparison, sides: Sequence[Side], overview: Mapping[str, InS
     data = {
         "targets": names,
         "words": OUTCOME_WORDS,
-        "rows": {row.id: row.stands for row in found.requirements},
+        "areas": [{"name": name, "rows": list(map(_row, rows))} for name, rows in _areas(found).items()],
         "pairs": [
             {
                 "sides": [names.index(pair.left), names.index(pair.right)],
@@ -84,13 +82,12 @@ def to_html(found: Comparison, sides: Sequence[Side], overview: Mapping[str, InS
         ],
         "exchanges": _exchanges(found, sides, _OVERVIEW_BUDGET if overview else _WHOLE_BUDGET),
     }
-    proof = gzip.compress(inert_json(well_formed_tree(msgspec.to_builtins(data))), mtime=0)
     return template.render(
         **_words_for(found),
         causes=to_fix_first(found),
         overview=overview,
         **page_style(["report.css", f"{STEM}.css"], "page.js", "exchanges.js", f"{STEM}.js"),
-        data=base64.b64encode(proof).decode(),
+        data=packed_json(data),
     )
 
 
@@ -150,14 +147,10 @@ def _in_words(told: Difference, pair: Pair) -> tuple[str, str]:
 
 
 def _words_for(found: Comparison) -> dict[str, Any]:
-    areas: defaultdict[str, list[Row]] = defaultdict(list)
-    for row in found.requirements:
-        areas[row.area].append(row)
     return {
         "found": found,
         "headline": headline(found),
         "differing": found.differing(),
-        "areas": list(areas.items()),
         "levels": LEVELS,
         "outcomes": OUTCOME_WORDS,
         "extent": extent,
@@ -167,6 +160,25 @@ def _words_for(found: Comparison) -> dict[str, Any]:
         "counted": counted,
         "shortened": shortened,
         "cells": _cells,
+    }
+
+
+def _areas(found: Comparison) -> dict[str, list[Row]]:
+    areas: defaultdict[str, list[Row]] = defaultdict(list)
+    for row in found.requirements:
+        areas[row.area].append(row)
+    return areas
+
+
+def _row(row: Row) -> dict[str, Any]:
+    """A row as the page's script draws it."""
+    return {
+        "id": row.id,
+        "level": row.level,
+        "statement": for_terminal(row.statement),
+        "differs": row.differs,
+        "split": row.split,
+        "stands": row.stands,
     }
 
 

@@ -78,7 +78,7 @@ def write_packed(report: Report, folder: Path) -> None:
     """Write report.json.gz, the same bytes each time. Raises UnwritableReport."""
     with _written(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        replace_file(folder / f"{_REPORT}.gz", gzip.compress(to_json(report).encode(), mtime=0))
+        replace_file(folder / f"{_REPORT}.gz", gzip.compress(to_json(report, indent=-1).encode(), mtime=0))
 
 
 def read(path: Path) -> Report:

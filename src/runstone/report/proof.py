@@ -7,12 +7,14 @@ kept, and past a second one nothing but a count; the evidence folder has everyth
 
 from __future__ import annotations
 
+import base64
+import gzip
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
 
-from runstone.report.text import well_formed
+from runstone.report.text import well_formed, well_formed_tree
 from runstone.verdict.model import SEVERITY, Report, Verdict
 from runstone.wire.exchange import Event, Exchange
 from runstone.wire.trace import Trace
@@ -93,6 +95,12 @@ def gather(report: Report, traces: Iterable[Trace]) -> Proof:
 def inert_json(value: Any) -> bytes:
     """A value as JSON without `<`: it can neither end the script element around it nor open a comment."""
     return msgspec.json.encode(value).replace(b"<", b"\\u003c")
+
+
+def packed_json(value: Any) -> str:
+    """A value as JSON, gzipped and in Base64, as `packed` of page.js reads it; the same text each time."""
+    plain = msgspec.json.encode(well_formed_tree(msgspec.to_builtins(value)))
+    return base64.b64encode(gzip.compress(plain, mtime=0)).decode()
 
 
 def _keys_by_urgency(report: Report) -> Iterator[str]:

@@ -13,7 +13,7 @@ from rich.console import Console
 from runstone import report
 from runstone.proof.prove.matrix import BROKEN, COARSE, Fault, Hit, Judged, Matrix
 from runstone.report.html import page_style
-from runstone.report.proof import inert_json
+from runstone.report.proof import packed_json
 from runstone.report.summary import inline
 from runstone.report.templates import environment
 from runstone.report.text import counted, for_terminal
@@ -44,8 +44,8 @@ def write(found: Matrix, folder: Path) -> None:
 
 
 def to_json(found: Matrix) -> str:
-    """The matrix as indented JSON (contracts/schemas/kill-matrix.json)."""
-    return msgspec.json.format(msgspec.json.encode(found), indent=2).decode() + "\n"
+    """The matrix as JSON on one line (contracts/schemas/kill-matrix.json); to read it, see `to_markdown`."""
+    return msgspec.json.encode(found).decode() + "\n"
 
 
 def to_markdown(found: Matrix) -> str:
@@ -73,8 +73,8 @@ def to_html(found: Matrix) -> str:
     }
     return template.render(
         **_told(found),
-        **page_style(["report.css", f"{STEM}.css"], f"{STEM}.js"),
-        data=Markup(inert_json(told).decode()),  # noqa: S704 - made inert
+        **page_style(["report.css", f"{STEM}.css"], "page.js", f"{STEM}.js"),
+        data=packed_json(told),
     )
 
 
