@@ -11,7 +11,6 @@ from typing import Any
 
 from runstone.suite import (
     ENTRY_POINTS,
-    NEVER_SLEPT_S,
     THREADED_ENTRY_POINTS,
     Api,
     Blocked,
@@ -95,7 +94,7 @@ async def cancel(api: Api) -> None:
 async def _cancellable_turn(
     part: Api, entry_point: str, thread: str | None, opened: asyncio.Future[Exchange], fields: dict[str, Any]
 ) -> Exchange:
-    given = {"sleep": NEVER_SLEPT_S}
+    given = {"sleep": part.never_slept_s}
     if entry_point == "background" and thread is not None:
         created = await part.send_run(thread, "slow", given)
         opened.set_result(created)

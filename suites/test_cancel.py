@@ -52,7 +52,7 @@ async def _cancel(part: Api, call: str) -> None:
         await part.wait(thread, "slow", {"sleep": 0, "note": "earlier"}, label="earlier")
         await part.state(thread, label="state_before")
         earlier = ["a", "b", "c"]
-    given = {"sleep": NEVER_SLEPT_S, "note": "cancelled"}
+    given = {"sleep": part.never_slept_s, "note": "cancelled"}
     run = await part.create_run(thread, "slow", given)
     await _until_log_is(part, thread, [*earlier, "a"])
     await part.run(thread, run, label="before")
@@ -149,7 +149,7 @@ async def cancelled_and_left_alone(api: Api) -> None:
 async def nothing_to_cancel(api: Api) -> None:
     """A run that has ended and one that never was are cancelled, after one that goes on."""
     thread = await api.create_thread()
-    run = await api.create_run(thread, "slow", {"sleep": NEVER_SLEPT_S})
+    run = await api.create_run(thread, "slow", {"sleep": api.never_slept_s})
     await api.until_running(thread, run)
     await api.cancel(thread, run, wait=True, action="interrupt", label="cancel_running")
     await api.poll_run(thread, run, label="cancelled")

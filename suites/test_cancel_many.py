@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from runstone.suite import (
-    NEVER_SLEPT_S,
     Api,
     Blocked,
     Exchange,
@@ -27,7 +26,7 @@ async def several_cancelled_at_once(api: Api) -> None:
     """POST /runs/cancel with a running and a queued run of a thread, and with a run that never was."""
     thread = await api.create_thread()
     runs = [
-        await api.create_run(thread, "slow", {"sleep": NEVER_SLEPT_S}, label=f"create_{place}")
+        await api.create_run(thread, "slow", {"sleep": api.never_slept_s}, label=f"create_{place}")
         for place in ("running", "queued")
     ]
     await api.until_running(thread, runs[0])
@@ -54,7 +53,7 @@ def _go_on_if_served(cancel: Exchange) -> None:
 async def cancelled_by_status_and_ids(api: Api) -> None:
     """POST /runs/cancel with both kinds of choice; a server that heeds the status would hit others' runs."""
     thread = await api.create_thread()
-    run = await api.create_run(thread, "slow", {"sleep": 0}, after_seconds=2)
+    run = await api.create_run(thread, "slow", {"sleep": 0}, after_seconds=round(api.never_slept_s))
     await _cancel_many(api, "contradiction", status="pending", thread_id=thread, run_ids=[run])
     await api.run(thread, run, label="untouched")
     await _cancel_many(api, "ids", thread_id=thread, run_ids=[run])
@@ -68,7 +67,7 @@ async def cancelled_by_status(api: Api) -> None:
 
     async def create(name: str) -> dict[str, str]:
         return {
-            number: await api.create_run(thread, "slow", {"sleep": NEVER_SLEPT_S}, label=f"create {name}")
+            number: await api.create_run(thread, "slow", {"sleep": api.never_slept_s}, label=f"create {name}")
             for number, thread in threads.items()
         }
 

@@ -8,7 +8,6 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from runstone.suite import (
-    NEVER_SLEPT_S,
     OMIT,
     THREADED_ENTRY_POINTS,
     Api,
@@ -129,7 +128,7 @@ async def run_ended_by_its_successor(api: Api) -> None:
         earlier = ["a", "b", "c"] if name == "rollback_after_a_run" else []
         if earlier:
             await part.wait(thread, "slow", {"sleep": 0, "note": "earlier"}, label="earlier")
-        given = {"sleep": NEVER_SLEPT_S, "note": "first"}
+        given = {"sleep": part.never_slept_s, "note": "first"}
         first = await part.create_run(thread, "slow", given, label="create_first")
         await _until_log_is(part, thread, [*earlier, "a"])
         await part.run(thread, first, label="first_before")

@@ -8,7 +8,6 @@ from typing import Any
 
 from runstone.suite import (
     GRAPHS,
-    NEVER_SLEPT_S,
     OMIT,
     STEPS,
     UUID,
@@ -111,7 +110,7 @@ async def stateless_hang_ups(api: Api) -> None:
         answer = await part.stream(
             None,
             "slow",
-            {"sleep": SLEEP_S if choice == "continue" else NEVER_SLEPT_S},
+            {"sleep": SLEEP_S if choice == "continue" else api.never_slept_s},
             on_disconnect=choice,
             on_completion="keep",
             options={"close_after_events": 2},

@@ -6,7 +6,6 @@ import asyncio
 from typing import Any
 
 from runstone.suite import (
-    NEVER_SLEPT_S,
     THREADED_ENTRY_POINTS,
     Api,
     Exchange,
@@ -101,7 +100,7 @@ async def thread_that_recovers(api: Api) -> None:
 async def thread_after_a_rollback(api: Api) -> None:
     """A run that is rolled back while its second node sleeps, without waiting for the rollback."""
     thread = await api.create_thread()
-    run = await api.create_run(thread, "slow", {"sleep": NEVER_SLEPT_S})
+    run = await api.create_run(thread, "slow", {"sleep": api.never_slept_s})
     await api.until_logged(thread, "a")
     await api.cancel(thread, run, action="rollback", wait=False)
     await api.poll_run(thread, run)

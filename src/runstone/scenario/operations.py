@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Unpack
+from typing import Any, Final, Unpack
 
 from runstone.contracts import lifecycle
 from runstone.scenario.requests import (
     ENTRY_POINTS,
+    NEVER_SLEPT_S,
     OMIT,
     Blocked,
     Omitted,
@@ -29,6 +30,8 @@ from runstone.wire.exchange import Exchange
 from runstone.wire.limits import Limits
 from runstone.wire.recorder import Recorder
 
+_FAR_S: Final = 1.0  # an answer that travels so long makes another NEVER_SLEPT_S of sleep
+
 
 class Operations(ABC):
     """The operations of the run API, for whoever can send a request."""
@@ -41,6 +44,14 @@ class Operations(ABC):
     def limits(self) -> Limits:
         """The deadlines in force, calibrated to the target."""
         return self._recorder.limits
+
+    @property
+    def never_slept_s(self) -> float:
+        """How long a run sleeps that is ended as soon as it does: from afar that is several answers later.
+
+        Whole multiples, so that what is sent to targets nearby, and compared, is the same.
+        """
+        return NEVER_SLEPT_S * (1 + self.limits.answer_s // _FAR_S)
 
     @property
     def _until(self) -> Until:
