@@ -117,7 +117,7 @@ async def _short_run(part: Api, label: str) -> None:
     await part.wait(thread, "steps", {"note": label}, label=label, patience=SLACK_S)
 
 
-@scenario(Schedule(waits=STREAM_S, calm=True))
+@scenario(Schedule(waits=STREAM_S, calm=True, heavy=True))
 async def stream_with_eight_readers(api: Api) -> None:
     """Eight clients join the stream of one run while it goes on."""
     thread = await api.create_thread()

@@ -44,7 +44,7 @@ REFUSED_CHANGES = ("state_update", "creation")
 REFUSED_RUNS = ("unknown_assistant", "unknown_mode", "broken_body")
 
 
-@scenario(Schedule(alone=True))
+@scenario(Schedule(alone=True, heavy=True))
 async def outsized_inputs(api: Api) -> None:
     """20 MB, then 3000 levels, by a stream that does not repeat its input; before and after, small runs.
 
