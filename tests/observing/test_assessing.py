@@ -49,6 +49,15 @@ def test_the_fastest_turn_that_works_is_the_measure() -> None:
     assert (found.fit, found.reason, found.turn_s) == (True, "", 0.5)
 
 
+@pytest.mark.parametrize("fastest_s, times", [(0.002, 1.0), (0.1, 2.0), (0.3, 6.0), (0.9, 8.0)])
+def test_the_fastest_answer_tells_how_far_it_is(fastest_s: float, times: float) -> None:
+    """The slowest one would tell of a busy server instead, which gets no more to do."""
+    far = {"label": "info", "content": "{}", "finished_after": fastest_s}
+    run = result("echo", ECHO, finished_after=0.001)
+    found = assess(talk(far, {**far, "label": "metrics", "finished_after": 5.0}, run))
+    assert found.times_at_once == pytest.approx(times)
+
+
 def test_a_stream_and_a_state_show_a_graph_as_well() -> None:
     event = Event(event="values", data=ECHO, at=0.1)
     stream = result("echo", "", "stream", events=(event,), response_headers=STREAM)

@@ -221,7 +221,8 @@ class Options:
     )
     concurrency: Annotated[int, msgspec.Meta(ge=1, le=256)] | None = option(
         None,
-        "Scenarios at once, beside as many that sleep. Default: 16, quick: 24; acceptance scenarios: 8.",
+        "Scenarios at once, beside as many that sleep. Default: 16, quick: 24; over a long line up "
+        "to eight times as many; acceptance scenarios: 8.",
         flag="--concurrency",
         commands=_AT_ONCE,
         key="limits.concurrency",
