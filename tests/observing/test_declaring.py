@@ -151,6 +151,16 @@ def test_the_way_to_a_far_target_and_back_counts_for_no_deadline() -> None:
     assert len(seen.traces["asks"].exchanges) == 20
 
 
+def test_who_asks_a_far_target_for_ever_ends_too() -> None:
+    async def ask(api: Api) -> None:
+        while True:
+            await api.request("GET", "/again", label="again")
+
+    with heard_by() as (url, _), relaying(url, Conditions(latency=0.1)) as relay:
+        seen = observed(relay.url, [Scenario("asks", ask)], scenario_s=0.3, request_s=5.0)
+    assert "deadline of 0 s passed" in seen.traces["asks"].blocked[""]
+
+
 def test_the_request_under_way_at_the_deadline_is_kept() -> None:
     with serving(HANGING["silent"]) as url:
         seen = observed(url, [Scenario("hangs", drive_of("/x"))], scenario_s=0.3, request_s=5.0)

@@ -182,7 +182,7 @@ def test_a_load_by_another_contract_or_by_other_files(load: Path) -> None:
 def test_a_load_older_than_the_policy_allows(load: Path, tmp_path: Path) -> None:
     asks = written(tmp_path, "policy.yaml", "load: {}\nmaximum_age_days: 1\n")
     assert draft(load, policy=asks).statement.predicate.valid_until is not None
-    (reason,) = refused(load, NOW + dt.timedelta(days=3), policy=asks)
+    (reason,) = refused(load, NOW + dt.timedelta(days=3, hours=1), policy=asks)
     assert reason == "it was observed 3 days ago, the policy allows 1"
     rewrite(load / "evidence/manifest.json", started_at=(NOW - dt.timedelta(seconds=1)).isoformat())
     assert refused(load, policy=asks) == (f"the manifest and {COUNTS} tell of two loads",)

@@ -54,6 +54,11 @@ class Fitness:
         """How many times as many scenarios as usual may go on at once: what travels loads nobody."""
         return min(max(1.0, self.latency_s / _NEAR_S), _MOST_TIMES)
 
+    @property
+    def travels_s(self) -> float:
+        """How long a request and its answer are on their way, in seconds; 0 to what is near."""
+        return self.latency_s if self.latency_s > _NEAR_S else 0.0
+
     def insist(self, target: Target) -> None:
         """Raise TargetError when nothing answers, Unfit when nothing that runs here can be seen to work."""
         if not self.answers:

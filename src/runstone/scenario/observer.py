@@ -44,6 +44,7 @@ ASKS_PLAINLY: Final = (
     "runs are refused with the fields that official clients send along (multitask_strategy, on_disconnect): "
     "they were left out"
 )
+_MOST_WAYS: Final = 9.0  # times a scenario's own time: one that asks for ever ends too
 EXECUTES_NO_RUNS: Final = (
     "runs that had a worker to themselves were not executed: the target has lost its workers"
 )
@@ -349,11 +350,11 @@ class Observer:
             end=ending(recording, recorder, self.target, self._slots),
         )
         api = Api(recorder, self.target, recording, lease=lease, control=control, exploration=exploration)
-        travels_s = self._fitness.latency_s if self._fitness else 0.0
+        travels_s = self._fitness.travels_s if self._fitness else 0.0
 
         def elapsed() -> float:
-            # The way to the target and back is not the scenario's own, nor is time in the queue for a slot.
-            return lease.elapsed() - travels_s * len(recording.exchanges)
+            # The way to a far target and back is not the scenario's own, nor is time in the queue for a slot.
+            return lease.elapsed() - min(travels_s * len(recording.exchanges), _MOST_WAYS * seconds)
 
         try:
             # Time that the target asked for does not count either.
