@@ -32,9 +32,10 @@ test: $(INSTALLED)  ## the engine's own tests without the slow ones: at most 5 m
 	@$(SAY)
 	$(PYTEST) -m "$(QUICK)"
 
+# A test that fails is tried once more by itself; the summary names it and shows how it failed, passed or not.
 test-all: $(INSTALLED)  ## all of the engine's own tests
 	@$(SAY)
-	$(PYTEST) -m "$(ALL)"
+	$(PYTEST) -m "$(ALL)" --reruns 1 --rerun-show-tracebacks
 
 fmt: $(INSTALLED)  ## format the code, and copy into the documentation what it shows of it
 	$(BIN)/ruff check --fix-only --quiet

@@ -207,8 +207,9 @@ def _run_suites(session: Session, *options: str) -> tuple[Judging, str, int]:
     judging = Judging(lambda: session, demanding=True, reports=False)
     suites = str(locate("suites"))
     # Judges open nothing that could be left open; looking for it collects all garbage five times. They print
-    # and log nothing, and none is skipped. Locust, of the extra `load`, brings a plugin with its own options.
-    unwanted = ("terminal", "cacheprovider", "unraisableexception", "logging", "skipping", "locust")
+    # and log nothing; none is skipped, nor tried again. Locust, of the extra `load`, has options of its own.
+    own = ("terminal", "cacheprovider", "unraisableexception", "logging", "skipping")
+    unwanted = (*own, "locust", "rerunfailures")
     without = [word for name in unwanted for word in ("-p", f"no:{name}")]
     quiet = [*without, "--capture=no", "-c", os.devnull, "--rootdir", suites]
     loaded = ["--confcutdir", suites, "--import-mode=importlib", "-p", "runstone.plugin", "-W", "error"]
