@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from runstone.scenario.slots import Lease, Slots
+from runstone.scenario.slots import Lease, LeaseEnded, Slots
 
 
 class Watched:
@@ -179,3 +179,23 @@ def test_all_are_cancelled_at_once() -> None:
         return slots.free
 
     assert asyncio.run(cancelled())
+
+
+@pytest.mark.parametrize("asks_late", [True, False])
+def test_what_a_scenario_has_left_behind_takes_no_slot_after_its_end(asks_late: bool) -> None:
+    """Of two runs that are begun at once one is refused, and the scenario ends; the other asks, or waits."""
+
+    async def leave_one_behind() -> None:
+        slots = Slots(1)
+        assert await slots.take(1, steady=True) == 1
+        lease = Lease(slots, 1, steady=True)
+        behind = asyncio.create_task(lease.enter("part"))
+        if not asks_late:
+            await asyncio.sleep(0)  # it waits for the slot that another one holds
+        await lease.leave_all()
+        slots.give_back(1, steady=True)
+        with pytest.raises(LeaseEnded):
+            await behind
+        assert slots.free
+
+    asyncio.run(leave_one_behind())

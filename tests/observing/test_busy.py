@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import pytest
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 
 from runstone.scenario import pulse
 from runstone.scenario.api import Api
@@ -152,6 +152,32 @@ def test_workers_that_are_far_away_are_counted_too() -> None:
         seen = observed(relay.url, [], request_s=5.0, settle_s=5.0)
     assert seen.outcome is not None
     assert seen.outcome.capacity == 12
+
+
+class Uneven(Honest):
+    """An honest server that executes no run which sleeps, and makes every second thread a little later."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._threads_made = 0
+
+    async def _create_thread(self, request: Request) -> Response:
+        self._threads_made += 1
+        await asyncio.sleep(0.1 * (self._threads_made % 2))
+        return await super()._create_thread(request)
+
+
+def test_what_is_refused_while_the_capacity_is_measured_leaves_no_worker_taken() -> None:
+    async def turn(api: Api) -> None:
+        await asyncio.sleep(0.5)  # until what was left behind has asked for a worker
+        thread = await api.create_thread()
+        await api.wait(thread, "echo", {"messages": [{"role": "user", "content": "hi"}]})
+
+    with uvicorn_serving(Uneven()) as url:
+        seen = observed(url, [Scenario("turn", turn)], budget_s=30.0, request_s=5.0)
+    assert seen.outcome is not None
+    assert seen.outcome.stopped is None
+    assert seen.traces["turn"].wait.ok
 
 
 def at(date: str) -> Trace:

@@ -104,6 +104,10 @@ class Slots:
         return self._taken + count <= self.capacity + ahead
 
 
+class LeaseEnded(Exception):  # noqa: N818 - nobody is there any more to whom it would be an error
+    """Slots were asked for by what a scenario has left behind."""
+
+
 class Lease:
     """The slots of one scenario. Parts take their own, or share those that the scenario itself holds."""
 
@@ -127,21 +131,29 @@ class Lease:
         self._asking: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._clock = asyncio.get_running_loop().time
         self._began = self._clock()
+        self._ended = False
         self._queueing = 0
         self._queued_s = 0.0  # without what is being waited now
 
     async def enter(self, part: str, *, sleeps: bool = False) -> None:
         """Hold slots before a run of this part is created; several at once are the whole scenario's.
 
-        `sleeps`: this run keeps its worker for long, whatever the scenario says of its others.
+        `sleeps`: this run keeps its worker for long, whatever the scenario says of its others. Raises
+        LeaseEnded after `leave_all`: what a scenario that broke off had begun may still be going on.
         """
         steady = self._steady or sleeps
         part = "" if self._runs > 1 else part
         async with self._asking[part]:
             if "" in self._held or part in self._held or (self._held and not part):
                 return
+            if self._ended:
+                raise LeaseEnded
             with self.queue():
-                self._held[part] = await self._slots.take(self._runs, steady=steady), steady
+                taken = await self._slots.take(self._runs, steady=steady)
+            if self._ended:
+                self._slots.give_back(taken, steady=steady)
+                raise LeaseEnded
+            self._held[part] = taken, steady
 
     @contextmanager
     def queue(self) -> Iterator[None]:
@@ -174,6 +186,7 @@ class Lease:
             self._slots.give_back(taken, steady=steady)
 
     async def leave_all(self) -> None:
-        """Give back whatever is still taken, at the end of the scenario."""
+        """Give back whatever is still taken, at the end of the scenario; nothing is taken after it."""
+        self._ended = True
         for part in tuple(self._held):
             await self.leave(part)
