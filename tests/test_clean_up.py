@@ -260,7 +260,7 @@ def test_what_a_dead_session_of_another_machine_left_is_deleted(
     alive = counts(url)
     observed(url, Made())
     assert counts(url) == alive, "a mark that was renewed a moment ago is that of a session that lives"
-    monkeypatch.setattr(mark, "_DEAD_S", -1.0)
+    monkeypatch.setattr(mark, "_DEAD_S", -60.0)
     observed(url, Made())
     assert counts(url) == before
 
@@ -268,7 +268,7 @@ def test_what_a_dead_session_of_another_machine_left_is_deleted(
 def test_what_was_there_before_a_dead_session_is_not_its_own_whatever_its_mark_says(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mark, "_DEAD_S", -1.0)
+    monkeypatch.setattr(mark, "_DEAD_S", -60.0)
     monkeypatch.setattr(mark, "_SLACK", dt.timedelta(0))
     other = theirs(url, "/threads")["thread_id"]
     lying = marked(url, [Thing(kind="thread", id=other)])
@@ -279,7 +279,7 @@ def test_what_was_there_before_a_dead_session_is_not_its_own_whatever_its_mark_s
 
 
 def test_a_mark_may_say_anything(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mark, "_DEAD_S", -1.0)
+    monkeypatch.setattr(mark, "_DEAD_S", -60.0)
     before = counts(url)
     listed = ["", "{", '[{"kind": "mark", "id": "a"}]', '[{"kind": "thread", "id": "../assistants/a"}]']
     listed += [f'[{{"kind": "item", "id": "{each}"}}]' for each in ("x", "[]", "{}")]
