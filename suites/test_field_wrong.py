@@ -59,12 +59,12 @@ def _wrong_of(name: str) -> list[tuple[str, str]]:
 
 
 async def _send_wrong(api: Api, group: str) -> None:
-    ids = await _ids(api, group)
     few = asyncio.Semaphore(OPERATIONS_AT_ONCE)
 
     async def send(operation: str) -> None:
         method, _, path = operation.partition(" ")
         async with few:
+            ids = await _ids(api, group)  # of its own: a run of another operation would have the thread busy
             for field, wrong in _wrong_of(operation):
                 body = with_field(_filled(TABLE.bases[operation], ids), field, TABLE.wrong[wrong])
                 await api.request(method, _filled(path, ids), json=body, label=f"{operation} {field} {wrong}")
