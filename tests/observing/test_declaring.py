@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -57,7 +58,8 @@ def test_scenarios_run_at_once() -> None:
     assert seen.outcome.stopped is None
 
 
-def test_no_more_run_at_once_than_asked_for() -> None:
+def most_at_once(several: int, observe: Callable[[list[Scenario]], object]) -> int:
+    """How many of so many scenarios are under way at the same time, at most, while they are observed."""
     under_way = most = 0
 
     async def drive(_api: Api) -> None:
@@ -67,25 +69,22 @@ def test_no_more_run_at_once_than_asked_for() -> None:
         await asyncio.sleep(0.02)
         under_way -= 1
 
+    observe([Scenario(f"s{number}", drive) for number in range(several)])
+    return most
+
+
+def test_no_more_run_at_once_than_asked_for() -> None:
     with heard_by() as (url, _):
-        observed(url, [Scenario(f"s{number}", drive) for number in range(9)], concurrency=3)
-    assert most == 3
+        assert most_at_once(9, lambda scenarios: observed(url, scenarios, concurrency=3)) == 3
 
 
 def test_more_scenarios_go_on_at_once_where_answers_travel_for_long() -> None:
-    under_way = most = 0
-
-    async def drive(_api: Api) -> None:
-        nonlocal under_way, most
-        under_way += 1
-        most = max(most, under_way)
-        await asyncio.sleep(0.02)
-        under_way -= 1
-
-    several = [Scenario(f"s{number}", drive) for number in range(30)]
     with heard_by() as (url, _), relaying(url, Conditions(latency=0.5)) as relay:
-        observed(relay.url, several, concurrency=2, more_from_afar=True, request_s=4.0)
-    assert most == 8 * 2
+
+        def observe(scenarios: list[Scenario]) -> None:
+            observed(relay.url, scenarios, concurrency=2, more_from_afar=True, request_s=4.0)
+
+        assert most_at_once(30, observe) == 8 * 2
 
 
 def test_the_longest_begin_first() -> None:

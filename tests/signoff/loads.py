@@ -8,12 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from runstone.signoff import lines, signing, verification
-from runstone.signoff.signing import Draft, Refused, Wanted
+from runstone.signoff import lines, verification
+from runstone.signoff.signing import Draft
 from runstone.signoff.statement import sha256
 from tests.signoff.case import rewrite
+from tests.signoff.drafting import drafted, reasons_against, waivers
 
 # Later than any load that these tests make, however long the tests before them take.
 NOW = dt.datetime.now(dt.UTC).replace(microsecond=0) + dt.timedelta(hours=1)
@@ -22,25 +21,15 @@ YESTERDAY = (NOW - dt.timedelta(days=1)).date()
 
 
 def draft(folder: Path, at: dt.datetime = NOW, **asked: Any) -> Draft:
-    return signing.draft(Wanted(evidence=folder / "evidence", by="Ada", **asked), at)
+    return drafted(folder / "evidence", at, **asked)
 
 
 def refused(folder: Path, at: dt.datetime = NOW, **asked: Any) -> tuple[str, ...]:
-    with pytest.raises(Refused) as caught:
-        draft(folder, at, **asked)
-    assert all("\n" not in reason for reason in caught.value.reasons)
-    return caught.value.reasons
-
-
-def written(folder: Path, name: str, text: str) -> Path:
-    path = folder / name
-    path.write_text(text)
-    return path
+    return reasons_against(folder / "evidence", at, **asked)
 
 
 def waiver(folder: Path, requirement: str, expires: dt.date = TOMORROW) -> Path:
-    text = f"requirement: {requirement}, reason: known, owner: us, expires: {expires}, link: docs#x"
-    return written(folder, "waivers.yaml", f"waivers:\n- {{{text}}}\n")
+    return waivers(folder, requirement, expires)
 
 
 def verified(folder: Path, out: Path, **asked: Any) -> verification.Findings:

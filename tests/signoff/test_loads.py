@@ -19,6 +19,7 @@ from tests.command_line import runstone
 from tests.load.made import KEPT, TWICE, made, named
 from tests.load.starts import STEPS, waited
 from tests.signoff.case import rewrite
+from tests.signoff.drafting import written
 from tests.signoff.loads import (
     NOW,
     YESTERDAY,
@@ -29,7 +30,6 @@ from tests.signoff.loads import (
     rerecorded,
     verified,
     waiver,
-    written,
 )
 
 # --- what it says ------------------------------------------------------------------------------------------

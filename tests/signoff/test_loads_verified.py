@@ -17,6 +17,7 @@ from runstone.signoff.lines import Line, Unreadable
 from runstone.signoff.statement import ACCEPTANCE, Acceptance
 from tests.load.made import TWICE, made
 from tests.signoff.case import Case
+from tests.signoff.drafting import written
 from tests.signoff.loads import (
     answers,
     changed,
@@ -24,7 +25,6 @@ from tests.signoff.loads import (
     refused,
     rerecorded,
     verified,
-    written,
 )
 from tests.signoff.terminal import Run
 

@@ -16,12 +16,13 @@ from starlette.types import Receive, Scope, Send
 from runstone.contracts import violations
 from runstone.session.evidence import read_manifest
 from runstone.signoff import acceptance, keys, lines, signing
-from runstone.signoff.signing import Draft, Refused, Wanted
+from runstone.signoff.signing import Draft, Refused
 from runstone.signoff.statement import MANIFEST, SERVER, sha256
 from runstone.verdict.model import Case, Verdict
 from runstone.verdict.waivers import WaiverError
 from tests.signoff import tiny
 from tests.signoff.case import rewrite
+from tests.signoff.drafting import drafted, reasons_against, waivers, written
 
 pytestmark = pytest.mark.usefixtures("house")
 NOW = dt.datetime.now(dt.UTC).replace(microsecond=0) + dt.timedelta(minutes=1)
@@ -65,25 +66,11 @@ def observed_at(folder: Path) -> Path:
 
 
 def draft(folder: Path, at: dt.datetime = NOW, **asked: Any) -> Draft:
-    return signing.draft(Wanted(evidence=folder, by="Ada", **asked), at)
+    return drafted(folder, at, **asked)
 
 
 def refused(folder: Path, at: dt.datetime = NOW, **asked: Any) -> tuple[str, ...]:
-    with pytest.raises(Refused) as caught:
-        draft(folder, at, **asked)
-    assert all("\n" not in reason for reason in caught.value.reasons)
-    return caught.value.reasons
-
-
-def written(folder: Path, name: str, text: str) -> Path:
-    path = folder / name
-    path.write_text(text)
-    return path
-
-
-def waivers(folder: Path, requirement: str, expires: dt.date, more: str = "") -> Path:
-    text = f"requirement: {requirement}, reason: known, owner: us, expires: {expires}, link: docs#x{more}"
-    return written(folder, "waivers.yaml", f"waivers:\n- {{{text}}}\n")
+    return reasons_against(folder, at, **asked)
 
 
 TOMORROW = (NOW + dt.timedelta(days=1)).date()
