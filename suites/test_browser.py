@@ -6,6 +6,7 @@ from runstone.suite import (
     Api,
     Exchange,
     Missing,
+    Schedule,
     Trace,
     browser_table,
     cases,
@@ -20,7 +21,7 @@ OPERATIONS = {each.name: each for each in TABLE.asked}
 ANSWERS = ("found", "missing", "refused")
 
 
-@scenario(agent=True)
+@scenario(Schedule(thorough=True), agent=True)
 async def preflights(api: Api) -> None:
     """A preflight of each operation, on ids that nobody has."""
     for name, operation in OPERATIONS.items():

@@ -39,7 +39,7 @@ CALLS: dict[str, dict[str, Any]] = {
 ROLLBACKS = tuple(call for call in CALLS if "rollback" in call)
 
 
-@scenario(Schedule(steady=True))
+@scenario(Schedule(steady=True, thorough=True))
 async def cancelled_while_running(api: Api) -> None:
     """A run is cancelled while it sleeps, in each way that there is to ask for it; then another one runs."""
     await api.each(CALLS, _cancel)

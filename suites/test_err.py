@@ -10,6 +10,7 @@ from runstone.suite import (
     THREADED_ENTRY_POINTS,
     Api,
     Exchange,
+    Schedule,
     Trace,
     by_entry_point,
     by_threaded_entry_point,
@@ -105,7 +106,7 @@ async def misformed_bodies(api: Api) -> None:
         await api.request("POST", path.format(thread=thread), content=NO_JSON, headers=headers, label=label)
 
 
-@scenario(agent=True)
+@scenario(Schedule(thorough=True), agent=True)
 async def runs_without_form(api: Api) -> None:
     """A good run by every entry point, then runs without an assistant and with choices that are none."""
 

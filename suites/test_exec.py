@@ -11,6 +11,7 @@ from runstone.suite import (
     Api,
     Missing,
     Profile,
+    Schedule,
     Trace,
     assert_ran,
     by_entry_point,
@@ -27,7 +28,7 @@ from runstone.suite import (
 TWINS = ("sync_steps", "functional")
 
 
-@scenario
+@scenario(Schedule(thorough=True))
 async def twins(api: Api) -> None:
     """The synchronous and the functional twin of `steps` run over every entry point."""
 

@@ -123,7 +123,7 @@ async def context_with_a_secret(api: Api) -> None:
     await api.thread(thread)
 
 
-@scenario
+@scenario(Schedule(thorough=True))
 async def runs_without_input(api: Api) -> None:
     """A run with null input, and one with neither input nor command, by each entry point."""
 

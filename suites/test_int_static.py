@@ -9,6 +9,7 @@ from runstone.suite import (
     THREADED_ENTRY_POINTS,
     Api,
     Exchange,
+    Schedule,
     Trace,
     by_threaded_entry_point,
     cases,
@@ -26,7 +27,7 @@ STOPS = {
 }
 
 
-@scenario
+@scenario(Schedule(thorough=True))
 async def stopped_at_a_node(api: Api) -> None:
     """`steps` stops before or after its second node, by each entry point, and then goes on."""
 

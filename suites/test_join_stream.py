@@ -28,7 +28,7 @@ CLOSING = {"metadata", "error", "end"}  # events that belong to every stream, wh
 SUBSCRIBERS = ("first", "second")
 
 
-@scenario(Schedule(waits=1.5, calm=True))
+@scenario(Schedule(waits=1.5, calm=True, thorough=True))
 async def joined_while_running(api: Api) -> None:
     """Streams of `slow` are joined while its second node sleeps: by one client, and by two at once."""
 

@@ -82,7 +82,7 @@ async def _reject(part: Api, thread: str, entry_point: str, *, label: str = "") 
     )
 
 
-@scenario(Schedule(waits=1.5, calm=True))
+@scenario(Schedule(waits=1.5, calm=True, thorough=True))
 async def queued_behind_a_run(api: Api) -> None:
     """A second run on a busy thread with "enqueue" and without a strategy; both are read until they end."""
 
@@ -119,7 +119,7 @@ async def queue_of_questions(api: Api) -> None:
     await api.runs(thread, limit=100)
 
 
-@scenario(Schedule(steady=True))
+@scenario(Schedule(steady=True, thorough=True))
 async def run_ended_by_its_successor(api: Api) -> None:
     """A second run with "interrupt" or "rollback" comes while the first sleeps, once after an earlier run."""
 

@@ -59,7 +59,7 @@ async def attended_and_unattended(api: Api) -> None:
     await api.each([*_MODES, "nobody"], turn)
 
 
-@scenario(Schedule(waits=1.5))
+@scenario(Schedule(waits=1.5, thorough=True))
 async def hung_up(api: Api) -> None:
     """A client hangs up on wait and on stream, with on_disconnect=continue, while the second node sleeps."""
     for patience in PATIENCE_S:

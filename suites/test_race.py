@@ -39,7 +39,7 @@ async def _together(part: Api, requests: list[tuple[str, str, Any]]) -> None:
     await asyncio.gather(*(send(*each) for each in requests))
 
 
-@scenario(Schedule(steady=True, runs=2))
+@scenario(Schedule(steady=True, runs=2, thorough=True))
 async def the_same_at_once(api: Api) -> None:
     """Six requests of each case at once; then what is there is read."""
     await api.each(CASES, _race)

@@ -60,7 +60,7 @@ async def _watch(part: Api, ending: str) -> None:
     await part.run(thread, run, label="again")
 
 
-@scenario(Schedule(waits=1.0))
+@scenario(Schedule(waits=1.0, thorough=True))
 async def enqueued_runs(api: Api) -> None:
     """Three runs are enqueued on one thread, whose runs are listed until all have ended."""
     # A busy target was seen to take 0.8 s for a list: short runs then end unseen, and longer ones follow.

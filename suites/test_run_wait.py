@@ -83,7 +83,7 @@ async def stopped_after_a_node(api: Api) -> None:
     await api.whole_turn("wait", "steps", {"note": "stopped"}, interrupt_after=["s2"])
 
 
-@scenario(Schedule(waits=1.5))
+@scenario(Schedule(waits=1.5, thorough=True))
 async def hung_up_waits(api: Api) -> None:
     """The client of a wait hangs up while the run goes on, with each `on_disconnect`."""
     await api.each(ON_DISCONNECT, _hang_up)

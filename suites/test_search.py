@@ -11,6 +11,7 @@ from runstone.suite import (
     Api,
     Exchange,
     Missing,
+    Schedule,
     Trace,
     cases,
     new_id,
@@ -45,7 +46,7 @@ def _sorted(resource: str) -> list[str]:
     return [case for case, (name, _, _) in SORTED.items() if name == resource]
 
 
-@scenario
+@scenario(Schedule(thorough=True))
 async def things_with_values(api: Api) -> None:
     """A thread and an assistant of each metadata value; then a search and a count by each."""
     tag = new_id()

@@ -63,7 +63,7 @@ async def paused_thread_updated(api: Api) -> None:
     await api.each(drives, lambda part, name: drives[name](part))
 
 
-@scenario(Schedule(waits=2.0, calm=True))
+@scenario(Schedule(waits=2.0, calm=True, thorough=True))
 async def busy_thread_updated(api: Api) -> None:
     """A thread is updated while its run is pending, while it is running, and when it has ended."""
 

@@ -89,7 +89,7 @@ async def _ask_all(part: Api, status: str, thread: str, run: str) -> None:
         await part.request(method, path, params=ask.query, label=f"{status}-{name}", **sent)
 
 
-@scenario(Schedule(steady=True))
+@scenario(Schedule(steady=True, thorough=True))
 async def threads_in_every_status(api: Api) -> None:
     """A thread in each status; then every operation on it."""
     await api.each(PLAIN, _show)

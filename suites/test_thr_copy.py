@@ -10,6 +10,7 @@ from runstone.suite import (
     Blocked,
     Exchange,
     Missing,
+    Schedule,
     Trace,
     cases,
     conforms,
@@ -28,7 +29,7 @@ NEXT: dict[str, list[str]] = {"finished": [], "paused": ["s2"]}  # the nodes bef
 by_source = cases("source", NEXT)
 
 
-@scenario(agent=True)
+@scenario(Schedule(thorough=True), agent=True)
 async def thread_copied(api: Api) -> None:
     """A finished and a paused thread are copied; then copy and source go ways of their own."""
     await api.each(NEXT, _copied)

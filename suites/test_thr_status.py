@@ -27,7 +27,7 @@ TERMINAL = {"success", "error", "timeout", "interrupted"}
 SLEEP_S = 2.0  # of the node in whose middle a thread is read; under load a reading was seen to take 1.1 s
 
 
-@scenario(Schedule(waits=1.5, calm=True))
+@scenario(Schedule(waits=1.5, calm=True, thorough=True))
 async def thread_during_a_run(api: Api) -> None:
     """A thread read while its run waits for its time, and in the middle of a long node."""
 

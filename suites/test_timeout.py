@@ -42,7 +42,7 @@ async def wait_with_timeout(api: Api) -> None:
         await api.poll_run(limited, str(runs[0].get("run_id")), patience=sleep)
 
 
-@scenario(Schedule(waits=1.5))
+@scenario(Schedule(waits=1.5, thorough=True))
 async def given_up_waiting(api: Api) -> None:
     """The client gives up on a run by wait and by stream, and reads the result later."""
     await api.each(["wait", "stream"], _give_up)

@@ -7,6 +7,7 @@ from typing import Any
 from runstone.suite import (
     Api,
     Profile,
+    Schedule,
     Trace,
     ask,
     cases,
@@ -46,7 +47,7 @@ async def conversation(api: Api) -> None:
     await api.history(thread)
 
 
-@scenario
+@scenario(Schedule(thorough=True))
 async def texts_echoed(api: Api) -> None:
     """Texts that are easily damaged are echoed, by wait and by stream."""
 

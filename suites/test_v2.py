@@ -12,6 +12,7 @@ from runstone.suite import (
     Missing,
     Opened,
     Options,
+    Schedule,
     Trace,
     canonical,
     cases,
@@ -168,7 +169,7 @@ async def misformed_commands(api: Api) -> None:
         await api.request("POST", f"/threads/{thread}/commands", json=body, label=label)
 
 
-@scenario(needs=["commands"])
+@scenario(Schedule(thorough=True), needs=["commands"])
 async def fields_of_run_start(api: Api) -> None:
     """A run by command with each field that it may have, and one on a thread that is busy."""
 

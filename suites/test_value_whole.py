@@ -96,7 +96,7 @@ def _long(name: str) -> str:
     return begin + "x" * (LONG.get(name, SHORT_BYTES) - 40) + end
 
 
-@scenario
+@scenario(Schedule(thorough=True))
 async def values_without_json(api: Api) -> None:
     """`maker` leaves a value that JSON has no name for; then all is read."""
 

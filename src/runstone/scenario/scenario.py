@@ -34,6 +34,7 @@ class Schedule:
     as the server may be worn out by it. `calm`: it is a matter of a second or two, which a slow server that
     is busy with the other scenarios would stretch; there it waits as a heavy one does. `guest`: its times are
     another's to judge, and none but its like may stretch them: it comes when only long silences are left.
+    `thorough`: it asks for one thing in so many places, or so often, that a first verdict does without it.
     `patience`: seconds that it may take beyond an ordinary one, and usually does not.
     """
 
@@ -45,6 +46,7 @@ class Schedule:
     heavy: bool = False
     calm: bool = False
     guest: bool = False
+    thorough: bool = False
 
     @property
     def sleeps(self) -> bool:
@@ -54,7 +56,7 @@ class Schedule:
     @property
     def brief(self) -> bool:
         """Whether `--quick` has it too."""
-        return self.waits <= QUICK_S and not self.heavy
+        return self.waits <= QUICK_S and not (self.heavy or self.thorough)
 
     @property
     def takes_turns(self) -> bool:

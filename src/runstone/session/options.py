@@ -207,7 +207,7 @@ class Options:
     )
     quick: bool = option(
         False,
-        f"Leave out what must wait for more than {QUICK_S:g} s, and what costs the server much.",
+        f"Leave out what must wait for more than {QUICK_S:g} s, and what asks for much.",
         flag="--quick",
         commands=_CHECKING,
         key="quick",

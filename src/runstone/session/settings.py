@@ -11,7 +11,7 @@ from typing import Final
 from runstone.contracts import Catalogue, Profile, Requirement, load_catalogue
 from runstone.errors import UsageError
 from runstone.scenario.exploration import DEFAULT_S, Exploration, insist_on_packages
-from runstone.scenario.patience import PATIENT_S
+from runstone.scenario.patience import PATIENT_S, QUICK_S
 from runstone.scenario.scenario import Scenario
 from runstone.session.options import Options
 from runstone.target.target import Target
@@ -84,8 +84,8 @@ class Settings(Options):
             return f"run only where its area is selected: {scenario.name} takes the time that it is given"
         waiting = f"{scenario.name} must wait {scenario.schedule.waits:g} s"
         if self.quick and not scenario.schedule.brief:
-            costly = f"{scenario.name} costs the server much"
-            return f"left out by --quick: {costly if scenario.schedule.heavy else waiting}"
+            long = scenario.schedule.waits > QUICK_S
+            return f"left out by --quick: {waiting if long else f'{scenario.name} asks for much'}"
         if not self.patient and scenario.schedule.waits > PATIENT_S:
             return f"run only with --patient: {waiting}"
         return None
