@@ -14,6 +14,8 @@ from msgspec import inspect
 
 from runstone.cli import cli
 from runstone.errors import UsageError
+from runstone.scenario.api import Api
+from runstone.scenario.scenario import Scenario, Schedule
 from runstone.session import configuration
 from runstone.session.opening import open_session
 from runstone.session.options import Command, Given, Options, given
@@ -178,6 +180,25 @@ def test_the_file_may_narrow_a_check_and_the_command_line_widen_it() -> None:
     whole = settings(given(quick=False, patient=False, areas=(), select=(), seed=0))
     assert (whole.quick, whole.patient, whole.areas, whole.select) == (False, False, (), ())
     assert (whole.seed, whole.scenarios_at_once) == (0, 16)
+
+
+@pytest.mark.parametrize(
+    "schedule, told",
+    [
+        (Schedule(waits=4.9), None),
+        (Schedule(waits=6), "left out by --quick: talk must wait 6 s"),
+        (Schedule(waits=6, heavy=True), "left out by --quick: talk must wait 6 s"),
+        (Schedule(heavy=True), "left out by --quick: talk asks for much"),
+        (Schedule(thorough=True), "left out by --quick: talk asks for much"),
+    ],
+)
+def test_a_quick_check_says_why_it_leaves_a_scenario_out(schedule: Schedule, told: str | None) -> None:
+    async def drive(api: Api) -> None:
+        """Nothing of it is run here."""
+
+    talk = Scenario("talk", drive, schedule)
+    assert settings(given(quick=True)).too_long(talk) == told
+    assert settings(given()).too_long(talk) is None
 
 
 def test_a_recipe_that_the_file_does_not_name_is_checked_as_the_file_says() -> None:

@@ -147,3 +147,24 @@ def test_an_event_stream_that_breaks_off_is_not_asked_for_again() -> None:
         found = sent(url)
     assert (found.retried, [each.data for each in found.events]) == (False, ["1"])
     assert found.disturbed is not None
+
+
+def test_no_cookie_goes_back_to_the_server() -> None:
+    """It would tell a request of one identity to be another's."""
+    head = b"HTTP/1.1 200 OK\r\nset-cookie: session=first; Path=/\r\ncontent-length: 2\r\n\r\n{}"
+    met: list[Heard] = []
+
+    async def greet(reader: Reader, writer: Writer) -> None:
+        while True:
+            met.append(await read_request(reader))
+            writer.write(head)
+            await writer.drain()
+
+    async def talk(recorder: Recorder, kept: list[Exchange]) -> None:
+        for identity in ("first", "anonymous"):
+            await recorder.send(asked(identity=identity), kept)
+
+    with conversing(greet) as url:
+        recorded(url, talk)
+    assert len(met) == 2
+    assert not any("cookie" in each.headers for each in met)

@@ -24,6 +24,7 @@ class Answer:
         self.most_events = most_events
         self.refusals: list[Refusal] = []
         self.retried = False
+        self.url: str | None = None  # as it was sent; None for one that never was
         self.held_s = 0.0
         self.begin(at)
 

@@ -24,8 +24,19 @@ _PIECE: Final = 256 * 1024  # bytes; a longer body is sent piece by piece
 _IDLE_S: Final = 1.0
 
 # For each request httpcore looks at every connection of its pool, several times: in one pool of the 100
-# connections that 16 scenarios have open at once, that took half of the harness's time.
-_POOLS: Final = 16
+# connections that 16 scenarios have open at once, that took half of the harness's time. So whoever sends one
+# request after the other, a part of a scenario, has a pool nearly to itself.
+_POOLS: Final = 64
+_KEPT_ALIVE: Final = 4  # of each pool
+
+# What httpx's client would say of itself. There is none: a client keeps cookies, and those that one identity
+# was given would go out with another's requests.
+_ALWAYS: Final = {
+    "accept": "*/*",
+    "accept-encoding": "identity",
+    "connection": "keep-alive",
+    "user-agent": f"python-httpx/{httpx.__version__}",
+}
 
 
 class Connections:
@@ -44,23 +55,25 @@ class Connections:
         self._pace = pace
         self._clock = clock
         self.proxy = network.proxy_for(url)
-        trusted = network.trust(url)  # expensive; all clients share it
-        self._clients = [_client(trusted, self.proxy, kept_alive=8) for _ in range(_POOLS)]
-        self._unpooled = _client(trusted, self.proxy, kept_alive=0)
+        trusted = network.trust(url)  # expensive; all pools share it
+        self._pools = [_pool(trusted, self.proxy, kept_alive=_KEPT_ALIVE) for _ in range(_POOLS)]
+        self._unpooled = _pool(trusted, self.proxy, kept_alive=0)
 
     async def close(self) -> None:
         """Close all of them."""
-        for client in (*self._clients, self._unpooled):
-            await client.aclose()
+        for pool in (*self._pools, self._unpooled):
+            await pool.aclose()
 
     @asynccontextmanager
     async def responding(
         self, request: Request, answer: Answer, limits: Limits
     ) -> AsyncIterator[httpx.Response]:
         """Send it: on a connection that is kept alive, but a second time on a fresh one."""
-        pool = self._clients[crc32(request.scenario.encode()) % _POOLS]
-        client = self._unpooled if answer.retried else pool
-        response = await client.send(self._built(request, answer, limits), stream=True)
+        sender = f"{request.scenario} {request.part}"
+        pool = self._unpooled if answer.retried else self._pools[crc32(sender.encode()) % _POOLS]
+        built = self._built(request, answer, limits)
+        answer.url = str(built.url)
+        response = await pool.handle_async_request(built)
         try:
             yield response
         finally:
@@ -72,7 +85,7 @@ class Connections:
 
     def _built(self, request: Request, answer: Answer, limits: Limits) -> httpx.Request:
         headers = {
-            "accept-encoding": "identity",
+            **_ALWAYS,
             **self._identities[request.identity],
             **dict(request.headers),
         }
@@ -81,14 +94,15 @@ class Connections:
             headers["content-length"] = str(len(request.content))
             content = self._in_pieces(request, request.content, answer)
         encoded = [(name.encode(), value.encode("utf-8", "replace")) for name, value in headers.items()]
-        return self._unpooled.build_request(
+        return httpx.Request(
             request.method,
             self._url + request.path,
+            # `params`, even an empty list, would take the place of a query that the path holds already.
             params=list(request.params) or None,
             headers=encoded,
             content=content,
-            timeout=httpx.Timeout(None, connect=limits.connect_s),
-            extensions={"trace": answer.note_step},
+            # None but this: every request runs under its own wall-clock deadline.
+            extensions={"trace": answer.note_step, "timeout": {"connect": limits.connect_s}},
         )
 
     async def _in_pieces(self, request: Request, content: bytes, answer: Answer) -> AsyncIterator[bytes]:
@@ -108,14 +122,8 @@ class Connections:
         answer.sent_after = self._clock() - began
 
 
-def _client(trusted: ssl.SSLContext, proxy: str | None, *, kept_alive: int) -> httpx.AsyncClient:
-    return httpx.AsyncClient(
-        limits=httpx.Limits(
-            max_connections=None, max_keepalive_connections=kept_alive, keepalive_expiry=_IDLE_S
-        ),
-        timeout=None,  # noqa: S113 - every request runs under its own wall-clock deadline
-        follow_redirects=False,
-        trust_env=False,
-        verify=trusted,
-        proxy=proxy,
+def _pool(trusted: ssl.SSLContext, proxy: str | None, *, kept_alive: int) -> httpx.AsyncHTTPTransport:
+    limits = httpx.Limits(
+        max_connections=None, max_keepalive_connections=kept_alive, keepalive_expiry=_IDLE_S
     )
+    return httpx.AsyncHTTPTransport(verify=trusted, limits=limits, trust_env=False, proxy=proxy)

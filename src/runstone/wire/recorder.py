@@ -325,7 +325,7 @@ class Recorder:
             number=request.number,
             label=request.label,
             method=request.method,
-            url=text(self._url_of(request)),
+            url=text(answer.url or self._url_of(request)),
             sent_at=round(answer.sent_at, 4),
             request_headers=self._redactor.headers(
                 (*request.headers, *self._identities[request.identity].items())
