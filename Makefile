@@ -81,10 +81,11 @@ publish: $(INSTALLED)  ## check the known servers, and renew what README shows o
 	  || test $$? -eq 1
 	$(BIN)/python -m tests.divergences
 
-durations: $(INSTALLED)  ## renew contracts/durations.yaml by checks of the embedded runtime
+durations: $(INSTALLED)  ## renew contracts/durations.yaml by checks of known servers
 	$(BIN)/runstone check embedded --patient --out reports/out/durations
 	$(BIN)/runstone check embedded-auth --area auth --area isolation --out reports/out/durations-auth
-	$(BIN)/python -m tests.durations reports/out/durations/evidence reports/out/durations-auth/evidence
+	$(BIN)/runstone check langgraph-py --area v2 --out reports/out/durations-v2
+	$(BIN)/python -m tests.durations $(addsuffix /evidence,$(addprefix reports/out/,durations durations-auth durations-v2))
 
 # With NAME=2026.12, as a revision of its own.
 revision: $(INSTALLED)  ## tell in contracts/revisions what the catalogue promises now

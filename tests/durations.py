@@ -1,7 +1,7 @@
 """Write contracts/durations.yaml anew from recorded evidence: `make durations`.
 
-Take the evidence of the embedded runtime on a machine that does nothing else, with --patient, and of the one
-with users, for what needs them.
+Take the evidence of the embedded runtime on a machine that does nothing else, with --patient, of the one with
+users, for what needs them, and of the official server in Python for what only that one has.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from runstone.scenario.estimate import CREATED, Cost
 from runstone.session.durations import costs_in
 
 HEAD = """\
-# What each scenario cost on the embedded runtime, whose turns take no time: seconds, and what it created.
+# What each scenario cost where turns take no time: seconds, and what it created.
 # It tells at the start of a check how long it will take, and shares scenarios out among shards.
 # Written by: make durations
 """

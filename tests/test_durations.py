@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -78,8 +79,9 @@ def test_evidence_says_what_its_scenarios_cost(tmp_path: Path, monkeypatch: pyte
         "self_check": Trace(scenario="self_check"),
         "without": Trace(scenario="without", inapplicable={"": "no store"}),
     }
-    monkeypatch.setattr("runstone.session.durations.evidence.read", lambda _: (None, traces))
-    assert costs_in(tmp_path) == {"s": Cost(seconds=2.2, runs=1, threads=1)}
+    recorded = SimpleNamespace(turn_s=0.5)  # all that is asked of its manifest
+    monkeypatch.setattr("runstone.session.durations.evidence.read", lambda _: (recorded, traces))
+    assert costs_in(tmp_path) == {"s": Cost(seconds=1.8, runs=1, threads=1)}
 
 
 def test_an_entry_tells_runs_always_and_other_things_where_there_are_some() -> None:

@@ -97,7 +97,12 @@ def slot_seconds(scenario: Scenario, turn_s: float) -> float:
 def own_seconds(scenario: Scenario, turn_s: float) -> float:
     """What it takes by itself: its waiting, and turns of which those of its parts are taken at once."""
     cost = recorded_costs().get(scenario.name, Cost())
-    return max(cost.seconds, scenario.schedule.waits) + min(cost.runs, _TURNS_IN_A_ROW) * turn_s
+    return max(cost.seconds, scenario.schedule.waits) + turns_seconds(cost.runs, turn_s)
+
+
+def turns_seconds(runs: int, turn_s: float) -> float:
+    """What so many runs of one scenario take, of which those of its parts go on at once."""
+    return min(runs, _TURNS_IN_A_ROW) * turn_s
 
 
 def _runs(scenario: Scenario) -> int:

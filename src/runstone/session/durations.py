@@ -10,7 +10,7 @@ from runstone.contracts import operation_for
 from runstone.contracts.operations import Operation
 from runstone.contracts.reading import read_yaml
 from runstone.errors import UsageError
-from runstone.scenario.estimate import CREATED, Cost
+from runstone.scenario.estimate import CREATED, Cost, turns_seconds
 from runstone.scenario.runs import creates_run
 from runstone.session import evidence
 from runstone.wire.exchange import Exchange
@@ -27,13 +27,14 @@ def costs_in(path: Path) -> Mapping[str, Cost]:
     """By scenario, from a file or from a folder of evidence. Raises BadDurations, or what evidence raises."""
     if not path.is_dir():
         return read_yaml(path, dict[str, Cost], BadDurations)
-    _, traces = evidence.read(path)
+    manifest, traces = evidence.read(path)
     known = [each for name, each in traces.items() if "@" not in name and not each.inapplicable]
-    return {each.scenario: cost_of(each) for each in known if not each.scenario.startswith(_NO_SCENARIOS)}
+    scenarios = [each for each in known if not each.scenario.startswith(_NO_SCENARIOS)]
+    return {each.scenario: _cost(each, manifest.turn_s) for each in scenarios}
 
 
-def cost_of(trace: Trace) -> Cost:
-    """How long the scenario took, in tenths of a second, and what it created."""
+def _cost(trace: Trace, turn_s: float) -> Cost:
+    """How long it would take if turns took no time, in tenths of a second, and what it created."""
     made: Counter[str] = Counter()
     seen: set[tuple[str, str]] = set()
     for each in trace.exchanges:
@@ -42,8 +43,8 @@ def cost_of(trace: Trace) -> Cost:
         new = set(_created_things(operation, each)) - seen if operation is not None else set()
         seen |= new
         made.update(f"{kind}s" for kind, _ in new if kind != "run")
-    seconds = round(trace.finished_at - trace.started_at, 1)
-    return Cost(seconds=seconds, **{kind: made[kind] for kind in CREATED})
+    seconds = trace.finished_at - trace.started_at - turns_seconds(made["runs"], turn_s)
+    return Cost(seconds=round(max(0.0, seconds), 1), **{kind: made[kind] for kind in CREATED})
 
 
 def _created_things(operation: Operation, exchange: Exchange) -> Iterator[tuple[str, str]]:
