@@ -8,7 +8,7 @@ from typing import Final, get_args
 from msgspec import inspect
 
 from runstone.locations import CHECKOUT
-from runstone.session.options import Command
+from runstone.session.option import Command
 from runstone.session.sources import TABLE, Entry
 
 PAGE: Final = CHECKOUT / "docs" / "configuration.md"

@@ -18,7 +18,8 @@ from runstone.scenario.api import Api
 from runstone.scenario.scenario import Scenario, Schedule
 from runstone.session import configuration
 from runstone.session.opening import open_session
-from runstone.session.options import Command, Given, Options, given
+from runstone.session.option import Command
+from runstone.session.options import Given, Options, given
 from runstone.session.settings import Settings
 from runstone.session.sources import TABLE, Entry, from_command_line, from_environment, merged, options_of
 from tests.option_tables import PAGE, renewed

@@ -9,7 +9,8 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import click
 from msgspec import inspect
 
-from runstone.session.options import Command, Given
+from runstone.session.option import Command
+from runstone.session.options import Given
 from runstone.session.sources import Entry, from_command_line, options_of
 
 _Params = ParamSpec("_Params")

@@ -11,14 +11,15 @@ holds is then read from the session's settings under its name.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Concatenate, Final, Literal, ParamSpec, TypeAlias, TypeVar, cast
+from typing import Annotated, Any, Final, Literal, ParamSpec, TypeAlias, TypeVar
 
 import msgspec
 
 from runstone.scenario.patience import PATIENT_S, QUICK_S
 from runstone.scenario.shard import Shard
+from runstone.session.option import Command, option
 from runstone.target.agents import Agent
 from runstone.target.commands import ServerCommands
 from runstone.target.target import RunTimeLimit
@@ -26,19 +27,6 @@ from runstone.wire.network import Network
 
 # What one source (a command line, the environment, a file, a recipe) sets, by the fields of `Options`.
 Given: TypeAlias = Mapping[str, Any]
-Command = Literal[
-    "check",
-    "explore",
-    "fuzz",
-    "judge",
-    "merge",
-    "compare",
-    "result",
-    "init",
-    "load",
-    "scenarios",
-    "pytest",
-]
 _Params = ParamSpec("_Params")
 _Value = TypeVar("_Value")
 
@@ -72,42 +60,6 @@ class LimitsTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         """The fields that are set; a table of runstone.toml has further ones, which are options."""
         members = {name: getattr(self, name) for name in LimitsTable.__struct_fields__}
         return {name: value for name, value in members.items() if value is not None}
-
-
-@dataclass(frozen=True, slots=True)
-class Option:
-    """What a field of `Options` means, and where it can be set.
-
-    `help`: for command lines and docs/configuration.md; the default is added, unless it must be explained.
-    `flag`: of command lines, "" for what only runstone.toml or the program sets; a flag without a value sets
-    the opposite of the default. `argument`: commands take it by its position, pytest by its flag. `commands`:
-    those that take it. `key`: of runstone.toml, with its table. `holds_for`: which targets take it
-    from there: any at all, any but another recipe than the file's own, or only the one that the file names.
-    """
-
-    help: str
-    flag: str = ""
-    metavar: str = ""
-    argument: Literal["optional", "required"] | None = None
-    commands: tuple[Command, ...] = ()
-    envvar: str = ""
-    key: str = ""
-    holds_for: Literal["any target", "any address", "its target"] = "any target"
-
-
-def _with_default(make: Callable[_Params, Option]) -> Callable[Concatenate[_Value, _Params], _Value]:
-    """The field of a dataclass with this default, and with an option of these members."""
-
-    def described(default: _Value, /, *args: _Params.args, **members: _Params.kwargs) -> _Value:
-        metadata = {"option": make(*args, **members)}
-        if isinstance(default, dict):
-            return cast(_Value, field(default_factory=dict, metadata=metadata))
-        return field(default=default, metadata=metadata)
-
-    return described
-
-
-option = _with_default(Option)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,8 @@ import msgspec
 from msgspec import inspect
 
 from runstone.errors import UsageError
-from runstone.session.options import Command, Given, Option, Options
+from runstone.session.option import Command, Option
+from runstone.session.options import Given, Options
 from runstone.target.target import parsed_headers
 
 
