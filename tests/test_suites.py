@@ -81,15 +81,9 @@ def _is_told(test: ast.expr) -> bool:
 
 
 def test_every_scenario_has_recorded_costs() -> None:
-    """By which checks are estimated and shared out; no embedded runtime has the thread-centric protocol."""
+    """By which checks are estimated and shared out; what makes up its requests takes the time it is given."""
     texts = [path.read_text("utf-8") for path in [*SUITES, locate("suites") / "conftest.py"]]
     declared = {name for text in texts for name in _SCENARIO.findall(text)}
-    unrecorded = {
-        "explore",
-        "fuzzed_contract",
-        "fuzzed_own_document",
-        "runs_by_command",
-        "misformed_commands",
-    }
+    unrecorded = {"explore", "fuzzed_contract", "fuzzed_own_document"}
     assert declared - recorded_costs().keys() == unrecorded, "run: make durations"
     assert recorded_costs().keys() <= declared
