@@ -10,6 +10,7 @@ from runstone.suite import (
     Exchange,
     Missing,
     Profile,
+    Schedule,
     Trace,
     by_entry_point,
     cases,
@@ -23,7 +24,7 @@ from runstone.suite import (
 NO_UPDATES = ("str", "list", "int")
 
 
-@scenario
+@scenario(Schedule(thorough=True))
 async def no_updates(api: Api) -> None:
     """A node returns a text, a list or a number, over every entry point; then a run in order."""
 

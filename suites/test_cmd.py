@@ -8,6 +8,7 @@ from runstone.suite import (
     STEPS,
     Api,
     Exchange,
+    Schedule,
     Trace,
     cases,
     log_of,
@@ -30,7 +31,7 @@ JUMPS: dict[str, Any] = {
 JUMPED = {"name": ["s3"], "names": ["s1", "s2", "s3", "s3"], "send": ["s3"]}
 
 
-@scenario
+@scenario(Schedule(thorough=True))
 async def commanded_after_the_end(api: Api) -> None:
     """`steps` ran to its end; then a command updates its state, or makes it go to a node."""
 

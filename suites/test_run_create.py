@@ -64,7 +64,7 @@ async def runs_of_unknown_assistants(api: Api) -> None:
     await api.each(THREADED_ENTRY_POINTS, send)
 
 
-@scenario(agent=True)
+@scenario(Schedule(thorough=True), agent=True)
 async def runs_on_unknown_threads(api: Api) -> None:
     """Runs on threads that there are not yet, by what `if_not_exists` says and by every entry point."""
 

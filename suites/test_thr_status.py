@@ -56,7 +56,7 @@ async def _thread_within_run(part: Api, thread: str, run: str, lasts_s: float) -
     await part.settle(thread)
 
 
-@scenario(Schedule(waits=2.0))
+@scenario(Schedule(waits=2.0, thorough=True))
 async def thread_with_a_queue(api: Api) -> None:
     """Two runs, one queued behind the other: the thread after the first, in the second, and at the end."""
     thread = await api.create_thread()

@@ -27,7 +27,7 @@ UPDATES = ("updated", "updated again")
 NO_EVENT_ID = "no-event-id"
 
 
-@scenario(Schedule(waits=3.0), needs=["thread_stream"])
+@scenario(Schedule(waits=3.0, thorough=True), needs=["thread_stream"])
 async def thread_watched(api: Api) -> None:
     """Three clients watch a thread on which two runs end and the state is updated twice; then one returns."""
     thread = await api.create_thread()

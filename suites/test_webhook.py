@@ -68,7 +68,7 @@ async def webhooks_of_every_route(api: Api) -> None:
         await asyncio.sleep(SECOND_CALL_S)
 
 
-@scenario(Schedule(steady=True), needs=["webhooks"])
+@scenario(Schedule(steady=True, thorough=True), needs=["webhooks"])
 async def webhooks_of_every_end(api: Api) -> None:
     """A run with a webhook that fails, one that asks, one that is cancelled, and one that takes too long."""
     limit = api.target.run_time_limit
@@ -89,7 +89,7 @@ async def webhooks_of_every_end(api: Api) -> None:
         await api.each([*ENDINGS, "cancelled", *(["timeout"] if limit else [])], turn)
 
 
-@scenario(needs=["webhooks"])
+@scenario(Schedule(thorough=True), needs=["webhooks"])
 async def webhooks_to_deaf_ends(api: Api) -> None:
     """A run whose webhook answers 500, and one whose webhook does not answer; then another run each."""
     async with api.webhook_sink() as sink:
