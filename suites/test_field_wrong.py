@@ -25,7 +25,7 @@ from runstone.suite import (
 
 TABLE = field_table()
 RUNS = [name for name in TABLE.bases if name in TABLE.entries.values()]
-OPERATIONS_AT_ONCE = 8  # more than two cores are busy with, as the way to them may be long
+OPERATIONS_AT_ONCE = 12  # more than two cores are busy with, as the way to them may be long
 
 
 def _is_asked(operation: str, field: str, wrong: str) -> bool:

@@ -23,7 +23,7 @@ from runstone.wire.values import raw
 
 # Crons first, so that they make nothing more meanwhile.
 _ORDER: Final[tuple[Kind, ...]] = ("cron", "thread", "assistant", "item")
-DELETED_AT_ONCE: Final = 32
+DELETED_AT_ONCE: Final = 64
 _MOST_UNANSWERED: Final = 4  # in a row
 _TRIES: Final = 3  # a thread whose run is just ending may be refused as busy
 _PAUSE_S: Final = 0.5
