@@ -50,13 +50,32 @@ def test_what_one_judge_reads_stays_together() -> None:
 
 
 def test_shards_take_about_as_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    costs = {f"s{number}": Cost(seconds=number, runs=0) for number in range(10)}
+    costs = {f"s{number}": Cost(seconds=1, runs=number) for number in range(10)}
     monkeypatch.setattr(divisions, "recorded_costs", lambda: costs)
     asleep = of("asleep", Schedule(waits=100))
     division = divided([*MANY, asleep], [], 3)
-    loads = [sum(costs[name].seconds for name in share if name in costs) for share in division.shards]
+    loads = [sum(costs[name].runs for name in share if name in costs) for share in division.shards]
     assert sorted(loads) == [14, 15, 16]
     assert division == divided([asleep, *reversed(MANY)], [], 3)  # every shard divisions by itself
+
+
+def test_a_long_one_and_heavy_ones_that_wait_for_it_are_in_different_shards(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    heavy = [of(f"h{number}", Schedule(heavy=True)) for number in range(3)]
+    costs = {"long": Cost(seconds=5, runs=0)} | {each.name: Cost(seconds=4, runs=0) for each in heavy}
+    monkeypatch.setattr(divisions, "recorded_costs", lambda: costs)
+    # The heavy ones go on side by side: no longer than one of them, and no reason for a second shard.
+    assert divided([*heavy, of("long")], [], 2).shards == (("long",), ("h0", "h1", "h2"))
+
+
+def test_whoever_restarts_leaves_the_last_shard_little_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    costs = {"restarts": Cost(seconds=6, runs=0)} | {each.name: Cost(seconds=2, runs=0) for each in MANY}
+    monkeypatch.setattr(divisions, "recorded_costs", lambda: costs)
+    restarts = of("restarts", Schedule(waits=6, alone=True, heavy=True), "restart")
+    division = divided([*MANY, restarts], [], 4)
+    assert division.shards[-1] == ("restarts",)  # any other would go on before it, and make it longer
+    assert sorted(len(share) for share in division.shards) == [1, 3, 3, 4]
 
 
 def test_without_recorded_durations_scenarios_are_shared_out_by_their_number(

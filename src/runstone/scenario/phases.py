@@ -12,7 +12,7 @@ from runstone.scenario.scenario import Scenario
 
 SLOW_TURN_S: Final = 0.3  # the official servers take 0.6 s and more for a turn, the reference runtime 0.03 s
 CALM_AT_ONCE: Final = 8  # they sleep most of their time
-_HEAVY_AT_ONCE: Final = 3  # two cores are busy with two, and the third fills their pauses
+HEAVY_AT_ONCE: Final = 3  # two cores are busy with two, and the third fills their pauses
 
 One = Callable[[Scenario], Coroutine[Any, Any, None]]
 
@@ -81,7 +81,7 @@ class Phases:
         """Beside the long silences, which load nothing, but not beside what is a matter of moments."""
         if after:
             await asyncio.wait(after)
-        few, some = (asyncio.Semaphore(round(times * many)) for many in (_HEAVY_AT_ONCE, CALM_AT_ONCE))
+        few, some = (asyncio.Semaphore(round(times * many)) for many in (HEAVY_AT_ONCE, CALM_AT_ONCE))
 
         async def run(chosen: Scenario) -> None:
             async with few if chosen.schedule.heavy else some:
