@@ -74,7 +74,7 @@ bench: $(INSTALLED)  ## what the harness costs, against a bare client
 	$(BIN)/python -m tests.load.bench
 
 # Exit code 1 says that they differ, which is the result and no failure. Two need PostgreSQL, three Python 3.12.
-PUBLISHED ?= embedded langgraph-py langgraph-py@0.8.7 langgraph-js langhost gaussdb pure-graph skeino
+PUBLISHED ?= embedded langgraph-py langgraph-py@0.8.7 langgraph-js langgraph-js@1.4.6 langhost gaussdb pure-graph skeino
 
 publish: $(INSTALLED)  ## check the known servers, and renew what README shows of them
 	$(BIN)/runstone compare $(PUBLISHED) --out reports/out/published --publish reports/published --readme README.md \

@@ -77,11 +77,7 @@ async def cancel(api: Api) -> None:
             _cancellable_turn(part, entry_point, thread, opened, fields),
         )
         try:
-            head: Exchange = await opened
-            run, thread = head.found_run_id, thread or head.found_thread_id
-            if run is None or thread is None:
-                raise Blocked(f"{head.where} names no run that could be cancelled while it goes on")
-            await part.until_logged(thread, "a")
+            thread, run = await part.under_way(thread, opened, result)
             await part.cancel(thread, run, action="interrupt", wait=True)
         except Blocked:
             result.cancel()

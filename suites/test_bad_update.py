@@ -18,6 +18,7 @@ from runstone.suite import (
     raw,
     requirement,
     scenario,
+    sent,
     shown,
 )
 
@@ -135,7 +136,7 @@ def _demand_update(answer: Exchange, profile: Profile) -> None:
 def _error_told(result: Exchange, entry_point: str, profile: Profile) -> dict[str, Any]:
     """The error object that the entry point answered with."""
     if entry_point.endswith("stream"):
-        told = result.named("error")[-1].json
+        told = sent(result, "error")[-1].json
     else:
         told = profile.wait.error_in(result.object)
     assert isinstance(told, dict), f"wanted an error object, got {shown(result.content)}"

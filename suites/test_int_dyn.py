@@ -121,7 +121,9 @@ def _identified(state: Exchange) -> list[dict[str, Any]]:
 def test_state_tells_of_the_interrupt(asked: dict[str, Trace], case: str) -> None:
     state = asked[case].asked
     questions, nodes = ASKED.get(case, ASKED["single"])
-    values = [resolve(each, "/value") for each in _pending(state)]
+    told = _interrupts(state)
+    assert told, f"there is no interrupt in the tasks of {state.where}"
+    values = [resolve(each, "/value") for each in told]
     if not has(GRAPHS):
         assert resolve(state.object, "/next"), "wanted a next node, got none"
         return
@@ -202,10 +204,13 @@ def asked(asked_and_answered: Trace, asked_more_than_once: Trace) -> dict[str, T
 
 def _pending(state: Exchange) -> list[dict[str, Any]]:
     """The interrupts of the state's tasks, at least one. Raises Missing for none."""
+    return some(_interrupts(state), f"interrupt in the tasks of {state.where}")
+
+
+def _interrupts(state: Exchange) -> list[dict[str, Any]]:
     tasks = resolve(state.object, "/tasks")
     lists = [resolve(task, "/interrupts") for task in tasks] if isinstance(tasks, list) else []
-    found = [each for told in lists if isinstance(told, list) for each in told if isinstance(each, dict)]
-    return some(found, f"interrupt in the tasks of {state.where}")
+    return [each for told in lists if isinstance(told, list) for each in told if isinstance(each, dict)]
 
 
 def _written(state: Exchange) -> dict[str, Any]:

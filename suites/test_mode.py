@@ -18,6 +18,7 @@ from runstone.suite import (
     requirement,
     resolve,
     scenario,
+    sent,
     shown,
     some,
     stream_grammar,
@@ -116,7 +117,7 @@ async def tools_in_each_mode(api: Api) -> None:
 @requirement("MODE-VALUES-001")
 def test_values_after_each_superstep(steps_in_each_mode: Trace) -> None:
     turn = steps_in_each_mode.part("values")
-    states = [event.json for event in turn.stream.named("values")]
+    states = [event.json for event in sent(turn.stream, "values")]
     if has(GRAPHS):
         logs = [resolve(state, "/log") or [] for state in states]
         assert logs == [STEPS[:count] for count in range(len(STEPS) + 1)]
@@ -135,7 +136,7 @@ def test_values_show_an_interrupt(interrupt_in_each_mode: Trace) -> None:
 @cases("graph", ["steps", "tools"])
 def test_updates_one_per_node(steps_in_each_mode: Trace, tools_in_each_mode: Trace, graph: str) -> None:
     trace = {"steps": steps_in_each_mode, "tools": tools_in_each_mode}[graph]
-    updates = [event.json for event in trace.part("updates").stream.named("updates")]
+    updates = [event.json for event in sent(trace.part("updates").stream, "updates")]
     if not has(GRAPHS):
         for update in updates:
             conforms(update, "stream-updates", trace.part("updates").stream)
@@ -159,13 +160,13 @@ def test_updates_show_an_interrupt(interrupt_in_each_mode: Trace) -> None:
 @requirement("MODE-MSG-001")
 def test_messages_grow(tokens_in_each_mode: Trace, echo_in_each_mode: Trace) -> None:
     streamed = tokens_in_each_mode.part("messages").stream
-    partial = [event for event in streamed.named("messages/partial") if _is_answer(resolve(event.json, "/0"))]
+    partial = [event for event in sent(streamed, "messages/partial") if _is_answer(resolve(event.json, "/0"))]
     texts = [_text(resolve(event.json, "/0")) for event in partial]
     assert texts[-1:] == [ANSWER]
     assert [text for text in texts if not ANSWER.startswith(text)] == []
     assert [len(text) for text in texts] == sorted(len(text) for text in texts)
     whole = echo_in_each_mode.part("messages").stream
-    complete = [resolve(event.json, "/0") for event in whole.named("messages/complete")]
+    complete = [resolve(event.json, "/0") for event in sent(whole, "messages/complete")]
     assert [_text(message) for message in complete if _is_answer(message)] == ["hello"]
     for stream in (streamed, whole):
         _is_announced_once(stream)
@@ -176,7 +177,7 @@ def test_messages_grow(tokens_in_each_mode: Trace, echo_in_each_mode: Trace) -> 
 def test_message_chunks_concatenate(tokens_in_each_mode: Trace, echo_in_each_mode: Trace, graph: str) -> None:
     trace, text = {"tokens": (tokens_in_each_mode, ANSWER), "echo": (echo_in_each_mode, "hello")}[graph]
     stream = trace.part("messages-tuple").stream
-    for event in stream.named("messages"):
+    for event in sent(stream, "messages"):
         conforms(event.json, "stream-message-tuple", stream)
     assert "".join(_text(chunk) for chunk, _ in _answer_chunks(stream)) == text
 
@@ -196,13 +197,13 @@ def test_custom_is_what_was_written(ticks_by_custom: Trace, echo_in_each_mode: T
     ticks: list[dict[str, Any]] = [{"tick": tick} for tick in range(1, TICKS + 1)]
     slow, echo = (ticks_by_custom, ticks), (echo_in_each_mode.part("custom"), [{"echo": "hello"}])
     trace, written = slow if graph == "slow" else echo
-    assert [event.json for event in trace.stream.named("custom")] == written
+    assert [event.json for event in sent(trace.stream, "custom")] == written
 
 
 @requirement("MODE-EVENTS-001")
 def test_events_of_version_2(steps_in_each_mode: Trace) -> None:
     stream = steps_in_each_mode.part("events").stream
-    told = [event.json for event in stream.named("events")]
+    told = [event.json for event in sent(stream, "events")]
     for each in told:
         conforms(each, "stream-events", stream)
     kinds = {each["event"] for each in told}
@@ -212,7 +213,7 @@ def test_events_of_version_2(steps_in_each_mode: Trace) -> None:
 @requirement("MODE-DEBUG-001")
 def test_debug_follows_the_history(steps_in_each_mode: Trace) -> None:
     turn = steps_in_each_mode.part("debug")
-    told = [event.json for event in turn.stream.named("debug")]
+    told = [event.json for event in sent(turn.stream, "debug")]
     for each in told:
         conforms(each, "stream-debug", turn.stream)
     checkpoints = [_checkpoint_id(each["payload"]) for each in told if each["type"] == "checkpoint"]
@@ -223,7 +224,7 @@ def test_debug_follows_the_history(steps_in_each_mode: Trace) -> None:
 @requirement("MODE-TASKS-001")
 def test_tasks_start_and_end(steps_in_each_mode: Trace) -> None:
     stream = steps_in_each_mode.part("tasks").stream
-    told = [event.json for event in stream.named("tasks")]
+    told = [event.json for event in sent(stream, "tasks")]
     for each in told:
         conforms(each, "stream-task", stream)
     starts = [each for each in told if "triggers" in each]
@@ -240,7 +241,7 @@ def test_tasks_start_and_end(steps_in_each_mode: Trace) -> None:
 @requirement("MODE-CKPT-001")
 def test_checkpoints_from_input_to_end(steps_in_each_mode: Trace) -> None:
     turn = steps_in_each_mode.part("checkpoints")
-    told = [event.json for event in turn.stream.named("checkpoints")]
+    told = [event.json for event in sent(turn.stream, "checkpoints")]
     for each in told:
         conforms(each, "stream-checkpoint", turn.stream)
     steps = len(told) if not has(GRAPHS) else len(STEPS) + 2

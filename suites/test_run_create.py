@@ -74,7 +74,8 @@ async def runs_on_unknown_threads(api: Api) -> None:
             part.note(**{label: thread})
             answer = await _send(part, entry_point, thread, "steps", label=label, if_not_exists=choice)
             if label == "create":
-                await part.poll_run(thread, answer.run_id)
+                if answer.found_run_id is not None:
+                    await part.poll_run(thread, answer.found_run_id)
                 await part.settle(thread)
                 await part.runs(thread, limit=100)
             else:

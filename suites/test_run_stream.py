@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any
 
 import httpx
@@ -68,21 +69,15 @@ async def stream_and_its_location(api: Api) -> None:
 
 @scenario(Schedule(waits=1.0))
 async def hang_up_on_stream(api: Api) -> None:
-    """Clients hang up on a stream after two of its events, once with each `on_disconnect`."""
+    """Clients hang up on a stream while the second node sleeps, once with each `on_disconnect`."""
 
     async def turn(part: Api, on_disconnect: str) -> None:
         # A server that does not cancel shows it in time: the run is still going on, or ends as success.
         sleep = {"cancel": 10.0, "continue": 1.0}[on_disconnect]
         thread = await part.create_thread()
-        stream = await part.stream(
-            thread,
-            "slow",
-            {"sleep": sleep, "ticks": int(sleep * 5)},
-            stream_mode="custom",
-            on_disconnect=on_disconnect,
-            options={"close_after_events": 2},
-        )
-        await part.poll_run(thread, stream.run_id)
+        send = partial(part.stream, thread, "slow", {"sleep": sleep}, on_disconnect=on_disconnect)
+        stream = await part.hang_up_amid(thread, send)
+        await part.poll_run(thread, stream.found_run_id or await part.run_hung_up_on(thread))
         await part.settle(thread)
         await part.state(thread)
 
@@ -202,14 +197,14 @@ def test_default_mode_is_values(streamed_run: Trace) -> None:
 @requirement("RUN-STREAM-013")
 def test_hanging_up_cancels(hang_up_on_stream: Trace) -> None:
     turn = hang_up_on_stream.part("cancel")
-    assert _ticks_before_hanging_up(turn.stream)
+    assert _seen_before_hanging_up(turn.stream)
     assert turn.last("poll").object.get("status") == "interrupted"
 
 
 @requirement("RUN-STREAM-014")
 def test_hanging_up_lets_the_run_go_on(hang_up_on_stream: Trace) -> None:
     turn = hang_up_on_stream.part("continue")
-    assert _ticks_before_hanging_up(turn.stream)
+    assert _seen_before_hanging_up(turn.stream)
     assert turn.last("poll").object.get("status") == "success"
     assert resolve(turn.state.object, "/values/log") == ["a", "b", "c"]
 
@@ -251,8 +246,8 @@ def _logs(events: list[Event]) -> list[list[Any]]:
     return [log if isinstance(log, list) else [] for log in logs]
 
 
-def _ticks_before_hanging_up(stream: Exchange) -> list[Event]:
-    """The ticks seen until the client hung up: the run was going on then."""
-    ticks = stream.named("custom")
+def _seen_before_hanging_up(stream: Exchange) -> list[Event]:
+    """The events of the state until the client hung up: the run was going on then."""
+    seen = stream.named("values")
     assert stream.closed_by_client, "the stream ended before the client hung up"
-    return ticks
+    return seen

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 
 from runstone.suite import (
@@ -25,10 +26,14 @@ from runstone.suite import (
 
 SLEEP_S, TICKS = 2.5, 5  # a tick every 0.5 s
 SILENCE_LIMIT_S = 16.0  # the 15 s that are promised, and 1 s for a comment that is under way
+by_route = cases("route", ["stream", "stateless_stream", "join_stream"])
 TEXTS = {
     "beyond_ascii": 'Grüße, 你好, 🎻, é, "quoted"\\\nnext line\u2028and\u2029more',
     "with_nul": "before\x00after",
 }
+
+
+Streams = Callable[[str], list[Exchange]]
 
 
 @scenario(Schedule(waits=SLEEP_S), agent=True)
@@ -69,18 +74,22 @@ async def echoed_text(api: Api) -> None:
 @view
 def streams(
     success: Trace, error: Trace, interrupt: Trace, ticking_stream: Trace, joined_event_stream: Trace
-) -> list[Exchange]:
-    """The streams of every route and of every way in which a run can end or pause by itself."""
-    return [
-        *(outcome.part("stream").result for outcome in applicable(success, error, interrupt)),
-        success.part("stateless_stream").result,
-        ticking_stream.stream,
-        *(trace.join_stream for trace in applicable(joined_event_stream)),
-    ]
+) -> Streams:
+    """The streams of a route; of a thread's own, those of every way in which a run can end or pause."""
+
+    def of(route: str) -> list[Exchange]:
+        if route == "join_stream":
+            return [joined_event_stream.join_stream]
+        if route == "stateless_stream":
+            return [success.part("stateless_stream").result]
+        ended = [outcome.part("stream").result for outcome in applicable(success, error, interrupt)]
+        return [*ended, ticking_stream.stream]
+
+    return of
 
 
 @requirement("SSE-001")
-@cases("route", ["stream", "stateless_stream", "join_stream"])
+@by_route
 def test_content_type(success: Trace, joined_event_stream: Trace, route: str) -> None:
     joined = route == "join_stream"
     answer = (joined_event_stream.join_stream if joined else success.part(route).result).ok
@@ -90,15 +99,17 @@ def test_content_type(success: Trace, joined_event_stream: Trace, route: str) ->
 
 
 @requirement("SSE-002")
-def test_lines_are_fields_or_comments(streams: list[Exchange]) -> None:
-    for stream in streams:
+@by_route
+def test_lines_are_fields_or_comments(streams: Streams, route: str) -> None:
+    for stream in streams(route):
         assert events_of_state(stream)
         assert list(stream.malformed_lines) == []
 
 
 @requirement("SSE-003")
-def test_events_have_a_name_and_json(streams: list[Exchange]) -> None:
-    for stream, event in _events(streams):
+@by_route
+def test_events_have_a_name_and_json(streams: Streams, route: str) -> None:
+    for stream, event in _events(streams(route)):
         assert event.event != "", f"an event without a name in {stream.where}: {event.data[:80]}"
         assert event.data == "" or _is_json(event.data), (
             f"wanted one JSON document in event {event.event!r} of {stream.where}, got {event.data[:80]}"
@@ -106,8 +117,9 @@ def test_events_have_a_name_and_json(streams: list[Exchange]) -> None:
 
 
 @requirement("SSE-004")
-def test_data_stands_on_one_line(streams: list[Exchange]) -> None:
-    for stream, event in _events(streams):
+@by_route
+def test_data_stands_on_one_line(streams: Streams, route: str) -> None:
+    for stream, event in _events(streams(route)):
         assert event.data_lines <= 1, (
             f"wanted one data line, got {event.data_lines} in event {event.event!r} of {stream.where}"
         )
@@ -126,18 +138,21 @@ def test_silence_is_filled_with_comments(silence_by_stream: Trace) -> None:
 
 
 @requirement("SSE-006")
-def test_comments_stand_between_events(streams: list[Exchange], silence_by_stream: Trace) -> None:
-    for stream in [*streams, *(trace.result for trace in applicable(silence_by_stream))]:
+@by_route
+def test_comments_stand_between_events(streams: Streams, silence_by_stream: Trace, route: str) -> None:
+    silent = [trace.result for trace in applicable(silence_by_stream) if route == "stream"]
+    for stream in [*streams(route), *silent]:
         assert events_of_state(stream)
         inside = [comment.text for comment in stream.comments if comment.inside]
         assert inside == []
 
 
 @requirement("SSE-007")
+@by_route
 @cases("header", ["cache-control", "x-accel-buffering"])
-def test_headers_forbid_caching_and_buffering(streams: list[Exchange], header: str) -> None:
+def test_headers_forbid_caching_and_buffering(streams: Streams, header: str, route: str) -> None:
     wanted = {"cache-control": {"no-store", "no-cache"}, "x-accel-buffering": {"no"}}[header]
-    for stream in streams:
+    for stream in streams(route):
         assert events_of_state(stream)
         value = stream.headers.get(header, "nothing")
         found = {word.strip().lower() for word in value.split(",")}

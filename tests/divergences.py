@@ -17,7 +17,7 @@ from runstone.report.text import shortened
 
 PUBLISHED: Final = CHECKOUT / "reports" / "published"
 PAGE: Final = PUBLISHED / "causes.md"
-SERVERS: Final = ("langgraph-py@0.8.7", "langhost", "gaussdb", "skeino")
+SERVERS: Final = ("langgraph-py@0.8.7", "langgraph-js@1.4.6", "langhost", "gaussdb", "skeino")
 _LONG: Final = 240
 _MOST: Final = 60  # causes of a server; the greatest come first
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
@@ -17,10 +17,14 @@ from runstone.wire.http_server import Connection, Received, serving
 
 
 class Answer(NamedTuple):
-    """What was answered: its status, and its JSON body."""
+    """What was answered: its status, its JSON body, and the headers that the repair adds."""
 
     code: int
     body: Any
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+Ask = Callable[[str], Awaitable[Any]]  # the JSON that the server answers to a GET
 
 
 def _as_it_is(body: Any) -> Any:
@@ -32,7 +36,7 @@ class Repair:
     """What is made right of the JSON body of a request, and of an answer to it that is no stream."""
 
     request: Callable[[Any], Any] = _as_it_is
-    answer: Callable[[Received, Any, Answer], Answer] | None = None
+    answer: Callable[[Received, Any, Answer, Ask], Awaitable[Answer]] | None = None
 
 
 _NOT_PASSED_ON: Final = {"host", "content-length", "connection", "transfer-encoding", "accept-encoding"}
@@ -46,10 +50,11 @@ def in_a_list(body: Any) -> Any:
     return body
 
 
-def told_as_a_result(received: Received, sent: Any, answer: Answer) -> Answer:
+async def told_as_a_result(received: Received, sent: Any, answer: Answer, ask: Ask) -> Answer:
     """The exception of a run, told by a 500 of `runs/wait`, becomes the result of a run that failed.
 
-    It is the run's own where the request has its message in the input, as that of the graph `fail` has.
+    It is the run's own where the request has its message in the input, as that of the graph `fail` has. It
+    names its run as the server's other results do: the one that its thread lists first.
     """
     if not received.target.endswith("/runs/wait") or answer.code != 500 or not isinstance(answer.body, dict):
         return answer
@@ -57,7 +62,12 @@ def told_as_a_result(received: Received, sent: Any, answer: Answer) -> Answer:
     asked = sent.get("input") if isinstance(sent, dict) else None
     if not isinstance(asked, dict) or said not in asked.values():
         return answer
-    return Answer(200, {"__error__": {"error": "RuntimeError", "message": said}})
+    result = {"__error__": {"error": "RuntimeError", "message": said}}
+    runs = received.target.removesuffix("/wait")
+    if not runs.startswith("/threads/"):
+        return Answer(200, result)
+    newest = (await ask(f"{runs}?limit=1"))[0]["run_id"]
+    return Answer(200, result, (("content-location", f"{runs}/{newest}"),))
 
 
 IN_A_LIST: Final = Repair(request=in_a_list)
@@ -113,10 +123,13 @@ async def _pass_on(
     answer = await client.send(request, stream=True)
     try:
         code, body = answer.status_code, answer.aiter_raw()
+        added: tuple[tuple[str, str], ...] = ()
         if repair.answer is not None and "event-stream" not in answer.headers.get("content-type", ""):
-            code, whole = _answered(received, repair.answer, code, b"".join([each async for each in body]))
+            whole = b"".join([each async for each in body])
+            if (made := await _made(received, repair.answer, code, whole, client)) is not None:
+                code, whole, added = made.code, json.dumps(made.body).encode(), made.headers
             body = _in_one(whole)
-        kept = [pair for pair in answer.headers.items() if pair[0] not in _NOT_PASSED_ON]
+        kept = [pair for pair in answer.headers.items() if pair[0] not in _NOT_PASSED_ON] + list(added)
         if code not in {204, 304}:
             kept.append(("transfer-encoding", "chunked"))
         await connection.send(h11.Response(status_code=code, headers=kept))
@@ -132,16 +145,24 @@ async def _in_one(body: bytes) -> AsyncIterator[bytes]:
         yield body
 
 
-def _answered(
-    received: Received, repair: Callable[[Received, Any, Answer], Answer], code: int, body: bytes
-) -> tuple[int, bytes]:
-    """The answer with the repair; what is not JSON, or needs none, byte for byte."""
+async def _made(
+    received: Received,
+    repair: Callable[[Received, Any, Answer, Ask], Awaitable[Answer]],
+    code: int,
+    body: bytes,
+    client: httpx.AsyncClient,
+) -> Answer | None:
+    """The answer with the repair; None for what is not JSON, or needs none."""
     try:
         told = Answer(code, json.loads(body))
     except ValueError:
-        return code, body
-    made = repair(received, _sent(received.body), told)
-    return (code, body) if made == told else (made.code, json.dumps(made.body).encode())
+        return None
+
+    async def ask(path: str) -> Any:
+        return (await client.get(path)).json()
+
+    made = await repair(received, _sent(received.body), told, ask)
+    return None if made == told else made
 
 
 def _sent(body: bytes) -> Any:

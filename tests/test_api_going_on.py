@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 
 from runstone.scenario.api import Api
-from runstone.scenario.requests import Blocked, ask, new_id
+from runstone.scenario.requests import Blocked, Opened, ask, new_id
 from runstone.target.target import Target
 from runstone.wire.exchange import UUID, Exchange
 from runstone.wire.limits import Limits
 from runstone.wire.recorder import Recorder
 from runstone.wire.recording import Recording
 from tests.driving import IDS, QUICK, RUN, THREAD, Drive, answering, told
-from tests.servers import Heard, reply
+from tests.servers import Heard, Reader, Writer, conversing, read_request, reply
 
 # --- ids ---------------------------------------------------------------------------------------------------
 
@@ -54,6 +54,48 @@ def test_new_ids_and_questions() -> None:
     assert UUID.fullmatch(new_id())
     assert new_id() != new_id()
     assert ask("hi") == {"messages": [{"role": "user", "content": "hi"}]}
+
+
+# --- a run that goes on ----
+
+
+async def _under_way(api: Api) -> tuple[str, str]:
+    opened: Opened = asyncio.get_running_loop().create_future()
+    sending = asyncio.create_task(api.wait(THREAD, "slow", {}, options={"opened": opened}))
+    found = await api.under_way(THREAD, opened, sending)
+    await sending
+    return found
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_run_that_no_header_names_is_found_by_its_thread(first: bool) -> None:
+    found: list[tuple[str, str]] = []
+    listed = asyncio.Event()
+    bodies = {"state": {"values": {"log": ["a"]}}, "runs?limit=1": [{"run_id": RUN}], "wait": {}}
+
+    async def converse(reader: Reader, writer: Writer) -> None:
+        what = (await read_request(reader)).target.rpartition("/")[2]
+        if what == "wait" and not first:  # as servers do that send no header before the run has ended
+            await listed.wait()
+        if what.startswith("runs"):
+            listed.set()
+        writer.write(reply("200 OK", "application/json", json.dumps(bodies[what]).encode()))
+
+    async def session(url: str) -> None:
+        async with Recorder(url, {}, QUICK) as recorder:
+            found.append(await _under_way(Api(recorder, Target(name="t", url=url), Recording("talk"))))
+
+    with conversing(converse) as url:
+        asyncio.run(session(url))
+    assert found == [(THREAD, RUN)]
+
+
+def test_a_run_that_was_refused_is_not_looked_for() -> None:
+    def refuse(_heard: Heard) -> bytes:
+        return reply("500 Internal Server Error", "application/json", b"{}")
+
+    with pytest.raises(Blocked, match=r"exchange \d POST /threads/…/runs/wait names no run"):
+        told(_under_way, refuse)
 
 
 # --- parts and notes ---------------------------------------------------------------------------------------

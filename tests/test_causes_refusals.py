@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from tests.broken_cases import HISTORY, RUN, THREAD, WAIT, causes, exchange, verdict
+from tests.broken_cases import HISTORY, OTHER, RUN, THREAD, WAIT, causes, exchange, verdict
 
 
 def test_refusals_that_say_the_same_are_one_cause_and_others_are_two() -> None:
@@ -62,6 +62,28 @@ def test_what_was_refused_on_a_thread_is_the_cause_of_what_it_does_not_show() ->
     other = f"/threads/{RUN}/state"
     elsewhere = (refused, exchange(2, other, content='{"values":1}'))
     assert len(causes(own, shown, exchanges=elsewhere)) == 2
+
+
+def test_what_is_so_where_nothing_was_refused_too_is_a_cause_of_its_own() -> None:
+    """As the refusal is no more, the state would show no next node still."""
+    refused = exchange(1, f"/threads/{THREAD}/runs/stream", 400, '{"error":"stream_mode"}')
+    after, elsewhere = (f"/threads/{each}/state" for each in (THREAD, OTHER))
+    exchanges = (
+        refused,
+        exchange(2, after, content='{"values":1}'),
+        exchange(3, elsewhere, content='{"values":1}'),
+        exchange(4, after, content='{"values":2}'),
+    )
+    verdicts = (
+        verdict("A-1", "exchange 1 POST /threads/…/runs/stream answered 400: stream_mode", "turns#1"),
+        verdict("A-2", "exchange 2 GET /threads/…/state names no next node", "turns#2"),
+        verdict("A-3", "exchange 3 GET /threads/…/state names no next node", "turns#3"),
+        verdict("A-4", "exchange 4 GET /threads/…/state shows no run", "turns#4"),
+    )
+    found = causes(*verdicts, exchanges=exchanges)
+    assert [each.requirements for each in found] == [("A-1", "A-4"), ("A-2", "A-3")]
+    alone = causes(*verdicts[:2], exchanges=exchanges)
+    assert [each.requirements for each in alone] == [("A-1", "A-2")]
 
 
 def test_a_refusal_by_a_2xx_is_one_cause_whatever_status_was_wanted() -> None:

@@ -25,11 +25,12 @@ from runstone.judge.judges import Judge, judges_of
 from runstone.judge.observed import Observed
 from runstone.judge.running import Judgement, run
 from runstone.scenario.scenario import Scenario, scenario
-from runstone.suite import Api, has, none_broken
+from runstone.suite import Api, has, none_broken, sent
 from runstone.target.capabilities import Capability
 from runstone.wire.documents import Missing
 from runstone.wire.exchange import Exchange
 from runstone.wire.trace import Inapplicable, Trace
+from tests.exchanges import event, streamed
 
 MUST, SHOULD = "RUN-LIST-001", "RUN-LIST-003"
 
@@ -343,3 +344,28 @@ def test_judging_knows_nothing_of_pytest() -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert isinstance(both, View)
+
+
+# --- what a promise demands, and what it only rests on -----------------------------------------------------
+
+
+def test_a_whole_stream_without_the_promised_events_breaks_the_promise() -> None:
+    whole = streamed(event("metadata"), event("values"))
+    with pytest.raises(AssertionError, match="streamed no event 'custom', only: metadata, values"):
+        sent(whole, "custom")
+    assert [each.event for each in sent(whole, "values")] == ["values"]
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [
+        streamed(event("metadata"), event("error")),
+        streamed(event("metadata"), failure="reset by the server"),
+        streamed(event("metadata"), closed_by_client=True),
+        streamed(),
+        streamed(event("metadata"), code=400),
+    ],
+)
+def test_a_stream_that_says_nothing_of_the_promise_does_not_break_it(stream: Exchange) -> None:
+    with pytest.raises(Missing):
+        sent(stream, "custom")

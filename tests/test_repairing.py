@@ -59,3 +59,15 @@ def test_the_failure_of_a_run_is_told_as_its_result_and_no_other_failure_is(
         asked = {"assistant_id": "fail", "input": {"message": "it is cold"}}
         got = httpx.post(through + target, json=asked, trust_env=False)
     assert (got.status_code, got.json() if isinstance(arrives[1], dict) else got.text) == arrives
+
+
+def test_the_result_of_a_failed_run_names_its_run_as_other_results_do() -> None:
+    def answer(heard: Heard) -> bytes:
+        if heard.target == "/threads/t-1/runs?limit=1":
+            return reply("200 OK", "application/json", b'[{"run_id": "r-2"}, {"run_id": "r-1"}]')
+        return reply("500 Whatever", "application/json", b'{"message": "it is cold"}')
+
+    with heard_by(answer) as (url, _), repairing(url, AS_A_RESULT) as through:
+        asked = {"assistant_id": "fail", "input": {"message": "it is cold"}}
+        got = httpx.post(f"{through}/threads/t-1/runs/wait", json=asked, trust_env=False)
+    assert (got.status_code, got.headers["content-location"]) == (200, "/threads/t-1/runs/r-2")

@@ -218,6 +218,18 @@ def events_of_state(stream: Exchange) -> Sequence[Event]:
     return stream.named("values") if has(GRAPHS) else stream.stream
 
 
+def sent(stream: Exchange, name: str) -> list[Event]:
+    """The events with a name that the promise demands. Fails where the whole stream of a run holds none.
+
+    As `named` where it says nothing of what is promised: it was refused, cut off, or the run failed.
+    """
+    names = stream.names
+    if stream.complete and name not in names and "error" not in names:
+        others = ", ".join(dict.fromkeys(names))
+        raise AssertionError(f"{stream.where} streamed no event {name!r}, only: {others}")
+    return list(stream.named(name))
+
+
 def told_by(events: Iterable[Event]) -> list[tuple[str, Any]]:
     """Name and data of each event; null for one without data."""
     return [(event.event, event.json if event.data else None) for event in events]

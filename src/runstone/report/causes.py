@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -85,18 +85,27 @@ def _naming(verdict: Verdict, named: Mapping[tuple[str, str], str]) -> Verdict:
 
 
 def _traced_back(found: Sequence[Hanging], exchanges: Exchanges) -> Iterator[Hanging]:
-    """The cases, each with what was refused on its thread before it, where that is a cause by itself."""
-    refusals = {key for each in found if (key := reduced(each)).refuses}
-    for each in found:
-        exchange = each.exchange
-        if exchange is not None and (exchange.code or 400) < 400 and not each.agreeing:
-            earlier = (
-                replace(each, exchange=one, reason="", follows=True)
-                for one in exchanges.refused_before(exchange)
-            )
-            yield next((one for one in earlier if reduced(one) in refusals), each)
-        else:
-            yield each
+    """The cases, each with what was refused on its thread before it, where that is a cause by itself.
+
+    Not where another case was decided by the same with nothing refused before it: what is wrong there would
+    stay so if the refusal were no more.
+    """
+    keys = [reduced(each) for each in found]
+    refusals = {key for key in keys if key.refuses}
+    earlier = [next(_refused_before(each, refusals, exchanges), None) for each in found]
+    alone = {key for key, first in zip(keys, earlier, strict=True) if first is None}
+    for key, each, first in zip(keys, found, earlier, strict=True):
+        yield each if first is None or each.agreeing or key in alone else first
+
+
+def _refused_before(case: Hanging, refusals: Container[Key], exchanges: Exchanges) -> Iterator[Hanging]:
+    """The case as it follows from what was refused earlier on its thread, by each of these refusals."""
+    exchange = case.exchange
+    if exchange is not None and (exchange.code or 400) < 400:
+        for one in exchanges.refused_before(exchange):
+            first = replace(case, exchange=one, reason="", follows=True)
+            if reduced(first) in refusals:
+                yield first
 
 
 def _by_value(groups: _Groups) -> _Groups:

@@ -275,6 +275,29 @@ class Api(Operations):
             seen.set()
         return await sending
 
+    async def under_way(
+        self, thread: str | None, opened: Opened, sending: asyncio.Task[Exchange]
+    ) -> tuple[str, str]:
+        """Thread and run of what is being sent, once the second node of `slow` sleeps.
+
+        The answer names them as soon as it begins; where it does not, the thread lists its run. Raises
+        Blocked when nothing does.
+        """
+        if thread is None:
+            thread = (await opened).found_thread_id
+        else:
+            await self._lease.enter(self._holder)
+        if thread is not None:
+            await self.until_logged(thread, "a", unless=sending.done)
+        head = opened.result() if opened.done() else None
+        run = None if head is None else head.found_run_id
+        if run is None and thread is not None and (head is None or (head.code or 500) < 400):
+            run = await self._newest_run(thread)
+        if thread is None or run is None:
+            what = "the thread" if head is None else head.where
+            raise Blocked(f"{what} names no run that could be cancelled while it goes on")
+        return thread, run
+
     async def run_hung_up_on(self, thread: str) -> str:
         """The run of a request that was hung up, by its thread's list. Raises Blocked without one."""
         listed = await self.runs(thread, limit=10)
