@@ -73,11 +73,12 @@ async def hang_up_on_stream(api: Api) -> None:
 
     async def turn(part: Api, on_disconnect: str) -> None:
         # A server that does not cancel shows it in time: the run is still going on, or ends as success.
-        sleep = {"cancel": 10.0, "continue": 1.0}[on_disconnect]
+        sleep = part.with_slack({"cancel": 10.0, "continue": 1.0}[on_disconnect])
         thread = await part.create_thread()
         send = partial(part.stream, thread, "slow", {"sleep": sleep}, on_disconnect=on_disconnect)
         stream = await part.hang_up_amid(thread, send)
-        await part.poll_run(thread, stream.found_run_id or await part.run_hung_up_on(thread))
+        run = stream.found_run_id or await part.run_hung_up_on(thread)
+        await part.poll_run(thread, run, patience=sleep if on_disconnect == "continue" else 0.0)
         await part.settle(thread)
         await part.state(thread)
 
