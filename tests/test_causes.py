@@ -289,3 +289,27 @@ def test_a_member_that_breaks_a_schema_is_one_cause_of_all_who_show_it() -> None
         exchanges=(exchange(1, WAIT, content='{"a":1}'), exchange(2, HISTORY, content='{"a":1}')),
     )
     assert [(each.requirement, each.requirements) for each in found] == [("A-2", ("RUN-WAIT-001", "A-2"))]
+
+
+def test_what_could_not_be_tested_goes_with_what_breaks_the_same_requirements_by_another_operation() -> None:
+    def found(*outright: str) -> list[tuple[str, ...]]:
+        kept = [
+            verdict("A-1", "the first run was over before", "turns#1"),
+            verdict("A-2", "the first run was over before", "turns#1"),
+            verdict("A-3", "the first run was over before", "turns#1"),
+        ]
+        broken = [verdict(each, 'wanted "a", got "b"', "turns#2", outcome="fail") for each in outright]
+        own = verdict("A-4", "wanted a 4xx, got 200", "turns#3", outcome="fail")
+        both = [
+            msgspec.structs.replace(
+                one,
+                cases=(*one.cases, *(case for other in broken if other.id == one.id for case in other.cases)),
+            )
+            for one in kept
+        ]
+        history = exchange(2, HISTORY, content='[{"a":1}]')
+        answers = (exchange(1, WAIT, content='{"a":1}'), history, exchange(3, WAIT, content='{"a":1}'))
+        return sorted(each.requirements for each in causes(*both, own, exchanges=answers))
+
+    assert found("A-1", "A-2") == [("A-1", "A-2", "A-3"), ("A-4",)]
+    assert found("A-1") == [("A-1",), ("A-1", "A-2", "A-3", "A-4")]

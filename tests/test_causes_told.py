@@ -85,6 +85,28 @@ def test_a_must_names_a_cause_though_more_of_a_should_hang_on_it() -> None:
     assert [each.requirement for each in found] == ["B-1"]
 
 
+def test_what_says_more_of_what_is_wrong_than_the_promise_of_the_operation_names_it() -> None:
+    def found(*its_cases: str, seen: str = "turns#1") -> list[str]:
+        promise = verdict("RUN-WAIT-001", 'wanted "a", got "b"', "turns#1", outcome="fail")
+        other = verdict("A-2", 'wanted "a", got "b"', seen, outcome="fail")
+        more = [msgspec.structs.replace(other.cases[0], case=each) for each in its_cases]
+        other = msgspec.structs.replace(other, cases=(*other.cases, *more))
+        answers = tuple(exchange(number, WAIT, content='{"a":1}') for number in (1, 2))
+        return [each.requirement for each in causes(promise, other, exchanges=answers)]
+
+    assert found() == ["RUN-WAIT-001"]
+    assert found("one", "another") == ["A-2"]
+    assert found("one", "another", seen="turns#2") == ["RUN-WAIT-001"]
+
+
+def test_a_run_that_never_ends_is_named_by_what_promises_that_it_is_seen_to_end() -> None:
+    broken = verdict("RETR-008", 'wanted "success", got "pending"', "turns#1", outcome="fail")
+    shown = exchange(1, f"/threads/{THREAD}/runs/{RUN}", content='{"status":"pending"}', method="GET")
+    others = [verdict(f"A-{each}", "it still shows pending", "turns#1", outcome="fail") for each in range(3)]
+    assert [each.requirement for each in causes(*others, broken, exchanges=(shown,))] == ["RETR-008"]
+    assert [each.requirement for each in causes(*others, exchanges=(shown,))] == ["A-0"]
+
+
 def test_one_requirement_hangs_and_several_hang() -> None:
     exchanges = (exchange(1, WAIT, content='{"a":1}'), exchange(2, HISTORY, content='{"a":1}'))
     one = causes(verdict("A-1", "one", "turns#1"), exchanges=exchanges)[0]

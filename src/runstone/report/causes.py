@@ -236,8 +236,9 @@ def _was_given_up(case: Hanging) -> bool:
 def _parent(key: Key, cases: Sequence[Hanging], groups: _Groups) -> Key:
     """The group that is broken outright where these cases could not be tested; their own where none is.
 
-    It holds the promise of the operation itself, or one of the same exchanges decided it, or it is the
-    greatest and all that is broken outright there is of one area.
+    It holds the promise of the operation itself, or one of the same exchanges decided it, or the streams have
+    in common what is wrong with their events. Else half of these requirements are broken outright in it, by
+    whatever operation; or it is the greatest and all that is broken outright there is of one area.
     """
     promise = promised(key, cases)
     decided = {each.exchange.key for each in cases if each.exchange is not None}
@@ -253,10 +254,25 @@ def _parent(key: Key, cases: Sequence[Hanging], groups: _Groups) -> Key:
     def nearness(found: tuple[Key, Hanging]) -> tuple[bool, bool, int]:
         other, each = found
         same = each.exchange is not None and each.exchange.key in decided
+        same = same or all(symptoms.carries(other.reason, one.exchange) for one in cases)
         return each.verdict.id == promise, same, len(_ids(groups[other])) if of_one_area else 0
 
     nearest = max(there, key=nearness, default=None)
-    return key if nearest is None or not any(nearness(nearest)) else nearest[0]
+    rank = () if nearest is None else nearness(nearest)
+    if nearest is not None and any(rank[:2]):
+        return nearest[0]
+    return _where_broken(key, cases, groups) or (nearest[0] if nearest is not None and any(rank) else key)
+
+
+def _where_broken(key: Key, cases: Sequence[Hanging], groups: _Groups) -> Key | None:
+    """The group in which half of these requirements are broken outright, by the same answer."""
+    own = _ids(cases)
+
+    def shared(other: Key) -> int:
+        return len(own & _ids(each for each in groups[other] if each.outright))
+
+    most = max((other for other in groups if other.answer == key.answer), key=shared)
+    return most if 2 * shared(most) >= len(own) else None
 
 
 def _cause(

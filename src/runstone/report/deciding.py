@@ -253,10 +253,14 @@ def reduced(case: Hanging) -> Key:
         return Key(operation, answer, symptoms.REFUSED_BY_2XX)
     if exchange.code >= 400:
         return Key(operation, answer, _refusal(exchange, case.reason))
+    if of_events := symptoms.of_events(exchange, _first_finding(case.reason)):
+        return Key(operation, answer, of_events)
     words = _words(case.reason)
     of_the_body = words not in LACKED and not _WANTED.search(case.reason)
     if of_the_body and not exchange.is_stream and exchange.content.strip() in _EMPTY:
         return Key(operation, answer, f"{EMPTY_BODY}{exchange.content.strip() or 'empty'}")
+    if exchange.failure and exchange.failure in case.reason:
+        return Key(operation, answer, f"it did not end: {_FRACTION.sub('N', anonymous(exchange.failure))}")
     return Key(operation, answer, words)
 
 
@@ -281,7 +285,7 @@ def _refusal(exchange: Exchange, reason: str) -> str:
 
 def _words(reason: str) -> str:
     """A reason without ids, times, places and numbers of items; of a monitor the first finding."""
-    first = reason.partition("; ")[0] if _FINDING.match(reason) else reason
+    first = _first_finding(reason)
     for symptom, words in _SYMPTOMS:
         if symptom.search(first):
             return words
@@ -291,6 +295,10 @@ def _words(reason: str) -> str:
     first = _ITEM_IN_WORDS.sub("an item of", _ITEM.sub("*", anonymous(first)))
     first = _NULL_ITEM.sub(r"wanted \1, got null", first)  # as of a value that stands alone
     return symptoms.of_a_list(reason) or excerpt(_FRACTION.sub("N", first), _REASON)
+
+
+def _first_finding(reason: str) -> str:
+    return reason.partition("; ")[0] if _FINDING.match(reason) else reason
 
 
 def operation_name(exchange: Exchange) -> str:

@@ -29,6 +29,8 @@ def promise_of(key: Key, cases: Sequence[Hanging], promises: Mapping[str, Verdic
         return named
     outright = [each for each in cases if each.outright]
     outright = [each for each in outright if not each.agreeing] or outright
+    if (named := symptoms.promised_end(key.reason)) in {each.verdict.id for each in outright}:
+        return named
     promise = promised(key, cases)
     area = promises[promise].area if promise in promises else ""
     refused = [each for each in outright if each.refused and not OUTLAWED.search(key.reason)]
@@ -36,7 +38,7 @@ def promise_of(key: Key, cases: Sequence[Hanging], promises: Mapping[str, Verdic
         stands = promises[promise].verdict if promise in promises else ""
         telling = [] if stands in BROKEN else _of_no_use(key, cases, outright, kept=stands == "pass")
         return _nearest(telling, key, area) if telling else promise
-    return _of_what_came(key, refused or outright, promise, area)
+    return _of_what_came(key, cases, refused or outright, promise, area)
 
 
 def promised(key: Key, cases: Iterable[Hanging]) -> str:
@@ -64,7 +66,9 @@ def _of_no_use(
     return _of_one_area(outright) or [each for each in outright if sizes[each.verdict.area] == most] or same
 
 
-def _of_what_came(key: Key, outright: Sequence[Hanging], promise: str, area: str) -> str:
+def _of_what_came(
+    key: Key, cases: Sequence[Hanging], outright: Sequence[Hanging], promise: str, area: str
+) -> str:
     """The requirement that is broken by what an answer holds, or by its not being a refusal.
 
     Of a member of a schema it is the one that the most operations break. Else what says what runs leave; the
@@ -77,9 +81,28 @@ def _of_what_came(key: Key, outright: Sequence[Hanging], promise: str, area: str
     if OUTLAWED.search(key.reason):
         return _nearest([each for each in outright if key.reason in each.reason] or outright, key, area)
     if promise in {each.verdict.id for each in outright}:
-        return promise
+        return _more_precisely(promise, cases, outright)
     refused = any(each.refused for each in outright)
     return _nearest(([] if refused else _of_one_area(outright)) or outright, key, area)
+
+
+def _more_precisely(promise: str, cases: Sequence[Hanging], outright: Sequence[Hanging]) -> str:
+    """The promise of an operation, or what says more of what is wrong: more of its cases hang on the cause.
+
+    It is of the same area, no weaker, and broken by the very same of the same answer.
+    """
+    hanging = Counter(each.verdict.id for each in cases)
+    own = [each for each in outright if each.verdict.id == promise]
+    seen = {(each.exchange.key, each.reason) for each in own if each.exchange is not None}
+    same = [
+        each
+        for each in outright
+        if each.exchange is not None
+        and (each.exchange.key, each.reason) in seen
+        and each.verdict.area == own[0].verdict.area
+        and each.directness[0] <= own[0].directness[0]
+    ]
+    return max((each.verdict.id for each in same), key=lambda each: hanging[each], default=promise)
 
 
 def _nearest(outright: Sequence[Hanging], key: Key, area: str) -> str:

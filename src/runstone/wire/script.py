@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from runstone.wire import curl
-from runstone.wire.documents import Missing
+from runstone.wire.documents import Missing, raw
 from runstone.wire.exchange import UUID, Exchange
 
 _NEW_ID: Final = "$(python3 -c 'import uuid; print(uuid.uuid4())')"
@@ -149,7 +149,7 @@ def _ids_in_json(exchange: Exchange) -> dict[str, str]:
     if exchange.is_stream or not UUID.search(exchange.content):
         return {}
     try:
-        body = exchange.json
+        body = raw(exchange.json)
     except Missing:
         return {}
     found: dict[str, str] = {}
