@@ -168,3 +168,40 @@ def test_no_cookie_goes_back_to_the_server() -> None:
         recorded(url, talk)
     assert len(met) == 2
     assert not any("cookie" in each.headers for each in met)
+
+
+def test_a_connection_whose_answer_took_long_to_arrive_is_not_used_again() -> None:
+    """On a slow line its server has sent all of it long ago, and may be closing what it takes to be idle."""
+    connections = []
+
+    async def trickle(reader: Reader, writer: Writer) -> None:
+        connections.append(writer)
+        while True:
+            await read_request(reader)
+            writer.write(KEPT[:-1])
+            await writer.drain()
+            await asyncio.sleep(1.1)
+            writer.write(KEPT[-1:])
+            await writer.drain()
+
+    with conversing(trickle) as url:
+        _, kept = recorded(url, twice("POST", b"{}"))
+    assert [(each.code, each.failure) for each in kept] == [(200, None)] * 2
+    assert len(connections) == 2
+
+
+def test_a_body_that_goes_slowly_is_not_taken_to_be_sent() -> None:
+    """This machine would take megabytes at once, of which a slow line has not delivered any."""
+    received = []
+
+    async def swallow(reader: Reader, writer: Writer) -> None:
+        await asyncio.sleep(1.0)
+        received.append(await read_request(reader))
+        writer.write(KEPT)
+        await writer.drain()
+
+    with conversing(swallow) as url:
+        found = sent(url, method="POST", content=b"x" * 2_000_000)
+    assert (found.code, len(received[0].body)) == (200, 2_000_000)
+    assert found.sent_after is not None
+    assert found.sent_after >= 1.0

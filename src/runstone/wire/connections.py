@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -18,6 +19,10 @@ from runstone.wire.pace import Pace
 from runstone.wire.request import Request
 
 _PIECE: Final = 256 * 1024  # bytes; a longer body is sent piece by piece
+
+# Bytes that this machine takes of a body before any of it has left. Linux would take 4 MB: on a slow line
+# nobody could see how slowly they go, and their time would be up before the server has them.
+_TAKEN_AHEAD: Final = 64 * 1024
 
 # Servers close connections that are idle: uvicorn and Node.js after 5 s. A request that is on its way to one
 # that is being closed is lost, and on a line with 1.5 s of jitter it is on its way for long.
@@ -74,13 +79,15 @@ class Connections:
         built = self._built(request, answer, limits)
         answer.url = str(built.url)
         response = await pool.handle_async_request(built)
+        began = self._clock()
         try:
             yield response
         finally:
             await response.aclose()
-            if response.is_server_error:
-                # The official Python server resets the connection after an unhandled 500. A request that is
-                # sent on it just then would be lost, and could not be sent again.
+            # The official Python server resets the connection after an unhandled 500. What a slow line takes
+            # long to deliver a server has sent long ago, and may be closing the connection as idle. What is
+            # sent on it just then would be lost, and could not be sent again.
+            if response.is_server_error or self._clock() - began > _IDLE_S:
                 await response.extensions["network_stream"].aclose()
 
     def _built(self, request: Request, answer: Answer, limits: Limits) -> httpx.Request:
@@ -126,4 +133,10 @@ def _pool(trusted: ssl.SSLContext, proxy: str | None, *, kept_alive: int) -> htt
     limits = httpx.Limits(
         max_connections=None, max_keepalive_connections=kept_alive, keepalive_expiry=_IDLE_S
     )
-    return httpx.AsyncHTTPTransport(verify=trusted, limits=limits, trust_env=False, proxy=proxy)
+    return httpx.AsyncHTTPTransport(
+        verify=trusted,
+        limits=limits,
+        trust_env=False,
+        proxy=proxy,
+        socket_options=[(socket.SOL_SOCKET, socket.SO_SNDBUF, _TAKEN_AHEAD)],
+    )
