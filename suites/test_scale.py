@@ -23,6 +23,7 @@ EVENTS = 600
 OPEN = 44
 LISTED = 120
 MADE_AT_ONCE = 8
+PATIENCE_S = (2.0, 8.0)  # that a run sleeps: longer where a busy machine took all of that to open the answers
 OPENED_S = 0.6  # until all of them have reached the server
 PAGE = 50
 TICKS = 4
@@ -46,8 +47,14 @@ async def many_open_answers(api: Api) -> None:
     """Waits and streams are open on 44 threads whose runs sleep or are queued; others want their answers."""
     other = await api.create_thread()
     await api.wait(other, "echo", ask("before"), label="before")
+    for patience in PATIENCE_S:
+        if await _read_with_many_open(api, other, api.with_slack(patience)):
+            return
+
+
+async def _read_with_many_open(api: Api, other: str, sleep: float) -> bool:
+    """Whether the run that all wait for was still under way when the others had been answered."""
     busy = await api.create_thread()
-    sleep = api.with_slack(2.0)
     run = await api.create_run(busy, "slow", {"sleep": sleep})
     await api.until_logged(busy, "a")
     opened = [
@@ -61,8 +68,9 @@ async def many_open_answers(api: Api) -> None:
     await asyncio.sleep(OPENED_S)
     await api.server_ok(label="ok_meanwhile")
     await api.wait(other, "echo", ask("meanwhile"), label="meanwhile")
-    await api.run(busy, run, label="run_meanwhile")
+    meanwhile = await api.run(busy, run, label="run_meanwhile")
     await asyncio.gather(*opened)
+    return '"running"' in meanwhile.content
 
 
 @scenario(Schedule(waits=TICKS * TICK_S, calm=True))
@@ -150,12 +158,12 @@ def test_open_answers_hold_up_nobody(many_open_answers: Trace, profile: Profile)
     trace = many_open_answers
     if trace.before.status != 200:
         raise Missing(f"{trace.before.where} answered {trace.before.status}: it runs no graph")
-    assert trace.only("ok_meanwhile").status == 200
-    assert trace.only("meanwhile").status == 200
-    messages = resolve(profile.wait.values_in(trace.only("meanwhile").object), "/messages")
+    assert trace.last("ok_meanwhile").status == 200
+    assert trace.last("meanwhile").status == 200
+    messages = resolve(profile.wait.values_in(trace.last("meanwhile").object), "/messages")
     assert resolve(messages[-1], "/content") == "meanwhile"
     # It was answered while the others were open: the run that they wait for was still under way.
-    assert trace.only("run_meanwhile").object.get("status") == "running"
+    assert trace.last("run_meanwhile").object.get("status") == "running"
     assert [each.status for each in trace.all("open") if each.status != 200] == []
 
 
