@@ -90,6 +90,12 @@ class Connections:
             if response.is_server_error or self._clock() - began > _IDLE_S:
                 await response.extensions["network_stream"].aclose()
 
+    def url_of(self, request: Request) -> httpx.URL:
+        """Where the request goes. Raises httpx.InvalidURL."""
+        text = self._url + request.path
+        # `params`, even None, would take the place of a query that the path holds already.
+        return httpx.URL(text, params=list(request.params)) if request.params else httpx.URL(text)
+
     def _built(self, request: Request, answer: Answer, limits: Limits) -> httpx.Request:
         headers = {
             **_ALWAYS,
@@ -103,9 +109,7 @@ class Connections:
         encoded = [(name.encode(), value.encode("utf-8", "replace")) for name, value in headers.items()]
         return httpx.Request(
             request.method,
-            self._url + request.path,
-            # `params`, even an empty list, would take the place of a query that the path holds already.
-            params=list(request.params) or None,
+            self.url_of(request),
             headers=encoded,
             content=content,
             # None but this: every request runs under its own wall-clock deadline.

@@ -302,13 +302,10 @@ class Recorder:
                 return
 
     def _url_of(self, request: Request) -> str:
-        text = self._url + request.path
         try:
-            # `params`, even None, would take the place of a query that the path holds already.
-            url = httpx.URL(text, params=list(request.params)) if request.params else httpx.URL(text)
+            return str(self._connections.url_of(request))
         except httpx.InvalidURL:  # an id that a target made up holds what no URL can
-            return text
-        return str(url)
+            return self._url + request.path
 
     def _exchange(self, request: Request, answer: Answer) -> Exchange:
         response, reader = answer.response, answer.reader
