@@ -22,7 +22,6 @@ from runstone.proof.prove.pool import run_all
 from runstone.proof.prove.proving import warmed
 from runstone.report.causes import causes_of
 from runstone.report.digest import cause_words
-from runstone.scenario.capacity import WAVES
 from runstone.session import evidence
 from runstone.verdict.model import Cause
 
@@ -67,7 +66,6 @@ def _observe(folder: Path, names: Sequence[str], jobs: int) -> None:
             recipe=faults[name].server,
             change=faults[name],
             quick=True,
-            capacity=WAVES[-1],
             budget_s=_BUDGET_S,
         )
         for name in names

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import gc
 from pathlib import Path
 
 import click
@@ -17,14 +16,6 @@ from runstone.session.options import Given
 @shared_options("judge")
 def command(asked: Given) -> int:
     """Judge recorded EVIDENCE again, or the folder of a load, offline."""
-    gc.disable()  # what is read lives to the end: looking for garbage in it again and again takes 0.15 s
-    try:
-        return _judge(asked)
-    finally:
-        gc.enable()
-
-
-def _judge(asked: Given) -> int:
     from runstone.cli.checking import show  # they bring in all that --help does not need
     from runstone.conversations.running import judge_beside
     from runstone.judge.suites import judge

@@ -7,6 +7,8 @@ import socket
 from collections.abc import Mapping
 from pathlib import Path
 
+import uvloop
+
 from runstone import __version__
 from runstone.reference.app import NAME, app_of
 from runstone.reference.runtime import open_runtime
@@ -31,8 +33,8 @@ def serve(
     The arguments are those of Settings. Raises PortTaken, FolderInUse, BadGraphs, or CannotServe.
     """
     settings = Settings(graphs, db, profile, auth_secret, run_time_limits or {})
-    with listening(host, port) as listener:
-        asyncio.run(_serve(settings, listener, log_level))
+    with listening(host, port) as listener, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(settings, listener, log_level))
 
 
 async def _serve(settings: Settings, listener: socket.socket, log_level: str) -> None:

@@ -130,6 +130,7 @@ def _given_by(recipe: recipes.Recipe) -> Given:
         agent=server.agent,
         capabilities=server.declared,
         run_time_limit=server.run_time_limit,
+        capacity=recipe.capacity,
         waivers=None if recipe.waivers is None else Path(recipe.waivers),
     )
     return {option: value for option, value in known.items() if value is not None}

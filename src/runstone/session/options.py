@@ -262,7 +262,7 @@ class Options:
     )
     capacity: Count | None = option(
         None,
-        "How many runs the target executes at once. Default: it is measured.",
+        "How many runs the target executes at once. Default: what a recipe says, else it is measured.",
         flag="--capacity",
         commands=_AT_ONCE,
         key="limits.capacity",

@@ -32,7 +32,7 @@ class Check:
     """What is checked: a recipe of the reference runtime, changed or not, or a null server.
 
     `areas`, `select`: empty for all. `budget_s`: when the check ends itself. `weight`: how many checks of one
-    area it counts for while it runs. `capacity`: as an option of a check, measured where nothing is said.
+    area it counts for while it runs.
     """
 
     name: str
@@ -46,7 +46,6 @@ class Check:
     patient: bool = False
     insist_on_fitness: bool = True
     concurrency: int | None = None
-    capacity: int | None = None
     budget_s: float = 60.0
     weight: float = 1
 
@@ -80,7 +79,6 @@ class Check:
             concurrency=self.concurrency,
             budget_s=self.budget_s,
             out=self.out,
-            capacity=self.capacity,
             confirm=0,  # a fault that is caught once is caught
             bare_report=True,  # of hundreds; `runstone judge` makes the others of the evidence beside it
         )

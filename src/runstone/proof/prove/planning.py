@@ -11,7 +11,6 @@ from runstone.contracts import load_catalogue
 from runstone.proof.faults import Change
 from runstone.proof.prove.checks import Check
 from runstone.proof.prove.null_servers import NULL_SERVERS
-from runstone.scenario.capacity import WAVES
 from runstone.scenario.patience import QUICK_S
 from runstone.scenario.scenario import Schedule
 
@@ -24,7 +23,6 @@ _AREAS_S: Final = 60.0
 _WHOLE_S: Final = 120.0  # with both cores for itself it takes 22 s
 _PATIENT_S: Final = 240.0
 _EXPLORING_S: Final = 12.0  # all of it is used up on a server without a fault
-_CAPACITY: Final = WAVES[-1]  # of the reference runtime; measured of its unbroken servers, not of each fault
 _HANGING_CONCURRENCY: Final = 64  # waiting for a server that hangs costs nothing
 
 
@@ -73,7 +71,6 @@ class Plan:
             change,
             areas=frozenset(areas),
             select=self._named(change) if self.narrow else (),
-            capacity=_CAPACITY,
             quick=quick and not change.patient,
             patient=change.patient,
             sleeps=change.patient or any(each.waits > QUICK_S for each in schedules),
@@ -92,7 +89,6 @@ class Plan:
             change,
             areas=frozenset(each.area for each in musts) - _exploring(),
             select=tuple(each.id for each in musts) if self.narrow else (),
-            capacity=_CAPACITY,
             whole=True,
         )
 
@@ -128,7 +124,6 @@ class Plan:
         *,
         areas: frozenset[str] = frozenset(),
         select: tuple[str, ...] = (),
-        capacity: int | None = None,
         whole: bool = False,
         quick: bool = False,
         patient: bool = False,
@@ -143,7 +138,6 @@ class Plan:
             change=change,
             areas=tuple(area for area in load_catalogue().areas if area in areas),
             select=select,
-            capacity=capacity,
             quick=quick,
             patient=patient,
             budget_s=_budget(areas, patient=patient, whole=whole),

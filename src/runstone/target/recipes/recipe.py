@@ -157,7 +157,8 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     `headers`, `second_headers` and `restricted_headers` are the credentials of two users and of one who may
     only read. `agent`: the assistant that stands in for the conformance graphs, where the server does not
     serve them. `restartable`: its data outlive a restart and a kill; `capabilities: {kill: false}` beside it
-    says that they outlive the restart only.
+    says that they outlive the restart only. `capacity`: how many runs the server of `command` executes
+    at once; it is measured where nothing is said.
     """
 
     name: str
@@ -177,6 +178,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     agent: Agent | None = None
     restartable: bool = False
     waivers: str | None = None
+    capacity: int | None = None
     more_runs: MoreRuns | None = None
 
     def target(self, url: str) -> Target:
