@@ -25,6 +25,8 @@ from runstone.suite import (
 
 SLEEP_S, TICKS = 1.5, 6  # a tick every 0.25 s or more: apart even for ids that are made of milliseconds
 EVERYTHING = ["values", "updates", "custom", "tasks", "checkpoints", "debug"]
+READERS, DENSE = 24, 30  # at 50 ms from tick to tick some join in the moment of one
+BETWEEN_S = 0.04
 BURST = {"sleep": 0, "ticks": 100}  # so fast that ids made of the time alone cannot all differ
 NO_EVENT_IDS = ("not-an-event-id", "1-2-3", "-7", "99999999999999999999-0")
 ASCENDING_NUMBERS = re.compile(r"\d+(-\d+)*")
@@ -69,6 +71,22 @@ async def resumed_stream(api: Api) -> None:
     await join("resumed_late", last)
 
 
+@scenario(Schedule(waits=1.5))
+async def joined_while_events_come(api: Api) -> None:
+    """One client after the other joins the stream of a resumable run from its first event on."""
+    sleep = api.with_slack(SLEEP_S)
+    given = {"sleep": sleep, "ticks": DENSE}
+    thread = await api.create_thread()
+    run = await api.create_run(thread, "slow", given, stream_mode="custom", stream_resumable=True)
+    await api.until_running(thread, run)
+
+    async def join(number: int) -> None:
+        await asyncio.sleep(number * BETWEEN_S)
+        await api.join_stream(thread, run, last_event_id="-1", label="reader", patience=sleep)
+
+    await asyncio.gather(*map(join, range(READERS)))
+
+
 @scenario
 async def resumed_without_being_resumable(api: Api) -> None:
     """`Last-Event-ID` is sent for a run that keeps no events."""
@@ -107,9 +125,16 @@ def test_nothing_is_lost_or_repeated(resumed_stream: Trace) -> None:
 
 
 @requirement("RESUME-004")
-def test_minus_one_is_the_beginning(resumed_stream: Trace) -> None:
-    seen = _before_the_loss(resumed_stream)
-    assert _heard(resumed_stream.from_the_first) == [*seen, *_ticks(len(seen), TICKS)]
+@cases("joined", ["after a loss", "while events come"])
+def test_minus_one_is_the_beginning(
+    resumed_stream: Trace, joined_while_events_come: Trace, joined: str
+) -> None:
+    if joined == "after a loss":
+        seen = _before_the_loss(resumed_stream)
+        assert _heard(resumed_stream.from_the_first) == [*seen, *_ticks(len(seen), TICKS)]
+    else:
+        for reader in some(joined_while_events_come.all("reader"), "reader"):
+            assert _told_in(reader, "custom") == _ticks(1, DENSE)
 
 
 @requirement("RESUME-005")
@@ -155,7 +180,11 @@ def _event_ids(stream: Exchange) -> list[str]:
 
 def _heard(stream: Exchange) -> list[tuple[str, Any]]:
     """What a stream of ticks tells; servers may add events that nobody asked for."""
-    return told_by(event for event in stream.ok.events if event.event in {"metadata", "custom"})
+    return _told_in(stream, "metadata", "custom")
+
+
+def _told_in(stream: Exchange, *names: str) -> list[tuple[str, Any]]:
+    return told_by(event for event in stream.ok.events if event.event in names)
 
 
 def _ticks(first: int, last: int) -> list[tuple[str, Any]]:

@@ -35,7 +35,7 @@ def observed(
     seen: Seen | None = None,
     insist: bool = False,
     concurrency: int = 16,
-    more_from_afar: bool = False,
+    may_rise: bool = False,
     budget_s: float | None = None,
     **limits: float,
 ) -> Seen:
@@ -44,7 +44,7 @@ def observed(
     observer = Observer(
         Target(name="t", url=url),
         concurrency=concurrency,
-        more_from_afar=more_from_afar,
+        may_rise=may_rise,
         budget_s=budget_s,
         on_trace=lambda trace: seen.traces.__setitem__(trace.scenario, trace),
         on_progress=seen.progress.append,

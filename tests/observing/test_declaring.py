@@ -82,7 +82,7 @@ def test_more_scenarios_go_on_at_once_where_answers_travel_for_long() -> None:
     with heard_by() as (url, _), relaying(url, Conditions(latency=0.5)) as relay:
 
         def observe(scenarios: list[Scenario]) -> None:
-            observed(relay.url, scenarios, concurrency=2, more_from_afar=True, request_s=4.0)
+            observed(relay.url, scenarios, concurrency=2, may_rise=True, request_s=4.0)
 
         assert most_at_once(30, observe) == 8 * 2
 

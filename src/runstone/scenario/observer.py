@@ -76,7 +76,7 @@ class Observer:
         target: Target,
         *,
         concurrency: int,
-        more_from_afar: bool = False,
+        may_rise: bool = False,
         budget_s: float | None,
         on_trace: Callable[[Trace], None],
         on_progress: Progress,
@@ -89,7 +89,8 @@ class Observer:
         keep_until_judged: bool = False,
         asks_first: Drive | None = None,
     ) -> None:
-        """`concurrency`: how many scenarios go on at once; `more_from_afar`: more where answers travel long.
+        """`concurrency`: how many scenarios go on at once; `may_rise`: more where answers travel long or runs
+        wait to be looked for.
 
         `limits`: fields of Limits that the user has set. `control`: how servers are restarted.
         `exploration`: how far the scenarios may go that explore; by default there is none of them.
@@ -104,7 +105,7 @@ class Observer:
         self._control = control
         self._exploration = exploration
         self._concurrency = concurrency
-        self._more_from_afar = more_from_afar
+        self._may_rise = may_rise
         self._budget_s = budget_s
         self._on_trace = on_trace
         self._on_progress = on_progress
@@ -308,8 +309,11 @@ class Observer:
         expected_s: float = 0.0,
     ) -> str | None:
         # Those that sleep most of the time load nobody, and have slots of their own: nobody waits for them.
-        times = self._fitness.times_at_once if self._fitness and self._more_from_afar else 1.0
-        at_once = {sleeps: asyncio.Semaphore(round(times * self._concurrency)) for sleeps in (True, False)}
+        times = self._fitness.times_at_once if self._fitness and self._may_rise else 1.0
+        many = times * self._concurrency
+        if recorder.limits.turn_s >= SLOW_TURN_S and self._may_rise:
+            many = max(many, 0.5 * self._slots.capacity)  # a run that waits to be looked for loads nobody
+        at_once = {sleeps: asyncio.Semaphore(round(many)) for sleeps in (True, False)}
         phases = self._phases(scenarios, recorder)
         course, began = Course(phases, expected_s, recorder.limits.turn_s), recorder.clock
 

@@ -270,7 +270,7 @@ class Session:
         return Observer(
             target,
             concurrency=settings.scenarios_at_once,
-            more_from_afar=settings.concurrency is None,
+            may_rise=settings.concurrency is None,
             # Exploring scenarios keep to the budget by themselves: it is not an end that comes too early.
             budget_s=None if settings.exploration else settings.budget_s,
             exploration=settings.exploration,

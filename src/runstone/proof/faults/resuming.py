@@ -20,6 +20,7 @@ from runstone.reference.runs import Run, Runs, RunStatus, StoredEvent
 
 _JOIN = "/threads/{thread_id}/runs/{run_id}/stream"
 _IDLE_S = 7.0
+_MOMENT_S = 0.04
 
 
 @fault("JOIN-STREAM-001", "JOIN-STREAM-008")
@@ -105,6 +106,24 @@ def a_resumed_stream_repeats_its_last_event(seams: Seams) -> None:
     @seams.around(Runs, "events_after")
     def events_after(original: Any, rows: Runs, run_id: str, number: int) -> Any:
         return original(rows, run_id, number - 1)
+
+
+@fault("RESUME-003", "RESUME-004")
+def an_event_of_the_moment_comes_twice(seams: Seams) -> None:
+    """An event that comes while a client joins is replayed to it, and then sent to it once more."""
+
+    @seams.around(Channel, "publish")
+    def publish(original: Any, channel: Channel, event: StoredEvent) -> None:
+        channel.last = asyncio.get_running_loop().time(), event  # type: ignore[attr-defined]
+        original(channel, event)
+
+    @seams.around(Channel, "listen")
+    def listen(original: Any, channel: Channel) -> Any:
+        listener = original(channel)
+        at, event = getattr(channel, "last", (0.0, None))
+        if event is not None and asyncio.get_running_loop().time() - at < _MOMENT_S:
+            listener.put_nowait(event)
+        return listener
 
 
 @fault("RESUME-004", "RESUME-005", "RETR-004")
