@@ -247,14 +247,12 @@ def reduced(case: Hanging) -> Key:
     answer = str(exchange.code)
     if case.reason == symptoms.OTHER_ID:
         return Key(operation, answer, case.reason)
-    if of_any := symptoms.of_any(exchange):
+    if of_any := symptoms.of_any(exchange, _first_finding(case.reason)):
         return Key(operation, answer, of_any)
     if _wants_refusal(case.reason) and symptoms.tells_an_error(exchange):
         return Key(operation, answer, symptoms.REFUSED_BY_2XX)
     if exchange.code >= 400:
         return Key(operation, answer, _refusal(exchange, case.reason))
-    if of_events := symptoms.of_events(exchange, _first_finding(case.reason)):
-        return Key(operation, answer, of_events)
     words = _words(case.reason)
     of_the_body = words not in LACKED and not _WANTED.search(case.reason)
     if of_the_body and not exchange.is_stream and exchange.content.strip() in _EMPTY:
