@@ -209,7 +209,7 @@ def hanging(verdict: Verdict, case: Case, exchanges: Exchanges) -> Hanging:
         return Hanging(verdict, case, first, symptoms.OTHER_ID, follows=first is not exchange)
     if exchange is not None and (status := symptoms.under_way(exchange, reason)):
         after = " after it was cancelled" if exchanges.cancelled_before(exchange) else ""
-        reason = f"the run still shows {status}{after}"
+        reason = f"{symptoms.STILL_SHOWN} {status}{after}"
     return Hanging(verdict, case, exchange, reason)
 
 

@@ -21,6 +21,7 @@ from runstone.wire.exchange import Exchange
 SHORT: Final = "a list in it ends too early"
 LONG: Final = "a list in it holds more than wanted"
 REFUSED_BY_2XX: Final = "it is refused, but by a 2xx with an error in the body"
+STILL_SHOWN: Final = "the run still shows"  # with a status that is not an end
 OTHER_ID: Final = "what it makes has another id than the one that was asked for"
 
 _LACKING: Final = re.compile(r"item (?!1 )\d+ of \S+( \S+)? is missing, wanted ")
@@ -122,7 +123,7 @@ _OF_ANY: Final = (
 OF_ANY: Final = frozenset(each.reason for each in _OF_ANY)
 NAMED_BY: Final = {
     **{each.reason: each.requirement for each in _OF_ANY},
-    **dict.fromkeys(("the run still shows pending", "the run still shows running"), "RETR-008"),
+    **dict.fromkeys((f"{STILL_SHOWN} pending", f"{STILL_SHOWN} running"), "RETR-008"),
 }
 
 
