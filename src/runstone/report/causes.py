@@ -251,17 +251,16 @@ def _parent(key: Key, cases: Sequence[Hanging], groups: _Groups) -> Key:
     ]
     of_one_area = len({each.verdict.area for _, each in there}) == 1
 
-    def nearness(found: tuple[Key, Hanging]) -> tuple[bool, bool, int]:
-        other, each = found
+    def nearness(other: Key, each: Hanging) -> tuple[bool, bool, int]:
         same = each.exchange is not None and each.exchange.key in decided
         same = same or all(symptoms.is_in(one.exchange, other.reason) for one in cases)
         return each.verdict.id == promise, same, len(_ids(groups[other])) if of_one_area else 0
 
-    nearest = max(there, key=nearness, default=None)
-    rank = () if nearest is None else nearness(nearest)
-    if nearest is not None and any(rank[:2]):
-        return nearest[0]
-    return _where_broken(key, cases, groups) or (nearest[0] if nearest is not None and any(rank) else key)
+    ranked = ((nearness(*each), each[0]) for each in there)
+    (holds, same, size), nearest = max(ranked, key=lambda each: each[0], default=((False, False, 0), key))
+    if holds or same:
+        return nearest
+    return _where_broken(key, cases, groups) or (nearest if size else key)
 
 
 def _where_broken(key: Key, cases: Sequence[Hanging], groups: _Groups) -> Key | None:
