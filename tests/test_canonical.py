@@ -8,7 +8,6 @@ import pytest
 
 from runstone.wire.canonical import (
     ABSENT,
-    VOLATILE,
     Difference,
     anonymous,
     canonical,
@@ -74,14 +73,9 @@ def test_all_else_is_left_as_it_is(value: Any) -> None:
     assert canonical(value) == value
 
 
-def test_members_may_be_dropped_at_every_depth() -> None:
-    document = {"created_at": 1, "deep": [{"run_id": 2, "keep": 3}]}
-    assert canonical(document, drop=VOLATILE) == {"deep": [{"keep": 3}]}
-
-
 def test_the_document_itself_is_not_touched() -> None:
     document = {"b": [A], "a": 1}
-    canonical(document, drop=["a"])
+    canonical(document)
     assert document == {"b": [A], "a": 1}
 
 

@@ -3,7 +3,7 @@
     python -m tests.through_relays embedded
     python -m tests.through_relays langgraph-py --only resets --only tls --out /tmp/relays
 
-Exit code 1 when a network changed a verdict or took longer than it may.
+Exit code 1 when a network changed a verdict or took longer than it may; 130 after Ctrl-C or SIGTERM.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from typing import Final
 
 import msgspec
 
+from runstone.errors import ExitCode
 from runstone.judge.suites import judge
 from runstone.report import document
 from runstone.session.opening import open_session
@@ -122,4 +124,10 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    # SIGTERM ends it as Ctrl-C does: asyncio ends its tasks in good order at this one alone.
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it otherwise
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(ExitCode.INTERRUPTED)

@@ -69,11 +69,6 @@ def test_what_makes_no_sense_is_told(refused: object, told: str) -> None:
         refused()  # type: ignore[operator]
 
 
-def test_only_a_server_of_this_machine_is_near() -> None:
-    assert planning.is_near(TARGET)
-    assert not planning.is_near(msgspec.structs.replace(TARGET, url="http://server.example:80"))
-
-
 def test_the_digest_is_of_the_plan_and_of_the_files() -> None:
     made = plan()
     assert made.digest == digest_of(made, digest_of_files())

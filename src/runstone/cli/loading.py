@@ -29,6 +29,7 @@ from runstone.session.settings import Settings
 from runstone.target.target import Target
 from runstone.verdict import waivers
 from runstone.verdict.model import Report
+from runstone.wire.webhooks import on_loopback
 
 _EVERY_S: Final = 30.0  # a line, where nobody sees a terminal
 _MASTER_S: Final = 30.0  # for a master to be there
@@ -104,7 +105,7 @@ def _planner(words: Words) -> Callable[[Target, bool], Plan]:
 
 def _webhooks(target: Target, words: Words) -> bool:
     """Whether webhooks can be judged: the listeners of workers elsewhere are out of the server's reach."""
-    if words.expect_workers or not planning.is_near(target):
+    if words.expect_workers or not on_loopback(target.url):
         return False
     declared = target.declared.get("webhooks")
     return calls_webhooks(target) if declared is None else declared

@@ -30,15 +30,15 @@ class Automaton(msgspec.Struct, frozen=True, kw_only=True, dict=True, forbid_unk
         """Whether a reader who saw `before` may see `after` next; he may have missed what was between."""
         return after in (self._reach_retried if retried else self._reach).get(before, ())
 
-    def first_illegal(self, seen: Sequence[str], *, retried: bool = False) -> tuple[str, str] | None:
+    def first_illegal(self, seen: Sequence[str]) -> tuple[str, str] | None:
         """The first two successive readings that no run through the automaton shows; None if all are legal.
 
         An unknown status is illegal after anything, itself included.
         """
-        if seen and not self.may_show(self.initial, seen[0], retried=retried):
+        if seen and not self.may_show(self.initial, seen[0]):
             return (self.initial, seen[0])
         pairs = pairwise(seen)
-        return next((pair for pair in pairs if not self.may_show(*pair, retried=retried)), None)
+        return next((pair for pair in pairs if not self.may_show(*pair)), None)
 
     @cached_property
     def _reach(self) -> Mapping[str, frozenset[str]]:

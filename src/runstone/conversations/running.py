@@ -171,11 +171,11 @@ def play_beside(session: Session, batch: Batch) -> None:
     session.progress = Progress(session, batch, alone=False)
 
 
-def judge_beside(session: Session, own: Callable[[str], OwnCheck] | None = None) -> None:
+def judge_beside(session: Session) -> None:
     """Have a session that judges evidence judge the scenarios too, where the evidence holds some."""
     if PLAN in session.traces:
         cases = planned(session.traces)
-        session.beside = Beside(judged=lambda judging: results_of(judging, cases, own))
+        session.beside = Beside(judged=lambda judging: results_of(judging, cases, None))
 
 
 def judged_again(session: Session, own: Callable[[str], OwnCheck] | None = None) -> ScenariosReport:

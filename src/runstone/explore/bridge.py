@@ -8,12 +8,30 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
+import hypothesis
+from hypothesis import HealthCheck, Phase, Verbosity
+
 _Result = TypeVar("_Result")
 
 
 # One generator thinks at a time, and the others await an answer meanwhile: CPython 3.11 parses source, which
 # Hypothesis does, in one thread only (seen: SystemError, AST constructor recursion depth mismatch).
 _thinking = threading.Lock()
+
+
+def settings(most: int, **more: Any) -> hypothesis.settings:
+    """How Hypothesis generates here: at most so many examples, of which a broken one is made small."""
+    return hypothesis.settings(
+        max_examples=most,
+        database=None,
+        deadline=None,
+        derandomize=False,
+        phases=(Phase.generate, Phase.shrink),
+        report_multiple_bugs=False,
+        suppress_health_check=list(HealthCheck),
+        verbosity=Verbosity.quiet,
+        **more,
+    )
 
 
 class Over(BaseException):

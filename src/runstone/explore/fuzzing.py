@@ -10,11 +10,11 @@ from typing import Any
 
 import hypothesis
 import schemathesis
-from hypothesis import HealthCheck, Phase, Verbosity, strategies
+from hypothesis import strategies
 from schemathesis import Case, GenerationMode
 from schemathesis.core.result import Ok
 
-from runstone.explore.bridge import Bridge
+from runstone.explore.bridge import Bridge, settings
 from runstone.explore.findings import problem
 from runstone.scenario.api import Api
 from runstone.scenario.requests import ask, new_id
@@ -107,18 +107,9 @@ def _try(operation: Any, sender: _Sender, seed: int) -> None:
     possible = modes if operation.body or operation.query else modes[:1]
     cases = strategies.one_of([operation.as_strategy(generation_mode=mode) for mode in possible])
     real = strategies.one_of(strategies.integers(0, 3), strategies.none())
-    settings = hypothesis.settings(
-        max_examples=_CASES,
-        database=None,
-        deadline=None,
-        phases=(Phase.generate, Phase.shrink),
-        report_multiple_bugs=False,
-        suppress_health_check=list(HealthCheck),
-        verbosity=Verbosity.quiet,
-    )
 
     @hypothesis.seed(seed)
-    @settings
+    @settings(_CASES)
     @hypothesis.given(case=cases, real=real)
     def attempt(case: Case[Any], real: int | None) -> None:
         sender.send(case, real)

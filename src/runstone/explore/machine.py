@@ -6,11 +6,11 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import hypothesis
-from hypothesis import HealthCheck, Phase, Verbosity, strategies
+from hypothesis import strategies
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
 from runstone.contracts import Profile
-from runstone.explore.bridge import Bridge
+from runstone.explore.bridge import Bridge, settings
 from runstone.explore.model import Finding, Model
 from runstone.explore.threads import ThreadModel
 from runstone.scenario.api import Api
@@ -60,20 +60,9 @@ class Sequences:
 
     def tell(self, seed: int) -> None:
         """Make up sequences until a broken one is as short as it gets; raises Over before that."""
-        settings = hypothesis.settings(
-            max_examples=_SEQUENCES,
-            stateful_step_count=STEPS,
-            database=None,
-            deadline=None,
-            derandomize=False,
-            phases=(Phase.generate, Phase.shrink),
-            report_multiple_bugs=False,
-            suppress_health_check=list(HealthCheck),
-            verbosity=Verbosity.quiet,
-        )
         machine = hypothesis.seed(seed)(type("Sequence", (_Machine,), {"sequences": self}))
         try:
-            run_state_machine_as_test(machine, settings=settings)
+            run_state_machine_as_test(machine, settings=settings(_SEQUENCES, stateful_step_count=STEPS))
         except (StoryBroken, hypothesis.errors.Flaky):
             return  # what was seen is recorded, and the judge decides on that
 

@@ -6,7 +6,6 @@ import re
 import secrets
 from collections.abc import Mapping
 from typing import Final
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -22,7 +21,6 @@ _MOST_USERS: Final = 100_000
 _FEWEST_WINDOWS: Final = 20
 _LONGEST_WINDOW_S: Final = 60.0
 _SOAK_WINDOW_S: Final = 300.0
-LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 def seconds(words: str, option: str) -> float:
@@ -58,11 +56,6 @@ def mix(words: str) -> dict[str, int]:
     if not sum(found.values()):
         raise UsageError("--mix gives every kind the weight 0: nothing would be started")
     return found
-
-
-def is_near(target: Target) -> bool:
-    """Whether the target is on this machine, by its address."""
-    return urlsplit(target.url).hostname in LOOPBACK
 
 
 def planned(

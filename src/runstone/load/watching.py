@@ -11,9 +11,9 @@ import httpx
 
 from runstone.load.gathering import Gathering, Gauge
 from runstone.load.model import Plan
-from runstone.load.planning import LOOPBACK
 from runstone.load.tokens import METADATA
 from runstone.target.target import Target
+from runstone.wire.webhooks import on_loopback
 
 _GAUGE_S: Final = 2.0
 
@@ -102,14 +102,14 @@ def _listener(url: str) -> int | None:
     """The process that serves this URL, where it is on this machine and may be looked at."""
     import psutil  # of the extra `load`, as Locust needs it
 
-    parts = urlsplit(url)
-    if parts.hostname not in LOOPBACK:
+    if not on_loopback(url):
         return None
+    port = urlsplit(url).port
     try:
         listening = [each for each in psutil.net_connections("tcp") if each.status == psutil.CONN_LISTEN]
     except psutil.Error:
         return None
-    return next((each.pid for each in listening if each.laddr.port == parts.port), None)
+    return next((each.pid for each in listening if each.laddr.port == port), None)
 
 
 def _rss(pid: int | None) -> int | None:

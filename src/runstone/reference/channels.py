@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Collection
+from typing import TypeVar
 
 from runstone.reference.runs import StoredEvent
 
 # Proxies and clients commonly give up after 15 to 60 s of silence; official servers speak every 5 s.
 SIGN_OF_LIFE_AFTER = 5.0
+SIGN_OF_LIFE = b": heartbeat\n\n"
 _SEPARATORS = [(mark.encode(), b"\\u%04x" % ord(mark)) for mark in "\x85\u2028\u2029"]
+
+_Event = TypeVar("_Event")
 
 
 class Channel:
@@ -85,19 +89,27 @@ async def _stream(
     if channel is None or listener is None:
         return
     try:
-        while True:
-            try:
-                async with asyncio.timeout(SIGN_OF_LIFE_AFTER):
-                    live = await listener.get()
-            except TimeoutError:
-                yield b": heartbeat\n\n"
-                continue
+        async for live in heard(listener):
             if live is None:
-                return
-            if _wanted(live.name, modes):
+                yield SIGN_OF_LIFE
+            elif _wanted(live.name, modes):
                 yield sse(live)
     finally:
         channel.leave(listener)
+
+
+async def heard(listener: asyncio.Queue[_Event | None]) -> AsyncIterator[_Event | None]:
+    """What a listener hears until the end; None where it was silent so long that a sign of life is due."""
+    while True:
+        try:
+            async with asyncio.timeout(SIGN_OF_LIFE_AFTER):
+                event = await listener.get()
+        except TimeoutError:
+            yield None
+            continue
+        if event is None:
+            return
+        yield event
 
 
 def sse(event: StoredEvent) -> bytes:

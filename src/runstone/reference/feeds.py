@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Collection
 from typing import Any, Literal, NamedTuple
 
-from runstone.reference.channels import SIGN_OF_LIFE_AFTER, sse
+from runstone.reference.channels import SIGN_OF_LIFE, heard, sse
 from runstone.reference.database import Database
 from runstone.reference.runs import StoredEvent
 from runstone.reference.wire import encode
@@ -105,16 +105,10 @@ async def _followed(
         for past in kept:
             if past.mode in modes:
                 yield sse(past.event)
-        while True:
-            try:
-                async with asyncio.timeout(SIGN_OF_LIFE_AFTER):
-                    live = await listener.get()
-            except TimeoutError:
-                yield b": heartbeat\n\n"
-                continue
+        async for live in heard(listener):
             if live is None:
-                return
-            if live.mode in modes:
+                yield SIGN_OF_LIFE
+            elif live.mode in modes:
                 yield sse(live.event)
     finally:
         feeds.leave(thread_id, listener)

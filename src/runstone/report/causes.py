@@ -147,7 +147,7 @@ def _signs(key: Key, case: Hanging) -> Iterator[tuple[str, ...]]:
     that should have been a refusal.
     """
     exchange, where = case.exchange, (_stateless(key), key.answer)
-    if exchange is None or key.reason in symptoms.NAMED_BY:
+    if exchange is None or key.reason in symptoms.OF_ANY:
         return
     if key.answer.startswith("5") and (run := _run_asked_for(exchange)):
         yield *where, "asked", run
@@ -176,7 +176,7 @@ def _joined(groups: _Groups) -> _Groups:
     left_by_runs = {key.reason for key, cases in groups.items() if _left_by_runs(key, cases)}
     joined: _Groups = {}
     for key, cases in sorted(groups.items(), key=lambda each: -len(_ids(each[1]))):
-        anywhere = key.reason in {*symptoms.NAMED_BY, *LACKED, *left_by_runs} or of_a_schema(key.reason)
+        anywhere = key.reason in {*symptoms.OF_ANY, *LACKED, *left_by_runs} or of_a_schema(key.reason)
         same = (other for other in joined if _say_the_same(key, cases, other, joined[other], anywhere))
         joined.setdefault(next(same, key), []).extend(cases)
     return joined
@@ -251,17 +251,16 @@ def _parent(key: Key, cases: Sequence[Hanging], groups: _Groups) -> Key:
     ]
     of_one_area = len({each.verdict.area for _, each in there}) == 1
 
-    def nearness(found: tuple[Key, Hanging]) -> tuple[bool, bool, int]:
-        other, each = found
+    def nearness(other: Key, each: Hanging) -> tuple[bool, bool, int]:
         same = each.exchange is not None and each.exchange.key in decided
-        same = same or all(symptoms.carries(other.reason, one.exchange) for one in cases)
+        same = same or all(symptoms.is_in(one.exchange, other.reason) for one in cases)
         return each.verdict.id == promise, same, len(_ids(groups[other])) if of_one_area else 0
 
-    nearest = max(there, key=nearness, default=None)
-    rank = () if nearest is None else nearness(nearest)
-    if nearest is not None and any(rank[:2]):
-        return nearest[0]
-    return _where_broken(key, cases, groups) or (nearest[0] if nearest is not None and any(rank) else key)
+    ranked = ((nearness(*each), each[0]) for each in there)
+    (holds, same, size), nearest = max(ranked, key=lambda each: each[0], default=((False, False, 0), key))
+    if holds or same:
+        return nearest
+    return _where_broken(key, cases, groups) or (nearest if size else key)
 
 
 def _where_broken(key: Key, cases: Sequence[Hanging], groups: _Groups) -> Key | None:

@@ -209,7 +209,7 @@ def hanging(verdict: Verdict, case: Case, exchanges: Exchanges) -> Hanging:
         return Hanging(verdict, case, first, symptoms.OTHER_ID, follows=first is not exchange)
     if exchange is not None and (status := symptoms.under_way(exchange, reason)):
         after = " after it was cancelled" if exchanges.cancelled_before(exchange) else ""
-        reason = f"the run still shows {status}{after}"
+        reason = f"{symptoms.STILL_SHOWN} {status}{after}"
     return Hanging(verdict, case, exchange, reason)
 
 
@@ -247,14 +247,12 @@ def reduced(case: Hanging) -> Key:
     answer = str(exchange.code)
     if case.reason == symptoms.OTHER_ID:
         return Key(operation, answer, case.reason)
-    if of_any := symptoms.of_any(exchange):
+    if of_any := symptoms.of_any(exchange, _first_finding(case.reason)):
         return Key(operation, answer, of_any)
     if _wants_refusal(case.reason) and symptoms.tells_an_error(exchange):
         return Key(operation, answer, symptoms.REFUSED_BY_2XX)
     if exchange.code >= 400:
         return Key(operation, answer, _refusal(exchange, case.reason))
-    if of_events := symptoms.of_events(exchange, _first_finding(case.reason)):
-        return Key(operation, answer, of_events)
     words = _words(case.reason)
     of_the_body = words not in LACKED and not _WANTED.search(case.reason)
     if of_the_body and not exchange.is_stream and exchange.content.strip() in _EMPTY:

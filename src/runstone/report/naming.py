@@ -29,8 +29,6 @@ def promise_of(key: Key, cases: Sequence[Hanging], promises: Mapping[str, Verdic
         return named
     outright = [each for each in cases if each.outright]
     outright = [each for each in outright if not each.agreeing] or outright
-    if (named := symptoms.promised_end(key.reason)) in {each.verdict.id for each in outright}:
-        return named
     promise = promised(key, cases)
     area = promises[promise].area if promise in promises else ""
     refused = [each for each in outright if each.refused and not OUTLAWED.search(key.reason)]

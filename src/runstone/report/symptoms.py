@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final
@@ -21,8 +21,7 @@ from runstone.wire.exchange import Exchange
 SHORT: Final = "a list in it ends too early"
 LONG: Final = "a list in it holds more than wanted"
 REFUSED_BY_2XX: Final = "it is refused, but by a 2xx with an error in the body"
-UNASKED: Final = "an event of it is of a mode that was not asked for"
-TWICE: Final = "an event of it is sent twice"
+STILL_SHOWN: Final = "the run still shows"  # with a status that is not an end
 OTHER_ID: Final = "what it makes has another id than the one that was asked for"
 
 _LACKING: Final = re.compile(r"item (?!1 )\d+ of \S+( \S+)? is missing, wanted ")
@@ -33,7 +32,6 @@ _CONSTRUCTOR: Final = re.compile(r'"lc": ?1, ?"type": ?"constructor"')  # how La
 # How a status is told that is not an end, with what was wanted.
 _UNENDED: Final = re.compile(r'"(?:pending|running)"')
 _UNDER_WAY: Final = re.compile(r'(.*)(?:got|says|still shows) "?(pending|running)"?\)?$', re.DOTALL)
-_STILL_SHOWN: Final = re.compile(r"the run still shows (?:pending|running)")
 _IN_CHUNKS: Final = frozenset({"messages", "messages/partial", "events"})  # of which equal ones may follow
 # What a reason tells to have been found where something else was wanted, or to have come twice.
 _FOUND: Final = re.compile(r" is (.+?), wanted |an event '(.+?)' twice", re.DOTALL)
@@ -44,11 +42,15 @@ _ERROR_BODY: Final = re.compile(r'\s*\{\s*"(?:__error__|error)"')
 
 @dataclass(frozen=True, slots=True)
 class Symptom:
-    """A defect that any answer may have: how it is called, and the requirement that names it."""
+    """A defect that any answer may have: how it is called, and the requirement that names it, if any.
+
+    `found`: whether an answer has it, or what of it has. `is_told`: whether a reason speaks of just that.
+    """
 
     reason: str
     requirement: str
-    is_in: Callable[[Exchange], bool]
+    found: Callable[[Exchange], bool | Collection[str]]
+    is_told: Callable[[Any, str], bool] = lambda *_: True
 
 
 def _cut(exchange: Exchange) -> bool:
@@ -75,6 +77,39 @@ def _echoed(exchange: Exchange) -> bool:
         return False
 
 
+def _unasked(exchange: Exchange) -> Collection[str]:
+    """The events of no mode that a run was asked to be streamed in, as its own stream carries them."""
+    grammar, asked = stream_grammar(), raw(exchange.request_json)
+    if not isinstance(asked, dict) or "assistant_id" not in asked:
+        return ()
+    modes = asked.get("stream_mode") or "values"
+    modes = modes if isinstance(modes, list) else [modes]
+    if not set(map(str, modes)) <= set(grammar.modes):
+        return ()
+    names = {event.event for event in exchange.events} - grammar.unrequested.keys()
+    return {name for name in names if not grammar.is_allowed(name, modes, subgraphs=True)}
+
+
+def _names_one(names: Collection[str], reason: str) -> bool:
+    said = _QUOTED.sub(r'"\1"', reason.partition(", wanted ")[0])
+    return any(f'"{name}"' in said for name in names)
+
+
+def _repeated(exchange: Exchange) -> Collection[str]:
+    return [
+        f"{first.event} {first.data}"
+        for first, second in pairwise(exchange.events)
+        if (first.event, first.data) == (second.event, second.data) and first.mode not in _IN_CHUNKS
+    ]
+
+
+def _stands_in_one(events: Collection[str], reason: str) -> bool:
+    """Whether what the reason found where something else was wanted stands in one of these events."""
+    found = _FOUND.search(reason)
+    words = set(_WORD.findall(found[1] or found[2])) if found else set()
+    return bool(words) and any(words <= set(_WORD.findall(each)) for each in events)
+
+
 _OF_ANY: Final = (
     Symptom("its connection is closed before the answer is complete", "MON-009", _cut),
     Symptom("an event of it has no name", "SSE-003", _unnamed),
@@ -82,64 +117,26 @@ _OF_ANY: Final = (
     Symptom(
         "it answers with the input that it was sent, as if nothing had been run", "RUN-WAIT-001", _echoed
     ),
+    Symptom("an event of it is of a mode that was not asked for", "MODE-MULTI-001", _unasked, _names_one),
+    Symptom("an event of it is sent twice", "", _repeated, _stands_in_one),  # each mode has its own promise
 )
+OF_ANY: Final = frozenset(each.reason for each in _OF_ANY)
 NAMED_BY: Final = {
     **{each.reason: each.requirement for each in _OF_ANY},
-    UNASKED: "MODE-MULTI-001",
-    TWICE: "",  # the modes have promises of their own
+    **dict.fromkeys((f"{STILL_SHOWN} pending", f"{STILL_SHOWN} running"), "RETR-008"),
 }
 
 
-def of_any(exchange: Exchange) -> str | None:
-    """What is wrong with this answer whatever was asked; None where nothing like it is."""
-    return next((each.reason for each in _OF_ANY if each.is_in(exchange)), None)
+def of_any(exchange: Exchange, reason: str) -> str | None:
+    """What is wrong with this answer, and may be so with any other; None where the reason tells of else."""
+    return next(
+        (each.reason for each in _OF_ANY if (had := each.found(exchange)) and each.is_told(had, reason)), None
+    )
 
 
-def of_events(exchange: Exchange, reason: str) -> str | None:
-    """What is wrong with events of a stream, for a reason that speaks of just these; None for any other.
-
-    The reason names an event that was not asked for, or what it found where something else was wanted stands
-    in an event that is sent twice.
-    """
-    if not exchange.events:
-        return None
-    said = _QUOTED.sub(r'"\1"', reason.partition(", wanted ")[0])
-    if any(f'"{name}"' in said for name in _unasked(exchange)):
-        return UNASKED
-    found = _FOUND.search(reason)
-    words = set(_WORD.findall(found[1] or found[2])) if found else set()
-    return TWICE if words and any(words <= set(_WORD.findall(each)) for each in _repeated(exchange)) else None
-
-
-def carries(reason: str, exchange: Exchange | None) -> bool:
-    """Whether what is wrong with the events of other streams is so with those of this one too."""
-    if exchange is None:
-        return False
-    return (reason == UNASKED and bool(_unasked(exchange))) or (reason == TWICE and any(_repeated(exchange)))
-
-
-def _unasked(exchange: Exchange) -> set[str]:
-    """The events of no mode that a run was asked to be streamed in, as its own stream carries them."""
-    grammar, asked = stream_grammar(), raw(exchange.request_json)
-    if not isinstance(asked, dict) or "assistant_id" not in asked:
-        return set()
-    modes = asked.get("stream_mode") or "values"
-    modes = modes if isinstance(modes, list) else [modes]
-    if not set(map(str, modes)) <= set(grammar.modes):
-        return set()
-    names = {event.event for event in exchange.events} - grammar.unrequested.keys()
-    return {name for name in names if not grammar.is_allowed(name, modes, subgraphs=True)}
-
-
-def _repeated(exchange: Exchange) -> Iterator[str]:
-    for first, second in pairwise(exchange.events):
-        if (first.event, first.data) == (second.event, second.data) and first.mode not in _IN_CHUNKS:
-            yield f"{first.event} {first.data}"
-
-
-def promised_end(reason: str) -> str:
-    """The requirement that promises the end of a run which still shows to be under way; '' for all else."""
-    return "RETR-008" if _STILL_SHOWN.fullmatch(reason) else ""
+def is_in(exchange: Exchange | None, reason: str) -> bool:
+    """Whether an answer has what is called so and may be wrong with any, told of it or not."""
+    return exchange is not None and any(each.reason == reason and each.found(exchange) for each in _OF_ANY)
 
 
 def tells_an_error(exchange: Exchange) -> bool:

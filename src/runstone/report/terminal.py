@@ -113,10 +113,8 @@ def print_changes(changes: Iterable[ChangeLike], console: Console) -> None:
             out.entry("    ", " ".join((change.statement, *change.breaks)))
 
 
-def print_requirement(
-    requirement: RequirementLike, console: Console, *, verdict: Verdict | None = None
-) -> None:
-    """One requirement in full, and how the last run judged it where `verdict` is given."""
+def print_requirement(requirement: RequirementLike, console: Console) -> None:
+    """One requirement in full."""
     out = Page(console)
     out.line(f"{requirement.id}  {requirement.level}  {requirement.area}", "bold")
     out.line()
@@ -128,11 +126,6 @@ def print_requirement(
     out.entry("needs:   ", needs or "nothing beyond the run API")
     if requirement.note:
         out.entry("note:    ", requirement.note)
-    if verdict is not None:
-        out.line()
-        out.line(f"Last verdict: {digest.OUTCOME_WORDS[verdict.verdict]}", STYLES[verdict.verdict])
-        for case in verdict.cases:
-            _print_case(case, out)
 
 
 def _print_head(report: Report, out: Page) -> None:

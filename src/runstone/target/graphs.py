@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Final, Literal, get_args
+from typing import Final, Literal
 
 from runstone.errors import UsageError
 from runstone.locations import locate
 
 Language = Literal["python", "typescript"]
-LANGUAGES: Final[tuple[Language, ...]] = get_args(Language)
 
 _SERVE: Final[dict[Language, str]] = {
     "python": 'pip install "langgraph-cli[inmem]"\n    langgraph dev --no-browser --n-jobs-per-worker 10',

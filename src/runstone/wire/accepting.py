@@ -7,6 +7,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from ipaddress import ip_address
 from typing import Any, Final
 
 LOOPBACK: Final = "127.0.0.1"
@@ -54,6 +55,14 @@ async def accepting(
         for error in ended:
             if isinstance(error, Exception):  # being cancelled is none
                 raise error
+
+
+def is_loopback(host: str) -> bool:
+    """Whether it is an address of a machine for itself, or the name of one."""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:  # the name of another machine
+        return False
 
 
 async def _turns(number: int) -> None:

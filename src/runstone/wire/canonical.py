@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
@@ -20,9 +20,6 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:?\d
 _HEX_ID = re.compile(r"(?<![0-9a-fA-F])[0-9a-fA-F]{32}(?![0-9a-fA-F])")
 _RUN_LIKE = re.compile(rf"(?:run-|lc_run-+|lc_)?{UUID.pattern}")
 _SHORTEST = 19  # characters of the shortest time; ids are longer
-
-# Members that name this very run, thread or moment and may differ between any two runs.
-VOLATILE = frozenset({"created_at", "updated_at", "run_id", "thread_id", "checkpoint_id", "checkpoint_ns"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,23 +69,18 @@ def shown(value: Any, limit: int = 120) -> str:
         return excerpt(repr(value), limit)
 
 
-def canonical(document: Any, *, drop: Collection[str] = ()) -> Any:
-    """The document with ids and times replaced by `<id 1>` … and `<time>`, without the members `drop`."""
-    return _Renamer(frozenset(drop)).rename(raw(document))
+def canonical(document: Any) -> Any:
+    """The document with ids and times replaced by `<id 1>` … and `<time>`."""
+    return _Renamer().rename(raw(document))
 
 
 class _Renamer:
-    def __init__(self, drop: frozenset[str]) -> None:
-        self._drop = drop
+    def __init__(self) -> None:
         self._ids: dict[str, str] = {}
 
     def rename(self, value: Any) -> Any:
         if isinstance(value, dict):
-            return {
-                self._text(key): self.rename(member)
-                for key, member in sorted(value.items())
-                if key not in self._drop
-            }
+            return {self._text(key): self.rename(member) for key, member in sorted(value.items())}
         if isinstance(value, list):
             return [self.rename(item) for item in value]
         return self._text(value) if isinstance(value, str) else value
@@ -111,9 +103,9 @@ def _renamed(text: str, name: Callable[[re.Match[str]], str]) -> str:
     return _HEX_ID.sub(name, _RUN_LIKE.sub(name, _TIME.sub("<time>", text)))
 
 
-def first_difference(left: Any, right: Any, path: str = "") -> Difference | None:
+def first_difference(left: Any, right: Any) -> Difference | None:
     """The first difference in document order; None for none. `1` equals `1.0`, but not true."""
-    return next(differences(raw(left), raw(right), path), None)
+    return next(differences(raw(left), raw(right)), None)
 
 
 def difference_in_shape(left: Any, right: Any) -> Difference | None:

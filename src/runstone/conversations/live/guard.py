@@ -21,8 +21,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from runstone.conversations.live.answers import HEADERS, problem
 from runstone.errors import UsageError
+from runstone.wire.accepting import is_loopback
 
-_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _HOST: Final = re.compile(r"(?:\[(?P<address>[0-9A-Fa-f:.]+)\]|(?P<name>[\w.-]+))(?::(?P<port>\d{1,5}))?")
 _TOKEN: Final = re.compile(r"[\w.~-]{16,200}", re.ASCII)
 _COOKIE: Final = "runstone-token"
@@ -35,10 +35,10 @@ class NotGuarded(UsageError):  # noqa: N818 - named as what it reports
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """`token`: None where everybody on this machine may come in. `names`: by which it may be called."""
+    """`token`: None where everybody on this machine may come in. `names`: of it, beside its addresses."""
 
     token: str | None
-    names: frozenset[str] = _LOOPBACK
+    names: frozenset[str] = frozenset({"localhost"})
 
     @classmethod
     def of(cls, host: str, *, token: str | None, open_to_all: bool, names: Collection[str] = ()) -> Guard:
@@ -53,9 +53,9 @@ class Guard:
                 "--token is not 16 to 200 letters, digits and -._~, so that it can be guessed, or not sent; "
                 "leave it out to get one"
             )
-        if token is None and not open_to_all and not _is_of_this_machine(host):
+        if token is None and not open_to_all and not is_loopback(host):
             token = secrets.token_urlsafe(24)
-        return cls(token, _LOOPBACK | {each.lower() for each in (host, *names)})
+        return cls(token, frozenset(each.lower() for each in ("localhost", host, *names)))
 
     def refusal(self, headers: Headers, method: str) -> Response | None:
         """The answer to a request that must not be carried out, before anybody looks at its token."""
@@ -123,10 +123,6 @@ def _cookie(request: Request) -> str:
     """The cookie's name: to a browser, servers on two ports of a machine are one."""
     found = _HOST.fullmatch(request.headers.get("host", ""))
     return f"{_COOKIE}-{found['port'] or 80}" if found else _COOKIE
-
-
-def _is_of_this_machine(host: str) -> bool:
-    return host == "localhost" or (_is_address(host) and ipaddress.ip_address(host).is_loopback)
 
 
 def _is_address(name: str) -> bool:

@@ -23,7 +23,7 @@ class Change:
     """A change that could be made: `where` it is in the exchange, what was there and what would be instead.
 
     `event`: the number of the event that it is in, None in a body; `steps`: the place in its JSON document.
-    `make` answers the changed exchanges; `delay_s` is the time by which it makes something later.
+    `make` answers the changed exchanges.
     """
 
     where: str
@@ -32,7 +32,6 @@ class Change:
     make: Callable[[], tuple[Exchange, ...]]
     event: int | None = None
     steps: tuple[Step, ...] | None = None
-    delay_s: float = 0.0
 
     @property
     def kind(self) -> str:

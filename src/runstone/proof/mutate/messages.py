@@ -101,7 +101,6 @@ def delay_response(exchange: Exchange, _trace: Trace) -> Iterator[Change]:
         f"after {exchange.headers_after:.2f} s",
         f"after {later['headers_after']:.2f} s",
         _replacing(exchange, chunks=chunks, events=events, **later),
-        delay_s=LATE_S,
     )
 
 

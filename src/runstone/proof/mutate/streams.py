@@ -91,7 +91,6 @@ def delay_event(exchange: Exchange, _trace: Trace) -> Iterator[Change]:
                 finished_after=exchange.finished_after + LATE_S,
             ),
             event=number,
-            delay_s=LATE_S,
         )
 
 
