@@ -1,9 +1,14 @@
-"""A real browser for the tests of pages; whatever uses it is marked, so `-m "not browser"` leaves it out."""
+"""What all tests run in: their order, what costs each of them time, and a real browser for those of pages.
+
+Whatever uses the browser is marked, so `-m "not browser"` leaves it out.
+"""
 
 from __future__ import annotations
 
+import gc
 import shutil
-from collections.abc import Iterator
+import socket
+from collections.abc import Generator, Iterator
 from typing import Final
 
 import pytest
@@ -27,6 +32,25 @@ def browser() -> Iterator[Browser]:
         chromium = playwright.chromium.launch(executable_path=found, args=_FLAGS.split())
         yield chromium
         chromium.close()
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    # With `--reruns` a worker of pytest-xdist asks about each test over a socket, which would wait 40 ms
+    # each time for more to send.
+    asking = getattr(getattr(session.config, "failures_db", None), "sock", None)
+    if asking is not None:
+        asking.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """The collector of garbage need not look at nine thousand tests, which stay to the end."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` selects
