@@ -63,7 +63,7 @@ def test_ctrl_c_during_plain_pytest(bench: Bench) -> None:
 
 
 class Hanging(Honest):
-    """Honest until a scenario patches a thread; then runs hang, as an observation does that takes its time."""
+    """Honest until a scenario patches a thread; then runs hang, as if an observation took its time."""
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if "/runs" in scope["path"] and self.requests["PATCH /threads/*"]:
