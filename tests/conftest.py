@@ -8,7 +8,7 @@ from __future__ import annotations
 import gc
 import shutil
 import socket
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from typing import Final
 
 import pytest
@@ -35,22 +35,12 @@ def browser() -> Iterator[Browser]:
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
+    gc.set_threshold(50_000, 20, 100)  # nine thousand tests stay: to look at them again finds nothing
     # With `--reruns` a worker of pytest-xdist asks about each test over a socket, which would wait 40 ms
     # each time for more to send.
     asking = getattr(getattr(session.config, "failures_db", None), "sock", None)
     if asking is not None:
         asking.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_collection() -> Generator[None, object, object]:
-    """The collector of garbage need not look at nine thousand tests, which stay to the end."""
-    gc.disable()
-    try:
-        return (yield)
-    finally:
-        gc.freeze()
-        gc.enable()
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` selects
