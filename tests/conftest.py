@@ -1,4 +1,4 @@
-"""What all tests run in: their order, what costs each of them time, and a real browser for those of pages.
+"""What tests share: their order, a whole check, and a real browser for those of pages.
 
 Whatever uses the browser is marked, so `-m "not browser"` leaves it out.
 """
@@ -6,13 +6,18 @@ Whatever uses the browser is marked, so `-m "not browser"` leaves it out.
 from __future__ import annotations
 
 import gc
+import os
 import shutil
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 import pytest
+from filelock import FileLock
 from playwright.sync_api import Browser, expect, sync_playwright
+
+from tests.command_line import runstone
 
 _NAMES: Final = ("chromium", "chromium-browser", "google-chrome")
 _FLAGS: Final = (
@@ -32,6 +37,21 @@ def browser() -> Iterator[Browser]:
         chromium = playwright.chromium.launch(executable_path=found, args=_FLAGS.split())
         yield chromium
         chromium.close()
+
+
+@pytest.fixture(scope="session")
+def whole_check(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a whole check of the embedded runtime, which conforms; all workers share it."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    made, making = shared / "embedded", shared / "embedded-in-the-making"
+    with FileLock(shared / "embedded.lock"):
+        if not made.exists():
+            done = runstone("check", "--out", str(making))
+            assert done.returncode == 0, done.stdout + done.stderr
+            making.rename(made)
+    return made
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
