@@ -68,5 +68,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "browser" in getattr(item, "fixturenames", ()):
             item.add_marker("browser")
-    # What waits for minutes begins first: at its end no process waits for one that has only begun.
-    items.sort(key=lambda item: item.get_closest_marker("patient") is None)
+    # What waits for minutes begins first, and files with something slow before the others: at the end no
+    # process waits for one that has only begun.
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: (item.get_closest_marker("patient") is None, item.path not in slow))
