@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
+import httpx
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -106,6 +107,9 @@ class Honest:
         thread["values"] = values
         run = {"run_id": str(uuid4()), "thread_id": thread["thread_id"], "status": "success"}
         self._runs[run["run_id"]] = run
+        if "webhook" in body:
+            async with httpx.AsyncClient(trust_env=False) as client:
+                await client.post(body["webhook"], json=run | {"values": values})
         return run
 
     async def _create_run(self, request: Request) -> Response:

@@ -37,15 +37,6 @@ _OTHER_STATUS = {
 }
 
 
-@pytest.fixture(scope="module")
-def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The whole check of the embedded runtime: it conforms."""
-    out = tmp_path_factory.mktemp("embedded")
-    done = runstone("check", "--out", str(out))
-    assert done.returncode == 0, done.stdout + done.stderr
-    return out
-
-
 def _with(exchange: Exchange, **changes: Any) -> Exchange:
     return msgspec.structs.replace(exchange, **changes)
 
@@ -228,12 +219,12 @@ def never_failing(recorded: Path, bench: Bench) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def bench(recorded: Path) -> Bench:
-    return judges_of(recorded)
+def bench(whole_check: Path) -> Bench:
+    return judges_of(whole_check)
 
 
-def test_every_judge_can_fail(recorded: Path, bench: Bench) -> None:
-    assert never_failing(recorded, bench) == []
+def test_every_judge_can_fail(whole_check: Path, bench: Bench) -> None:
+    assert never_failing(whole_check, bench) == []
 
 
 def in_python(cases: Iterable[tuple[str, Case]], said: str) -> list[str]:
@@ -256,9 +247,9 @@ def test_no_judge_breaks_on_what_is_spoilt(bench: Bench, spoil: Spoil) -> None:
 
 @pytest.mark.parametrize("spoil", [_malformed, _texts_and_numbers_changed], ids=lambda spoil: spoil.__name__)
 def test_spoilt_evidence_has_all_its_reports(
-    recorded: Path, bench: Bench, spoil: Spoil, tmp_path: Path
+    whole_check: Path, bench: Bench, spoil: Spoil, tmp_path: Path
 ) -> None:
-    manifest, traces = evidence.read(recorded / "evidence")
+    manifest, traces = evidence.read(whole_check / "evidence")
     writer = evidence.EvidenceWriter(tmp_path / "evidence", manifest)
     for trace in traces.values():
         writer.add(_spoilt_trace(trace, spoil))

@@ -195,16 +195,8 @@ def test_no_judge_passes_on_what_was_lost(upstream: str, tmp_path: Path) -> None
 
     async def check() -> int:
         async with Saboteur(upstream, plan).serving() as saboteur:
-            command = [
-                sys.executable,
-                "-m",
-                "runstone",
-                "check",
-                saboteur.url,
-                "--quick",
-                "--out",
-                str(tmp_path),
-            ]
+            command = [sys.executable, "-m", "runstone", "check", saboteur.url, "--out", str(tmp_path)]
+            command += ["--quick", "--confirm", "0"]
             areas = ["--area", "run-stream", "--area", "parity", "--area", "join-stream"]
             process = await asyncio.create_subprocess_exec(
                 *command, *areas, stdout=subprocess.DEVNULL, env={**os.environ}

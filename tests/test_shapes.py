@@ -21,24 +21,14 @@ from runstone.session.opening import open_session
 from runstone.session.options import given
 from runstone.wire.exchange import Event, Exchange
 from runstone.wire.trace import Trace
-from tests.command_line import runstone
 
 KINDS: tuple[Any, ...] = (None, True, 7, 2.5, "x", "", [], {}, [None], [[]], {"x": None}, [{"x": [7]}])
 DEPTHS = (0, 1, 2, 3, 4)
 
 
-@pytest.fixture(scope="module")
-def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The whole check of the embedded runtime."""
-    out = tmp_path_factory.mktemp("embedded")
-    done = runstone("check", "--out", str(out))
-    assert done.returncode == 0, done.stdout + done.stderr
-    return out / "evidence"
-
-
 @pytest.fixture
-def bench(recorded: Path, tmp_path: Path) -> Bench:
-    return Bench(open_session(given(evidence=recorded, out=tmp_path), lambda *_: None))
+def bench(whole_check: Path, tmp_path: Path) -> Bench:
+    return Bench(open_session(given(evidence=whole_check / "evidence", out=tmp_path), lambda *_: None))
 
 
 def broken_judges(bench: Bench, spoil: Callable[[Trace], Trace]) -> dict[str, str]:

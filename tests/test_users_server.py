@@ -84,7 +84,7 @@ def test_the_report_names_what_is_broken(
     server: type[Honest], promise: str, where: str, shown: str, tmp_path: Path
 ) -> None:
     with uvicorn_serving(server()) as url:
-        done = runstone("check", url, "--select", promise, "--out", str(tmp_path))
+        done = runstone("check", url, "--select", promise, "--confirm", "0", "--out", str(tmp_path))
         assert done.returncode == 1, done.stdout + done.stderr
         found: dict[str, Any] = json.loads((tmp_path / "report.json").read_text("utf-8"))
         verdict = next(each for each in found["verdicts"] if each["id"] == promise)

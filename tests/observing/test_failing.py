@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from runstone.scenario import pulse
 from runstone.scenario.api import Api
 from runstone.scenario.requests import Blocked
 from runstone.scenario.scenario import Scenario
@@ -73,7 +74,10 @@ class Dying:
 
 
 @pytest.mark.parametrize("hanging", [False, True])
-def test_a_target_that_dies_midway_stops_the_observation(hanging: bool) -> None:
+def test_a_target_that_dies_midway_stops_the_observation(
+    hanging: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pulse, "_UNANSWERED_S", 1.0)
     scenarios = [Scenario(f"s{number:02}", drive_of("/a", "/b")) for number in range(40)]
     with serving(Dying(30, hanging=hanging)) as url:
         seen = observed(url, scenarios, concurrency=4, request_s=0.2)

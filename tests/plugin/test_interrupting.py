@@ -63,14 +63,10 @@ def test_ctrl_c_during_plain_pytest(bench: Bench) -> None:
 
 
 class Hanging(Honest):
-    """Honest until the self-check is on disk; then runs hang, as an observation does that takes its time."""
-
-    def __init__(self, out: Path) -> None:
-        super().__init__()
-        self._self_check = out / "evidence/traces/self_check.json"
+    """Honest until a scenario patches a thread; then runs hang, as if an observation took its time."""
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if "/runs" in scope["path"] and self._self_check.exists():
+        if "/runs" in scope["path"] and self.requests["PATCH /threads/*"]:
             self.requests["hanging"] += 1
             await receive()
             await receive()  # until the client hangs up
@@ -79,14 +75,12 @@ class Hanging(Honest):
 
 
 def test_ctrl_c_during_check(tmp_path: Path) -> None:
-    server = Hanging(tmp_path / "out")
+    server = Hanging()
     with uvicorn_serving(server) as url:
         bench = Bench(tmp_path, url, server)
         command = [sys.executable, "-m", "runstone", "check", url, "--out", str(bench.out)]
         # Left-overs are looked for and capacity is measured first; only scenarios patch threads.
-        code, stdout, stderr = interrupted(
-            command, bench, "self_check", lambda: server.requests["PATCH /threads/*"]
-        )
+        code, stdout, stderr = interrupted(command, bench, "self_check", lambda: server.requests["hanging"])
     assert (code, stdout) == (130, "")
     assert stderr.splitlines()[-1] == "runstone: interrupted; what was observed is kept"
     check_marked(bench, "self_check")

@@ -69,13 +69,13 @@ def test_a_wrong_call_is_refused_before_anything_runs(words: list[str], said: st
 
 
 def test_a_fault_is_proved_to_be_caught(tmp_path: Path) -> None:
-    done = runstone("prove", "--fault", "failed-run-answers-an-empty-object", "--out", str(tmp_path))
+    done = runstone("prove", "--fault", "health-is-a-status-text", "--out", str(tmp_path))
     text = (tmp_path / "kill-matrix.json").read_text("utf-8")
     found = msgspec.json.decode(text, type=Matrix)
     assert violations("kill-matrix", json.loads(text)) == []
     assert (done.returncode, found.uncaught, found.complete) == (0, [], False), done.stdout + done.stderr
-    assert {"RUN-WAIT-005"} <= {hit.id for hit in found.faults[0].hits}
+    assert {"META-001"} <= {hit.id for hit in found.faults[0].hits}
     assert "proved" in done.stdout
-    kept = tmp_path / "faults" / "failed-run-answers-an-empty-object"
+    kept = tmp_path / "faults" / "health-is-a-status-text"
     assert {"report.json", "evidence"} <= {each.name for each in kept.iterdir()}
     assert not (kept / "report.html").exists()

@@ -44,13 +44,20 @@ def package(tmp_path: Path) -> Path:
 def test_a_server_is_installed_once_and_used_again(write: Write, cache: Path, package: Path) -> None:
     recipe = write(install={"python": package.name}, command=["{python}", "-m", "tinyserver", "{port}"])
     assert not recipes.is_installed(recipe)
-    with recipes.running(recipe) as server:
-        assert httpx.get(server.url + "/ok").status_code == 200
+    with ThreadPoolExecutor(2) as pool:  # two that start at once
+        first, second = pool.map(recipes.interpreter, [recipe, recipe])
     assert recipes.is_installed(recipe)
     (environment,) = environments(cache)
+    assert first == second == environment / "bin" / "python"
     made = environment.stat().st_mtime_ns
-    assert recipes.interpreter(recipe) == environment / "bin" / "python"
+    with recipes.running(recipe) as server:
+        assert httpx.get(server.url + "/ok").status_code == 200
     assert environment.stat().st_mtime_ns == made
+
+    first.unlink()  # as when the Python behind it was removed
+    assert not recipes.is_installed(recipe)
+    assert recipes.interpreter(recipe).exists()
+    assert environments(cache) == [environment]
 
     package.write_text(package.read_text("utf-8") + "# other pins\n", "utf-8")
     assert not recipes.is_installed(recipe)
@@ -90,25 +97,8 @@ def test_a_version_that_does_not_exist_is_told_in_one_line(write: Write, cache: 
     assert environments(cache) == []
 
 
-def test_two_that_start_at_once_install_once(write: Write, cache: Path, package: Path) -> None:
-    recipe = write(install={"python": package.name})
-    with ThreadPoolExecutor(2) as pool:
-        first, second = pool.map(recipes.interpreter, [recipe, recipe])
-    assert first == second
-    assert environments(cache) == [first.parents[1]]
-
-
 def test_a_cache_that_cannot_be_written_is_named(write: Write, cache: Path, package: Path) -> None:
     cache.parents[1].write_text("a file where the cache should be", "utf-8")
     recipe = write(install={"python": package.name})
     with pytest.raises(recipes.InstallFailed, match=r"cannot install the server 'tiny' in .*cache"):
         recipes.interpreter(recipe)
-
-
-def test_a_half_made_installation_is_not_used(write: Write, cache: Path, package: Path) -> None:
-    recipe = write(install={"python": package.name})
-    finished = recipes.interpreter(recipe).parents[1]
-    (finished / "bin" / "python").unlink()  # as when the Python behind it was removed
-    assert not recipes.is_installed(recipe)
-    assert recipes.interpreter(recipe).exists()
-    assert environments(cache) == [finished]

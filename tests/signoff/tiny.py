@@ -9,9 +9,10 @@ from __future__ import annotations
 import gc
 import re
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import _lru_cache_wrapper
+from functools import _lru_cache_wrapper, cache
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -168,11 +169,19 @@ class House:
 
 def forget() -> None:
     """Clear what the engine has read of contracts and suites."""
-    for each in gc.get_objects():
-        if isinstance(each, _lru_cache_wrapper) and str(getattr(each, "__module__", "")).startswith(
-            "runstone."
-        ):
-            each.cache_clear()
+    for each in _caches(sum(name.startswith("runstone.") for name in sys.modules)):
+        each.cache_clear()
+
+
+@cache
+def _caches(_modules: int) -> list[_lru_cache_wrapper[Any]]:
+    """The caches of so many modules of the engine; among all the tests it takes long to find them."""
+    return [
+        each
+        for each in gc.get_objects()
+        if isinstance(each, _lru_cache_wrapper)
+        and str(getattr(each, "__module__", "")).startswith("runstone.")
+    ]
 
 
 class Server:
