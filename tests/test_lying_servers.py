@@ -34,9 +34,7 @@ from tests.command_line import in_own_process, judged, one_line_of_error, runsto
 # judges every null server, with the self-check and without.
 KINDS = (CLOSED, "silent", "empty object", "echo", "half a body", "500")
 
-each_kind = pytest.mark.parametrize(
-    "server", [each for each in NULL_SERVERS if each.name in KINDS], ids=lambda each: each.name
-)
+KINDS_OF_SERVERS = [each for each in NULL_SERVERS if each.name in KINDS]
 
 
 @contextmanager
@@ -77,7 +75,7 @@ def _judge_unchecked(url: str, out: Path, config: Path, budget_s: float, patienc
     raise SystemExit(judge(open_session(asked, lambda *_: None)).exit_code)
 
 
-@each_kind
+@pytest.mark.parametrize("server", KINDS_OF_SERVERS, ids=lambda each: each.name)
 def test_check_refuses_a_null_server(server: NullServer, tmp_path: Path) -> None:
     with up(server) as url:
         done = runstone("check", url, "--out", str(tmp_path))
@@ -91,7 +89,13 @@ def test_check_refuses_a_null_server(server: NullServer, tmp_path: Path) -> None
     assert traces["self_check"].exchanges
 
 
-@each_kind
+@pytest.mark.parametrize(
+    "server",
+    [
+        pytest.param(each, id=each.name, marks=() if each.name == "empty object" else pytest.mark.slow)
+        for each in KINDS_OF_SERVERS
+    ],
+)
 def test_no_judge_passes_a_null_server(server: NullServer, tmp_path: Path) -> None:
     """Without the self-check, and although the server claims to have every capability."""
     (tmp_path / "boastful.toml").write_text(BOASTFUL, "utf-8")
