@@ -109,12 +109,14 @@ def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Trace]:
     return out, traces["fuzzed_contract"]
 
 
+@pytest.mark.slow
 def test_every_operation_is_tried(fuzzed: tuple[Path, Trace]) -> None:
     _, trace = fuzzed
     for operation in operation_table().fuzzed:
         assert len(trace.find(operation.name)) >= 5, operation.name
 
 
+@pytest.mark.slow
 def test_requests_are_well_formed_and_otherwise(fuzzed: tuple[Path, Trace]) -> None:
     _, trace = fuzzed
     codes = [each.code or 0 for each in trace.exchanges]
@@ -122,6 +124,7 @@ def test_requests_are_well_formed_and_otherwise(fuzzed: tuple[Path, Trace]) -> N
     assert sum(400 <= code < 500 for code in codes) > 20
 
 
+@pytest.mark.slow
 def test_its_own_document_is_tried_too(fuzzed: tuple[Path, Trace]) -> None:
     out, _ = fuzzed
     _, traces = evidence.read(out / "evidence")
@@ -131,6 +134,7 @@ def test_its_own_document_is_tried_too(fuzzed: tuple[Path, Trace]) -> None:
     assert all(own.find(name) for name in operations)
 
 
+@pytest.mark.slow
 def test_it_is_judged_again_offline(fuzzed: tuple[Path, Trace], tmp_path: Path) -> None:
     out, _ = fuzzed
     done = runstone("judge", str(out / "evidence"), "--area", "fuzz", "--out", str(tmp_path))

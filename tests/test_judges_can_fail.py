@@ -24,6 +24,7 @@ from runstone.wire.trace import Trace
 from runstone.wire.webhooks import DELIVERY
 from tests.command_line import judged, runstone
 
+pytestmark = pytest.mark.slow
 Spoil = Callable[[Exchange], Exchange]
 _OF_PYTHON = re.compile(
     r"\w*(?:Error|Exception|Traceback)\b|\b(?:NoneType|None|True|False)\b|Exchange\(|Trace\("
@@ -235,7 +236,6 @@ def in_python(cases: Iterable[tuple[str, Case]], said: str) -> list[str]:
     return sorted(each for each in of_us if any(word not in said for word in _OF_PYTHON.findall(each)))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("spoil", SPOILS, ids=lambda spoil: spoil.__name__)
 def test_no_judge_breaks_on_what_is_spoilt(bench: Bench, spoil: Spoil) -> None:
     cases = list(spoilt_cases(bench, spoil))

@@ -24,6 +24,7 @@ from runstone.proof.prove.null_servers import (
     closed_port,
 )
 from runstone.proof.sockets import serving
+from runstone.scenario import asking, pulse
 from runstone.session import evidence
 from runstone.session.opening import open_session
 from runstone.session.options import given
@@ -33,9 +34,7 @@ from tests.command_line import in_own_process, judged, one_line_of_error, runsto
 # judges every null server, with the self-check and without.
 KINDS = (CLOSED, "silent", "empty object", "echo", "half a body", "500")
 
-each_kind = pytest.mark.parametrize(
-    "server", [each for each in NULL_SERVERS if each.name in KINDS], ids=lambda each: each.name
-)
+KINDS_OF_SERVERS = [each for each in NULL_SERVERS if each.name in KINDS]
 
 
 @contextmanager
@@ -54,24 +53,29 @@ def test_every_null_server_is_here() -> None:
     assert {each.name for each in NULL_SERVERS} == {CLOSED, TRUNCATING, *LIARS, *HANGING, *HUGE}
 
 
-def unchecked(url: str, out: Path, config: Path, budget_s: float) -> subprocess.CompletedProcess[str]:
-    """All suites over a server, whether it is fit for them or not."""
-    return in_own_process(_judge_unchecked, url, out, config, budget_s)
+def unchecked(
+    url: str, out: Path, config: Path, budget_s: float, patience_s: float
+) -> subprocess.CompletedProcess[str]:
+    """All suites over a server, fit for them or not; `patience_s`: until it counts as one that is silent."""
+    return in_own_process(_judge_unchecked, url, out, config, budget_s, patience_s)
 
 
-def _judge_unchecked(url: str, out: Path, config: Path, budget_s: float) -> None:
+def _judge_unchecked(url: str, out: Path, config: Path, budget_s: float, patience_s: float) -> None:
+    vars(asking)["DEADLINE_S"] = vars(pulse)["_UNANSWERED_S"] = patience_s
     asked = given(
         target_name=url,
         config=config,
         out=out,
         concurrency=64,
         budget_s=budget_s,
+        confirm=0,
+        keep="all",  # deleting it would wait for more answers
         insist_on_fitness=False,
     )
     raise SystemExit(judge(open_session(asked, lambda *_: None)).exit_code)
 
 
-@each_kind
+@pytest.mark.parametrize("server", KINDS_OF_SERVERS, ids=lambda each: each.name)
 def test_check_refuses_a_null_server(server: NullServer, tmp_path: Path) -> None:
     with up(server) as url:
         done = runstone("check", url, "--out", str(tmp_path))
@@ -85,14 +89,20 @@ def test_check_refuses_a_null_server(server: NullServer, tmp_path: Path) -> None
     assert traces["self_check"].exchanges
 
 
-@each_kind
+@pytest.mark.parametrize(
+    "server",
+    [
+        pytest.param(each, id=each.name, marks=() if each.name == "empty object" else pytest.mark.slow)
+        for each in KINDS_OF_SERVERS
+    ],
+)
 def test_no_judge_passes_a_null_server(server: NullServer, tmp_path: Path) -> None:
     """Without the self-check, and although the server claims to have every capability."""
     (tmp_path / "boastful.toml").write_text(BOASTFUL, "utf-8")
     # Those that hang are given up after a while: what they did not answer cannot pass later either.
-    budget_s = 60.0 if server.prompt else 15.0
+    budget_s, patience_s = (60.0, 6.0) if server.prompt else (15.0, 1.0)
     with up(server) as url:
-        done = unchecked(url, tmp_path, tmp_path / "boastful.toml", budget_s)
+        done = unchecked(url, tmp_path, tmp_path / "boastful.toml", budget_s, patience_s)
     verdicts = judged(tmp_path / "report.json")
     assert [id for id, verdict in verdicts if verdict == "pass"] == []  # noqa: A001
     assert done.returncode in {1, 3}, done.stdout[-2000:]

@@ -257,6 +257,7 @@ def test_unspoilt_evidence_is_judged_as_pytest_judges_it(bar: Bar, recorded: Pat
     assert {key: verdict for key, verdict in by_us.items() if key in by_pytest} == by_pytest
 
 
+@pytest.mark.slow
 def test_monitors_beside_few_traces_say_what_they_say_of_all(bar: Bar) -> None:
     session = bar.bench.session
     for mutant in islice(draw(session.traces, 3), 0, 400, 20):

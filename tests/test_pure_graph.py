@@ -62,6 +62,7 @@ def test_the_overview_counts_what_the_sections_list() -> None:
         assert [int(each) for each in counts] == [len(sections[title].get(level, [])) for level in LEVELS]
 
 
+@pytest.mark.slow
 def test_its_graphs_pass_the_self_check(tmp_path: Path) -> None:
     if (reason := clients.missing(["node_sdk"])["node_sdk"]) is not None:
         pytest.fail(f"this machine cannot run it: {reason}")

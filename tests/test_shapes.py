@@ -22,6 +22,7 @@ from runstone.session.options import given
 from runstone.wire.exchange import Event, Exchange
 from runstone.wire.trace import Trace
 
+pytestmark = pytest.mark.slow
 KINDS: tuple[Any, ...] = (None, True, 7, 2.5, "x", "", [], {}, [None], [[]], {"x": None}, [{"x": [7]}])
 DEPTHS = (0, 1, 2, 3, 4)
 
