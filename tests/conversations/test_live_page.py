@@ -82,7 +82,8 @@ def test_a_batch_is_started_and_watched_to_its_end(
         page.keyboard.press("Enter")
         expect(page.locator("h1")).to_have_text("Playing 12 conversations")
         expect(page.locator(".card .says.user")).not_to_have_count(0)
-        expect(page.locator(".card:visible .says.agent").first).to_contain_text("Nice to meet you.")
+        # Of any card: the desk answers nobody while it is held, and some may not have been answered before.
+        expect(page.locator(".card .says.agent", has_text="Nice to meet you.")).not_to_have_count(0)
         expect(page.get_by_role("button", name="running")).to_be_visible()
         desk.go_on()
         expect(page.locator("h1")).to_have_text("Not accepted: 12 conversations")
