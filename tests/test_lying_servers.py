@@ -54,7 +54,7 @@ def test_every_null_server_is_here() -> None:
 
 
 def unchecked(
-    url: str, out: Path, config: Path, budget_s: float, patience_s: float
+    url: str, out: Path, config: Path, budget_s: float = 60.0, patience_s: float = 6.0
 ) -> subprocess.CompletedProcess[str]:
     """All suites over a server, fit for them or not; `patience_s`: until it counts as one that is silent."""
     return in_own_process(_judge_unchecked, url, out, config, budget_s, patience_s)
@@ -100,9 +100,9 @@ def test_no_judge_passes_a_null_server(server: NullServer, tmp_path: Path) -> No
     """Without the self-check, and although the server claims to have every capability."""
     (tmp_path / "boastful.toml").write_text(BOASTFUL, "utf-8")
     # Those that hang are given up after a while: what they did not answer cannot pass later either.
-    budget_s, patience_s = (60.0, 6.0) if server.prompt else (15.0, 1.0)
+    patience = {} if server.prompt else {"budget_s": 15.0, "patience_s": 1.0}
     with up(server) as url:
-        done = unchecked(url, tmp_path, tmp_path / "boastful.toml", budget_s, patience_s)
+        done = unchecked(url, tmp_path, tmp_path / "boastful.toml", **patience)
     verdicts = judged(tmp_path / "report.json")
     assert [id for id, verdict in verdicts if verdict == "pass"] == []  # noqa: A001
     assert done.returncode in {1, 3}, done.stdout[-2000:]

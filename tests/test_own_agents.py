@@ -359,7 +359,7 @@ def test_an_agent_that_does_not_work_ends_the_check(
 @pytest.mark.parametrize("name", ["empty object", "404", "echo"])
 def test_no_judge_passes_a_liar_on_an_agent(name: str, tmp_path: Path) -> None:
     with serving(LIARS[name]) as url:
-        done = unchecked(url, tmp_path, FOLDER / "runstone.toml", 60.0)
+        done = unchecked(url, tmp_path, FOLDER / "runstone.toml")
     verdicts = [verdict for _, verdict in judged(tmp_path / "report.json")]
     assert done.returncode == 1, done.stdout[-2000:]
     assert not {"pass", "harness-error"} & {*verdicts}
