@@ -43,8 +43,9 @@ class Phases:
         ]
         first = [each for each in chosen if each not in last and each not in quiet]
         return cls(
-            # What needs workers for itself begins first: at the end nobody waits for one that has only begun.
-            first=tuple(sorted(first, key=lambda each: not each.schedule.steady)),
+            # What needs workers for itself begins first, and what waits long: at the end nobody waits for one
+            # that has only begun.
+            first=tuple(sorted(first, key=lambda each: (not each.schedule.steady, -each.schedule.waits))),
             quiet=tuple(quiet),
             # A server may be worn out by a heavy one.
             last=tuple(sorted(last, key=lambda each: each.schedule.heavy)),
