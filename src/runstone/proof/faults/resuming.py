@@ -20,7 +20,7 @@ from runstone.reference.runs import Run, Runs, RunStatus, StoredEvent
 
 _JOIN = "/threads/{thread_id}/runs/{run_id}/stream"
 _IDLE_S = 7.0
-_MOMENT_S = 0.04
+_MOMENT_S = 0.15
 
 
 @fault("JOIN-STREAM-001", "JOIN-STREAM-008")
