@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import gzip
 from collections.abc import Mapping
 from functools import cache
 from typing import Any, Final
@@ -27,7 +28,7 @@ def published(target: str = "embedded") -> Report:
 @cache
 def faults() -> dict[str, dict[str, tuple[Outcome, str]]]:
     """Fault → what it did to requirements: verdict and reason."""
-    matrix = msgspec.json.decode((PUBLISHED / "kill-matrix.json").read_bytes())
+    matrix = msgspec.json.decode(gzip.decompress((PUBLISHED / "kill-matrix.json.gz").read_bytes()))
     return {
         each["name"]: {hit["id"]: (hit["verdict"], hit["reason"]) for hit in each["hits"]}
         for each in matrix["faults"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 
@@ -23,6 +24,9 @@ def test_published_texts_hold_the_matrix(name: str, tmp_path: Path) -> None:
     found = msgspec.json.decode(text, type=Matrix)
     published.write(found, tmp_path)
     assert json.loads((tmp_path / "kill-matrix.json").read_text("utf-8")) == json.loads(text)
+    published.write(found, tmp_path / "packed", packed=True)
+    packed = gzip.decompress((tmp_path / "packed" / "kill-matrix.json.gz").read_bytes())
+    assert json.loads(packed) == json.loads(text)
     markdown = (tmp_path / "kill-matrix.md").read_text("utf-8")
     tables = MarkdownIt("commonmark").enable("table").render(markdown).count("<table>")
     assert tables >= 6

@@ -43,7 +43,7 @@ def command(
     found = proving.prove(selection, lambda line: click.echo(line, err=True))
     published.write(found, out)
     if publish is not None:
-        published.write(found, publish)
+        published.write(found, publish, packed=True)
     published.print_matrix(found, Console(), publish or out)
     if found.harness_errors:
         return ExitCode.HARNESS_ERROR

@@ -31,6 +31,7 @@ __all__ = [
     "MalformedReport",
     "UnwritableReport",
     "from_json",
+    "pack",
     "print_catalogue",
     "print_changes",
     "print_requirement",
@@ -76,9 +77,14 @@ def write_all(report: Report, traces: Sequence[Trace], folder: Path, *, bare: bo
 
 def write_packed(report: Report, folder: Path) -> None:
     """Write report.json.gz, the same bytes each time. Raises UnwritableReport."""
+    pack(to_json(report, indent=-1), _REPORT, folder)
+
+
+def pack(text: str, name: str, folder: Path) -> None:
+    """Write NAME.gz, the same bytes each time. Raises UnwritableReport."""
     with _written(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        replace_file(folder / f"{_REPORT}.gz", gzip.compress(to_json(report, indent=-1).encode(), mtime=0))
+        replace_file(folder / f"{name}.gz", gzip.compress(text.encode(), mtime=0))
 
 
 def read(path: Path) -> Report:

@@ -12,7 +12,7 @@ from runstone.contracts.revision import current_revision
 from runstone.locations import locate
 from runstone.signoff.statement import Measure, sha256
 
-_KILL_MATRIX: Final = "reports/published/kill-matrix.json"
+_KILL_MATRIX: Final = "reports/published/kill-matrix.json.gz"
 _WORDS: Final = {
     "revision": "contract revision",
     "catalogue": "a catalogue",

@@ -37,10 +37,16 @@ class Group(msgspec.Struct, frozen=True):
     lines: list[tuple[str, str]]
 
 
-def write(found: Matrix, folder: Path) -> None:
-    """Write the three files; each appears whole or not at all. Raises UnwritableReport."""
-    texts = {f"{STEM}.json": to_json(found), f"{STEM}.md": to_markdown(found), f"{STEM}.html": to_html(found)}
-    report.write_texts(texts, folder)
+def write(found: Matrix, folder: Path, *, packed: bool = False) -> None:
+    """Write the three files; each appears whole or not at all. `packed`: the JSON as kill-matrix.json.gz.
+
+    Raises UnwritableReport.
+    """
+    report.write_texts({f"{STEM}.md": to_markdown(found), f"{STEM}.html": to_html(found)}, folder)
+    if packed:
+        report.pack(to_json(found), f"{STEM}.json", folder)
+    else:
+        report.write_texts({f"{STEM}.json": to_json(found)}, folder)
 
 
 def to_json(found: Matrix) -> str:
