@@ -312,7 +312,8 @@ class Observer:
         times = self._fitness.times_at_once if self._fitness and self._may_rise else 1.0
         many = times * self._concurrency
         if recorder.limits.turn_s >= SLOW_TURN_S and self._may_rise:
-            many = max(many, 0.5 * self._slots.capacity)  # a run that waits to be looked for loads nobody
+            # A run that waits to be looked for loads nobody; whoever drives the scenarios is loaded by each.
+            many = max(many, min(0.5 * (self._capacity or 0), 2.0 * self._concurrency))
         at_once = {sleeps: asyncio.Semaphore(round(many)) for sleeps in (True, False)}
         phases = self._phases(scenarios, recorder)
         course, began = Course(phases, expected_s, recorder.limits.turn_s), recorder.clock
