@@ -134,6 +134,9 @@ class _Cut(Exception):  # noqa: N818 - it ends a connection, nothing is wrong
     """The connection is to be reset."""
 
 
+_Flying = asyncio.Queue[tuple[float, bytes]]  # each piece with when it arrives, and the end as an empty one
+
+
 class _Way:
     """The two directions of one connection: 0 to the server, 1 back."""
 
@@ -146,25 +149,20 @@ class _Way:
     async def carry(self, direction: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Deliver what is read, each piece when it is due, and then the end."""
         slowly = bool(self._relay.conditions.bandwidth)
-        flying: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(
-            _IN_FLIGHT_SLOWLY if slowly else _IN_FLIGHT
-        )
-        delivering = asyncio.create_task(self._deliver(direction, flying, writer))
-        loop, due = asyncio.get_running_loop(), self._opens_at
-        try:
-            while not delivering.done():
-                data = await reader.read(_PIECE)
-                due = max(due, self._relay.due(direction, len(data), loop.time()))
-                await flying.put((due, data))
-                if not data:
-                    break
-            await delivering
-        finally:
-            delivering.cancel()
+        flying: _Flying = asyncio.Queue(_IN_FLIGHT_SLOWLY if slowly else _IN_FLIGHT)
+        # A reset by the one ends the other, which may wait long for what comes next.
+        async with asyncio.TaskGroup() as both:
+            both.create_task(self._take(direction, reader, flying))
+            both.create_task(self._deliver(direction, flying, writer))
 
-    async def _deliver(
-        self, direction: int, flying: asyncio.Queue[tuple[float, bytes]], writer: asyncio.StreamWriter
-    ) -> None:
+    async def _take(self, direction: int, reader: asyncio.StreamReader, flying: _Flying) -> None:
+        loop, due, data = asyncio.get_running_loop(), self._opens_at, b"-"
+        while data:
+            data = await reader.read(_PIECE)
+            due = max(due, self._relay.due(direction, len(data), loop.time()))
+            await flying.put((due, data))
+
+    async def _deliver(self, direction: int, flying: _Flying, writer: asyncio.StreamWriter) -> None:
         loop = asyncio.get_running_loop()
         while True:
             due, data = await flying.get()

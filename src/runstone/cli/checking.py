@@ -15,7 +15,7 @@ from runstone.errors import ExitCode
 from runstone.judge.suites import judge, observe_shard
 from runstone.session.opening import open_session
 from runstone.session.options import Given
-from runstone.session.session import SECOND, Session
+from runstone.session.session import Session
 from runstone.verdict.model import Report
 
 
@@ -46,8 +46,8 @@ def show_shard(session: Session) -> int:
     if found.stopped is not None:
         say_error(f"{name} is not whole: {found.stopped} (what was observed is in {folder}); run it again")
         return ExitCode.NOT_CONFORMING
-    traces = sum(not each.endswith(SECOND) for each in session.traces)
-    again = f", {found.confirmations} of them twice" if found.confirmations else ""
+    traces = len(session.seen())
+    again = f", {found.confirmations} of them again" if found.confirmations else ""
     click.echo(f"{name}: {traces} scenarios observed in {found.observe_s:.1f} s{again}: {folder}")
     click.echo(f"no verdict yet: runstone merge DIR… judges all {found.shard.of} shards together")
     return ExitCode.CONFORMING

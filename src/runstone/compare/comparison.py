@@ -31,6 +31,7 @@ from runstone.verdict.model import (
     Verdict,
     totals_by_level,
 )
+from runstone.wire.attempts import scenario_of
 from runstone.wire.trace import Trace
 
 
@@ -359,5 +360,5 @@ def _whole(side: Side) -> dict[str, Trace]:
         name: traces[name]
         for name in sorted(traces)
         # Shards look at the capacity each: `capacity@shard-2`.
-        if not {name, name.partition("@")[0]} & made_up and not traces[name].cut_short
+        if not {name, scenario_of(name)} & made_up and not traces[name].cut_short
     }

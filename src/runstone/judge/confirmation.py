@@ -1,7 +1,8 @@
 """Confirmation: what seems broken is observed again, alone and calm, before anybody is told that it is.
 
 Broken twice is broken. Broken once and kept once is flaky, unless what was seen first was disturbed: then
-the second observation stands. What could not be observed again stays broken, and says so.
+the second observation stands. What is broken in a second observation that was disturbed as well is observed a
+third time. What could not be observed again stays broken, and says so.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import msgspec
 from runstone.scenario.estimate import Cost, recorded_costs
 from runstone.verdict.model import UNCONFIRMED, Case
 from runstone.verdict.waivers import Waiver
+from runstone.wire.attempts import ATTEMPTS, scenario_of
 
 _NUMBERS: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}|\d+")  # by which reasons of one cause differ
 BROKEN: Final = frozenset({"fail", "warn", "not-testable"})
@@ -69,20 +71,34 @@ def one_run_per_cause(doubted: Iterable[Doubt]) -> list[Doubt]:
 
 def scenarios_in(case: Case) -> set[str]:
     """The scenarios whose exchanges show what the case says."""
-    return {each.partition("#")[0].partition("@")[0] for each in case.exchanges}
+    return {scenario_of(each) for each in case.exchanges}
 
 
-def confirmed(first: Case, second: Case | None, *, disturbed: bool) -> Case:
-    """What both observations together say. `disturbed`: the first one was."""
-    if second is None or second.verdict not in BROKEN | {"pass"}:
-        return msgspec.structs.replace(first, reason=UNCONFIRMED + first.reason)
-    if second.verdict in BROKEN:
-        return first
-    if disturbed:
-        return second
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one observation says of a case. `disturbed`: some of it may show the network or this machine."""
+
+    case: Case
+    disturbed: bool
+
+    @property
+    def settles(self) -> bool:
+        """Whether nothing more need be seen, if it is a later look: it was kept, or broken in quiet."""
+        return self.case.verdict == "pass" or (self.case.verdict in BROKEN and not self.disturbed)
+
+
+def confirmed(first: Look, *later: Look) -> Case:
+    """What all observations of a case together say, of which the first says that it is broken."""
+    last = later[-1] if later else first
+    if not (later and last.settles) and len(later) + 1 < ATTEMPTS:
+        return msgspec.structs.replace(first.case, reason=UNCONFIRMED + first.case.reason)
+    if last.case.verdict in BROKEN:
+        return first.case
+    if first.disturbed:
+        return last.case
     return msgspec.structs.replace(
-        first,
+        first.case,
         verdict="flaky",
-        reason=f"broken in one of two observations ({first.reason}), kept in the other",
-        exchanges=(*first.exchanges, *second.exchanges),
+        reason=f"broken in one of two observations ({first.case.reason}), kept in the other",
+        exchanges=(*first.case.exchanges, *last.case.exchanges),
     )

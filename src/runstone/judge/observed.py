@@ -81,13 +81,13 @@ class Observed:
 
 
 def observed_by(
-    session: Session, scenarios: Mapping[str, Scenario], *, again: bool = False, narrowed: bool = False
+    session: Session, scenarios: Mapping[str, Scenario], *, attempt: int = 1, narrowed: bool = False
 ) -> Observed:
-    """What the session has observed, at first or `again`. `scenarios`: those that the suites define."""
+    """What the session has observed at this `attempt`. `scenarios`: those that the suites define."""
     manifest = session.manifest
     return Observed(
         profile=session.settings.profile,
-        traces=session.seen(again=again),
+        traces=session.seen(attempt),
         capabilities=session.capabilities,
         stopped=session.stopped,
         of_a_part=manifest.of_a_part if manifest else "",

@@ -6,7 +6,7 @@ import datetime as dt
 import gc
 import os
 import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import replace
 from io import StringIO
@@ -14,7 +14,15 @@ from io import StringIO
 import pytest
 from platformdirs import user_cache_path
 
-from runstone.judge.confirmation import BROKEN, confirmed, doubts, one_run_per_cause, scenarios_in
+from runstone.judge.confirmation import (
+    BROKEN,
+    Doubt,
+    Look,
+    confirmed,
+    doubts,
+    one_run_per_cause,
+    scenarios_in,
+)
 from runstone.judge.coverage import SuitesBroken, suite_files
 from runstone.judge.hooks import Judging
 from runstone.judge.items import JudgeItem
@@ -28,7 +36,7 @@ from runstone.scenario.progress import Step
 from runstone.scenario.scenario import Scenario, Schedule
 from runstone.session.plan import Plan, plan_of
 from runstone.session.session import Session
-from runstone.verdict.model import Case, Report
+from runstone.verdict.model import Report
 from runstone.wire.exchange import excerpt
 
 
@@ -140,22 +148,16 @@ def _behind_what_is_broken(judging: Judging, judged: Judged) -> set[str]:
 
 
 def _confirmed(session: Session, judging: Judging, judged: Judged) -> Judged:
-    """What was judged, with what seemed broken judged once more on a second observation."""
+    """What was judged, with what seemed broken judged once more on a second observation, or on a third."""
     today = dt.datetime.now(dt.UTC).date()
-    judges = {(judge.requirement.id, judge.case): judge for judge in judging.judges}
     doubted = doubts(judged.cases, judging.needs, session.waivers, today) if session.confirms else []
-    chosen = one_run_per_cause(doubted) if session.manifest and session.manifest.agent else doubted
-    reached = session.observe_again(
-        [(each.scenarios, each.requirement) for each in chosen], judging.scenarios
-    )
-    if reached:
-        session.progress(Step(doing="judging"))
-    second = observed_by(session, judging.scenarios, again=True, narrowed=True)
-    settled: dict[tuple[str, str], Case] = {}
-    for each in doubted:
-        case = each.requirement, each.case.case
-        again = run(judges[case], second).case if reached.issuperset(each.scenarios) else None
-        settled[case] = confirmed(each.case, again, disturbed=session.disturbed(each.scenarios))
+    looks = {each: [Look(each.case, session.disturbed(each.scenarios, 1))] for each in doubted}
+    of_agent = session.manifest is not None and bool(session.manifest.agent)
+    if doubted:
+        _look_again(session, judging, looks, one_run_per_cause(doubted) if of_agent else doubted, 2)
+    if disturbed := [each for each in doubted if len(looks[each]) == 2 and not looks[each][1].settles]:
+        _look_again(session, judging, looks, [] if of_agent else disturbed, 3)
+    settled = {(each.requirement, each.case.case): confirmed(*seen) for each, seen in looks.items()}
     cases = {
         name: [settled.get((name, case.case), case) for case in several]
         for name, several in judged.cases.items()
@@ -165,6 +167,26 @@ def _confirmed(session: Session, judging: Judging, judged: Judged) -> Judged:
         for cell, several in judged.cells.items()
     }
     return replace(judged, cases=cases, cells=cells)
+
+
+def _look_again(
+    session: Session,
+    judging: Judging,
+    looks: Mapping[Doubt, list[Look]],
+    chosen: Sequence[Doubt],
+    attempt: int,
+) -> None:
+    """Observe what is in doubt at this attempt; each doubt gets the look at it, if it was reached."""
+    wanted = [(each.scenarios, each.requirement) for each in chosen]
+    reached = session.observe_again(wanted, judging.scenarios, attempt)
+    session.progress(Step(doing="judging"))
+    observed = observed_by(session, judging.scenarios, attempt=attempt, narrowed=True)
+    judges = {(judge.requirement.id, judge.case): judge for judge in judging.judges}
+    for doubt, seen in looks.items():
+        if len(seen) == attempt - 1 and reached.issuperset(doubt.scenarios):
+            case = run(judges[doubt.requirement, doubt.case.case], observed).case
+            if case.verdict in BROKEN | {"pass"}:
+                seen.append(Look(case, session.disturbed(doubt.scenarios, attempt)))
 
 
 def collect(session: Session) -> Mapping[str, Collection[Schedule]]:

@@ -26,7 +26,7 @@ _REASON: Final = 300
 
 _TWICE: Final = re.compile(r"broken in one of two observations \((.*)\), kept in the other", re.DOTALL)
 _NEVER_GOT_TO: Final = re.compile(r"^(\w+) has no ((?:exchange of part )?'[^']*')(?:: |$)")
-_FINDING: Final = re.compile(r"^(\w+(?:@2)?#\d+) [A-Z]+ ")  # how a monitor names an exchange
+_FINDING: Final = re.compile(r"^(\w+(?:@\d)?#\d+) [A-Z]+ ")  # how a monitor names an exchange
 _PLACE: Final = re.compile(r"exchange (\d+) [A-Z]+ \S+?(?=[,;:)]?(?:\s|$))")
 _AT_IT: Final = re.compile(r" (?:\(it\)|at it)$")  # a place that is the exchange itself
 _MEMBER: Final = re.compile(r"[\w-]+/\S*: ")  # how a schema tells where it is broken

@@ -15,6 +15,7 @@ import msgspec
 from runstone.report.text import counted
 from runstone.scenario.capacity import OF_CAPACITY, WAVES
 from runstone.verdict.model import UNCONFIRMED, Outcome, Report
+from runstone.wire.attempts import attempt_of
 
 About = Literal["capacity", "finding", "again", "disturbed", "left", "insecure"]
 _NAMED: Final = 5  # recordings that one line names; report.json has them all
@@ -110,8 +111,9 @@ def _capacity(report: Report) -> str:
 
 
 def _again(report: Report) -> str:
-    again = report.observation.again
-    said = [f"{counted(len(again), 'scenario')} observed again, alone, because something seemed broken"]
+    again = Counter(map(attempt_of, report.observation.again))
+    said = [f"{counted(again[2], 'scenario')} observed again, alone, because something seemed broken"]
+    said += [f"{again[3]} of them a third time, being disturbed again"] if again[3] else []
     outcomes = Counter(each.verdict for each in report.verdicts)
     said += [f"{outcomes['flaky']} flaky"] if outcomes["flaky"] else []
     said += [f"{number} unconfirmed"] if (number := _unconfirmed(report)) else []

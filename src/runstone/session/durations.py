@@ -13,6 +13,7 @@ from runstone.errors import UsageError
 from runstone.scenario.estimate import CREATED, Cost, turns_seconds
 from runstone.scenario.runs import creates_run
 from runstone.session import evidence
+from runstone.wire.attempts import scenario_of
 from runstone.wire.exchange import Exchange
 from runstone.wire.trace import Trace
 
@@ -28,7 +29,7 @@ def costs_in(path: Path) -> Mapping[str, Cost]:
     if not path.is_dir():
         return read_yaml(path, dict[str, Cost], BadDurations)
     manifest, traces = evidence.read(path)
-    known = [each for name, each in traces.items() if "@" not in name and not each.inapplicable]
+    known = [each for name, each in traces.items() if name == scenario_of(name) and not each.inapplicable]
     scenarios = [each for each in known if not each.scenario.startswith(_NO_SCENARIOS)]
     return {each.scenario: _cost(each, manifest.turn_s) for each in scenarios}
 

@@ -37,6 +37,7 @@ from runstone.target.control import Control
 from runstone.target.target import Target
 from runstone.verdict import waivers
 from runstone.verdict.scenarios import ScenarioResults
+from runstone.wire.attempts import ATTEMPTS, attempt_of, recording_of, scenario_of
 from runstone.wire.trace import Trace
 
 
@@ -55,7 +56,6 @@ class Beside:
     judged: Callable[[Session], ScenarioResults] | None = None
 
 
-SECOND: Final = "@2"  # what the name of a scenario ends with that was observed again
 _CONFIRMING_S: Final = 30.0
 Reach = Callable[[Target], AbstractContextManager[Target]]
 
@@ -302,36 +302,42 @@ class Session:
     @property
     def confirms(self) -> bool:
         """Whether what seems broken can be seen twice: the target is at hand, or was observed twice."""
-        at_hand = self._observer is not None and self.stopped is None
-        return self.settings.confirm > 0 and (at_hand or any(name.endswith(SECOND) for name in self.traces))
+        return self.settings.confirm > 0 and (self._at_hand or bool(self.seen(2)))
+
+    @property
+    def _at_hand(self) -> bool:
+        return self._observer is not None and self.stopped is None
 
     def observe_again(
-        self, wanted: Sequence[tuple[Collection[str], str]], known: Mapping[str, Scenario]
+        self, wanted: Sequence[tuple[Collection[str], str]], known: Mapping[str, Scenario], attempt: int
     ) -> set[str]:
         """Observe scenarios once more, for the requirement that each is named with; those that were seen.
 
-        At most as long as the first observation took, or half a minute. A scenario goes by its name and `@2`
-        then. Of evidence, those that it holds.
+        All attempts take at most as long as the first observation did, or half a minute. Of evidence, those
+        that it holds.
         """
-        if self._observer is None or self._writer is None or self.stopped is not None:
-            return {name.removesuffix(SECOND) for name in self.traces if name.endswith(SECOND)}
+        if self._observer is None or self._writer is None or self.manifest is None or not self._at_hand:
+            return set(self.seen(attempt))
         why = {name: requirement for names, requirement in reversed(wanted) for name in names}
         chosen = [known[name] for names, _ in wanted for name in names if name in known]
         chosen = list({each.name: each for each in chosen if not each.explores}.values())
         if not chosen:
             return set()
         began, cleaned_s = time.monotonic(), self._observer.cleaning_s
-        budget_s = max(_CONFIRMING_S, self.manifest.observe_s if self.manifest else 0.0)
-        again = [replace(each, name=each.name + SECOND) for each in chosen]
+        budget_s = max(_CONFIRMING_S, self.manifest.observe_s) - self.manifest.confirm_s
+        recordings = [replace(each, name=recording_of(each.name, attempt)) for each in chosen]
         with suppress(TargetError):  # what is kept from being seen again stays as it was seen
-            asyncio.run(self._observer.observe_again(again, budget_s))
+            asyncio.run(self._observer.observe_again(recordings, budget_s))
         again_s = time.monotonic() - began
         self._observing_s += again_s
-        seen = {each.name for each in chosen if self._whole(each.name + SECOND)}
+        recorded = {each.name: recording_of(each.name, attempt) for each in chosen}
+        seen = {name for name, recording in recorded.items() if self._whole(recording)}
+        confirm_s = self.manifest.confirm_s + again_s - (self._observer.cleaning_s - cleaned_s)
+        again = self.manifest.again | {recorded[name]: why[name] for name in sorted(seen)}
         self.manifest = self._writer.save(
-            again={name + SECOND: why[name] for name in sorted(seen)},
-            confirmations=len(seen),
-            confirm_s=round(again_s - (self._observer.cleaning_s - cleaned_s), 3),
+            again=again,
+            confirmations=len({*map(scenario_of, again)}),
+            confirm_s=round(confirm_s, 3),
             clean_s=round(self._observer.cleaning_s, 3),
             left=self._observer.left,
         )
@@ -342,7 +348,7 @@ class Session:
         if not self._to_be_cleaned or self._observer is None or self._writer is None:
             return
         self._to_be_cleaned = False
-        kept = {name + suffix for name in broken for suffix in ("", SECOND)}
+        kept = {recording_of(name, number + 1) for name in broken for number in range(ATTEMPTS)}
         asyncio.run(self._observer.clean_up(kept))
         left, clean_s = self._observer.left, round(self._observer.cleaning_s, 3)
         self.manifest = self._writer.save(left=left, clean_s=clean_s)
@@ -350,14 +356,15 @@ class Session:
     def _whole(self, name: str) -> bool:
         return name in self.traces and not self.traces[name].cut_short
 
-    def disturbed(self, scenarios: Iterable[str]) -> bool:
-        """Whether the first observation of any of these was disturbed."""
-        return any(self.traces[name].disturbed for name in scenarios if name in self.traces)
+    def disturbed(self, scenarios: Iterable[str], attempt: int) -> bool:
+        """Whether the observation of any of these at this attempt was disturbed."""
+        recordings = [recording_of(name, attempt) for name in scenarios]
+        return any(self.traces[name].disturbed for name in recordings if name in self.traces)
 
-    def seen(self, *, again: bool = False) -> dict[str, Trace]:
-        """The traces by scenario: of the first observation, or of the second one."""
-        chosen = {name: each for name, each in self.traces.items() if name.endswith(SECOND) == again}
-        return {name.removesuffix(SECOND): each for name, each in chosen.items()}
+    def seen(self, attempt: int = 1) -> dict[str, Trace]:
+        """The traces by scenario that are of this attempt."""
+        chosen = {name: each for name, each in self.traces.items() if attempt_of(name) == attempt}
+        return chosen if attempt == 1 else {scenario_of(name): each for name, each in chosen.items()}
 
     def not_asked_for(self, each: Requirement) -> str | None:
         """Why a requirement is none of what the user wants judged; None for one that must have a judge."""

@@ -11,6 +11,7 @@ import msgspec
 from runstone.session import evidence
 from runstone.session.evidence import EvidenceError, Manifest, ShardOf
 from runstone.target.capabilities import Capability
+from runstone.wire.attempts import scenario_of
 from runstone.wire.trace import Trace
 
 # Fields of the manifest that all shards must have in common, and how people call them.
@@ -35,7 +36,7 @@ class Part(msgspec.Struct, frozen=True):
 
     def records_for_itself(self, name: str) -> bool:
         """Whether a trace is none of the shared scenarios: every shard checks its server, and measures it."""
-        return name.partition("@")[0] not in self.shard.scenarios
+        return scenario_of(name) not in self.shard.scenarios
 
     @property
     def told(self) -> str:

@@ -27,6 +27,7 @@ from runstone.contracts import load_catalogue
 from runstone.contracts.reading import read_yaml
 from runstone.errors import UsageError, suggestion
 from runstone.verdict.model import AcceptedBy, Case, Verdict, with_cases
+from runstone.wire.attempts import scenario_of
 
 _BROKEN = frozenset({"fail", "warn", "not-testable"})
 _JUDGED = frozenset({"pass", "waived", "flaky"}) | _BROKEN
@@ -78,7 +79,7 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def _scenarios_of(case: Case) -> frozenset[str]:
-    return frozenset(exchange.partition("#")[0].partition("@")[0] for exchange in case.exchanges)
+    return frozenset(map(scenario_of, case.exchanges))
 
 
 def load(path: Path, requirements: Collection[str]) -> list[Waiver]:
