@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from runstone.contracts import may_last
+from runstone.contracts import may_last, reads
 from runstone.wire.exchange import Exchange
 from runstone.wire.limits import Limits
-from runstone.wire.recorder import Recorder
+from runstone.wire.recorder import KnownOperations, Recorder
 from runstone.wire.request import Request
 from tests.servers import (
     Answer,
@@ -42,7 +42,9 @@ def recorded(
 
     async def session() -> tuple[_Result, list[Exchange]]:
         kept: list[Exchange] = []
-        async with Recorder(url, secrets or {}, Limits(**limits), may_last=may_last) as recorder:
+        async with Recorder(
+            url, secrets or {}, Limits(**limits), known=KnownOperations(may_last=may_last, reads=reads)
+        ) as recorder:
             return await talk(recorder, kept), kept
 
     return asyncio.run(session())

@@ -13,7 +13,7 @@ from starlette.routing import Route
 from runstone.contracts import creates_at_once
 from runstone.wire.exchange import Exchange
 from runstone.wire.limits import Limits
-from runstone.wire.recorder import Recorder
+from runstone.wire.recorder import KnownOperations, Recorder
 from tests.honest import uvicorn_serving
 from tests.recorder.talking import asked, recorded, sent, streaming
 from tests.servers import (
@@ -68,7 +68,7 @@ def test_what_is_being_made_when_a_session_is_interrupted_is_known() -> None:
 
     async def session(url: str) -> Exchange:
         kept: list[Exchange] = []
-        recorder = Recorder(url, {}, Limits(), creates=creates_at_once)
+        recorder = Recorder(url, {}, Limits(), known=KnownOperations(creates=creates_at_once))
         async with recorder:
             making = asyncio.create_task(recorder.send(asked(method="POST", content=b"{}"), kept))
             await asyncio.sleep(0.2)

@@ -99,11 +99,14 @@ def test_the_second_try_takes_no_other_kept_alive_connection() -> None:
     assert (kept[2].code, kept[2].retried) == (200, True)
 
 
-@pytest.mark.parametrize("method, times", [("GET", 2), ("POST", 1)])
-def test_a_fresh_connection_that_is_cut(method: str, times: int) -> None:
+@pytest.mark.parametrize(
+    "method, path, times", [("GET", "/threads", 2), ("POST", "/threads", 1), ("POST", "/threads/search", 2)]
+)
+def test_a_fresh_connection_that_is_cut(method: str, path: str, times: int) -> None:
+    """What only reads is asked for again: a search by POST too."""
     server = Resetting(good=0)
     with conversing(server) as url:
-        found = sent(url, method=method, content=b"{}")
+        found = sent(url, method=method, path=path, content=b"{}")
     assert (found.code, found.retried) == (None, times == 2)
     assert len(server.requests) == times
 

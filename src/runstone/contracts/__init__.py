@@ -36,6 +36,7 @@ from runstone.contracts.operations import (
     may_last,
     operation_for,
     operation_table,
+    reads,
 )
 from runstone.contracts.profile import Profile, UnknownProfile, WaitBody, load_profile, profile_names
 from runstone.contracts.reading import MalformedContract
@@ -114,6 +115,7 @@ __all__ = [
     "operation_table",
     "profile_names",
     "race_table",
+    "reads",
     "restart_table",
     "schema_names",
     "search_table",

@@ -23,6 +23,7 @@ Kind = Literal["thread", "run", "checkpoint", "assistant", "cron", "item"]
 Lasting = Literal["run", "asked", "open"]
 
 _SEGMENTS: Final = (*get_args(Kind), "namespace")  # what a segment of a path can stand for
+_READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _PLACEHOLDER: Final = re.compile(r"\{(\w+)\}")
 
 
@@ -195,6 +196,12 @@ def creates_at_once(method: str, path: str) -> bool:
     """Whether the answer comes at once, and names something new that stays until it is deleted."""
     operation = operation_for(method, path)
     return operation is not None and operation.lasts is None and bool(operation.creates.keys() - {"run"})
+
+
+def reads(method: str, path: str) -> bool:
+    """Whether a request changes nothing, so that it may be sent twice: as a search by POST does."""
+    operation = operation_for(method, path)
+    return method in _READING or (operation is not None and operation.lists is not None)
 
 
 def may_last(method: str, path: str) -> bool:

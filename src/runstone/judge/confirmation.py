@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,6 +20,8 @@ from runstone.scenario.estimate import Cost, recorded_costs
 from runstone.verdict.model import UNCONFIRMED, Case
 from runstone.verdict.waivers import Waiver
 from runstone.wire.attempts import ATTEMPTS, scenario_of
+from runstone.wire.exchange import Exchange
+from runstone.wire.trace import Trace
 
 _NUMBERS: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}|\d+")  # by which reasons of one cause differ
 BROKEN: Final = frozenset({"fail", "warn", "not-testable"})
@@ -72,6 +75,25 @@ def one_run_per_cause(doubted: Iterable[Doubt]) -> list[Doubt]:
 def scenarios_in(case: Case) -> set[str]:
     """The scenarios whose exchanges show what the case says."""
     return {scenario_of(each) for each in case.exchanges}
+
+
+def heard_out(trace: Trace, earlier: Iterable[Trace]) -> Trace:
+    """The trace without what the network kept from being answered, where an earlier one has that answer.
+
+    Of many hundred exchanges a bad network loses one in each observation, and never the same: a monitor,
+    which reads them all, would never see a whole one.
+    """
+    heard = {place for each in earlier for place, exchange in _placed(each) if not exchange.lost}
+    kept = tuple(each for place, each in _placed(trace) if not (each.lost and place in heard))
+    return msgspec.structs.replace(trace, exchanges=kept)
+
+
+def _placed(trace: Trace) -> Iterator[tuple[tuple[str, str, int], Exchange]]:
+    """Each exchange with where it is met in any observation: part, label, and which one of that label."""
+    seen: Counter[tuple[str, str]] = Counter()
+    for each in trace.exchanges:
+        seen[each.part, each.label] += 1
+        yield (each.part, each.label, seen[each.part, each.label]), each
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from runstone.judge.confirmation import (
     Look,
     confirmed,
     doubts,
+    heard_out,
     one_run_per_cause,
     scenarios_in,
 )
@@ -27,7 +28,7 @@ from runstone.judge.coverage import SuitesBroken, suite_files
 from runstone.judge.hooks import Judging
 from runstone.judge.items import JudgeItem
 from runstone.judge.judges import Judge
-from runstone.judge.observed import observed_by
+from runstone.judge.observed import Observed, observed_by
 from runstone.judge.running import run
 from runstone.locations import locate
 from runstone.report import write_all
@@ -184,9 +185,21 @@ def _look_again(
     judges = {(judge.requirement.id, judge.case): judge for judge in judging.judges}
     for doubt, seen in looks.items():
         if len(seen) == attempt - 1 and reached.issuperset(doubt.scenarios):
-            case = run(judges[doubt.requirement, doubt.case.case], observed).case
+            judge = judges[doubt.requirement, doubt.case.case]
+            own = _of_a_monitor(session, observed, doubt, attempt) if judge.reads_all else observed
+            case = run(judge, own).case
             if case.verdict in BROKEN | {"pass"}:
                 seen.append(Look(case, session.disturbed(doubt.scenarios, attempt)))
+
+
+def _of_a_monitor(session: Session, observed: Observed, doubt: Doubt, attempt: int) -> Observed:
+    """What was observed at this attempt where the monitor was broken."""
+    earlier = [session.seen(number) for number in range(1, attempt)]
+    traces = {
+        name: heard_out(observed.traces[name], [each[name] for each in earlier if name in each])
+        for name in doubt.scenarios
+    }
+    return replace(observed, traces=traces)
 
 
 def collect(session: Session) -> Mapping[str, Collection[Schedule]]:

@@ -163,7 +163,7 @@ def _request(thing: Thing) -> Request:
         body = thing.id.encode()
     return Request(
         scenario="clean_up",
-        part="",
+        part=thing.id,  # so that each goes over connections that few others want at the same time
         number=1,
         label="delete",
         method="DELETE",

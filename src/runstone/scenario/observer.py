@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from runstone.contracts import creates_at_once, may_last
+from runstone.contracts import creates_at_once, may_last, reads
 from runstone.errors import RunstoneError, TargetError
 from runstone.scenario import without_runs
 from runstone.scenario.api import Api
@@ -35,7 +35,7 @@ from runstone.target.control import Control
 from runstone.target.target import Target
 from runstone.wire.identity import FURTHER_IDENTITIES
 from runstone.wire.limits import Limits
-from runstone.wire.recorder import Recorder
+from runstone.wire.recorder import KnownOperations, Recorder
 from runstone.wire.recording import Recording
 from runstone.wire.trace import Inapplicable, Trace
 
@@ -174,7 +174,8 @@ class Observer:
         target = self.target
         others = {who: target.headers_of(who) for who in FURTHER_IDENTITIES}
         limits = msgspec.structs.replace(limits, **self._limits)
-        return Recorder(target.url, target.headers, limits, others, target.network, may_last, creates_at_once)
+        known = KnownOperations(may_last=may_last, creates=creates_at_once, reads=reads)
+        return Recorder(target.url, target.headers, limits, others, target.network, known)
 
     def _assessed(self, checked: Trace, recorder: Recorder) -> Fitness:
         """What the self-check found. Raises SelfCheckBroken where it is Runstone that failed."""

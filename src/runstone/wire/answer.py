@@ -11,7 +11,6 @@ from runstone.wire.exchange import Refusal
 from runstone.wire.sse import EventReader
 
 _HANDED_OVER: Final = "http11.send_request_body.complete"  # httpcore's name for it in its trace
-_READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _NOTICEABLE_S: Final = 0.25  # a request that had to wait so long for others came later than was meant
 _ONE_MOMENT_S: Final = 0.002  # chunks so close count as one: bodies in chunks of a byte would fill the memory
 
@@ -80,14 +79,14 @@ class Answer:
             return 0.0
         return max(0.0, (self.happened_at or now) - self.sent_at - self.headers_after)
 
-    def may_be_asked_for_again(self, method: str, *, passed_on: bool) -> bool:
+    def may_be_asked_for_again(self, *, reads: bool, passed_on: bool) -> bool:
         """Whether sending its request twice does nothing twice: it reads, or the target cannot have got it.
 
         What was passed on cannot be taken back, and a stream that breaks off is never the same again.
         """
         if self.response is None:
-            return method in _READING or not self.handed_over
-        return method in _READING and not passed_on and self.reader is None
+            return reads or not self.handed_over
+        return reads and not passed_on and self.reader is None
 
     def take(self, chunk: bytes, at: float) -> None:
         """Keep the next bytes of the body, which came so many seconds after sending."""

@@ -32,7 +32,7 @@ _IDLE_S: Final = 1.0
 # connections that 16 scenarios have open at once, that took half of the harness's time. So whoever sends one
 # request after the other, a part of a scenario, has a pool nearly to itself.
 _POOLS: Final = 64
-_KEPT_ALIVE: Final = 4  # of each pool
+_KEPT_ALIVE: Final = 16  # of each pool
 
 # What httpx's client would say of itself. There is none: a client keeps cookies, and those that one identity
 # was given would go out with another's requests.

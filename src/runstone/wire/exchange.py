@@ -185,6 +185,11 @@ class Exchange(msgspec.Struct, frozen=True, dict=True, kw_only=True, omit_defaul
         return self.code is not None and not unfinished
 
     @property
+    def lost(self) -> bool:
+        """Whether network or load kept it from being answered in full."""
+        return self.disturbed is not None and not (self.complete or self.closed_by_client)
+
+    @property
     def status(self) -> int:
         """The HTTP status. Raises Missing when no response arrived."""
         self._read()

@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
@@ -39,9 +40,22 @@ _LATEST = 16  # requests
 _SLOWEST_S = 1.0  # a request that takes longer tells of itself, not of how busy the target is
 
 
-def _at_once(_method: str, _path: str) -> bool:
-    """Of a server of which nothing is known: each request is answered as soon as it can be."""
+def _no_request(_method: str, _path: str) -> bool:
     return False
+
+
+@dataclass(frozen=True, slots=True)
+class KnownOperations:
+    """What is known of the operations of a server, each by its method and path; by default nothing.
+
+    `may_last`: whether one may be answered long after it could be, waiting for a run. `creates`: whether it
+    makes something; what that is, an interrupted session still wants to know. `reads`: whether it changes
+    nothing, so that it may be sent twice.
+    """
+
+    may_last: Callable[[str, str], bool] = _no_request
+    creates: Callable[[str, str], bool] = _no_request
+    reads: Callable[[str, str], bool] = lambda method, _path: method in {"GET", "HEAD", "OPTIONS"}
 
 
 class Recorder:
@@ -54,14 +68,9 @@ class Recorder:
         limits: Limits,
         others: Mapping[Identity, Mapping[str, str]] | None = None,
         network: Network | None = None,
-        may_last: Callable[[str, str], bool] = _at_once,
-        creates: Callable[[str, str], bool] = _at_once,
+        known: KnownOperations = KnownOperations(),
     ) -> None:
-        """`headers` are those of the first identity, `others` those of the further ones.
-
-        `may_last`: whether a method and path may be answered long after they could be, waiting for a run.
-        `creates`: whether they make something; what that is, an interrupted session still wants to know.
-        """
+        """`headers` are those of the first identity, `others` those of the further ones."""
         self.limits = limits
         self.pace = Pace()
         self._url = url.rstrip("/")
@@ -72,8 +81,7 @@ class Recorder:
         )
         self._identities: dict[Identity, dict[str, str]] = {"anonymous": {}, "first": dict(headers)}
         self._identities |= {who: dict(theirs) for who, theirs in (others or {}).items()}
-        self._may_last = may_last
-        self._creates = creates
+        self._known = known
         self._redactor = Redactor(headers, others)
         self._began = time.monotonic()
         self.grows: Grows | None = None  # asked when a deadline has passed
@@ -97,9 +105,7 @@ class Recorder:
         """A recorder of a server that is stopped at will: same clock, headers, limits and network."""
         others: dict[Identity, dict[str, str]] = {**self._identities}
         del others["first"]
-        recorder = Recorder(
-            url, self._identities["first"], self.limits, others, self._network, self._may_last, self._creates
-        )
+        recorder = Recorder(url, self._identities["first"], self.limits, others, self._network, self._known)
         recorder._began = self._began
         recorder._stopped_at_will = True
         recorder.grows = self.grows
@@ -150,7 +156,8 @@ class Recorder:
             answer.held_s = self.clock - answer.sent_at
             answer.begin(self.clock)
             await self._hear_out(request, answer, opened, relay)
-            if answer.cut and answer.may_be_asked_for_again(request.method, passed_on=relay is not None):
+            reads = self._known.reads(request.method, request.path)
+            if answer.cut and answer.may_be_asked_for_again(reads=reads, passed_on=relay is not None):
                 answer.retried = True
                 answer.begin(self.clock)
                 await self._converse(request, answer, opened, relay)
@@ -171,7 +178,7 @@ class Recorder:
             if opened is not None and not opened.done():
                 opened.set_result(exchange)
         ordinary = request.deadline <= self.limits.request_s
-        if ordinary and exchange.complete and not self._may_last(request.method, request.path):
+        if ordinary and exchange.complete and not self._known.may_last(request.method, request.path):
             self._latest_s.append(exchange.finished_after)
         return exchange
 
@@ -220,7 +227,7 @@ class Recorder:
         Nobody could delete it otherwise: its id is in the answer.
         """
         conversing = self._converse(request, answer, opened, relay)
-        if relay is not None or not self._creates(request.method, request.path):
+        if relay is not None or not self._known.creates(request.method, request.path):
             return await conversing
         task = asyncio.create_task(conversing)
         try:
