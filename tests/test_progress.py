@@ -95,32 +95,54 @@ def test_who_is_known_to_get_more_workers_is_told_how() -> None:
     long = [Scenario(f"s{number}", nothing, Schedule(waits=3.0)) for number in range(100)]
     phases = Phases.of(long, shared=False, slow=True)
     known = begun_of(
-        phases, fitness(0.6, info=frozenset({"langgraph_py_version"})), capacity=1, known="measured"
+        phases,
+        fitness(0.6, info=frozenset({"langgraph_py_version"})),
+        capacity=1,
+        known="measured",
+        confirms=True,
     )
-    other = begun_of(phases, fitness(0.6), capacity=1, known="measured")
+    other = begun_of(phases, fitness(0.6), capacity=1, known="measured", confirms=True)
     assert known.more is not None
     assert other.more is not None
     assert (known.more.how, known.more.capacity) == ("`--n-jobs-per-worker 10`", 10)
     assert (other.more.how, other.more.capacity) == ("", 10)
     assert known.more.seconds < known.seconds
-    assert begun_of(phases, fitness(0.6), capacity=10, known="measured").more is None
+    assert begun_of(phases, fitness(0.6), capacity=10, known="measured", confirms=True).more is None
 
 
 def test_what_would_not_be_faster_is_not_recommended() -> None:
     alone = Phases.of([Scenario("s", nothing, Schedule(waits=20.0))], shared=False, slow=False)
-    assert begun_of(alone, fitness(0.1), capacity=1, known="measured").more is None
+    assert begun_of(alone, fitness(0.1), capacity=1, known="measured", confirms=True).more is None
+
+
+def test_what_may_be_confirmed_takes_as_long_however_many_runs_go_on_at_once() -> None:
+    brief = Phases.of(
+        [Scenario(f"s{n}", nothing, Schedule(waits=5.0)) for n in range(60)], shared=False, slow=True
+    )
+    cost = [
+        begun_of(brief, fitness(0.6), capacity=capacity, known="measured", confirms=True).seconds
+        - begun_of(brief, fitness(0.6), capacity=capacity, known="measured", confirms=False).seconds
+        for capacity in (1, 4)
+    ]
+    assert cost == pytest.approx([60.0, 60.0])
 
 
 def test_a_first_verdict_is_offered_where_all_of_it_takes_long() -> None:
     brief = [Scenario(f"s{number}", nothing) for number in range(10)]
     long = [Scenario(f"long{number}", nothing, Schedule(waits=20.0)) for number in range(10)]
     told = begun_of(
-        Phases.of(brief + long, shared=False, slow=True), fitness(0.6), capacity=1, known="measured"
+        Phases.of(brief + long, shared=False, slow=True),
+        fitness(0.6),
+        capacity=1,
+        known="measured",
+        confirms=True,
     )
     assert told.seconds > 200
     assert told.quick_s is not None
     assert told.quick_s < 60
-    quick = begun_of(Phases.of(brief, shared=False, slow=True), fitness(0.6), capacity=1, known="measured")
+    quick = begun_of(
+        Phases.of(brief, shared=False, slow=True), fitness(0.6), capacity=1, known="measured", confirms=True
+    )
     assert quick.quick_s is None, "it is the quick one"
 
 

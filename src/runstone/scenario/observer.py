@@ -84,6 +84,7 @@ class Observer:
         control: Control | None = None,
         exploration: Exploration | None = None,
         capacity: int | None = None,
+        confirms: bool = False,
         made: Made | None = None,
         left_over: Sequence[Thing] = (),
         keep_until_judged: bool = False,
@@ -94,7 +95,8 @@ class Observer:
 
         `limits`: fields of Limits that the user has set. `control`: how servers are restarted.
         `exploration`: how far the scenarios may go that explore; by default there is none of them.
-        `capacity`: how many runs the target executes at once; by default it is found out. `made` learns what
+        `capacity`: how many runs the target executes at once; by default it is found out. `confirms`: whether
+        more is to be expected after the observation, by `observe_again`. `made` learns what
         is made on the target, which is deleted at the end; without it, all is left there. `left_over`, of
         sessions that were killed, is deleted first. `keep_until_judged`: it stays until `clean_up`.
         `asks_first`: what is asked before all else, where it is not whether the conformance graphs are fit.
@@ -110,6 +112,7 @@ class Observer:
         self._on_trace = on_trace
         self._on_progress = on_progress
         self._capacity = capacity
+        self._confirms = confirms
         self._cleaner = Cleaner(made, left_over, on_progress, keep_until_judged=keep_until_judged)
         self._slots = Slots(MANY)
         self._crashed: dict[str, str] = {}
@@ -261,7 +264,8 @@ class Observer:
             self._slots.capacity = capacity
             recorder.limits = msgspec.structs.replace(recorder.limits, capacity=capacity)
             scenarios = fitting(scenarios, capacity, self._on_trace)
-            begun = begun_of(self._phases(scenarios, recorder), fitness, capacity=capacity, known=known)
+            phases = self._phases(scenarios, recorder)
+            begun = begun_of(phases, fitness, capacity=capacity, known=known, confirms=self._confirms)
             self._on_progress(begun)
             stopped = await self._observe_all(scenarios, recorder, pulse, begun.seconds)
             lost = None

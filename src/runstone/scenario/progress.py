@@ -14,7 +14,7 @@ from runstone.scenario.phases import Phases
 from runstone.target import recipes
 
 _FEW: Final = 10  # runs at a time: whoever executes fewer is told what more would bring
-_WITH_CONFIRMING: Final = 1.15  # of the official server 14 promises seem broken: 64 s after 434 s
+_CONFIRMING_TURNS: Final = 100  # of the official Python server, one after the other, as nothing else goes on
 _WORTH_TELLING: Final = 0.7  # of the time
 _LONG_S: Final = 120.0  # whoever waits longer for a first verdict is told of a quick one
 
@@ -65,13 +65,17 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     left_s: float | None = None
 
 
-def begun_of(phases: Phases, fitness: Fitness, *, capacity: int, known: Known) -> Begun:
-    """What is expected of these scenarios on a target that executes so many runs at a time."""
+def begun_of(phases: Phases, fitness: Fitness, *, capacity: int, known: Known, confirms: bool) -> Begun:
+    """What is expected of these scenarios on a target that executes so many runs at a time.
+
+    `confirms`: whether what seems broken is observed again, and nobody said what will be.
+    """
 
     def seconds(runs_at_once: int, chosen: Phases = phases) -> float:
         cleaning_s = sum(expected_creations(chosen.all).values()) * fitness.answer_s / DELETED_AT_ONCE
         observing_s = expected_seconds(chosen, capacity=runs_at_once, turn_s=fitness.turn_s)
-        return _WITH_CONFIRMING * observing_s + cleaning_s
+        confirming_s = min(_CONFIRMING_TURNS * fitness.turn_s, observing_s) if confirms else 0.0
+        return observing_s + confirming_s + cleaning_s
 
     # Of what is assumed nobody knows whether the server is the reason.
     more = recipes.more_runs(fitness.info) if capacity < _FEW and known != "assumed" else None

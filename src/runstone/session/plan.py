@@ -120,7 +120,9 @@ def _plan(
         for (requirement, _), needed in judged.items()
         if names.issuperset(needed) and _absent(catalogue[requirement].needs, found) is None
     }
-    seconds, creates, how = _expected(chosen, fitness, capacity or (1 if fitness.agent else None))
+    seconds, creates, how = _expected(
+        chosen, fitness, capacity or (1 if fitness.agent else None), confirms=settings.may_confirm_much
+    )
     return Plan(
         target=target.name,
         url=target.url,
@@ -140,11 +142,11 @@ def _plan(
 
 
 def _expected(
-    chosen: list[Scenario], fitness: Fitness, capacity: int | None
+    chosen: list[Scenario], fitness: Fitness, capacity: int | None, *, confirms: bool
 ) -> tuple[dict[int, float], dict[str, int], str]:
     """Seconds by runs at a time, what is created, and how there are more runs at a time."""
     phases = Phases.of(chosen, shared=True, slow=fitness.turn_s >= SLOW_TURN_S)
-    begun = begun_of(phases, fitness, capacity=capacity or 1, known="declared")
+    begun = begun_of(phases, fitness, capacity=capacity or 1, known="declared", confirms=confirms)
     return _by_capacity(begun, begun.more), begun.creates, "" if begun.more is None else begun.more.how
 
 

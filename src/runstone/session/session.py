@@ -277,6 +277,7 @@ class Session:
             on_trace=self._keep,
             on_progress=self.progress,
             capacity=settings.capacity,
+            confirms=settings.may_confirm_much,
             limits={"concurrent_runs": settings.profile.defaults.concurrent_runs, **settings.limits},
             control=None if self._control is None else self._control(target),
             made=None if journal is None else Made(journal.add),

@@ -44,6 +44,11 @@ class Settings(Options):
         return self.concurrency or (_QUICK_AT_ONCE if self.quick else _AT_ONCE)
 
     @property
+    def may_confirm_much(self) -> bool:
+        """Whether what seems broken is observed again, and no waivers tell what is accepted as it is."""
+        return self.confirm > 0 and self.waivers is None
+
+    @property
     def exploration(self) -> Exploration | None:
         """How far scenarios that explore may go; None when no area of theirs is selected."""
         catalogue = load_catalogue()
