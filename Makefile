@@ -27,7 +27,8 @@ SAY := :
 ALL :=
 QUICK := not slow
 endif
-WORKERS ?= 2
+# One more than cores: of two processes each waits for more than half of the time.
+WORKERS ?= 3
 # In the order of tests/conftest.py: what waits for minutes begins first.
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=15 --durations-min=5
 

@@ -9,6 +9,7 @@ import gc
 import os
 import shutil
 import socket
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -20,6 +21,7 @@ from playwright.sync_api import Browser, expect, sync_playwright
 from tests.command_line import runstone
 
 _NAMES: Final = ("chromium", "chromium-browser", "google-chrome")
+_MANY: Final = 500
 _FLAGS: Final = (
     "--no-sandbox --headless --disable-gpu --disable-background-networking --disable-component-update "
     "--disable-sync --no-first-run"
@@ -68,7 +70,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "browser" in getattr(item, "fixturenames", ()):
             item.add_marker("browser")
-    # What waits for minutes begins first, and files with something slow before the others: at the end no
-    # process waits for one that has only begun.
+    # What waits for minutes begins first, and files with something slow before the others; last come files of
+    # a thousand tests, which take seconds: at the end no process waits for one that has only begun.
     slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: (item.get_closest_marker("patient") is None, item.path not in slow))
+    sizes = Counter(item.path for item in items)
+    items.sort(
+        key=lambda item: (
+            item.get_closest_marker("patient") is None,
+            item.path not in slow,
+            sizes[item.path] > _MANY,
+        )
+    )

@@ -190,6 +190,7 @@ LOST = {
 }
 
 
+@pytest.mark.slow
 def test_no_judge_passes_on_what_was_lost(upstream: str, tmp_path: Path) -> None:
     plan = Plan(keep=900, end="cut")
 

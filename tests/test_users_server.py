@@ -77,7 +77,9 @@ def pasted(line: str) -> str:
     [
         (WaitStoresTheInput, "EXEC-001", "/runs/wait", '"note"'),
         (FailedRunAnswersNothing, "RUN-WAIT-004", "/runs/wait", "{}"),
-        (NeverLeavesBusy, "THR-STATUS-003", "/threads/", '"status":"busy"'),
+        pytest.param(
+            NeverLeavesBusy, "THR-STATUS-003", "/threads/", '"status":"busy"', marks=pytest.mark.slow
+        ),
     ],
 )
 def test_the_report_names_what_is_broken(
