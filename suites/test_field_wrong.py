@@ -23,6 +23,7 @@ from runstone.suite import (
     requirement,
     resolve,
     scenario,
+    until_heard,
     with_field,
 )
 
@@ -72,9 +73,7 @@ async def _send_wrong(api: Api, group: str) -> None:
             for field, wrong in piece:
                 body = with_field(_filled(TABLE.bases[operation], ids), field, TABLE.wrong[wrong])
                 label = f"{operation} {field} {wrong}"
-                await api.until_heard(
-                    partial(api.request, method, _filled(path, ids), json=body, label=label)
-                )
+                await until_heard(partial(api.request, method, _filled(path, ids), json=body, label=label))
 
     async with asyncio.TaskGroup() as sending:
         for operation in _operations(group):
@@ -87,10 +86,10 @@ async def _ids(api: Api, group: str) -> dict[str, str]:
     """A thread with a run that has ended, an assistant, and a cron where there are any."""
 
     def good(path: str, body: dict[str, Any], label: str) -> Awaitable[Exchange]:
-        return api.until_heard(partial(api.request, "POST", path, json=body, label=label))
+        return until_heard(partial(api.request, "POST", path, json=body, label=label))
 
     thread = (await good("/threads", {}, "good_thread")).object.get("thread_id")
-    await api.until_heard(partial(api.wait, str(thread), "steps", {"note": "before"}, label="good_run"))
+    await until_heard(partial(api.wait, str(thread), "steps", {"note": "before"}, label="good_run"))
     run = (await api.runs(str(thread), limit=1, label="good_runs")).array[0]["run_id"]
     made = await good("/assistants", {"graph_id": "steps"}, "good_assistant")
     ids = {
@@ -118,7 +117,7 @@ def _filled(value: Any, ids: dict[str, str]) -> Any:
 async def wrong_fields(api: Api) -> None:
     """Each wrong value in the place of each field of a good request; at last one more good run."""
     await _send_wrong(api, "")
-    await api.until_heard(partial(api.wait, None, "steps", {"note": "after"}, label="good_run_after"))
+    await until_heard(partial(api.wait, None, "steps", {"note": "after"}, label="good_run_after"))
 
 
 @scenario(Schedule(heavy=True), needs=["store"])
@@ -135,7 +134,7 @@ async def wrong_fields_of_crons(api: Api) -> None:
 
 def _assert_no_crash(trace: Trace, operation: str) -> None:
     for field, wrong in _wrong_of(operation):
-        answer = trace.last(f"{operation} {field} {wrong}")
+        answer = trace.only(f"{operation} {field} {wrong}")
         sent = json.dumps(TABLE.wrong[wrong])
         assert answer.status < 500, f"wanted a 2xx or a 4xx for {field} {sent}, got {answer.status}"
 
@@ -143,7 +142,7 @@ def _assert_no_crash(trace: Trace, operation: str) -> None:
 @requirement("FIELD-001")
 @cases("operation", _operations(""))
 def test_wrong_field_is_no_crash(operation: str, wrong_fields: Trace) -> None:
-    assert resolve(wrong_fields.last("good_run_after").object, "/log") == STEPS, "it no longer runs a graph"
+    assert resolve(wrong_fields.only("good_run_after").object, "/log") == STEPS, "it no longer runs a graph"
     _assert_no_crash(wrong_fields, operation)
 
 

@@ -18,6 +18,7 @@ from runstone.suite import (
     requirement,
     resolve,
     scenario,
+    until_heard,
 )
 
 EVENTS = 600
@@ -101,7 +102,7 @@ async def long_lists(api: Api) -> None:
         sent = {**body, "metadata": metadata}
         for _ in range(0, LISTED, MADE_AT_ONCE):
             new = partial(api.request, "POST", f"/{resource}", json=sent, label=f"new_{resource}")
-            await asyncio.gather(*(api.until_heard(new) for _ in range(MADE_AT_ONCE)))
+            await asyncio.gather(*(until_heard(new) for _ in range(MADE_AT_ONCE)))
         for offset in range(0, LISTED, PAGE):
             page = {"metadata": metadata, "limit": PAGE, "offset": offset}
             await api.request("POST", f"/{resource}/search", json=page, label=resource)

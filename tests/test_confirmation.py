@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,11 +15,13 @@ from starlette.types import Message, Receive, Scope, Send
 from runstone.judge.confirmation import Look, confirmed, heard_out
 from runstone.judge.suites import judge
 from runstone.report import from_json
+from runstone.scenario.waiting import until_heard
 from runstone.session import evidence
 from runstone.session.opening import open_session
 from runstone.session.options import given
 from runstone.verdict.model import Case, Report
 from runstone.wire.attempts import attempt_of, recording_of, scenario_of
+from runstone.wire.exchange import Exchange
 from runstone.wire.trace import Trace
 from tests.exchanges import exchange
 from tests.signoff import tiny
@@ -76,9 +79,22 @@ def test_what_was_lost_now_and_heard_before_is_left_out() -> None:
 def test_what_is_lost_each_time_and_what_the_target_left_undone_stay() -> None:
     lost = Trace(scenario="talk", exchanges=(exchange(number=1, **LOST), exchange(number=2)))
     assert heard_out(lost, [lost]) == lost
-    late = exchange(number=2, code=None, failure="not finished within 6.0 s")
+    busy = "the target or this machine was busy (not finished within 6.0 s)"
+    late = exchange(number=2, code=None, failure="not finished within 6.0 s", disturbed=busy)
     undone = msgspec.structs.replace(lost, exchanges=(lost.exchanges[0], late))
     assert heard_out(undone, [lost]) == undone
+
+
+@pytest.mark.parametrize("losses, sent, heard", [(0, 1, True), (2, 3, True), (9, 3, False)])
+def test_what_may_be_done_twice_is_sent_until_it_is_heard(losses: int, sent: int, heard: bool) -> None:
+    answers = [exchange(number=number + 1, **(LOST if number < losses else {})) for number in range(9)]
+    left = iter(answers)
+
+    async def send() -> Exchange:
+        return next(left)
+
+    found = asyncio.run(until_heard(send))
+    assert (found.number, found.complete) == (sent, heard)
 
 
 # --- a whole check ------------------------------------------------------------------------------------------

@@ -45,6 +45,13 @@ def test_an_ambiguous_label_is_the_suites_fault() -> None:
         _ = TALK.wait
 
 
+def test_what_was_lost_and_sent_again_is_not_ambiguous() -> None:
+    lost = exchange(number=1, label="wait", code=None, failure="reset", disturbed="the network cut it off")
+    heard = exchange(number=2, label="wait")
+    assert Trace(scenario="talk", exchanges=(lost, heard)).wait.number == 2
+    assert Trace(scenario="talk", exchanges=(lost, lost)).wait.failure == "reset"
+
+
 def test_python_may_look_for_its_own_names() -> None:
     assert not hasattr(TALK, "__iter__")
 

@@ -97,6 +97,7 @@ from runstone.scenario.requests import (
     new_id,
 )
 from runstone.scenario.scenario import Schedule, scenario
+from runstone.scenario.waiting import until_heard
 from runstone.target.agents import GRAPHS
 from runstone.wire.canonical import ABSENT, canonical, first_difference, shown
 from runstone.wire.documents import Missing, raw, resolve
@@ -207,6 +208,7 @@ __all__ = [
     "summary_of",
     "time_in",
     "told_by",
+    "until_heard",
     "value_table",
     "view",
     "violations",

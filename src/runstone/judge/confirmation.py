@@ -78,7 +78,7 @@ def scenarios_in(case: Case) -> set[str]:
 
 
 def heard_out(trace: Trace, earlier: Iterable[Trace]) -> Trace:
-    """The trace without what the network kept from being answered, where an earlier one has that answer.
+    """The trace without what the network cut off, where an earlier one has that answer.
 
     Of many hundred exchanges a bad network loses one in each observation, and never the same: a monitor,
     which reads them all, would never see a whole one.

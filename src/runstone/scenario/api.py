@@ -25,7 +25,6 @@ from runstone.scenario.slots import MANY, Lease, Slots
 from runstone.target import agents
 from runstone.target.control import Control
 from runstone.target.target import Target
-from runstone.wire.attempts import ATTEMPTS
 from runstone.wire.documents import Missing, encoded
 from runstone.wire.exchange import UUID, Exchange
 from runstone.wire.identity import Identity
@@ -239,17 +238,6 @@ class Api(Operations):
         return await self._recorder.send(
             request, self._recording.exchanges, options.get("opened"), options.get("relay")
         )
-
-    async def until_heard(self, send: Callable[[], Awaitable[Exchange]]) -> Exchange:
-        """Send what may be done twice; when the network lost it once more, and under the same label.
-
-        The last answer is the one that counts: `trace.last(label)`.
-        """
-        for _ in range(ATTEMPTS):
-            answer = await send()
-            if not answer.lost:
-                break
-        return answer
 
     def _refuse_to_run(self, method: str, path: str, body: Any, opened: Opened | None) -> None:
         """Raise Inapplicable for what starts a run, or names a graph that is not known to be there."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, Final, Unpack
 
 from runstone.contracts import lifecycle
@@ -23,7 +24,7 @@ from runstone.scenario.requests import (
     run_body,
     runs_path,
 )
-from runstone.scenario.waiting import Until, id_in
+from runstone.scenario.waiting import Until, id_in, until_heard
 from runstone.target.target import Target
 from runstone.wire.documents import Missing, resolve
 from runstone.wire.exchange import Exchange
@@ -74,8 +75,8 @@ class Operations(ABC):
 
     async def create_thread(self, *, label: str = "create_thread", **body: Any) -> str:
         """POST /threads; the new thread's id. Raises Blocked when none came back."""
-        exchange = await self.request("POST", "/threads", json=body, label=label)
-        return id_in(exchange, "thread_id")
+        creating = partial(self.request, "POST", "/threads", json=body, label=label)
+        return id_in(await until_heard(creating), "thread_id")
 
     async def thread(self, thread: str, **options: Unpack[Options]) -> Exchange:
         """GET /threads/{thread}."""

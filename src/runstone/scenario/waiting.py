@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from runstone.scenario.requests import Blocked
+from runstone.wire.attempts import ATTEMPTS
 from runstone.wire.documents import Missing
 from runstone.wire.exchange import Exchange, excerpt
 from runstone.wire.limits import Limits
@@ -57,6 +58,15 @@ class Until:
             await asyncio.sleep(interval)
             # A change is most likely soon; a quarter more each time spares the server many polls.
             interval = min(interval * 1.25, self._limits.longest_poll_s)
+
+
+async def until_heard(send: Read) -> Exchange:
+    """Send what may be done twice, and under the same label once more each time that the network lost it."""
+    for _ in range(ATTEMPTS):
+        answer = await send()
+        if not answer.lost:
+            break
+    return answer
 
 
 def id_in(exchange: Exchange, key: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import httpx
 
-from runstone.wire.exchange import Refusal
+from runstone.wire.exchange import CUT, Refusal
 from runstone.wire.sse import EventReader
 
 _HANDED_OVER: Final = "http11.send_request_body.complete"  # httpcore's name for it in its trace
@@ -55,7 +55,7 @@ class Answer:
     def disturbed(self) -> str | None:
         """What of it may be the doing of the network; None for nothing."""
         if self.cut:
-            return f"the network cut it off ({self.failure})"
+            return f"{CUT} ({self.failure})"
         if self.busy:
             return f"the target or this machine was busy ({self.failure})"
         if self.retried:

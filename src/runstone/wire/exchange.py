@@ -23,6 +23,7 @@ from runstone.wire.documents import Array, Headers, Missing, Object, Several, to
 
 UUID = re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}")
 _RUN_PATH = re.compile(rf"(?:/threads/(?P<thread>{UUID.pattern}))?/runs/(?P<run>{UUID.pattern})")
+CUT = "the network cut it off"  # how `disturbed` begins of an exchange without an answer, or with half of one
 _EXCERPT = 160  # characters of a body that a reason quotes; a report shows the whole exchange
 _LONGEST_IN_A_LINE = 8_192  # characters of a body in a shell line
 
@@ -186,8 +187,8 @@ class Exchange(msgspec.Struct, frozen=True, dict=True, kw_only=True, omit_defaul
 
     @property
     def lost(self) -> bool:
-        """Whether network or load kept it from being answered in full."""
-        return self.disturbed is not None and not (self.complete or self.closed_by_client)
+        """Whether the network cut it off, so that there is no answer or only its beginning."""
+        return self.disturbed is not None and self.disturbed.startswith(CUT)
 
     @property
     def status(self) -> int:

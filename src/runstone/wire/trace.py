@@ -91,11 +91,15 @@ class Trace(msgspec.Struct, frozen=True, dict=True, kw_only=True, omit_defaults=
         return found
 
     def only(self, label: str) -> Exchange:
-        """The one exchange with this label. Raises Missing for none and AmbiguousLabel for several."""
+        """The one exchange with this label. Raises Missing for none and AmbiguousLabel for several.
+
+        What the network lost and was sent again is not another one.
+        """
         found = self.all(label)
-        if len(found) > 1:
+        heard = [each for each in found if not each.lost] if len(found) > 1 else []
+        if len(heard) > 1:
             raise AmbiguousLabel(f"{self.scenario} has {len(found)} exchanges labelled {label!r}")
-        return found[0]
+        return heard[0] if heard else found[-1]
 
     def first(self, label: str) -> Exchange:
         """The first exchange with this label. Raises Missing when there is none."""
