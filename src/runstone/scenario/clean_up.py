@@ -24,6 +24,8 @@ from runstone.wire.values import raw
 # Crons first, so that they make nothing more meanwhile.
 _ORDER: Final[tuple[Kind, ...]] = ("cron", "thread", "assistant", "item")
 DELETED_AT_ONCE: Final = 64
+_FROM_AFAR: Final = 3  # times as many: what travels for long keeps nobody at work
+_FAR_S: Final = 0.2
 _MOST_UNANSWERED: Final = 4  # in a row
 _TRIES: Final = 3  # a thread whose run is just ending may be refused as busy
 _PAUSE_S: Final = 0.5
@@ -117,7 +119,8 @@ async def clean_up(
     each thing that is there no more.
     """
     unanswered = 0
-    slots = asyncio.Semaphore(DELETED_AT_ONCE)
+    far = recorder.limits.answer_s >= _FAR_S
+    slots = asyncio.Semaphore(DELETED_AT_ONCE * (_FROM_AFAR if far else 1))
     left: list[str] = []
     by_kind: dict[Kind, list[Thing]] = {kind: [] for kind in _ORDER}
     for thing in things:
