@@ -88,7 +88,7 @@ def _unsuited(exchange: Exchange) -> str:
 
 
 def _unsuited_refusal(exchange: Exchange, kind: str) -> str:
-    if not exchange.content.strip():
+    if not exchange.content or exchange.content.isspace():
         return f"answers {exchange.status} and does not say why"
     body = exchange.json if kind == "application/json" else None
     broken = violations("error-body", body) if body is not None else []

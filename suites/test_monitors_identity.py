@@ -30,7 +30,7 @@ from runstone.suite import (
 _THREAD = re.compile(rf"/threads/({UUID.pattern})(?=[/?]|$)")
 _RUN = re.compile(rf"/runs/({UUID.pattern})(?=[/?]|$)")
 _ASSISTANT = re.compile(rf"/assistants/({UUID.pattern})(?=[/?]|$)")
-_MIDDLE = re.compile("-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-")  # of an id: its first sign is soon found
+_MIDDLE = re.compile(3 * "-[0-9a-fA-F]{4}" + "-")  # of an id: its first sign is soon found
 _CHECKPOINT = re.compile(r"/state/(?!checkpoint)([^/?]+)")
 # What a resource was created with and keeps for good, by its schema; the first one is its id.
 _CONSTANT = {
@@ -304,8 +304,9 @@ def _unheard_of(trace: Trace) -> Iterator[Finding]:
                     yield exchange, f"serves {asked}, which no answer had named"
         told = [exchange.content, exchange.request_body or "", exchange.path]
         told += [value for _, value in exchange.response_headers]
-        whole = "\n".join(told).lower()
-        heard |= {whole[each.start() - 8 : each.end() + 12] for each in _MIDDLE.finditer(whole)}
+        for text in told:
+            found = _MIDDLE.finditer(text)
+            heard |= {text[each.start() - 8 : each.end() + 12].lower() for each in found}
 
 
 def _comparable(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from runstone.suite import (
@@ -27,7 +28,11 @@ from runstone.suite import (
 
 HUGE = 20_000_000  # bytes
 DEEP = 3000  # levels
-NOTES = {"huge": b'"%s"' % (b"x" * HUGE), "deep": b"[" * DEEP + b"]" * DEEP}
+# Made when they are sent: 20 MB would lie about until all is judged.
+NOTES: dict[str, Callable[[], bytes]] = {
+    "huge": lambda: b'"%s"' % (b"x" * HUGE),
+    "deep": lambda: b"[" * DEEP + b"]" * DEEP,
+}
 PATIENCE_S = 20.0  # for 20 MB through a queue and a checkpointer; seen: 1 s on the official Python server
 ORDINARY = '"as it is"'
 # What is sent as it stands here, and what must come back for it; for what is not JSON there is nothing.
@@ -51,19 +56,19 @@ async def outsized_inputs(api: Api) -> None:
     The runs are stateless, so that the 20 MB go as they came and stand in no other scenario's search. Nothing
     else runs meanwhile: a server with one thread was seen to answer nobody for 20 s.
     """
-    await _stream_note(api, b'"small"', label="small")
+    await _stream_note(api, lambda: b'"small"', label="small")
     for name, note in NOTES.items():
         await _stream_note(api, note, label=name)
         await api.server_ok(label=f"ok_after_{name}")
         await api.wait(None, "echo", ask("still there?"), label=f"echo_after_{name}")
 
 
-async def _stream_note(api: Api, note: bytes, *, label: str) -> None:
+async def _stream_note(api: Api, note: Callable[[], bytes], *, label: str) -> None:
     # `durability`: one checkpoint of 20 MB instead of five, where the server knows it.
     body = (
         b'{"assistant_id":"%s","input":{"note":%s},"stream_mode":"updates","on_disconnect":"continue",'
         b'"durability":"exit"}'
-    ) % (api.target.assistant("steps").encode(), note)
+    ) % (api.target.assistant("steps").encode(), note())
     headers = {"content-type": "application/json"}
     await api.request("POST", "/runs/stream", content=body, headers=headers, label=label, patience=PATIENCE_S)
 

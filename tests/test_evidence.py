@@ -61,6 +61,14 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "evidence"
 
 
+def test_a_trace_is_answered_as_it_was_written(tmp_path: Path) -> None:
+    observed = trace("one", '{"a": "ä"}')
+    assert observed.it.json == {"a": "ä"}
+    written = EvidenceWriter(tmp_path / "evidence", manifest()).add(observed)
+    assert written == observed
+    assert written.it is not observed.it
+
+
 def test_what_is_written_is_read(folder: Path) -> None:
     found, traces = read(folder)
     assert traces == {"one": trace("one"), "two": trace("two", "\x00\u2028 ä")}

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from runstone.wire.documents import Missing
-from runstone.wire.exchange import Exchange, excerpt, reading, strict_json
+from runstone.wire.exchange import Exchange, excerpt, let_go_of_long_ones, reading, strict_json
 from tests.exchanges import RUN, THREAD, event, exchange, streamed
 
 # --- strict JSON -------------------------------------------------------------------------------------------
@@ -79,6 +79,19 @@ def test_what_a_whole_answer_gives() -> None:
     assert found.text == '{"a": 1}'
     assert found.json == found.object == {"a": 1}
     assert exchange(content="[1]").array == [1]
+
+
+def test_a_long_document_reads_like_a_short_one() -> None:
+    text = '{"note": "%s"}' % ("ä" * 20_000)
+    found, told = exchange(content=text), event("values", text)
+    for read in (found.object, told.json, found.object):  # again, when another was read meanwhile
+        assert read == {"note": "ä" * 20_000}
+        with pytest.raises(Missing, match='has no "more"'):
+            _ = read["more"]
+    with pytest.raises(Missing, match="no JSON"):
+        _ = exchange(content=text[:-1]).json
+    let_go_of_long_ones()
+    assert found.object == {"note": "ä" * 20_000}
 
 
 NO_ANSWER = exchange(code=None, content="", failure="ConnectError")

@@ -88,6 +88,14 @@ def test_of_a_huge_request_only_the_beginning_is_kept() -> None:
     assert len(cut.curl()) < 300
 
 
+def test_no_half_of_a_secret_is_kept_of_a_huge_request() -> None:
+    secret = "0123456789" * 300
+    with heard_by() as (url, _):
+        found = sent(url, {"Token": secret}, method="POST", content=secret.encode() * 1_000)
+    assert found.request_body == "[redacted:token]" * 1_000
+    assert not found.request_truncated
+
+
 def test_time_is_not_up_while_a_large_request_is_on_its_way() -> None:
     """12 MB by 32 Mbit/s take 3 s, of which this machine buffers up to a third."""
     with heard_by() as (to, heard), relaying(to, Conditions(bandwidth=32e6)) as relay:

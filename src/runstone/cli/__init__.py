@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import ctypes
 import gc
 import os
 import sys
@@ -19,12 +20,18 @@ from runstone.errors import ExitCode, RunstoneError, suggestion
 # harness and of the reference runtime, goes into looking for garbage there.
 _OBJECTS_BETWEEN_COLLECTIONS: Final = 50_000
 
+# A longer block goes back to the system when it is freed. Of itself glibc keeps those of up to 32 MB, once it
+# has seen some, with holes between that small objects of Python cannot use: a sixth of the memory of a check.
+_LONG_BLOCK: Final = 128 * 1024
+_M_MMAP_THRESHOLD: Final = -3  # of malloc.h
+
 
 def main() -> NoReturn:
     """Run the command line; a diagnosis is one line on standard error and an exit code."""
     # At its exit Python looks for garbage among all that was recorded, for 0.4 s, only to end thereafter.
     atexit.register(gc.freeze)
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
+    _give_memory_back()
     try:
         code = cli.main(standalone_mode=False)
     except click.ClickException as error:
@@ -40,6 +47,12 @@ def main() -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(ExitCode.HARNESS_ERROR)
     sys.exit(code if isinstance(code, int) else ExitCode.CONFORMING)
+
+
+def _give_memory_back() -> None:
+    """Have the memory of long texts given back; where the C library has no such option, nothing."""
+    if sys.platform == "linux" and (choose := getattr(ctypes.CDLL(None), "mallopt", None)) is not None:
+        choose(_M_MMAP_THRESHOLD, _LONG_BLOCK)
 
 
 # Each is `command` in the module of its name, imported when it is asked for: a server that a scenario starts

@@ -38,7 +38,7 @@ from runstone.scenario.scenario import Scenario, Schedule
 from runstone.session.plan import Plan, plan_of
 from runstone.session.session import Session
 from runstone.verdict.model import Report
-from runstone.wire.exchange import excerpt
+from runstone.wire.exchange import excerpt, let_go_of_long_ones
 
 
 @contextmanager
@@ -85,7 +85,8 @@ def _collecting(when: bool) -> Iterator[None]:
 class _Straight:
     """How judges are run here: one after the other, with nothing around them."""
 
-    def pytest_runtestloop(self) -> None:  # after the observation, which makes garbage
+    def pytest_runtestloop(self) -> None:  # after the observation, which makes garbage: 8 MB by its end
+        gc.collect()
         gc.disable()
 
     def pytest_runtest_protocol(self, item: pytest.Item) -> bool | None:
@@ -106,6 +107,7 @@ def judge(session: Session) -> Report:
     of the session; SuitesBroken when pytest itself could not run them.
     """
     judging, judged = _judged(session)
+    let_go_of_long_ones()
     with _collecting(False):
         report = report_of(session, judged)
         bare = session.settings.bare_report

@@ -126,13 +126,18 @@ class EvidenceWriter:
                 f"cannot write evidence to {folder}: {error.strerror}; use --out DIR"
             ) from None
 
-    def add(self, trace: Trace) -> None:
-        """Write one trace, and the manifest that vouches for it."""
+    def add(self, trace: Trace) -> Trace:
+        """Write one trace, and the manifest that vouches for it. Answers the trace as it was written.
+
+        That takes half the memory of the one that was observed: it holds nothing that was decoded meanwhile,
+        nor of every text that is not ASCII the UTF-8 too.
+        """
         name = f"{_TRACES}/{trace.scenario}.json"
         content = msgspec.json.format(msgspec.json.encode(trace), indent=1)
         replace_file(self.folder / name, content)
         self._files[name] = hashlib.sha256(content).hexdigest()
         self.save()
+        return msgspec.json.decode(content, type=Trace)
 
     def save(self, **changes: object) -> Manifest:
         """Write the manifest, with these of its fields changed."""

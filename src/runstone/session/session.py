@@ -287,9 +287,7 @@ class Session:
         )
 
     def _keep(self, trace: Trace) -> None:
-        self.traces[trace.scenario] = trace
-        if self._writer is not None:
-            self._writer.add(trace)
+        self.traces[trace.scenario] = trace if self._writer is None else self._writer.add(trace)
 
     def __enter__(self) -> Self:
         self._entered = True

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from typing import Any, NoReturn
 
@@ -26,6 +26,10 @@ _RUN_PATH = re.compile(rf"(?:/threads/(?P<thread>{UUID.pattern}))?/runs/(?P<run>
 CUT = "the network cut it off"  # how `disturbed` begins of an exchange without an answer, or with half of one
 _EXCERPT = 160  # characters of a body that a reason quotes; a report shows the whole exchange
 _LONGEST_IN_A_LINE = 8_192  # characters of a body in a shell line
+# Characters of a document that is kept decoded for good. The one in a hundred that is longer is decoded again
+# and again: those took half of the memory. As many of them are kept as judges of one trace read in turns.
+_SHORT = 16_384
+_LONG_ONES_KEPT = 32
 
 
 class _Journal(dict[tuple[str, int], "Exchange"]):
@@ -68,6 +72,16 @@ def strict_json(text: str) -> Any:
         raise ValueError("nested deeper than can be decoded") from None
 
 
+@lru_cache(_LONG_ONES_KEPT)
+def _long_json(text: str) -> Any:
+    return strict_json(text)
+
+
+def let_go_of_long_ones() -> None:
+    """Keep no long document decoded any longer, when all is judged."""
+    _long_json.cache_clear()
+
+
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
@@ -84,11 +98,18 @@ class Event(msgspec.Struct, frozen=True, dict=True, kw_only=True, omit_defaults=
     id: str | None = None
     data_lines: int = 1
 
-    @cached_property
+    @property
     def json(self) -> Any:
         """The data, decoded, as judges read it. Raises Missing when it is not JSON."""
+        return self._short_json if len(self.data) <= _SHORT else self._told(_long_json)
+
+    @cached_property
+    def _short_json(self) -> Any:
+        return self._told(strict_json)
+
+    def _told(self, decode: Callable[[str], Any]) -> Any:
         try:
-            return told(strict_json(self.data), f"the data of event {self.event!r}")
+            return told(decode(self.data), f"the data of event {self.event!r}")
         except ValueError as error:
             reason = f"the data of event {self.event!r} is not JSON ({error}): {excerpt(self.data)}"
             raise Missing(reason) from None
@@ -232,16 +253,20 @@ class Exchange(msgspec.Struct, frozen=True, dict=True, kw_only=True, omit_defaul
         return self.whole.content
 
     @cached_property
-    def _decoded(self) -> Any:
+    def _short_json(self) -> Any:
+        return self._told(strict_json)
+
+    def _told(self, decode: Callable[[str], Any]) -> Any:
         if not self.utf8:
             raise ValueError("it is not UTF-8")
-        return told(strict_json(self.content), self.where)
+        return told(decode(self.content), self.where)
 
     @property
     def json(self) -> Any:
         """The whole body, decoded, as judges read it. Raises Missing when it is unfinished or no JSON."""
+        whole = self.whole
         try:
-            return self.whole._decoded
+            return whole._short_json if len(self.content) <= _SHORT else whole._told(_long_json)
         except ValueError as error:
             raise Missing(
                 f"{self.where} answered {self.status} with no JSON ({error}): {excerpt(self.content)}"

@@ -31,6 +31,7 @@ from runstone.wire.request import Relay, Request
 from runstone.wire.sse import EventReader
 
 _KEPT_OF_A_REQUEST = 64 * 1024  # characters of its body; what a scenario sends beyond that is its own filler
+_LOOKED_THROUGH = 1024 * 1024  # bytes of it, for secrets; a copy of all of its 20 MB would stay in the memory
 _SLOW_LINE = 16 * 1024  # bytes per second, at which even a large answer is in time; life signs are far less
 
 Heard = Callable[[Identity, Exchange], None]
@@ -314,13 +315,20 @@ class Recorder:
         except httpx.InvalidURL:  # an id that a target made up holds what no URL can
             return self._url + request.path
 
+    def _beginning(self, content: bytes) -> str:
+        """A request's body without its secrets; of one that is very long at least more than is kept of it."""
+        beginning = self._redactor.text(content[:_LOOKED_THROUGH].decode("utf-8", "replace"))
+        # Secrets may be all that it holds; and of the one at its end, half may have been cut off.
+        if len(content) > _LOOKED_THROUGH and len(beginning) < 2 * _KEPT_OF_A_REQUEST:
+            return self._redactor.text(content.decode("utf-8", "replace"))
+        return beginning
+
     def _exchange(self, request: Request, answer: Answer) -> Exchange:
         response, reader = answer.response, answer.reader
         disturbed = None if self._stopped_at_will else answer.disturbed
-        body = bytes(answer.body)
-        utf8 = _is_utf8(body)
+        body, utf8 = _text_of(answer.body)
         text = self._redactor.text
-        sent = None if request.content is None else text(request.content.decode("utf-8", "replace"))
+        sent = None if request.content is None else self._beginning(request.content)
         if reader is not None and not (answer.failure or answer.closed_by_client or answer.truncated):
             reader.close()
         return Exchange(
@@ -338,7 +346,7 @@ class Recorder:
             request_truncated=sent is not None and len(sent) > _KEPT_OF_A_REQUEST,
             code=None if response is None else response.status_code,
             response_headers=() if response is None else self._redactor.response_headers(response.headers),
-            content=text(body.decode("utf-8" if utf8 else "latin-1")),
+            content=text(body),
             utf8=utf8,
             truncated=answer.truncated,
             sent_after=_rounded(answer.sent_after),
@@ -361,9 +369,9 @@ def _rounded(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds, 4)
 
 
-def _is_utf8(body: bytes) -> bool:
+def _text_of(body: bytearray) -> tuple[str, bool]:
+    """The body as UTF-8, or as Latin-1 where it is none; whether it is UTF-8."""
     try:
-        body.decode("utf-8")
+        return body.decode("utf-8"), True
     except UnicodeDecodeError:
-        return False
-    return True
+        return body.decode("latin-1"), False
