@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from runstone.wire import connections
 from runstone.wire.exchange import Exchange
 from runstone.wire.recorder import Recorder
 from runstone.wire.trace import Trace
@@ -208,3 +209,27 @@ def test_a_body_that_goes_slowly_is_not_taken_to_be_sent() -> None:
     assert (found.code, len(received[0].body)) == (200, 2_000_000)
     assert found.sent_after is not None
     assert found.sent_after >= 1.0
+
+
+def test_a_connection_that_is_about_to_be_closed_is_given_to_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Long answers end at once, and a POST follows each: none goes over what another has not closed yet."""
+
+    async def answer(reader: Reader, writer: Writer) -> None:
+        while True:
+            await read_request(reader)
+            writer.write(KEPT)
+            await writer.drain()
+
+    async def talk(recorder: Recorder, kept: list[Exchange]) -> None:
+        monkeypatch.setattr(connections, "_IDLE_S", -1.0)  # the pools have theirs: each answer is a long one
+
+        async def one_after_the_other(first: int) -> None:
+            for number in range(first, first + 10):
+                await recorder.send(asked(number=number, method="POST", content=b"{}"), kept)
+
+        await asyncio.gather(*map(one_after_the_other, range(0, 160, 10)))
+
+    with conversing(answer) as url:
+        _, kept = recorded(url, talk)
+    assert [each.code for each in kept] == [200] * 160
+    assert not any(each.disturbed for each in kept)

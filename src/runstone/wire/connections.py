@@ -83,12 +83,15 @@ class Connections:
         try:
             yield response
         finally:
-            await response.aclose()
             # The official Python server resets the connection after an unhandled 500. What a slow line takes
             # long to deliver a server has sent long ago, and may be closing the connection as idle. What is
-            # sent on it just then would be lost, and could not be sent again.
-            if response.is_server_error or self._clock() - began > _IDLE_S:
-                await response.extensions["network_stream"].aclose()
+            # sent on it just then would be lost, and could not be sent again. It is closed before the pool
+            # has it back, which would give it to the next request meanwhile.
+            try:
+                if response.is_server_error or self._clock() - began > _IDLE_S:
+                    await response.extensions["network_stream"].aclose()
+            finally:
+                await response.aclose()
 
     def url_of(self, request: Request) -> httpx.URL:
         """Where the request goes. Raises httpx.InvalidURL."""

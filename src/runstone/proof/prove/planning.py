@@ -60,7 +60,10 @@ class Plan:
         return checks
 
     def fault(self, change: Change) -> Check:
-        """Its server, as far as what it names goes; all of it for what only monitors show."""
+        """Its server, as far as what it names goes; all of it for what only monitors show.
+
+        Which scenario of an area shows it to a monitor nobody knows: perhaps one that takes long.
+        """
         catalogue = load_catalogue()
         areas = {*(catalogue[name].area for name in change.breaks), *change.shown_in}
         schedules = [each for name in change.breaks for each in self.schedules.get(name, ())]
@@ -71,7 +74,7 @@ class Plan:
             change,
             areas=frozenset(areas),
             select=self._named(change) if self.narrow else (),
-            quick=quick and not change.patient,
+            quick=quick and not change.patient and not change.shown_in,
             patient=change.patient,
             sleeps=change.patient or any(each.waits > QUICK_S for each in schedules),
         )
