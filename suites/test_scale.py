@@ -201,7 +201,12 @@ def test_end_tells_the_runs_status(graph: str, ends_of_streams: Trace) -> None:
 @cases("resource, key", [("threads", "thread_id"), ("assistants", "assistant_id")])
 def test_long_list_holds_each_once(resource: str, key: str, long_lists: Trace) -> None:
     sent = long_lists.all(f"new_{resource}")
-    made = {each.object.get(key) for each in sent if not each.lost}
+    heard = [each for each in sent if not each.lost]
+    if len(heard) < LISTED:
+        raise Missing(
+            f"{len(heard)} of {LISTED} {resource} were heard to be made: the network cut the others"
+        )
+    made = {each.object.get(key) for each in heard}
     found = [each.get(key) for page in long_lists.all(resource) for each in page.array]
     assert len(found) == len(set(found)), "a page repeats what an earlier one showed"
     # What the network lost on its way back was made as well.

@@ -198,7 +198,8 @@ def creates_at_once(method: str, path: str) -> bool:
 def reads(method: str, path: str) -> bool:
     """Whether a request changes nothing, so that it may be sent twice: as a search by POST does."""
     operation = operation_for(method, path)
-    return method in _READING or (operation is not None and operation.lists is not None)
+    shows = operation is not None and (operation.lists is not None or operation.schema == "thread-state")
+    return method in _READING or shows
 
 
 def may_last(method: str, path: str) -> bool:
