@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from email.utils import parsedate_to_datetime
-from typing import Any
+from functools import cache
+from typing import Any, NamedTuple
 from urllib.parse import parse_qs
 
 from runstone.suite import (
@@ -57,17 +58,21 @@ _OF_ANOTHER = ("/copy",)  # answers about a thread that the path does not name
 @requirement("MON-007")
 def test_an_answer_is_about_what_was_asked(traces: list[Trace]) -> None:
     def findings() -> Iterator[Finding]:
-        found = _resources(traces)
-        some((each for each in found if _asked(each[0], each[1])), "resource that was read by its id")
+        told = [[_told(each) for each in trace.exchanges] for trace in traces]
+        found = [(each, document) for of_one in told for each in of_one for document in each.documents]
+        some(
+            (each for each, _ in found if _asked(each.exchange, each.schema)),
+            "resource that was read by its id",
+        )
         delays = _delays(traces)
-        for exchange, schema, document in found:
+        for (exchange, schema, *_), document in found:
             yield from _strangers(exchange, schema, document)
             delay = delays.get(str(document.get("run_id")), 0.0) + _delay_of(exchange)
             yield from _of_the_future(exchange, document, delay)
-        for trace in traces:
-            yield from ((each, "lists a thing twice") for each in trace.exchanges if _lists_twice(each))
-            yield from _changed(trace)
-            yield from _changed_by_nobody(trace)
+        for trace, of_one in zip(traces, told, strict=True):
+            yield from ((each.exchange, "lists a thing twice") for each in of_one if _lists_twice(each))
+            yield from _changed(of_one)
+            yield from _changed_by_nobody(of_one)
             yield from _unlisted(trace)
             yield from _unheard_of(trace)
             yield from ((each, reason) for each in trace.exchanges for reason in _misplaced(each))
@@ -75,18 +80,23 @@ def test_an_answer_is_about_what_was_asked(traces: list[Trace]) -> None:
     none_broken(findings())
 
 
-def _resources(traces: list[Trace]) -> list[tuple[Exchange, str, dict[str, Any]]]:
-    """Every object in a 2xx answer that the contract describes, with its exchange and its schema."""
-    return [found for trace in traces for exchange in trace.exchanges for found in _resources_in(exchange)]
+class Told(NamedTuple):
+    """Objects in a 2xx answer that the contract describes by this schema; `made`: the request made them."""
+
+    exchange: Exchange
+    schema: str = ""
+    made: bool = False
+    documents: Sequence[dict[str, Any]] = ()
 
 
-def _resources_in(exchange: Exchange) -> list[tuple[Exchange, str, dict[str, Any]]]:
+def _told(exchange: Exchange) -> Told:
     operation = operation_for(exchange.method, exchange.path)
     if operation is None or not operation.schema or not exchange.complete or not 200 <= exchange.status < 300:
-        return []
+        return Told(exchange)
     body = _body(exchange)
     objects = body if isinstance(body, list) else [body]
-    return [(exchange, operation.schema, each) for each in objects if isinstance(each, dict)]
+    made = operation.schema in operation.creates and not operation.many
+    return Told(exchange, operation.schema, made, [each for each in objects if isinstance(each, dict)])
 
 
 def _body(exchange: Exchange) -> Any:
@@ -105,24 +115,33 @@ def _strangers(exchange: Exchange, schema: str, document: dict[str, Any]) -> Ite
             yield exchange, f"answers about {name} {told}, and was asked about {wanted}"
 
 
-def _lists_twice(exchange: Exchange) -> bool:
-    found = _resources_in(exchange)
-    ids = [str(each.get(_CONSTANT[schema][0])) for _, schema, each in found if schema in _CONSTANT]
+def _lists_twice(told: Told) -> bool:
+    id_name, *_ = _CONSTANT.get(told.schema, ("",))
+    ids = [str(each.get(id_name)) for each in told.documents] if id_name else []
     return len(set(ids)) < len(ids)
 
 
 def _of_the_future(exchange: Exchange, document: dict[str, Any], delay: float) -> Iterator[Finding]:
     """Times that lie later than `delay` seconds after the moment at which the server says it answered."""
-    try:
-        answered = parsedate_to_datetime(exchange.headers.get("date", ""))
-    except ValueError:
+    answered = _date(exchange.headers.get("date", ""))
+    if answered is None:
         return
     for name in _TIMES:
         time = _comparable(document.get(name))
-        if not isinstance(time, dt.datetime) or time.tzinfo is None or answered.tzinfo is None:
+        if not isinstance(time, dt.datetime) or time.tzinfo is None:
             continue
         if (time - answered).total_seconds() > _CLOCK_S + delay:
             yield exchange, f"shows {name} {document[name]}, and answered at {exchange.headers['date']}"
+
+
+@cache
+def _date(header: str) -> dt.datetime | None:
+    """The moment that a Date header names; None where it names none, or not whose."""
+    try:
+        found = parsedate_to_datetime(header)
+    except ValueError:
+        return None
+    return found if found.tzinfo is not None else None
 
 
 def _delays(traces: list[Trace]) -> dict[str, float]:
@@ -168,57 +187,67 @@ def _asked(exchange: Exchange, schema: str) -> dict[str, str]:
     return asked
 
 
-def _changed(trace: Trace) -> Iterator[Finding]:
+def _changed(told: Sequence[Told]) -> Iterator[Finding]:
     """What a resource was created with, and is later shown without."""
     first: dict[tuple[str, str], tuple[Any, Exchange]] = {}
-    for exchange in trace.exchanges:
-        if exchange.method == "DELETE":  # its id may be given to another one
-            gone = {each.lower() for each in UUID.findall(exchange.path)}
+    for each in told:
+        if each.exchange.method == "DELETE":  # its id may be given to another one
+            gone = {id_.lower() for id_ in UUID.findall(each.exchange.path)}
             first = {place: value for place, value in first.items() if place[0] not in gone}
-        yield from _changed_in(exchange, first)
+        for document in each.documents:
+            yield from _changed_in(each, document, first)
 
 
-def _changed_in(exchange: Exchange, first: dict[tuple[str, str], tuple[Any, Exchange]]) -> Iterator[Finding]:
-    for _, schema, document in _resources_in(exchange):
-        id_name, *others = _CONSTANT.get(schema, ("",))
-        id_ = document.get(id_name)
-        for name in others if isinstance(id_, str) else ():
-            if raw(document.get(name)) is None:
-                continue
-            before, seen = first.setdefault((str(id_).lower(), name), (document[name], exchange))
-            if _comparable(before) != _comparable(document[name]):
-                yield exchange, f"shows {name} {document[name]}, which was {before} at {seen.where}"
-
-
-def _changed_by_nobody(trace: Trace) -> Iterator[Finding]:
-    """What was created in the trace and reads otherwise later, though no request has changed it meanwhile."""
-    given = {id_: names for each in trace.exchanges for id_, names in _made(each)}
-    writes = [each for each in trace.exchanges if each.method in _WRITES or _is_made_current(each)]
-    first: dict[tuple[str, int], tuple[dict[str, Any], Exchange]] = {}
-    for exchange, schema, document in _resources([trace]):
-        id_ = str(document.get(f"{schema}_id")).lower()
-        asked = f"{exchange.path} {exchange.request_body or ''}"
-        if schema not in _UNTIL_CHANGED or id_ not in given or "select" in asked:
+def _changed_in(
+    told: Told, document: dict[str, Any], first: dict[tuple[str, str], tuple[Any, Exchange]]
+) -> Iterator[Finding]:
+    id_name, *others = _CONSTANT.get(told.schema, ("",))
+    id_ = document.get(id_name)
+    for name in others if isinstance(id_, str) else ():
+        if raw(document.get(name)) is None:
             continue
-        own = [each for each in writes if id_ in each.path.lower() and each.sent_at < exchange.ended_at]
-        if any(each.ended_at > exchange.sent_at and each is not exchange for each in own):
-            continue  # who was first, nobody can say
-        told = _told_of(schema, document, given[id_])
-        before, seen = first.setdefault((id_, len(own)), (told, exchange))
-        difference = first_difference(told, before)
-        if difference is not None:
-            yield exchange, f"shows {schema} {id_} otherwise than {seen.where}: {difference}"
+        now = document[name]
+        before, seen = first.setdefault((str(id_).lower(), name), (now, told.exchange))
+        if before != now and _comparable(before) != _comparable(now):
+            yield told.exchange, f"shows {name} {now}, which was {before} at {seen.where}"
 
 
-def _made(exchange: Exchange) -> Iterator[tuple[str, frozenset[str]]]:
-    """What the exchange created: its id, and the names of the metadata that it was given."""
-    operation = operation_for(exchange.method, exchange.path)
-    for _, schema, document in _resources_in(exchange):
-        if operation is not None and schema in operation.creates and not operation.many:
-            sent = raw(exchange.request_json)
-            metadata = sent.get("metadata") if isinstance(sent, dict) else None
-            names = frozenset(metadata) if isinstance(metadata, dict) else frozenset()
-            yield str(document.get(f"{schema}_id")).lower(), names
+def _changed_by_nobody(told: Sequence[Told]) -> Iterator[Finding]:
+    """What was created in the trace and reads otherwise later, though no request has changed it meanwhile."""
+    given = {
+        _id_of(each, document): _given_to(each) for each in told if each.made for document in each.documents
+    }
+    writes = [
+        each.exchange for each in told if each.exchange.method in _WRITES or _is_made_current(each.exchange)
+    ]
+    first: dict[tuple[str, int], tuple[dict[str, Any], Exchange]] = {}
+    for each in told:
+        exchange, read = each.exchange, each.documents if each.schema in _UNTIL_CHANGED else ()
+        if read and "select" in f"{exchange.path} {exchange.request_body or ''}":
+            continue
+        for document in read:
+            id_ = _id_of(each, document)
+            if id_ not in given:
+                continue
+            own = [one for one in writes if id_ in one.path.lower() and one.sent_at < exchange.ended_at]
+            if any(one.ended_at > exchange.sent_at and one is not exchange for one in own):
+                continue  # who was first, nobody can say
+            shows = _shown_of(each.schema, document, given[id_])
+            before, seen = first.setdefault((id_, len(own)), (shows, exchange))
+            difference = first_difference(shows, before)
+            if difference is not None:
+                yield exchange, f"shows {each.schema} {id_} otherwise than {seen.where}: {difference}"
+
+
+def _id_of(told: Told, document: dict[str, Any]) -> str:
+    return str(document.get(f"{told.schema}_id")).lower()
+
+
+def _given_to(told: Told) -> frozenset[str]:
+    """The names of the metadata that what the exchange made was given."""
+    sent = raw(told.exchange.request_json)
+    metadata = sent.get("metadata") if isinstance(sent, dict) else None
+    return frozenset(metadata) if isinstance(metadata, dict) else frozenset()
 
 
 def _is_made_current(exchange: Exchange) -> bool:
@@ -226,16 +255,16 @@ def _is_made_current(exchange: Exchange) -> bool:
     return exchange.method == "POST" and bare_path(exchange).endswith("/latest")
 
 
-def _told_of(schema: str, document: dict[str, Any], given: frozenset[str]) -> dict[str, Any]:
+def _shown_of(schema: str, document: dict[str, Any], given: frozenset[str]) -> dict[str, Any]:
     """What must stay as it is; null, an empty object and nothing say the same."""
-    told = {name: raw(document.get(name)) or None for name in _UNTIL_CHANGED[schema]}
-    metadata = told.get("metadata")
+    shown = {name: raw(document.get(name)) or None for name in _UNTIL_CHANGED[schema]}
+    metadata = shown.get("metadata")
     if schema in {"thread", "run"}:
         names = given - _OF_THE_SERVER
-        told["metadata"] = {
+        shown["metadata"] = {
             each: metadata.get(each) if isinstance(metadata, dict) else None for each in names
         }
-    return told
+    return shown
 
 
 def _unlisted(trace: Trace) -> Iterator[Finding]:
@@ -287,6 +316,7 @@ def _dotted(labels: Any) -> str:
 def _unheard_of(trace: Trace) -> Iterator[Finding]:
     """A thread or run that is served, though nothing in the trace named it before."""
     heard: set[str] = set()
+    read_before: set[str] = set()  # polls are answered the same again and again
     for exchange in sorted(trace.exchanges, key=lambda each: each.sent_at):
         operation = operation_for(exchange.method, exchange.path)
         served = (
@@ -305,8 +335,9 @@ def _unheard_of(trace: Trace) -> Iterator[Finding]:
         told = [exchange.content, exchange.request_body or "", exchange.path]
         told += [value for _, value in exchange.response_headers]
         for text in told:
-            found = _MIDDLE.finditer(text)
+            found = () if text in read_before else _MIDDLE.finditer(text)
             heard |= {text[each.start() - 8 : each.end() + 12].lower() for each in found}
+        read_before |= set(told)
 
 
 def _comparable(value: Any) -> Any:

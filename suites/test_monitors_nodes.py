@@ -95,7 +95,8 @@ def test_logs_name_the_nodes_in_their_order(traces: list[Trace], profile: Profil
 
     def findings() -> Iterator[Finding]:
         untouched = [(trace, _untouched(trace)) for trace in traces]
-        told = [found for _, exchanges in untouched for found in _logs(exchanges)]
+        logs = {trace.scenario: list(_logs(exchanges)) for trace, exchanges in untouched}
+        told = [found for several in logs.values() for found in several]
         # A stream may be cut short unseen; a body of JSON may not.
         named = (log for each, log in told if log and each.found_run_id and not each.is_stream)
         some(named, "log of a run that its answer names")
@@ -106,7 +107,7 @@ def test_logs_name_the_nodes_in_their_order(traces: list[Trace], profile: Profil
         for trace, exchanges in untouched:
             yield from _unfinished(trace, exchanges)
             yield from _ended_elsewhere(trace, exchanges, profile)
-            yield from _begun_too_often(trace, exchanges)
+            yield from _begun_too_often(trace, logs[trace.scenario])
             for exchange in trace.exchanges:
                 yield from ((exchange, reason) for reason in _updated_otherwise(exchange))
                 yield from ((exchange, reason) for reason in _miscounted(exchange))
@@ -209,7 +210,7 @@ def _modes(exchange: Exchange) -> Any:
     return asked if isinstance(asked, str | list) else ()
 
 
-def _begun_too_often(trace: Trace, exchanges: list[Exchange]) -> Iterator[Finding]:
+def _begun_too_often(trace: Trace, logs: list[tuple[Exchange, list[str]]]) -> Iterator[Finding]:
     """Logs of more runs than were asked for on their thread, which a stateless run may have made."""
     asked = [
         bare_path(each)
@@ -218,7 +219,7 @@ def _begun_too_often(trace: Trace, exchanges: list[Exchange]) -> Iterator[Findin
     ]
     if any(path.endswith(_UNCOUNTED) for path in map(bare_path, trace.exchanges)):
         return
-    for exchange, log in _logs(exchanges):
+    for exchange, log in logs:
         place = _PLACE.match(bare_path(exchange))
         if place is None:
             continue  # a search finds what other scenarios made

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -26,6 +27,13 @@ def test_what_is_no_json(text: str) -> None:
 def test_nesting_past_the_stack_is_no_json() -> None:
     with pytest.raises(ValueError, match="deeper"):
         strict_json("[" * 200_000 + "]" * 200_000)
+    with pytest.raises(ValueError, match="deeper"):
+        strict_json('{"a":[' * 3_000 + "]}" * 3_000)
+
+
+def test_brackets_side_by_side_or_within_texts_are_not_deep() -> None:
+    assert strict_json("[" + "[]," * 6_000 + "[]]") == [[]] * 6_001
+    assert strict_json(json.dumps(["[" * 6_000, '\\"' + "{" * 6_000])) == ["[" * 6_000, '\\"' + "{" * 6_000]
 
 
 def test_lone_surrogates_and_big_integers_are_json() -> None:

@@ -1,13 +1,17 @@
-"""The JSON Schemas of contracts/schemas: a validator per schema, built once, and violations in few words."""
+"""The JSON Schemas of contracts/schemas, and what breaks them in few words.
+
+Nearly every document conforms: jsonschema-rs says so in a thirtieth of the time that jsonschema takes. What
+does not conform is told by jsonschema, whose errors name their place and their cause.
+"""
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any, Final
 
+import jsonschema_rs
 import msgspec
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError, best_match
@@ -46,7 +50,7 @@ def validator(name: str) -> Validator:
     """The compiled validator of a schema. Raises UnknownSchema, which names the nearest one."""
     if name not in schema_names():
         raise UnknownSchema(f"there is no schema {name!r}{suggestion(name, schema_names())}")
-    return Draft202012Validator(_inlined(_documents()[name], _leaves()), registry=_registry())
+    return Draft202012Validator(_documents()[name], registry=_registry())
 
 
 def violations(name: str, document: Any) -> list[Violation]:
@@ -57,7 +61,7 @@ def violations(name: str, document: Any) -> list[Violation]:
     checker = validator(name)
     try:
         document = raw(document)
-        if checker.is_valid(document):
+        if _conforms(name, document):
             return []
         found = sorted(checker.iter_errors(document), key=lambda error: list(map(str, error.path)))
     except RecursionError:
@@ -86,9 +90,9 @@ def schema_text(document: Mapping[str, Any]) -> str:
 
 
 @cache
-def _documents() -> Mapping[str, Mapping[str, Any]]:
+def _documents() -> Mapping[str, dict[str, Any]]:
     folder = locate("contracts") / "schemas"
-    documents: dict[str, Mapping[str, Any]] = {}
+    documents: dict[str, dict[str, Any]] = {}
     for name in schema_names():
         path = folder / f"{name}.json"
         try:
@@ -98,31 +102,22 @@ def _documents() -> Mapping[str, Mapping[str, Any]]:
     return documents
 
 
+def _conforms(name: str, document: Any) -> bool:
+    """Whether the document is known to conform."""
+    try:
+        return _quick(name).is_valid(document)
+    except ValueError:  # a text that is no Unicode, such as half of a pair
+        return False
+
+
 @cache
-def _leaves() -> Mapping[str, Any]:
-    """By the reference to it: each schema that does not lead back to itself, its own references inlined."""
-    leaves: dict[str, Any] = {}
-    pending = {f"{name}.json": document for name, document in _documents().items()}
-    while ready := [name for name, document in pending.items() if _references(document) <= leaves.keys()]:
-        for name in ready:
-            document = _inlined(pending.pop(name), leaves)
-            leaves[name] = {key: each for key, each in document.items() if key not in {"$schema", "$id"}}
-    return leaves
+def _quick(name: str) -> jsonschema_rs.Draft202012Validator:
+    return jsonschema_rs.Draft202012Validator(_documents()[name], registry=_quick_registry())
 
 
-def _references(document: Any) -> set[str]:
-    return set(re.findall(r'"\$ref": "([^"]+)"', json.dumps(document)))
-
-
-def _inlined(schema: Any, leaves: Mapping[str, Any]) -> Any:
-    """The schema without the references that can be inlined: a Run then takes 50 us instead of 110."""
-    if isinstance(schema, list):
-        return [_inlined(each, leaves) for each in schema]
-    if not isinstance(schema, dict):
-        return schema
-    if set(schema) == {"$ref"} and schema["$ref"] in leaves:
-        return leaves[schema["$ref"]]
-    return {key: _inlined(each, leaves) for key, each in schema.items()}
+@cache
+def _quick_registry() -> jsonschema_rs.Registry:
+    return jsonschema_rs.Registry([(f"{BASE}{name}.json", each) for name, each in _documents().items()])
 
 
 @cache

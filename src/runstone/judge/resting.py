@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -54,26 +54,35 @@ class Rest:
 
 def rests_of(traces: Iterable[Trace], profile: Profile) -> list[Rest]:
     """The times in which a thread of one of the traces rested, and something was read of it."""
-    return [
-        rest
-        for trace in traces
-        for told in [[_Told(each) for each in trace.exchanges]]
-        for thread in _threads(trace)
-        for rest in _Recorded(thread, told, profile).rests()
-        if rest.values or rest.statuses
-    ]
+    return [rest for trace in traces for rest in _rests_in(trace, profile)]
+
+
+def _rests_in(trace: Trace, profile: Profile) -> Iterator[Rest]:
+    told = [_Told(each) for each in trace.exchanges]
+    of_runs: dict[str, list[_Told]] = {}
+    for each in told:
+        for run in each.runs:
+            of_runs.setdefault(run, []).append(each)
+    for thread in _threads(trace):
+        found = _Recorded(thread, told, of_runs, profile).rests()
+        yield from (rest for rest in found if rest.values or rest.statuses)
 
 
 class _Told:
-    """What an exchange tells, read once for all threads of its trace, of which there may be hundreds."""
+    """What an exchange tells, read once for all threads of its trace, of which there may be hundreds.
+
+    `lasted`: the run that it lasted as long as; `runs`: all runs of whose end it tells.
+    """
 
     def __init__(self, exchange: Exchange) -> None:
         self.exchange = exchange
         self.placed = _placed(exchange)
         self.listed = _listed(exchange)
         self.statuses = list(run_statuses(exchange))
-        self.lasted = lasts_as_its_run(exchange) and exchange.complete and exchange.status < 300
-        self.makes_thread = bare_path(exchange) == "/threads"
+        over = lasts_as_its_run(exchange) and exchange.complete and exchange.status < 300
+        self.lasted = (exchange.found_run_id or last_id(exchange.path)) if over else None
+        self.runs = {run for run, _ in self.statuses} | ({self.lasted} if self.lasted else set())
+        self.makes = _thread_in(exchange) if bare_path(exchange) == "/threads" else None
 
 
 def _listed(exchange: Exchange) -> dict[str, dict[str, Any]]:
@@ -105,7 +114,9 @@ def _may_go_on_unseen(exchange: Exchange) -> bool:
 class _Recorded:
     """What a trace tells of one thread: what changed it, which runs it had, and when each was over."""
 
-    def __init__(self, thread: str, told: list[_Told], profile: Profile) -> None:
+    def __init__(
+        self, thread: str, told: list[_Told], of_runs: Mapping[str, list[_Told]], profile: Profile
+    ) -> None:
         self._thread = thread
         self._profile = profile
         self._told = [each.exchange for each in told if thread in each.placed or thread in each.listed]
@@ -116,25 +127,24 @@ class _Recorded:
         }
         self._ended: dict[str, float] = {}
         self._statuses: dict[str, str] = {}
-        for each in told:
-            if each.statuses or each.lasted:
-                self._learn(each)
-        makers = [each.exchange for each in told if each.makes_thread and _is_of(each.exchange, thread)]
+        for run in self._runs:
+            for each in of_runs.get(run, ()):
+                self._learn(run, each)
+        makers = [each.exchange for each in told if each.makes == thread]
         self._made_here = bool(makers) and not any(
             "supersteps" in (each.request_body or "") for each in makers
         )
         if self._made_here:
             self._told = [*makers[:1], *self._told]
 
-    def _learn(self, told: _Told) -> None:
+    def _learn(self, run: str, told: _Told) -> None:
         """Of the end of a run: by its status, or because an answer that lasts as long as the run is over."""
         exchange = told.exchange
-        for run, status in told.statuses:
-            if run in self._runs and status in lifecycle().runs.terminal:
+        for shown_run, status in told.statuses:
+            if shown_run == run and status in lifecycle().runs.terminal:
                 self._over(run, exchange.ended_at)
                 self._statuses[run] = status
-        if told.lasted:
-            run = exchange.found_run_id or last_id(exchange.path)
+        if told.lasted == run:
             self._over(run, exchange.ended_at)
             if exchange is self._runs.get(run) and not exchange.is_stream:
                 failed = "__error__" in (body_of(exchange) or {})
@@ -262,9 +272,9 @@ def _place_of(state: dict[str, Any]) -> dict[str, Any]:
     return {**known, "tasks": names, **{name: metadata.get(name) for name in ("step", "source", "run_id")}}
 
 
-def _is_of(exchange: Exchange, thread: str) -> bool:
+def _thread_in(exchange: Exchange) -> str | None:
     body = body_of(exchange)
-    return isinstance(body, dict) and str(body.get("thread_id")).lower() == thread
+    return str(body.get("thread_id")).lower() if isinstance(body, dict) else None
 
 
 def _placed(exchange: Exchange) -> str:

@@ -105,6 +105,8 @@ def _renamed(text: str, name: Callable[[re.Match[str]], str]) -> str:
 
 def first_difference(left: Any, right: Any) -> Difference | None:
     """The first difference in document order; None for none. `1` equals `1.0`, but not true."""
+    if repr(left) == repr(right):  # which is so nearly always, and soon seen; 1, 1.0 and true read otherwise
+        return None
     return next(differences(raw(left), raw(right)), None)
 
 

@@ -30,6 +30,10 @@ _LONGEST_IN_A_LINE = 8_192  # characters of a body in a shell line
 # and again: those took half of the memory. As many of them are kept as judges of one trace read in turns.
 _SHORT = 16_384
 _LONG_ONES_KEPT = 32
+# Levels of a document. Before 3.14 Python itself goes no deeper; who walks down in C or Rust ends where the
+# stack does, at three times as many, and the process with it.
+_DEEPEST = 5_000
+_TEXT_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*"|[][{}]')
 
 
 class _Journal(dict[tuple[str, int], "Exchange"]):
@@ -38,10 +42,9 @@ class _Journal(dict[tuple[str, int], "Exchange"]):
     last: Exchange | None = None
 
     def note(self, exchange: Exchange) -> None:
-        if exchange is not self.last:  # what is read of one exchange is mostly read in a row
-            place = exchange.scenario, exchange.number
-            self.pop(place, None)
-            self[place] = self.last = exchange
+        place = exchange.scenario, exchange.number
+        self.pop(place, None)
+        self[place] = self.last = exchange
 
 
 _journal: ContextVar[_Journal | None] = ContextVar("journal", default=None)
@@ -65,11 +68,24 @@ def note(exchanges: Iterable[Exchange]) -> None:
 
 
 def strict_json(text: str) -> Any:
-    """Decode RFC 8259 JSON; ValueError for anything else, `NaN` and nesting past Python's stack included."""
+    """Decode RFC 8259 JSON; ValueError for anything else, `NaN` and nesting past the stack included."""
     try:
-        return _STRICT.decode(text)
+        if _depth(text) <= _DEEPEST:
+            return _STRICT.decode(text)
     except RecursionError:
-        raise ValueError("nested deeper than can be decoded") from None
+        pass
+    raise ValueError("nested deeper than can be decoded")
+
+
+def _depth(text: str) -> int:
+    """How many levels it has; 0 where they cannot be too many."""
+    if text.count("[") + text.count("{") <= _DEEPEST:
+        return 0
+    depth = deepest = 0
+    for each in _TEXT_OR_BRACKET.findall(text):
+        depth += 1 if each in "[{" else -1 if each in "]}" else 0
+        deepest = max(deepest, depth)
+    return deepest
 
 
 @lru_cache(_LONG_ONES_KEPT)
@@ -174,7 +190,7 @@ class Exchange(msgspec.Struct, frozen=True, dict=True, kw_only=True, omit_defaul
 
     def _read(self) -> Exchange:
         journal = _journal.get()
-        if journal is not None:
+        if journal is not None and journal.last is not self:  # what is read of one is mostly read in a row
             journal.note(self)
         return self
 
