@@ -1,7 +1,7 @@
 """The JSON Schemas of contracts/schemas, and what breaks them in few words.
 
 Nearly every document conforms: jsonschema-rs says so in a thirtieth of the time that jsonschema takes. What
-does not conform is told by jsonschema, whose errors name their place and their cause.
+does not conform is told by jsonschema, whose errors name their place and their cause; it is imported then.
 """
 
 from __future__ import annotations
@@ -9,19 +9,20 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from functools import cache
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import jsonschema_rs
 import msgspec
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError, best_match
-from jsonschema.protocols import Validator
-from referencing import Registry, Resource
 
 from runstone.contracts.reading import MalformedContract, shown_path
 from runstone.errors import UsageError, suggestion
 from runstone.locations import locate
 from runstone.wire.documents import raw
+
+if TYPE_CHECKING:
+    from jsonschema.exceptions import ValidationError
+    from jsonschema.protocols import Validator
+    from referencing import Registry
 
 BASE: Final = "https://runstone.dev/schemas/"  # an identifier; nothing is ever fetched from there
 _MESSAGE = 200  # characters of a message
@@ -47,10 +48,10 @@ def schema_names() -> tuple[str, ...]:
 
 @cache
 def validator(name: str) -> Validator:
-    """The compiled validator of a schema. Raises UnknownSchema, which names the nearest one."""
-    if name not in schema_names():
-        raise UnknownSchema(f"there is no schema {name!r}{suggestion(name, schema_names())}")
-    return Draft202012Validator(_documents()[name], registry=_registry())
+    """What tells of a document how it breaks a schema. Raises UnknownSchema, which names the nearest one."""
+    from jsonschema import Draft202012Validator
+
+    return Draft202012Validator(schema_document(name), registry=_registry())
 
 
 def violations(name: str, document: Any) -> list[Violation]:
@@ -58,18 +59,17 @@ def violations(name: str, document: Any) -> list[Violation]:
 
     Raises UnknownSchema. A document nested too deep to be walked is one violation, not an error.
     """
-    checker = validator(name)
     try:
         document = raw(document)
         if _conforms(name, document):
             return []
-        found = sorted(checker.iter_errors(document), key=lambda error: list(map(str, error.path)))
+        found = sorted(validator(name).iter_errors(document), key=lambda error: list(map(str, error.path)))
     except RecursionError:
         return [Violation("", "is nested deeper than can be judged")]
     return list(dict.fromkeys(_violation(error) for error in found))
 
 
-def schema_document(name: str) -> Mapping[str, Any]:
+def schema_document(name: str) -> dict[str, Any]:
     """The schema itself, as its file has it. Raises UnknownSchema and MalformedContract."""
     if name not in _documents():
         raise UnknownSchema(f"there is no schema {name!r}{suggestion(name, schema_names())}")
@@ -112,7 +112,7 @@ def _conforms(name: str, document: Any) -> bool:
 
 @cache
 def _quick(name: str) -> jsonschema_rs.Draft202012Validator:
-    return jsonschema_rs.Draft202012Validator(_documents()[name], registry=_quick_registry())
+    return jsonschema_rs.Draft202012Validator(schema_document(name), registry=_quick_registry())
 
 
 @cache
@@ -122,11 +122,15 @@ def _quick_registry() -> jsonschema_rs.Registry:
 
 @cache
 def _registry() -> Registry[Any]:
+    from referencing import Registry, Resource
+
     resources = (Resource.from_contents(document) for document in _documents().values())
     return resources @ Registry()
 
 
 def _violation(error: ValidationError) -> Violation:
+    from jsonschema.exceptions import best_match
+
     deepest = best_match([error]) or error
     pointer = "".join(f"/{_escaped(step)}" for step in deepest.absolute_path)
     return Violation(pointer, _shortened(_message(deepest), _MESSAGE))

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 from uuid import UUID
 
-import jwt
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -156,6 +155,8 @@ def _caller(request: Request, secret: str | None) -> tuple[str | None, bool]:
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer":
         raise Unauthorized("a bearer token is needed: Authorization: Bearer JWT")
+    import jwt  # most servers know nobody, and need not wait for its cryptography
+
     try:
         claims = jwt.decode(token.strip(), secret, algorithms=["HS256"], options={"require": ["sub"]})
     except jwt.InvalidTokenError as error:

@@ -7,7 +7,7 @@ its recipe, its commands and the profile), that over the defaults of the table o
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import msgspec
@@ -170,23 +170,37 @@ def _session_by_recipe(
 ) -> Session:
     named = bool(recipe.profile_option) and settings.profile_name != Options().profile_name
     options = [recipe.profile_option, settings.profile_name] if named else []
+    started = _Started(recipe, options, settings.path_prefix)
     return Session(
         settings,
         progress,
-        reach=reach or _by_starting(recipe, options, settings.path_prefix),
+        reach=reach or started.reach,
+        # Nobody waits for what is to be installed first, only to be told that something else is wrong.
+        ahead=started.ahead if reach is None and recipe.at_hand else None,
         control=_by_recipe(recipe, options, settings.path_prefix),
     )
 
 
-def _by_starting(
-    recipe: recipes.Recipe, options: Sequence[str], prefix: str
-) -> Callable[[Target], AbstractContextManager[Target]]:
-    @contextmanager
-    def reach(target: Target) -> Iterator[Target]:
-        with recipes.running(recipe, options=options) as server:
-            yield msgspec.structs.replace(target, url=server.url + prefix)
+class _Started:
+    """The server of a recipe, which is started when it is needed, or ahead of that."""
 
-    return reach
+    def __init__(self, recipe: recipes.Recipe, options: Sequence[str], prefix: str) -> None:
+        self._recipe = recipe
+        self._options = options
+        self._prefix = prefix
+        self._up: Callable[[], recipes.Running] | None = None
+
+    @contextmanager
+    def ahead(self) -> Iterator[None]:
+        with recipes.starting(self._recipe, options=self._options) as self._up:
+            yield
+        self._up = None
+
+    @contextmanager
+    def reach(self, target: Target) -> Iterator[Target]:
+        with nullcontext() if self._up else self.ahead():
+            assert self._up is not None
+            yield msgspec.structs.replace(target, url=self._up().url + self._prefix)
 
 
 def _by_commands(commands: ServerCommands | None, folder: Path) -> Callable[[Target], Control] | None:

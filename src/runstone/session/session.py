@@ -63,8 +63,9 @@ Reach = Callable[[Target], AbstractContextManager[Target]]
 class Session:
     """The traces of one session, and what is known of the target.
 
-    `reach` makes the target reachable for the time of the observation; by default it is already. `control`
-    says how its server is restarted and killed.
+    `reach` makes the target reachable for the time of the observation; by default it is already. `ahead`
+    begins with that when the session is entered, while suites are read. `control` says how its server is
+    restarted and killed.
     """
 
     def __init__(
@@ -73,10 +74,12 @@ class Session:
         progress: Progress,
         *,
         reach: Reach | None = None,
+        ahead: Callable[[], AbstractContextManager[None]] | None = None,
         control: Callable[[Target], Control] | None = None,
     ) -> None:
         self.settings = settings
         self.reach = reach or _as_it_is
+        self._ahead = ahead
         self._control = control
         self._observing_s = 0.0  # with all that it took to reach the target
         self._collecting_s = 0.0  # before that
@@ -213,7 +216,7 @@ class Session:
             journal = opened.enter_context(_journal(target, self.settings.keep))
             self._observe_target(target, scenarios, journal)
             if self._entered:  # who entered the session may want to observe more
-                self._opened = opened.pop_all()
+                self._opened.enter_context(opened.pop_all())
 
     def _observe_target(self, target: Target, scenarios: Sequence[Scenario], journal: Journal | None) -> None:
         settings = self.settings
@@ -291,6 +294,8 @@ class Session:
 
     def __enter__(self) -> Self:
         self._entered = True
+        if self._ahead is not None:
+            self._opened.enter_context(self._ahead())
         return self
 
     def __exit__(self, *_: object) -> None:

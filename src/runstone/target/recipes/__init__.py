@@ -28,7 +28,7 @@ from runstone.target.recipes.recipe import (
     names,
     waivers_of,
 )
-from runstone.target.recipes.serving import Running, Server, lacks, running, server, stay_up
+from runstone.target.recipes.serving import Running, Server, lacks, running, server, starting, stay_up
 
 __all__ = [
     "HOST",
@@ -57,6 +57,7 @@ __all__ = [
     "node_modules",
     "running",
     "server",
+    "starting",
     "stay_up",
     "waivers_of",
 ]

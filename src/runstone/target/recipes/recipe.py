@@ -181,6 +181,11 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     capacity: int | None = None
     more_runs: MoreRuns | None = None
 
+    @property
+    def at_hand(self) -> bool:
+        """Whether it needs nothing but this installation."""
+        return self.install is None and not self.services
+
     def target(self, url: str) -> Target:
         """The server as a target, once it runs at `url`."""
         controls = dict.fromkeys(("restart", "kill"), True) if self.restartable else {}

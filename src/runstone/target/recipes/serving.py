@@ -9,6 +9,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -180,6 +181,16 @@ def running(
     """
     with server(recipe, port=port, log=log, options=options) as chosen:
         yield chosen.start()
+
+
+@contextmanager
+def starting(recipe: Recipe, *, options: Sequence[str] = ()) -> Iterator[Callable[[], Running]]:
+    """A server that starts meanwhile. What is given waits until it is up, and raises what `running` raises.
+
+    A start that nobody waited for is given up at the end of the block.
+    """
+    with ThreadPoolExecutor(1) as thread, server(recipe, options=options) as chosen:
+        yield thread.submit(chosen.start).result
 
 
 def stay_up(
