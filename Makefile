@@ -27,10 +27,11 @@ SAY := :
 ALL :=
 QUICK := not slow
 endif
-# One more than cores: of two processes each waits for more than half of the time.
-WORKERS ?= 3
+# More than cores: of two processes each waits for more than half of the time.
+test: WORKERS ?= 4
+test-all: WORKERS ?= 3
 # In the order of tests/conftest.py: what waits for minutes begins first.
-PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=15 --durations-min=5
+PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=15 --durations-min=5
 
 test: $(INSTALLED)  ## the engine's own tests without the slow ones: 5 to 8 minutes on 2 cores
 	@$(SAY)

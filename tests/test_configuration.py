@@ -277,6 +277,7 @@ def test_the_servers_own_assistants_are_asked(tmp_path: Path) -> None:
     assert "no fit conformance graphs" in one_line_of_error(without)
 
 
+@pytest.mark.slow
 def test_pytest_reads_the_file_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # the others take 3 s to import
     Path("runstone.toml").write_text('target = "embedded"\nfail_on = "should"\nout = "here"\n', "utf-8")

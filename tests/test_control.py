@@ -59,6 +59,7 @@ def embedded() -> recipes.Recipe:
 # a server of the scenario's own
 
 
+@pytest.mark.slow
 def test_a_private_server_is_killed_and_started_with_what_it_had() -> None:
     seen: dict[str, object] = {}
 

@@ -263,6 +263,20 @@ def test_a_monitor_names_what_it_found() -> None:
     assert [each.label for each in judgement.read] == ["ok"]
 
 
+def test_a_monitor_names_what_it_could_not_read() -> None:
+    """Not all that it had read before: what is observed again is the scenario that it could not judge."""
+
+    def judge(traces: list[Trace]) -> None:
+        none_broken((each, "is odd") for trace in traces for each in trace.exchanges if not each.json)
+
+    traces = {
+        f"number {n}": Trace(scenario="turn", exchanges=(exchange("ok", "[1]", n),)) for n in range(1, 60)
+    }
+    cut = Trace(scenario="turn", exchanges=(exchange("ok", "[1", 60, failure="it was reset"),))
+    case = judged(judge, observed(traces={**traces, "the last": cut})).case
+    assert (case.verdict, case.exchanges) == ("not-testable", ("turn#60",))
+
+
 @pytest.mark.parametrize(
     "read, verdict, said",
     [

@@ -321,6 +321,7 @@ def test_no_judge_breaks_on_what_is_spoilt(bench: Bench, spoil: Spoil) -> None:
     assert broken == []
 
 
+@pytest.mark.slow
 def test_an_agent_that_only_succeeds_is_judged_on_that(server: str, checked: Path, tmp_path: Path) -> None:
     assert AGENT is not None
     report = check(server, tmp_path, Agent(assistant="concierge", success=AGENT.success))
@@ -356,7 +357,9 @@ def test_an_agent_that_does_not_work_ends_the_check(
     assert {verdict for _, verdict in judged(tmp_path / "report.json")} == {"not-run"}
 
 
-@pytest.mark.parametrize("name", ["empty object", "404", "echo"])
+@pytest.mark.parametrize(
+    "name", ["empty object", *(pytest.param(name, marks=pytest.mark.slow) for name in ("404", "echo"))]
+)
 def test_no_judge_passes_a_liar_on_an_agent(name: str, tmp_path: Path) -> None:
     with serving(LIARS[name]) as url:
         done = unchecked(url, tmp_path, FOLDER / "runstone.toml")

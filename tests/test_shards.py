@@ -141,7 +141,7 @@ def test_the_order_of_the_folders_and_which_of_both_is_named_does_not_matter(sha
     assert (one / "manifest.json").read_bytes() == (other / "manifest.json").read_bytes()
 
 
-@pytest.mark.parametrize("number", [1, 5])
+@pytest.mark.parametrize("number", [1, pytest.param(5, marks=pytest.mark.slow)])
 def test_one_shard_and_more_shards_than_scenarios(number: int, recorded: Path, tmp_path: Path) -> None:
     server = tiny.Server()
     server.wait_is_wrong = True

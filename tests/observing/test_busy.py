@@ -146,6 +146,7 @@ def test_a_worker_that_dies_meanwhile_is_a_finding(
     assert seen.outcome.stopped is None
 
 
+@pytest.mark.slow
 def test_workers_that_are_far_away_are_counted_too() -> None:
     """What sleeps so long as it takes to ask nearby is over before all of the others are even made."""
     with uvicorn_serving(Shrinking(12)) as url, relaying(url, Conditions(latency=0.25)) as relay:

@@ -41,6 +41,7 @@ def package(tmp_path: Path) -> Path:
     return requirements
 
 
+@pytest.mark.slow
 def test_a_server_is_installed_once_and_used_again(write: Write, cache: Path, package: Path) -> None:
     recipe = write(install={"python": package.name}, command=["{python}", "-m", "tinyserver", "{port}"])
     assert not recipes.is_installed(recipe)
@@ -63,6 +64,7 @@ def test_a_server_is_installed_once_and_used_again(write: Write, cache: Path, pa
     assert not recipes.is_installed(recipe)
 
 
+@pytest.mark.slow
 def test_an_installation_that_fails_leaves_nothing(write: Write, cache: Path, tmp_path: Path) -> None:
     (tmp_path / "bad.txt").write_text(f"{tmp_path}/none-1.0-py3-none-any.whl\n", "utf-8")
     recipe = write(install={"python": "bad.txt"})
@@ -73,6 +75,7 @@ def test_an_installation_that_fails_leaves_nothing(write: Write, cache: Path, tm
     assert environments(cache) == []
 
 
+@pytest.mark.slow
 def test_another_version_has_an_environment_of_its_own(write: Write, cache: Path, package: Path) -> None:
     wheels = ["--no-index", f"--find-links={package.parent}", "tinyserver=={version}"]
     install = {"python": package.name, "versions": {"pinned": "0.9", "python": wheels}}

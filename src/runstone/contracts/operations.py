@@ -23,7 +23,6 @@ Kind = Literal["thread", "run", "checkpoint", "assistant", "cron", "item"]
 Lasting = Literal["run", "asked", "open"]
 
 _SEGMENTS: Final = (*get_args(Kind), "namespace")  # what a segment of a path can stand for
-_READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _PLACEHOLDER: Final = re.compile(r"\{(\w+)\}")
 
 
@@ -196,10 +195,9 @@ def creates_at_once(method: str, path: str) -> bool:
 
 
 def reads(method: str, path: str) -> bool:
-    """Whether a request changes nothing, so that it may be sent twice: as a search by POST does."""
+    """Whether it lists or shows what is there, and changes nothing whatever its method: a search by POST."""
     operation = operation_for(method, path)
-    shows = operation is not None and (operation.lists is not None or operation.schema == "thread-state")
-    return method in _READING or shows
+    return operation is not None and (operation.lists is not None or operation.schema == "thread-state")
 
 
 def may_last(method: str, path: str) -> bool:

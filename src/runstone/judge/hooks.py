@@ -89,7 +89,7 @@ class Judging:
 
     def _note(self, judge: Judge) -> None:
         name = judge.requirement.id
-        self._tally.collected.add(name)
+        self._tally.collect(name, judge.case)
         self.scenarios |= {each.name: each for each in judge.scenarios}
         self.schedules.setdefault(name, set()).update(each.schedule for each in judge.scenarios)
 

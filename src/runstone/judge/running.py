@@ -12,6 +12,7 @@ from runstone.judge.observed import Observed
 from runstone.judge.words import Broken, judging_by
 from runstone.scenario.scenario import Scenario
 from runstone.verdict.model import Case
+from runstone.wire.documents import Missing
 from runstone.wire.exchange import Exchange, note, reading
 from runstone.wire.trace import Inapplicable, knowing
 
@@ -36,6 +37,8 @@ def run(judge: Judge, observed: Observed) -> Judgement:
         except BaseException as raised:  # what it means is said by `case_of`
             error = raised
     read = error.exchanges if isinstance(error, Broken) else tuple(journal.values())
+    if judge.reads_all and isinstance(error, Missing):
+        read = read[-1:]  # of the thousands that a monitor reads, the one that it could not
     unseen = observed.stopped if judge.reads_all else None
     narrowed = judge.reads_all and observed.narrowed
     case = case_of(judge.case, judge.requirement, error, read, unseen, narrowed=narrowed)

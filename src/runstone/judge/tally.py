@@ -18,9 +18,15 @@ class Tally:
     def __init__(self) -> None:
         self.cases: defaultdict[str, list[Case]] = defaultdict(list)
         self.cells: defaultdict[tuple[str, str], list[tuple[str, Case]]] = defaultdict(list)
-        self.collected: set[str] = set()  # the requirements that have a judge
+        self.collected: dict[str, list[str]] = {}  # the requirements that have a judge, and their cases
         self.selected: set[str] = set()  # those of them of which something is to be judged
         self._set_aside: defaultdict[str, dict[str, str]] = defaultdict(dict)  # requirement → case → why
+
+    def collect(self, requirement: str, case: str) -> None:
+        """Note that there is a judge of this case; whoever judges it, and when, it is told in this order."""
+        known = self.collected.setdefault(requirement, [])
+        if case not in known:
+            known.append(case)
 
     def add(self, requirement: str, case: Case, cell: tuple[str, str] | None) -> None:
         """Count a case that was judged."""
@@ -35,9 +41,18 @@ class Tally:
     def judged(self, without_judge: Collection[str]) -> Judged:
         """All of it, as reports are made of. `without_judge`: what was asked for and nothing judges."""
         self._count_what_was_left_out()
+        pairs = [(requirement, case) for requirement, several in self.collected.items() for case in several]
+        places = {pair: place for place, pair in enumerate(pairs)}
+
+        def place(judged: tuple[str, Case]) -> int:  # of a worker that died nobody knows what it collected
+            return places.get((judged[0], judged[1].case), len(places))
+
         return Judged(
-            cases=self.cases,
-            cells=self.cells,
+            cases={
+                name: sorted(several, key=lambda case: place((name, case)))
+                for name, several in self.cases.items()
+            },
+            cells={cell: sorted(several, key=place) for cell, several in self.cells.items()},
             selected=self.selected,
             set_aside={name: next(iter(left.values())) for name, left in self._set_aside.items()},
             without_judge=without_judge,
@@ -54,14 +69,16 @@ class Tally:
     def packed(self) -> dict[str, Any]:
         """What a worker of pytest-xdist tells; its cases travel with the reports of its tests."""
         return {
-            "collected": sorted(self.collected),
+            "collected": self.collected,
             "selected": sorted(self.selected),
             "set_aside": {name: dict(left) for name, left in self._set_aside.items()},
         }
 
     def unpack(self, told: Mapping[str, Any]) -> None:
         """Take over what a worker told."""
-        self.collected |= {*told.get("collected", ())}
+        for requirement, several in told.get("collected", {}).items():
+            for case in several:
+                self.collect(requirement, case)
         self.selected |= {*told.get("selected", ())}
         for requirement, left in told.get("set_aside", {}).items():
             for case, reason in left.items():

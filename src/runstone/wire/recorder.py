@@ -36,6 +36,7 @@ _SLOW_LINE = 16 * 1024  # bytes per second, at which even a large answer is in t
 
 Heard = Callable[[Identity, Exchange], None]
 
+_READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _LAST_WORD_S = 2.0
 _LATEST = 16  # requests
 _SLOWEST_S = 1.0  # a request that takes longer tells of itself, not of how busy the target is
@@ -51,12 +52,12 @@ class KnownOperations:
 
     `may_last`: whether one may be answered long after it could be, waiting for a run. `creates`: whether it
     makes something; what that is, an interrupted session still wants to know. `reads`: whether it changes
-    nothing, so that it may be sent twice.
+    nothing whatever its method, so that it may be sent twice.
     """
 
     may_last: Callable[[str, str], bool] = _no_request
     creates: Callable[[str, str], bool] = _no_request
-    reads: Callable[[str, str], bool] = lambda method, _path: method in {"GET", "HEAD", "OPTIONS"}
+    reads: Callable[[str, str], bool] = _no_request
 
 
 class Recorder:
@@ -157,7 +158,7 @@ class Recorder:
             answer.held_s = self.clock - answer.sent_at
             answer.begin(self.clock)
             await self._hear_out(request, answer, opened, relay)
-            reads = self._known.reads(request.method, request.path)
+            reads = request.method in _READING or self._known.reads(request.method, request.path)
             if answer.cut and answer.may_be_asked_for_again(reads=reads, passed_on=relay is not None):
                 answer.retried = True
                 answer.begin(self.clock)
