@@ -106,7 +106,7 @@ def _conforms(name: str, document: Any) -> bool:
     """Whether the document is known to conform."""
     try:
         return _quick(name).is_valid(document)
-    except ValueError:  # a text that is no Unicode, such as half of a pair
+    except ValueError:  # a text that cannot be encoded, such as half of a pair
         return False
 
 
