@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 import msgspec
 import pytest
+from hdrh.histogram import HdrHistogram
 
 from runstone.errors import ExitCode
 from runstone.load.counting import Counting, Histogram
@@ -259,3 +261,18 @@ def test_the_first_hundred_broken_starts_are_kept_and_twenty_others() -> None:
         told.gathering.take(found)
     assert sum(1 for each in told.found if each.broken) == 100
     assert sum(1 for each in told.found if not each.broken) == 20
+
+
+def test_what_was_decoded_does_not_pile_up() -> None:
+    """Python looks for garbage after so many objects, of which a histogram of 100 KB has a handful."""
+    told, before = Told(), gc.get_threshold()
+    gc.set_threshold(1_000_000)
+    try:
+        for second in range(40):
+            told.tick(0, second)
+            told.tick(1, second)
+        kept = sum(isinstance(each, HdrHistogram) for each in gc.get_objects())
+    finally:
+        gc.set_threshold(*before)
+    assert len(told.windows) >= 19
+    assert kept < 40
