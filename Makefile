@@ -33,7 +33,7 @@ test-all: WORKERS ?= 3
 # In the order of tests/conftest.py: what waits for minutes begins first.
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=15 --durations-min=5
 
-test: $(INSTALLED)  ## the engine's own tests without the slow ones: 5 to 8 minutes on 2 cores
+test: $(INSTALLED)  ## the engine's own tests without the slow ones: about 5 minutes on 2 cores
 	@$(SAY)
 	$(PYTEST) -m "$(QUICK)"
 
