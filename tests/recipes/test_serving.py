@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import httpx
@@ -73,6 +74,35 @@ def test_two_servers_of_one_recipe_do_not_meet(write: Write) -> None:
     recipe = write()
     with recipes.running(recipe) as one, recipes.running(recipe) as other:
         assert one.url != other.url
+
+
+def test_a_server_starts_while_something_else_is_done(write: Write) -> None:
+    with recipes.starting(write()) as started:
+        server = started()
+        assert httpx.get(server.url + "/ok").status_code == 200
+        assert started() == server  # who asks again is told the same
+    assert not alive(server.pid)
+
+
+def test_a_start_that_fails_meanwhile_is_told_to_who_waits_for_it(write: Write) -> None:
+    with (
+        recipes.starting(write("raise SystemExit(7)")) as started,
+        pytest.raises(recipes.StartFailed, match="died with code 7"),
+    ):
+        started()
+
+
+def test_a_start_that_nobody_waits_for_is_given_up(write: Write, tmp_path: Path) -> None:
+    pid = tmp_path / "pid"
+    code = f"""
+        import os, pathlib, time
+        pathlib.Path({str(pid)!r}).write_text(str(os.getpid()))
+        time.sleep(600)
+    """
+    with recipes.starting(write(code)):
+        while not pid.exists() or not pid.read_text("utf-8"):
+            time.sleep(0.02)
+    assert not alive(int(pid.read_text("utf-8")))
 
 
 def test_a_server_that_dies_leaves_its_last_words(write: Write) -> None:

@@ -12,7 +12,7 @@ from runstone.scenario.scenario import Scenario
 
 SLOW_TURN_S: Final = 0.3  # the official servers take 0.6 s and more for a turn, the reference runtime 0.03 s
 CALM_AT_ONCE: Final = 8  # they sleep most of their time
-HEAVY_AT_ONCE: Final = 4  # two cores are busy with two, and the third fills their pauses
+HEAVY_AT_ONCE: Final = 4  # two cores are busy with two, and the others fill their pauses
 
 One = Callable[[Scenario], Coroutine[Any, Any, None]]
 
