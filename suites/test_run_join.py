@@ -130,7 +130,7 @@ async def _hang_up(part: Api, choice: str) -> None:
         thread = await part.create_thread()
         run = await part.create_run(thread, "slow", {"sleep": sleep})
         joined = await part.hang_up_amid(thread, partial(_join, part, thread, run, cancel), pause_s=patience)
-        if joined.answered:
+        if joined.answered and joined.closed_by_client:
             break
     await part.poll_run(thread, run, patience=sleep)
 
