@@ -305,6 +305,14 @@ def test_one_whose_scenarios_keep_it_now_is_not_needed() -> None:
     assert "is not needed: the target keeps it now in kept" in errors[0]
 
 
+def test_one_of_something_flaky_is_needed_though_its_scenarios_keep_it_this_time() -> None:
+    now_and_then = msgspec.structs.replace(waiver("RUN-WAIT-001", "kept"), flaky=True)
+    found, errors = applied(now_and_then, waiver("RUN-WAIT-001", "a"), to=monitored("fail", "a#1"))
+    assert (found.verdict, errors) == ("waived", [])
+    found, errors = applied(now_and_then, to=monitored("fail", "a#1"))  # and it accepts nothing elsewhere
+    assert (found.verdict, errors) == ("fail", [])
+
+
 def test_nothing_is_said_of_scenarios_that_were_not_observed() -> None:
     """`--area` must not turn the waivers of what monitors find in other areas into errors."""
     found, errors = applied(waiver("RUN-WAIT-001", "elsewhere"), to=monitored("pass", "a#1"))

@@ -147,8 +147,8 @@ def _needless(waiver: Waiver, verdict: Verdict | None) -> str | None:
         return f"the waiver of {waiver.requirement} matches nothing: the cases of {verdict.id} are {cases}"
     if any(case.verdict == "not-run" or waiver.needed_for(case) for case in covered):
         return None
-    if waiver.flaky and any(case.verdict == "pass" for case in covered):
-        return None  # at the next time it may be broken
+    if waiver.flaky and any(case.verdict in {"pass", *_BROKEN} for case in covered):
+        return None  # here, or in these scenarios, it is kept this time; at the next it may be broken
     if any(case.verdict == "flaky" for case in covered):
         return f"the waiver of {waiver.requirement} does not say `flaky: true`, and it is flaky here"
     if any(case.verdict in _JUDGED for case in covered):
