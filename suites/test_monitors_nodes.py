@@ -94,9 +94,9 @@ def test_logs_name_the_nodes_in_their_order(traces: list[Trace], profile: Profil
     """Of an agent of the user's own nobody knows the nodes."""
 
     def findings() -> Iterator[Finding]:
-        untouched = [(trace, _untouched(trace)) for trace in traces]
-        logs = {trace.scenario: list(_logs(exchanges)) for trace, exchanges in untouched}
-        told = [found for several in logs.values() for found in several]
+        untouched = [_untouched(trace) for trace in traces]
+        logs = [list(_logs(exchanges)) for exchanges in untouched]
+        told = [found for several in logs for found in several]
         # A stream may be cut short unseen; a body of JSON may not.
         named = (log for each, log in told if log and each.found_run_id and not each.is_stream)
         some(named, "log of a run that its answer names")
@@ -104,10 +104,10 @@ def test_logs_name_the_nodes_in_their_order(traces: list[Trace], profile: Profil
             for before, after in pairwise(["", *log]):
                 if after not in _FIRST_NODES and after not in _NEXT_NODES.get(before, ()):
                     yield exchange, f"logs {after} after {before or 'nothing'}, in {log}"
-        for trace, exchanges in untouched:
+        for trace, exchanges, own_logs in zip(traces, untouched, logs, strict=True):
             yield from _unfinished(trace, exchanges)
             yield from _ended_elsewhere(trace, exchanges, profile)
-            yield from _begun_too_often(trace, logs[trace.scenario])
+            yield from _begun_too_often(trace, own_logs)
             for exchange in trace.exchanges:
                 yield from ((exchange, reason) for reason in _updated_otherwise(exchange))
                 yield from ((exchange, reason) for reason in _miscounted(exchange))
