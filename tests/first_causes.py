@@ -64,7 +64,7 @@ def _observe(folder: Path, names: Sequence[str], jobs: int) -> None:
             name=f"faults/{name}",
             out=folder / name,
             recipe=faults[name].server,
-            change=faults[name],
+            changes=(faults[name],),
             quick=True,
             budget_s=_BUDGET_S,
         )

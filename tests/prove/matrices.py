@@ -68,7 +68,7 @@ def catalogue() -> Catalogue:
 def whole(faults: Iterable[Fault], *, complete: bool = True, narrow: bool = False, **changes: Any) -> Matrix:
     given: dict[str, Any] = {
         "baselines": [Baseline(server="embedded", kept=4, hits=(), trouble="")],
-        "variants": [],
+        "varied_servers": [],
         "null_servers": [],
         **changes,
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import msgspec
@@ -20,6 +21,7 @@ from runstone.proof.faults import load_faults, load_variants
 from runstone.proof.prove import proving
 from runstone.proof.prove.matrix import Matrix
 from runstone.proof.prove.null_servers import BOASTFUL, LIARS, NULL_SERVERS
+from runstone.proof.prove.planning import together
 from tests.command_line import runstone
 
 
@@ -42,6 +44,15 @@ def test_a_partial_proof_chooses_by_globs() -> None:
     assert partial.chosen(partial.variants, load_variants()) == []
     everything = proving.Selection(out=Path("x"))
     assert len(everything.chosen((), load_faults())) == len(load_faults())
+
+
+def test_few_servers_have_all_variants_and_none_two_of_one_part() -> None:
+    servers = together(load_variants().values())
+    shared = Counter(each.name for server in servers for each in server)
+    assert shared == Counter(load_variants().keys())
+    parts = [[each.part for each in server] for server in servers]
+    assert all(len(set(each)) == len(each) and all(each) for each in parts)
+    assert len(servers) == max(Counter(each.part for each in load_variants().values()).values())
 
 
 def test_what_only_a_load_shows_is_no_part_of_a_proof() -> None:

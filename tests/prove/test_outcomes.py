@@ -12,6 +12,8 @@ from runstone.proof.prove.matrix import Baseline, Hit, Missed
 from runstone.verdict.model import Case, Report
 from tests.prove.matrices import KEPT, KILLERS, catalogue, fault, null, report, spoken, whole
 
+DIFFERS = matrix.Variant(name="v", statement="It differs.")
+
 
 def test_fault_is_caught_when_all_that_it_names_fails() -> None:
     found = fault("f", ["A-001", "A-002"], report(A_001="fail", A_002="warn", B_001="not-testable"))
@@ -70,22 +72,22 @@ def test_reasons_say_nothing_that_differs_from_run_to_run() -> None:
     assert hit.reason == "wait: at … thread … of http://127.0.0.1:… took … s; wanted 3.5"
 
 
-def test_variant_is_green_when_every_must_is_kept_or_does_not_apply() -> None:
-    def variant(found: Report | None, kept: frozenset[str] = KEPT, trouble: str = "") -> matrix.Variant:
-        return outcomes.variant_of("v", "It differs.", found, kept, trouble=trouble)
+def test_varied_server_is_green_when_every_must_is_kept_or_does_not_apply() -> None:
+    def varied(found: Report | None, kept: frozenset[str] = KEPT, trouble: str = "") -> matrix.VariedServer:
+        return outcomes.varied_server_of([DIFFERS], found, kept, trouble=trouble)
 
-    assert variant(report(A_002="warn", B_002="warn", B_001="not-applicable")).green
-    assert variant(report(A_001="fail"), KEPT - {"A-001"}).green
+    assert varied(report(A_002="warn", B_002="warn", B_001="not-applicable")).green
+    assert varied(report(A_001="fail"), KEPT - {"A-001"}).green
     for outcome in ("fail", "not-testable", "not-run", "harness-error"):
-        broken = variant(report(A_001=outcome))
+        broken = varied(report(A_001=outcome))
         assert not broken.green
         assert [hit.id for hit in broken.broken] == ["A-001"]
-    assert not variant(None).green
-    assert not variant(report(), trouble="it did not end").green
+    assert not varied(None).green
+    assert not varied(report(), trouble="it did not end").green
     none = report(
         A_001="not-applicable", A_002="not-applicable", B_001="not-applicable", B_002="not-applicable"
     )
-    assert not variant(none).green
+    assert not varied(none).green
 
 
 def test_requirement_is_killed_by_failing_and_survivors_are_listed() -> None:
@@ -131,13 +133,13 @@ def test_faults_come_in_the_order_of_the_catalogue() -> None:
 def test_proof_needs_everything() -> None:
     assert whole(KILLERS).proved
     hit = Hit(id="A-001", verdict="fail", reason="")
-    green = outcomes.variant_of("v", "It differs.", report(), KEPT, trouble="")
+    green = outcomes.varied_server_of([DIFFERS, DIFFERS], report(), KEPT, trouble="")
     spoilt: list[dict[str, Any]] = [
         {"baselines": [Baseline(server="embedded", kept=3, hits=(hit,), trouble="")]},
         {"baselines": [Baseline(server="embedded", kept=0, hits=(), trouble="")]},
-        {"variants": [msgspec.structs.replace(green, broken=(hit,))]},
+        {"varied_servers": [msgspec.structs.replace(green, broken=(hit,))]},
         {
-            "variants": [
+            "varied_servers": [
                 msgspec.structs.replace(green, left=(Hit(id="A-002", verdict="harness-error", reason=""),))
             ]
         },
@@ -150,6 +152,8 @@ def test_proof_needs_everything() -> None:
     for changes in spoilt:
         assert not whole(KILLERS, **changes).proved, changes
         assert published.missing(whole(KILLERS, **changes)), changes
-    assert whole(KILLERS, variants=[green], null_servers=[null()], conversations=[spoken()]).proved
+    good = whole(KILLERS, varied_servers=[green], null_servers=[null()], conversations=[spoken()])
+    assert good.proved
+    assert good.totals["variants"] == matrix.Share(2, 2)
     assert not whole(KILLERS[:1]).proved
     assert whole(KILLERS[:1], complete=False).proved

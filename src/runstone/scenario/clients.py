@@ -33,7 +33,7 @@ _START_S: Final = 30.0  # importing RemoteGraph takes 1 s, on a crowded machine 
 _LINE_BYTES: Final = 64 * 1024 * 1024  # of one outcome; bodies are capped long before
 _MARGIN_S: Final = 5.0  # beyond the deadlines of its requests, for what a turn does between them
 _SECRETIVE: Final = re.compile(
-    r"(LANGGRAPH|LANGSMITH|LANGCHAIN)_.*|(HTTPS?|ALL|NO)_PROXY|NODE_OPTIONS", re.IGNORECASE
+    r"(LANGGRAPH|LANGSMITH|LANGCHAIN)_.*|(HTTPS?|ALL|NO)_PROXY|NODE_OPTIONS|SSL_CERT_FILE", re.IGNORECASE
 )
 
 
@@ -281,4 +281,6 @@ async def _running(name: str, command: list[str], redactor: Redactor) -> AsyncIt
 def _environment() -> dict[str, str]:
     """Ours without what would change the client's requests: the user's own keys are not for targets."""
     kept = {name: value for name, value in os.environ.items() if not _SECRETIVE.fullmatch(name)}
-    return {**kept, "LANGSMITH_TRACING": "false", "PYTHONUTF8": "1"}
+    # A folder without authorities: the proxy speaks plain HTTP, and each of a dozen clients would read them all.
+    nobody = str(locate("fixtures/clients"))
+    return {**kept, "LANGSMITH_TRACING": "false", "PYTHONUTF8": "1", "SSL_CERT_DIR": nobody}

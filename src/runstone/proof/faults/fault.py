@@ -28,6 +28,7 @@ class Change:
     because of it, the promise that it breaks first; empty for a variant, which breaks none. `server`: the
     recipe whose check shows it. `shown_in`: areas whose traces show it to the monitors that it breaks; empty
     where the areas of `breaks` do. `patient`: it shows only where the check waits for more than a minute.
+    `part`: of a variant, what of the server's answers it changes; two of one part could hide each other.
     """
 
     kind: Kind
@@ -38,6 +39,7 @@ class Change:
     server: Server = "embedded"
     shown_in: tuple[str, ...] = ()
     patient: bool = False
+    part: str = ""
 
     @property
     def shown_by_checks(self) -> bool:
@@ -53,7 +55,12 @@ class Registry:
     changes: dict[str, Change] = field(default_factory=dict)
 
     def __call__(
-        self, *breaks: str, server: Server = "embedded", shown_in: tuple[str, ...] = (), patient: bool = False
+        self,
+        *breaks: str,
+        server: Server = "embedded",
+        shown_in: tuple[str, ...] = (),
+        patient: bool = False,
+        part: str = "",
     ) -> Callable[[Plant], Plant]:
         """Register a function under its own name (with hyphens); its docstring is the statement."""
 
@@ -62,7 +69,9 @@ class Registry:
             statement = " ".join((plant.__doc__ or "").split())
             if name in self.changes:
                 raise ValueError(f"two {self.kind}s are called {name}")
-            self.changes[name] = Change(self.kind, name, statement, plant, breaks, server, shown_in, patient)
+            self.changes[name] = Change(
+                self.kind, name, statement, plant, breaks, server, shown_in, patient, part
+            )
             return plant
 
         return register

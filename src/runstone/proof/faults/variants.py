@@ -38,7 +38,7 @@ Pieces = AsyncIterator[bytes]
 # Event streams
 
 
-@variant()
+@variant(part="streams")
 def lines_end_with_crlf(seams: Seams) -> None:
     """The lines of event streams end with CRLF, as those of the official Python server do."""
 
@@ -48,7 +48,7 @@ def lines_end_with_crlf(seams: Seams) -> None:
             yield piece.replace(b"\n", b"\r\n")
 
 
-@variant()
+@variant(part="streams")
 def streams_end_with_an_end_event(seams: Seams) -> None:
     """The last event of each stream is `end`, without data."""
 
@@ -59,7 +59,7 @@ def streams_end_with_an_end_event(seams: Seams) -> None:
         yield b"event: end\ndata: null\n\n"
 
 
-@variant()
+@variant(part="streams")
 def all_events_have_ids(seams: Seams) -> None:
     """All events have ids, of resumable runs or not, as on the official JavaScript server."""
 
@@ -69,7 +69,7 @@ def all_events_have_ids(seams: Seams) -> None:
         original(channel, event if event.number is not None else event._replace(number=number))
 
 
-@variant()
+@variant(part="streams")
 def streams_keep_alive_by_bare_comments(seams: Seams) -> None:
     """A silent stream sends a comment without text each second."""
     seams.put(channels, "SIGN_OF_LIFE_AFTER", 1.0)
@@ -80,7 +80,7 @@ def streams_keep_alive_by_bare_comments(seams: Seams) -> None:
             yield b":\n\n" if piece == b": heartbeat\n\n" else piece
 
 
-@variant()
+@variant(part="streams")
 def streams_keep_alive_by_newlines(seams: Seams) -> None:
     """A silent stream sends an empty line every two seconds, and a silent wait does so too."""
     seams.put(channels, "SIGN_OF_LIFE_AFTER", 2.0)
@@ -94,13 +94,13 @@ def streams_keep_alive_by_newlines(seams: Seams) -> None:
 # Bodies and headers
 
 
-@variant()
+@variant(part="bodies")
 def keys_come_in_another_order(seams: Seams) -> None:
     """The members of every JSON object come in the reverse order of their names."""
     _rewrite(seams, _reversed)
 
 
-@variant()
+@variant(part="bodies")
 def ids_are_written_in_upper_case(seams: Seams) -> None:
     """The ids of threads, runs and assistants are shown in capital letters, and understood in any."""
     _rewrite(seams, _with_capitals)
@@ -115,13 +115,13 @@ def ids_are_written_in_upper_case(seams: Seams) -> None:
         return bool(original(_with_capitals(document), _with_capitals(wanted)))
 
 
-@variant()
+@variant(part="bodies")
 def numbers_are_those_of_javascript(seams: Seams) -> None:
     """All numbers are 64-bit floating point: 1.0 is shown as 1, and integers past 2^53 are rounded."""
     _rewrite(seams, _in_javascript)
 
 
-@variant()
+@variant(part="bodies")
 def objects_have_members_of_their_own(seams: Seams) -> None:
     """Threads, runs, assistants and states carry members that the contract does not know."""
     known = {"created_at", "checkpoint"}
@@ -135,7 +135,7 @@ def objects_have_members_of_their_own(seams: Seams) -> None:
         return encode(document)
 
 
-@variant()
+@variant(part="bodies")
 def runs_have_no_location(seams: Seams) -> None:
     """Waits and streams name their run in Content-Location only."""
 
@@ -155,13 +155,13 @@ def runs_have_no_location(seams: Seams) -> None:
 # Statuses of answers
 
 
-@variant()
+@variant(part="refusals")
 def bad_requests_answer_400(seams: Seams) -> None:
     """What breaks the schema of a request is refused with 400."""
     seams.put(Invalid, "status", 400)
 
 
-@variant()
+@variant(part="refusals")
 def a_busy_thread_answers_422(seams: Seams) -> None:
     """A run that is rejected because its thread is busy is refused with 422."""
 
@@ -173,14 +173,14 @@ def a_busy_thread_answers_422(seams: Seams) -> None:
             raise Invalid(error.detail) from None
 
 
-@variant()
+@variant(part="answers")
 def what_is_done_answers_200(seams: Seams) -> None:
     """Cancelling and deleting answer 200 with an object."""
     for method, path in _WITHOUT_ANSWER:
         _answered(seams, method, path, lambda: answers.answer({"ok": True}))
 
 
-@variant()
+@variant(part="answers")
 def what_is_done_answers_204(seams: Seams) -> None:
     """Cancelling answers 204, waited for or not, and deleting answers 202."""
     for method, path in _WITHOUT_ANSWER:
@@ -188,7 +188,7 @@ def what_is_done_answers_204(seams: Seams) -> None:
         _answered(seams, method, path, partial(Response, status_code=status))
 
 
-@variant()
+@variant(part="answers")
 def a_missing_item_is_null(seams: Seams) -> None:
     """Reading an item that the store does not have answers 200 with null."""
 
@@ -201,7 +201,7 @@ def a_missing_item_is_null(seams: Seams) -> None:
         return response
 
 
-@variant()
+@variant(part="answers")
 def histories_answer_one_state_by_default(seams: Seams) -> None:
     """A history that names no limit answers one state, as on the official Python server."""
 
@@ -221,7 +221,7 @@ def histories_answer_one_state_by_default(seams: Seams) -> None:
 # Runs
 
 
-@variant()
+@variant(part="runs")
 def a_paused_run_is_interrupted(seams: Seams) -> None:
     """A run that pauses at an interrupt ends as `interrupted`, not as `success`."""
 
@@ -241,7 +241,7 @@ def a_paused_run_is_interrupted(seams: Seams) -> None:
         original(scheduler, run_id, thread_id, shown, output, job, state)
 
 
-@variant()
+@variant(part="runs")
 def runs_start_when_the_queue_is_polled(seams: Seams) -> None:
     """A run starts up to a second after it was created, because workers poll for it."""
 
@@ -251,7 +251,7 @@ def runs_start_when_the_queue_is_polled(seams: Seams) -> None:
         asyncio.get_running_loop().call_later(later, original, scheduler, thread_id)
 
 
-@variant()
+@variant(part="runs")
 def texts_of_errors_are_redacted(seams: Seams) -> None:
     """The error of a failed run names its class and nothing of its text."""
 
@@ -261,7 +261,7 @@ def texts_of_errors_are_redacted(seams: Seams) -> None:
         return Outcome(told.status, {**told.error, "message": "An internal error occurred"})
 
 
-@variant()
+@variant(part="runs")
 def errors_have_one_class(seams: Seams) -> None:
     """The error of a failed run is always an `Error`; its message holds class and text, as JSON."""
 
@@ -293,7 +293,7 @@ def _answered(seams: Seams, method: str, path: str, make: Callable[[], Response]
 # Gateways
 
 
-@variant()
+@variant(part="gateway")
 def requests_past_a_rate_are_put_off(seams: Seams) -> None:
     """Of the requests within one second the 201st and later are refused with 429 and Retry-After: 1."""
 

@@ -22,7 +22,7 @@ _UUID = re.compile(r"[0-9a-f-]{36}", re.IGNORECASE)
 _ODD = frozenset(map(chr, range(32))) - set("\t\n\r")
 
 
-@variant()
+@variant(part="refusals")
 def unusual_values_are_refused(seams: Seams) -> None:
     """Bodies of 50 KB, of 40 levels, of 800 members, with control characters or past 2^53 are refused."""
 
@@ -52,7 +52,7 @@ def _unusual(value: Any, level: int = 0) -> str | None:
     return next((found for each in inner if (found := _unusual(each, level + 1)) is not None), None)
 
 
-@variant()
+@variant(part="refusals")
 def nothing_busy_is_deleted(seams: Seams) -> None:
     """A thread on which a run is pending or running is not deleted: 409, and the run goes on."""
 
@@ -65,7 +65,7 @@ def nothing_busy_is_deleted(seams: Seams) -> None:
         return deleted
 
 
-@variant()
+@variant(part="refusals")
 def refusals_take_the_other_status(seams: Seams) -> None:
     """Runs of unknown graphs and cancels of ended runs answer 422, copies of unknown threads 409."""
 

@@ -38,7 +38,7 @@ class Check:
     name: str
     out: Path
     recipe: str = "embedded"
-    change: Change | None = None
+    changes: tuple[Change, ...] = ()
     null_server: NullServer | None = None
     areas: tuple[str, ...] = ()
     select: tuple[str, ...] = ()
@@ -58,8 +58,8 @@ class Check:
         write_to(self.out / LOG)
         for name in [name for name in os.environ if name.startswith("RUNSTONE_")]:
             del os.environ[name]
-        if self.change is not None:  # for the servers too that a scenario starts for itself
-            os.environ[_VARIABLES[self.change.kind]] = self.change.name
+        for kind, variable in _VARIABLES.items():  # for the servers too that a scenario starts for itself
+            os.environ[variable] = " ".join(each.name for each in self.changes if each.kind == kind)
         if self.null_server is not None:
             with self.null_server.up(self.out) as url:
                 self._judge(url, None)

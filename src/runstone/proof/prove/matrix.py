@@ -80,19 +80,30 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Variant(msgspec.Struct, frozen=True, kw_only=True):
-    """A correct server that does something otherwise. `broken`: MUSTs not kept; `left`: SHOULDs and MAYs.
+    """What a correct server may do otherwise."""
+
+    name: str
+    statement: str
+
+
+class VariedServer(msgspec.Struct, frozen=True, kw_only=True):
+    """A correct server with some variants. `broken`: MUSTs not kept; `left`: SHOULDs and MAYs.
 
     `tries`, `first_try`: as of a fault.
     """
 
-    name: str
-    statement: str
+    variants: tuple[Variant, ...]
     kept: int
     broken: tuple[Hit, ...]
     left: tuple[Hit, ...]
     tries: int
     trouble: str
     first_try: str = ""
+
+    @property
+    def name(self) -> str:
+        """What it does otherwise."""
+        return named(each.name for each in self.variants)
 
     @property
     def green(self) -> bool:
@@ -157,8 +168,8 @@ class Share(msgspec.Struct, frozen=True):
 class Matrix(msgspec.Struct, frozen=True, kw_only=True):
     """A whole proof. `complete`: all faults, variants and null servers were in it. `twins`: of one effect.
 
-    `narrow`: of each fault only what it names was judged, so that nothing is known of twins, and of each
-    variant only what is a MUST.
+    `narrow`: of each fault only what it names was judged, so that nothing is known of twins, and of
+    variants only what is a MUST.
     `totals`: `faults` (caught), MUST, SHOULD and MAY (killed), `variants` (green), `null_servers` (no pass),
     `conversations` (caught).
     """
@@ -173,7 +184,7 @@ class Matrix(msgspec.Struct, frozen=True, kw_only=True):
     faults: tuple[Fault, ...]
     requirements: tuple[Judged, ...]
     twins: tuple[tuple[str, ...], ...]
-    variants: tuple[Variant, ...]
+    varied_servers: tuple[VariedServer, ...]
     null_servers: tuple[Null, ...]
     conversations: tuple[Conversation, ...] = ()
 
@@ -191,9 +202,14 @@ class Matrix(msgspec.Struct, frozen=True, kw_only=True):
     def harness_errors(self) -> list[str]:
         """Where Runstone itself broke: `fault: ID`."""
         told = [(each.name, each.hits) for each in self.faults]
-        told += [(each.name, each.broken + each.left) for each in self.variants]
+        told += [(each.name, each.broken + each.left) for each in self.varied_servers]
         told += [(each.server, each.hits) for each in self.baselines]
         return [f"{name}: {hit.id}" for name, hits in told for hit in hits if hit.verdict == "harness-error"]
+
+
+def named(variants: Iterable[str]) -> str:
+    """The name of the server that has these variants."""
+    return "+".join(variants)
 
 
 def _told(hits: Sequence[Hit]) -> str:
@@ -231,7 +247,7 @@ def assembled(
     baselines: Sequence[Baseline],
     faults: Sequence[Fault],
     requirements: Sequence[Judged],
-    variants: Sequence[Variant],
+    varied_servers: Sequence[VariedServer],
     null_servers: Sequence[Null],
     conversations: Sequence[Conversation] = (),
 ) -> Matrix:
@@ -251,7 +267,7 @@ def assembled(
                 level: _share(bool(each.killed_by) for each in requirements if each.level == level)
                 for level in LEVELS
             },
-            "variants": _share(each.green for each in variants),
+            "variants": _share(each.green for each in varied_servers for _ in each.variants),
             "null_servers": _share(each.empty_handed for each in null_servers),
             "conversations": _share(each.caught for each in conversations),
         },
@@ -259,7 +275,7 @@ def assembled(
         faults=tuple(faults),
         requirements=tuple(requirements),
         twins=() if narrow else twins_of(faults),
-        variants=tuple(variants),
+        varied_servers=tuple(varied_servers),
         null_servers=tuple(null_servers),
         conversations=tuple(conversations),
     )
@@ -267,7 +283,7 @@ def assembled(
         all(each.sound for each in baselines)
         and not found.uncaught
         and not found.harness_errors
-        and all(each.green for each in variants)
+        and all(each.green for each in varied_servers)
         and all(each.empty_handed for each in null_servers)
         and all(each.caught for each in conversations)
         and not (complete and found.survivors)

@@ -1,4 +1,4 @@
-"""What the report on each server of a proof shows: of a fault, a variant, a requirement. Pure functions."""
+"""What the report on each server of a proof shows: of a fault, of variants, of a requirement. Pure functions."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from runstone.proof.prove.matrix import (
     Judged,
     Missed,
     Variant,
+    VariedServer,
 )
 from runstone.proof.reasons import settled
 from runstone.verdict.model import Case, Report, Verdict
@@ -89,15 +90,14 @@ def _missed(verdict: Verdict | None, kept_before: bool) -> str:
     return " ".join([verdict.verdict, _reason(verdict)]).strip()
 
 
-def variant_of(
-    name: str,
-    statement: str,
+def varied_server_of(
+    variants: Iterable[Variant],
     report: Report | None,
     baseline: frozenset[str],
     *,
     trouble: str,
-) -> Variant:
-    """A variant by the report on its server: a MUST that the plain one keeps is kept, or does not apply.
+) -> VariedServer:
+    """A varied server by the report on it: a MUST that the plain one keeps is kept, or does not apply.
 
     Areas that hold no MUST need not have been observed.
     """
@@ -114,9 +114,8 @@ def variant_of(
         for each in unkept
     )
     musts = {each.id for each in verdicts if each.level == "MUST"}
-    return Variant(
-        name=name,
-        statement=statement,
+    return VariedServer(
+        variants=tuple(variants),
         kept=sum(each.verdict == "pass" for each in verdicts),
         broken=tuple(hit for hit in told if hit.id in musts),
         left=tuple(hit for hit in told if hit.id not in musts),

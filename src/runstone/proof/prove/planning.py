@@ -1,15 +1,18 @@
-"""What is checked in a proof, and how: each unbroken server, fault, variant and null server."""
+"""What is checked in a proof, and how: each unbroken server, fault, varied server and null server."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import Final
 
 from runstone.contracts import load_catalogue
 from runstone.proof.faults import Change
 from runstone.proof.prove.checks import Check
+from runstone.proof.prove.matrix import named
 from runstone.proof.prove.null_servers import NULL_SERVERS
 from runstone.scenario.patience import QUICK_S
 from runstone.scenario.scenario import Schedule
@@ -30,7 +33,7 @@ _HANGING_CONCURRENCY: Final = 64  # waiting for a server that hangs costs nothin
 class Plan:
     """How each thing is checked. `schedules`: those of the scenarios that each requirement's judges read.
 
-    `narrow`: of a fault only what it names is observed and judged, of a variant only what is a MUST, not the
+    `narrow`: of a fault only what it names is observed and judged, of variants only what is a MUST, not the
     areas in which that lies.
     """
 
@@ -71,7 +74,7 @@ class Plan:
         return self._check(
             f"faults/{change.name}",
             change.server,
-            change,
+            (change,),
             areas=frozenset(areas),
             select=self._named(change) if self.narrow else (),
             quick=quick and not change.patient and not change.shown_in,
@@ -83,13 +86,12 @@ class Plan:
         shown = {each.id for each in load_catalogue().values() if each.area in change.shown_in}
         return tuple(sorted({*change.breaks, *shown}))
 
-    def variant(self, change: Change) -> Check:
-        """Its server in every area that holds a MUST, which is what a variant must keep."""
+    def varied(self, variants: tuple[Change, ...]) -> Check:
+        """A server with these variants in every area that holds a MUST, which is what it must keep."""
         musts = [each for each in load_catalogue().of_checks.values() if each.level == "MUST"]
         return self._check(
-            f"variants/{change.name}",
-            change.server,
-            change,
+            variants_check(variants),
+            changes=variants,
             areas=frozenset(each.area for each in musts) - _exploring(),
             select=tuple(each.id for each in musts) if self.narrow else (),
             whole=True,
@@ -112,7 +114,7 @@ class Plan:
 
     def alone(self, check: Check) -> Check:
         """The same once more, by itself, and of a changed server nothing left out for its length."""
-        used_up = check.change is None and _exploring().intersection(check.areas)
+        used_up = not check.changes and _exploring().intersection(check.areas)
         return replace(
             check,
             quick=False,
@@ -123,7 +125,7 @@ class Plan:
         self,
         name: str,
         recipe: str = "embedded",
-        change: Change | None = None,
+        changes: tuple[Change, ...] = (),
         *,
         areas: frozenset[str] = frozenset(),
         select: tuple[str, ...] = (),
@@ -138,7 +140,7 @@ class Plan:
             name=name,
             out=self.out / name.replace(" ", "-"),
             recipe=recipe,
-            change=change,
+            changes=changes,
             areas=tuple(area for area in load_catalogue().areas if area in areas),
             select=select,
             quick=quick,
@@ -146,6 +148,23 @@ class Plan:
             budget_s=_budget(areas, patient=patient, whole=whole),
             weight=_WHOLE if whole else _ASLEEP if sleeps else 1.0,
         )
+
+
+def variants_check(variants: Iterable[Change]) -> str:
+    """The name of the check of a server with these variants."""
+    return f"variants/{named(each.name for each in variants)}"
+
+
+def together(variants: Iterable[Change]) -> list[tuple[Change, ...]]:
+    """Few servers that have all of these variants, each at most one of each part of the answers.
+
+    A correct server may do all of them, and real ones do several; a whole check of each alone would show no
+    more of a judge, unless what it stumbles over is hidden by another change of the same part.
+    """
+    parts: defaultdict[str, list[Change]] = defaultdict(list)
+    for each in variants:
+        parts[each.part].append(each)
+    return [tuple(filter(None, server)) for server in zip_longest(*parts.values())]
 
 
 def _exploring() -> frozenset[str]:
@@ -158,7 +177,7 @@ def _budget(areas: frozenset[str], *, patient: bool, whole: bool) -> float:
     return _PATIENT_S if patient else _WHOLE_S if whole else _AREAS_S
 
 
-def areas_of(faults: list[Change], variants: list[Change], *, complete: bool) -> frozenset[str]:
+def areas_of(faults: list[Change], variants: Sequence[object], *, complete: bool) -> frozenset[str]:
     """What the plain servers are checked for: everything, or what a partial proof of faults needs."""
     if complete or variants:
         return frozenset()

@@ -1,4 +1,4 @@
-"""All checks of a proof: the plain servers, the faults, the variants and the null servers."""
+"""All checks of a proof: the plain servers, the faults, the varied servers and the null servers."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from runstone.proof.conversations.proving import all_played, demand_model, unbro
 from runstone.proof.faults import Change, load_faults, load_variants
 from runstone.proof.prove import matrix, outcomes
 from runstone.proof.prove.checks import Check
-from runstone.proof.prove.matrix import Baseline, Fault, Matrix, Null, Variant
+from runstone.proof.prove.matrix import Baseline, Fault, Matrix, Null, Variant, VariedServer
 from runstone.proof.prove.null_servers import NULL_SERVERS
-from runstone.proof.prove.planning import Plan, areas_of, longest_first
+from runstone.proof.prove.planning import Plan, areas_of, longest_first, together, variants_check
 from runstone.proof.prove.pool import Done, run_all
 from runstone.scenario.scenario import Schedule
 from runstone.session.opening import open_session
@@ -47,7 +47,7 @@ class Selection:
     """What is to be proved. `faults`, `variants`: globs; where one is given, the proof is partial.
 
     `narrow`: of each fault only what it names is judged. Globs of faults choose among those of the reference
-    runtime and those of conversations.
+    runtime and those of conversations. Variants that a glob chose are checked each by itself.
     """
 
     out: Path
@@ -105,13 +105,14 @@ def prove(selection: Selection, tell: Tell) -> Matrix:
     if spoken:
         demand_model()
     faults = selection.chosen(selection.faults, of_runtime)
-    variants = selection.chosen(selection.variants, of_variants)
+    chosen = selection.chosen(selection.variants, of_variants)
+    variants = together(chosen) if selection.complete else [(each,) for each in chosen]
     schedules = warmed(selection.out) if faults or variants else {}
     slots = selection.jobs or CHECKS_PER_CORE * (os.cpu_count() or 1)
     areas = areas_of(faults, variants, complete=selection.complete)
     plan = Plan(selection.out.resolve(), schedules, narrow=selection.narrow)
     plain = plan.plain(faults, areas) if faults or variants else []
-    checks = [*plain, *map(plan.variant, variants), *map(plan.fault, faults)]
+    checks = [*plain, *map(plan.varied, variants), *map(plan.fault, faults)]
     if selection.complete:
         checks += plan.null_servers()
     # What all else rests on comes first and by itself, but for what waits for minutes.
@@ -126,25 +127,25 @@ def prove(selection: Selection, tell: Tell) -> Matrix:
     keeps = _kept_by(plain, done)
     kept = {check.recipe: _kept(done[check.name]) for check in plain if check.name == f"plain/{check.recipe}"}
     found_faults = {f"faults/{each.name}": _fault(each, done, keeps) for each in faults}
-    found_variants = {f"variants/{each.name}": _variant(each, done, kept) for each in variants}
+    varied = {variants_check(each): _varied(each, done, kept) for each in variants}
     troubled = {check.name: why for check in checks if (why := _null_trouble(done[check.name]))}
-    short = _short(found_faults) | _short(found_variants) | troubled
+    short = _short(found_faults) | _short(varied) | troubled
     done |= _again(short, checks, plan, tell)
     for each in faults:
         name = f"faults/{each.name}"
         if name in short:
             found_faults[name] = outcomes.second_try_of(found_faults[name], _fault(each, done, keeps))
-    for each in variants:
-        name = f"variants/{each.name}"
+    for server in variants:
+        name = variants_check(server)
         if name in short:
-            again = _variant(each, done, kept)
-            found_variants[name] = msgspec.structs.replace(again, tries=2, first_try=short[name])
+            again = _varied(server, done, kept)
+            varied[name] = msgspec.structs.replace(again, tries=2, first_try=short[name])
     return _matrix(
         selection,
         areas,
         [(check, done[check.name], unsound.get(check.name, "")) for check in plain],
         found_faults.values(),
-        found_variants.values(),
+        varied.values(),
         _nulls(done, troubled) if selection.complete else [],
         _conversations(spoken, selection.out, tell),
     )
@@ -164,7 +165,7 @@ def _conversations(
     return [sound], found
 
 
-def _short(found: Mapping[str, Baseline | Fault | Variant]) -> dict[str, str]:
+def _short(found: Mapping[str, Baseline | Fault | VariedServer]) -> dict[str, str]:
     """What did not come out as it should, by the name of its check, and why."""
     return {name: each.shortcoming for name, each in found.items() if each.shortcoming}
 
@@ -238,13 +239,14 @@ def _fault(change: Change, done: Mapping[str, Done], keeps: Mapping[str, frozens
     )
 
 
-def _variant(change: Change, done: Mapping[str, Done], kept: Mapping[str, frozenset[str]]) -> Variant:
-    own = done[f"variants/{change.name}"]
-    return outcomes.variant_of(
-        change.name,
-        change.statement,
+def _varied(
+    variants: tuple[Change, ...], done: Mapping[str, Done], kept: Mapping[str, frozenset[str]]
+) -> VariedServer:
+    own = done[variants_check(variants)]
+    return outcomes.varied_server_of(
+        [Variant(name=each.name, statement=each.statement) for each in variants],
         own.report,
-        kept[change.server],
+        kept[own.check.recipe],
         trouble=_trouble(own, whole=True),
     )
 
@@ -301,7 +303,7 @@ def _matrix(
     areas: frozenset[str],
     plain: Sequence[tuple[Check, Done, str]],
     faults: Iterable[Fault],
-    variants: Iterable[Variant],
+    varied: Iterable[VariedServer],
     nulls: list[Null],
     spoken: tuple[list[Baseline], list[Conversation]],
 ) -> Matrix:
@@ -323,7 +325,7 @@ def _matrix(
         + spoken[0],
         faults=ordered,
         requirements=outcomes.requirements_of(catalogue, ordered, reports, areas) if plain else (),
-        variants=list(variants),
+        varied_servers=list(varied),
         null_servers=nulls,
         conversations=spoken[1],
     )

@@ -137,7 +137,7 @@ def second_tries(found: Matrix) -> Group:
     """What was checked once more, alone, and why: it may depend on time."""
     tried = [(f"unbroken {each.server}", each.first_try) for each in found.baselines]
     tried += [(each.name, each.first_try) for each in found.faults]
-    tried += [(each.name, each.first_try) for each in found.variants]
+    tried += [(each.name, each.first_try) for each in found.varied_servers]
     tried += [(each.name, each.first_try) for each in found.null_servers]
     tried += [(each.name, each.first_try) for each in found.conversations]
     return Group("Second try", [(name, f"at first: {why}") for name, why in tried if why])
@@ -175,7 +175,7 @@ def _survives(requirement: Judged) -> str:
 
 
 def _lost(found: Matrix) -> Iterator[tuple[str, str]]:
-    for each in found.variants:
+    for each in found.varied_servers:
         if each.trouble:
             yield each.name, each.trouble
         for hit in each.broken:
