@@ -6,6 +6,7 @@
     cases       what a judge's end means          confirmation  what must be observed again, and what both say
     coverage    which suites judge what           suites        pytest over the suites, in this process
     items, hooks, tally, telling                  pytest's hooks: how it finds, runs and tells of judges
+    side_by_side                                  work for two processes
 
-Only the last five know of pytest.
+Only `suites` and pytest's hooks know of pytest.
 """

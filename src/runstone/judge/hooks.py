@@ -46,7 +46,7 @@ class Judging:
         self._worker = False
         self._tally = Tally()
         self.scenarios: dict[str, Scenario] = {}  # those of all judges that were collected, by name
-        self.judges: list[Judge] = []  # those that were collected and not set aside
+        self.items: list[JudgeItem] = []  # those that were collected and not set aside
         self.judged: Judged | None = None
         self.report: Report | None = None
         self.error: RunstoneError | None = None
@@ -62,6 +62,11 @@ class Judging:
         return self._session
 
     # collection: which requirements, and which scenarios they need
+
+    @property
+    def judges(self) -> list[Judge]:
+        """Those that were collected and not set aside."""
+        return _judges_of(self.items)
 
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
         judged = [item for item in items if isinstance(item, JudgeItem)]
@@ -104,7 +109,7 @@ class Judging:
             self._tally.set_aside(judge.requirement.id, judge.case, "it was not selected")
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        self.judges = _judges_of(session.items)
+        self.items = [item for item in session.items if isinstance(item, JudgeItem)]
         self._tally.selected |= {judge.requirement.id for judge in self.judges}
         if self._worker:
             session.config.workeroutput["runstone"] = self._tally.packed()  # type: ignore[attr-defined]

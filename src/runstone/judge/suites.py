@@ -30,6 +30,7 @@ from runstone.judge.items import JudgeItem
 from runstone.judge.judges import Judge
 from runstone.judge.observed import Observed, observed_by
 from runstone.judge.running import run
+from runstone.judge.side_by_side import pays, side_by_side
 from runstone.locations import locate
 from runstone.report import write_all
 from runstone.report.assembly import Judged, report_of
@@ -83,21 +84,36 @@ def _collecting(when: bool) -> Iterator[None]:
 
 
 class _Straight:
-    """How judges are run here: one after the other, with nothing around them."""
+    """How judges are run here: with nothing around them, and by two processes where that is sooner done."""
 
-    def pytest_runtestloop(self) -> None:  # after the observation, which makes garbage: 8 MB by its end
-        gc.collect()
+    def __init__(self, judging: Judging) -> None:
+        self._judging = judging
+
+    def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
+        gc.collect()  # after the observation, which makes garbage: 8 MB by its end
         gc.disable()
-
-    def pytest_runtest_protocol(self, item: pytest.Item) -> bool | None:
-        """Call a judge, which needs no setup and no teardown: pytest's own ways to them take 0.2 s."""
-        if not isinstance(item, JudgeItem):
+        if session.testsfailed or session.config.option.collectonly or self._judging.session.unusable:
             return None
+        # Monitors read everything, and take longest: neither process is to wait for the other's last one.
+        items = sorted(self._judging.items, key=lambda item: not item.judge.reads_all)
+
+        def tell(report: pytest.TestReport) -> None:
+            session.config.hook.pytest_runtest_logreport(report=report)
+
+        if pays(len(items)) and not self._judging.session.settings.one_process:
+            side_by_side(len(items), lambda place: self._report_on(items[place]), tell)
+        else:
+            for item in items:
+                tell(self._report_on(item))
+        return True
+
+    def _report_on(self, item: JudgeItem) -> pytest.TestReport:
+        """Call a judge, which needs no setup and no teardown: pytest's own ways to them take 0.2 s."""
+        item.observed = self._judging.observed
         leave = KeyboardInterrupt, pytest.exit.Exception
         call = pytest.CallInfo.from_call(item.runtest, when="call", reraise=leave)
-        report = item.ihook.pytest_runtest_makereport(item=item, call=call)
-        item.ihook.pytest_runtest_logreport(report=report)
-        return True
+        report: pytest.TestReport = item.ihook.pytest_runtest_makereport(item=item, call=call)
+        return report
 
 
 def judge(session: Session) -> Report:
@@ -253,7 +269,7 @@ def _run_suites(session: Session, *options: str) -> tuple[Judging, str, int]:
     output = StringIO()
     words = [*quiet, *loaded, *options, *map(str, suite_files(session))]
     with _alone(), _compiled_suites_kept(), redirect_stdout(output), _collecting(gc.isenabled()):
-        code = pytest.main(words, plugins=[judging, _Straight()])
+        code = pytest.main(words, plugins=[judging, _Straight(judging)])
     if judging.error is not None:
         raise judging.error
     if judging.uncollected:

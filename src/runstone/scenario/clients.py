@@ -281,6 +281,6 @@ async def _running(name: str, command: list[str], redactor: Redactor) -> AsyncIt
 def _environment() -> dict[str, str]:
     """Ours without what would change the client's requests: the user's own keys are not for targets."""
     kept = {name: value for name, value in os.environ.items() if not _SECRETIVE.fullmatch(name)}
-    # A folder without authorities: the proxy speaks plain HTTP, and each of a dozen clients would read them all.
+    # It holds no authorities: the proxy speaks plain HTTP, and each of a dozen clients would read them all.
     nobody = str(locate("fixtures/clients"))
     return {**kept, "LANGSMITH_TRACING": "false", "PYTHONUTF8": "1", "SSL_CERT_DIR": nobody}

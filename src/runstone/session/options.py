@@ -360,6 +360,7 @@ class Options:
 
     idle: bool = option(False, "Nothing will be observed, so that no target is needed.")
     bare_report: bool = option(False, "Write report.json alone, for a program to read.")
+    one_process: bool = option(False, "Judge in one process, as many checks go on at once.")
 
     @property
     def network(self) -> Network:

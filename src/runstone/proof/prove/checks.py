@@ -32,7 +32,8 @@ class Check:
     """What is checked: a recipe of the reference runtime, changed or not, or a null server.
 
     `areas`, `select`: empty for all. `budget_s`: when the check ends itself. `weight`: how many checks of one
-    area it counts for while it runs.
+    area it counts for while it runs. `confirm`: whether what would be broken is observed again, as of
+    a user's server; a fault that is caught once is caught.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Check:
     quick: bool = False
     patient: bool = False
     insist_on_fitness: bool = True
+    confirm: bool = False
     concurrency: int | None = None
     budget_s: float = 60.0
     weight: float = 1
@@ -79,8 +81,9 @@ class Check:
             concurrency=self.concurrency,
             budget_s=self.budget_s,
             out=self.out,
-            confirm=0,  # a fault that is caught once is caught
+            confirm=int(self.confirm),
             bare_report=True,  # of hundreds; `runstone judge` makes the others of the evidence beside it
+            one_process=True,
         )
         judge(open_session(asked, _quiet, reach=reach))
 

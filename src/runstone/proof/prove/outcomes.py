@@ -1,4 +1,4 @@
-"""What the report on each server of a proof shows: of a fault, of variants, of a requirement. Pure functions."""
+"""What the reports on the servers of a proof show of faults, variants and requirements. Pure functions."""
 
 from __future__ import annotations
 

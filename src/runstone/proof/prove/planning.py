@@ -89,13 +89,14 @@ class Plan:
     def varied(self, variants: tuple[Change, ...]) -> Check:
         """A server with these variants in every area that holds a MUST, which is what it must keep."""
         musts = [each for each in load_catalogue().of_checks.values() if each.level == "MUST"]
-        return self._check(
+        whole = self._check(
             variants_check(variants),
             changes=variants,
             areas=frozenset(each.area for each in musts) - _exploring(),
             select=tuple(each.id for each in musts) if self.narrow else (),
             whole=True,
         )
+        return replace(whole, confirm=True)
 
     def null_servers(self) -> list[Check]:
         """Each of them twice: as anybody checks it, and without the self-check, which would refuse it."""

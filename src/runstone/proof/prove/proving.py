@@ -39,7 +39,7 @@ _Named = TypeVar("_Named", Change, Wrong)
 
 # Checks of an area sleep half of their time: three for each core keep the cores at work, and do not yet spoil
 # each other's times.
-CHECKS_PER_CORE: Final = 3
+CHECKS_PER_CORE: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
