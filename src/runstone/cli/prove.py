@@ -20,7 +20,7 @@ from runstone.errors import ExitCode, UsageError
     is_flag=True,
     help="Judge of a fault only what it names, and of a variant what is a MUST.",
 )
-@click.option("--jobs", type=click.IntRange(1, 64), help="Checks at once; default: three for each core.")
+@click.option("--jobs", type=click.IntRange(1, 64), help="Checks at once; default: four for each core.")
 @out_option("reports/out/prove", "the matrix, the reports and the evidence")
 @click.option(
     "--publish", type=click.Path(path_type=Path), help="Where the matrix goes too, if nothing was left out."

@@ -60,6 +60,11 @@ class NullServer:
         """Whether it answers each request at once and to its end, so that there is something to judge."""
         return self.name in LIARS or self.name == TRUNCATING
 
+    @property
+    def busy(self) -> bool:
+        """Whether its answers keep the CPU busy for as long as somebody reads them."""
+        return self.name in HUGE
+
     @contextmanager
     def up(self, folder: Path) -> Iterator[str]:
         """The server, up for the time of the block, in a forked process; yields its URL."""

@@ -107,7 +107,7 @@ class Plan:
                 insist_on_fitness=insist,
                 concurrency=None if server.prompt else _HANGING_CONCURRENCY,
                 budget_s=_AREAS_S,
-                weight=1 if server.prompt else _ASLEEP,
+                weight=1 if server.prompt or server.busy else _ASLEEP,
             )
             for insist in (True, False)
             for server in NULL_SERVERS
