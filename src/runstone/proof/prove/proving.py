@@ -37,8 +37,8 @@ from runstone.verdict.model import Report
 Tell = Callable[[str], None]
 _Named = TypeVar("_Named", Change, Wrong)
 
-# Checks of an area sleep more than half of their time: four for each core keep the cores at work, and do not yet
-# spoil each other's times.
+# Checks of an area sleep more than half of their time: four for each core keep the cores at work, and do not
+# yet spoil each other's times.
 CHECKS_PER_CORE: Final = 4
 
 
