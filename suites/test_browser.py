@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from runstone.suite import (
     Api,
     Exchange,
@@ -24,7 +26,9 @@ ANSWERS = ("found", "missing", "refused")
 @scenario(Schedule(thorough=True), agent=True)
 async def preflights(api: Api) -> None:
     """A preflight of each operation, on ids that nobody has."""
-    for name, operation in OPERATIONS.items():
+
+    async def preflight(name: str) -> None:
+        operation = OPERATIONS[name]
         path = operation.path
         for placeholder in operation.placeholders:
             path = path.replace("{" + placeholder + "}", new_id())
@@ -34,6 +38,10 @@ async def preflights(api: Api) -> None:
             "access-control-request-headers": ",".join(TABLE.headers),
         }
         await api.request("OPTIONS", path, headers=headers, label=name)
+
+    async with asyncio.TaskGroup() as asking:
+        for name in OPERATIONS:
+            asking.create_task(preflight(name))
 
 
 @scenario(agent=True)

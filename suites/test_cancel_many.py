@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
 
 from runstone.suite import (
     Api,
@@ -19,6 +21,7 @@ from runstone.suite import (
 )
 
 THREADS = ("one", "two")
+_Told = TypeVar("_Told")
 
 
 @scenario(Schedule(steady=True))
@@ -65,20 +68,21 @@ async def cancelled_by_status(api: Api) -> None:
     """The running runs of two threads are cancelled, then the pending ones, then all that are left."""
     threads = {number: await api.create_thread() for number in THREADS}
 
+    async def of_each(ask: Callable[[str, str], Coroutine[Any, Any, _Told]]) -> dict[str, _Told]:
+        async with asyncio.TaskGroup() as asking:
+            told = {number: asking.create_task(ask(number, thread)) for number, thread in threads.items()}
+        return {number: task.result() for number, task in told.items()}
+
     async def create(name: str) -> dict[str, str]:
-        return {
-            number: await api.create_run(thread, "slow", {"sleep": api.never_slept_s}, label=f"create {name}")
-            for number, thread in threads.items()
-        }
+        given = {"sleep": api.never_slept_s}
+        return await of_each(lambda _, each: api.create_run(each, "slow", given, label=f"create {name}"))
 
     async def read_all(runs: dict[str, str], label: str) -> None:
-        for number, thread in threads.items():
-            read = api.run if label.endswith("goes on") else api.poll_run
-            await read(thread, runs[number], label=f"{number} {label}")
+        read = api.run if label.endswith("goes on") else api.poll_run
+        await of_each(lambda number, each: read(each, runs[number], label=f"{number} {label}"))
 
     async def begin(runs: dict[str, str]) -> None:
-        for number, thread in threads.items():
-            await api.until_running(thread, runs[number])
+        await of_each(lambda number, each: api.until_running(each, runs[number]))
 
     first, second = await create("first"), await create("second")
     await begin(first)

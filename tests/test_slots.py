@@ -50,6 +50,17 @@ def test_eight_brief_runs_more_than_there_are_workers_wait_ahead(capacity: int, 
     assert watched.most == most
 
 
+def test_those_that_travel_leave_room_for_brief_runs_but_not_for_steady_ones() -> None:
+    async def most_of(*, steady: bool) -> int:
+        slots, watched = Slots(4), Watched()
+        slots.travelling = 6
+        await asyncio.gather(*(one(slots, watched, "run", steady=steady) for _ in range(30)))
+        return watched.most
+
+    assert asyncio.run(most_of(steady=False)) == 4 + 6 + 8
+    assert asyncio.run(most_of(steady=True)) == 3
+
+
 @pytest.mark.parametrize("capacity, most", [(1, 1), (2, 1), (3, 2), (8, 7)])
 def test_steady_runs_leave_the_last_slot_where_there_is_more_than_one(capacity: int, most: int) -> None:
     watched = run(

@@ -49,13 +49,29 @@ def test_the_fastest_turn_that_works_is_the_measure() -> None:
     assert (found.fit, found.reason, found.turn_s) == (True, "", 0.5)
 
 
-@pytest.mark.parametrize("fastest_s, times", [(0.002, 1.0), (0.1, 2.0), (0.3, 6.0), (0.9, 8.0)])
+@pytest.mark.parametrize("fastest_s, times", [(0.04, 1.0), (0.1, 4.0), (0.3, 12.0), (0.9, 16.0)])
 def test_the_fastest_answer_tells_how_far_it_is(fastest_s: float, times: float) -> None:
     """The slowest one would tell of a busy server instead, which gets no more to do."""
     far = {"label": "info", "content": "{}", "finished_after": fastest_s}
     run = result("echo", ECHO, finished_after=0.001)
     found = assess(talk(far, {**far, "label": "metrics", "finished_after": 5.0}, run))
     assert found.times_at_once == pytest.approx(times)
+
+
+@pytest.mark.parametrize(
+    "fastest_s, turn_s, travelling, slow",
+    [
+        (0.01, 0.8, 0, True),
+        (0.3, 0.4, 24, False),
+        (0.3, 0.3, 96, False),
+        (0.3, 0.9, 4, True),
+        (0.9, 0.9, 128, False),
+    ],
+)
+def test_the_way_is_no_part_of_a_turn(fastest_s: float, turn_s: float, travelling: int, slow: bool) -> None:
+    ways = {"label": "info", "content": "{}", "finished_after": fastest_s}
+    found = assess(talk(ways, result("echo", ECHO, finished_after=turn_s)))
+    assert (found.travelling, found.slow) == (travelling, slow)
 
 
 def test_a_stream_and_a_state_show_a_graph_as_well() -> None:

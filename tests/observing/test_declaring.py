@@ -84,7 +84,7 @@ def test_more_scenarios_go_on_at_once_where_answers_travel_for_long() -> None:
         def observe(scenarios: list[Scenario]) -> None:
             observed(relay.url, scenarios, concurrency=2, may_rise=True, request_s=4.0)
 
-        assert most_at_once(30, observe) == 8 * 2
+        assert most_at_once(40, observe) == 16 * 2
 
 
 def test_the_longest_begin_first() -> None:

@@ -14,7 +14,9 @@ from runstone.errors import ExitCode, UsageError
 
 @click.command("prove")
 @click.option("--fault", multiple=True, metavar="GLOB", help="Only these faults; may be repeated.")
-@click.option("--variant", multiple=True, metavar="GLOB", help="Only these variants, each alone; may be repeated.")
+@click.option(
+    "--variant", multiple=True, metavar="GLOB", help="Only these variants, one by one; may be repeated."
+)
 @click.option(
     "--narrow",
     is_flag=True,

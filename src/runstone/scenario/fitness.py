@@ -12,6 +12,7 @@ from runstone.contracts import load_capabilities
 from runstone.contracts.documented import documented_routes
 from runstone.errors import TargetError
 from runstone.scenario.known_results import AGENT, INPUTS, ended_well, shows
+from runstone.scenario.slots import AHEAD
 from runstone.scenario.trials import shown_by_trials
 from runstone.target.target import Target
 from runstone.wire.causes import PROXY, PUT_OFF, fix
@@ -23,7 +24,9 @@ _ASKED_FOR_BY_A_PROXY: Final = 407
 START_MARK: Final = "start mark"
 _NAMED: Final = 5  # of them that a message names
 _NEAR_S: Final = 0.05  # what takes longer for its fastest answer is far away, or behind a bad line
-_MOST_TIMES: Final = 8.0
+_LOADED_S: Final = 0.025  # a near target answers in so long while as many scenarios as usual go on
+_MOST_TIMES: Final = 16.0
+SLOW_TURN_S: Final = 0.3  # the official servers take 0.6 s and more for a turn, the reference runtime 0.03 s
 _CLOCK_OFF_S: Final = 60.0  # clocks of machines that nobody sets differ by seconds
 
 
@@ -52,12 +55,23 @@ class Fitness:
     @property
     def times_at_once(self) -> float:
         """How many times as many scenarios as usual may go on at once: what travels loads nobody."""
-        return min(max(1.0, self.latency_s / _NEAR_S), _MOST_TIMES)
+        return min(max(1.0, self.travels_s / _LOADED_S), _MOST_TIMES)
+
+    @property
+    def travelling(self) -> int:
+        """How many runs are on their way while those that are ahead keep the target's workers busy."""
+        own_s = max(self.turn_s - self.travels_s, _LOADED_S)
+        return round(min(self.travels_s / own_s, _MOST_TIMES) * AHEAD)
 
     @property
     def travels_s(self) -> float:
         """How long a request and its answer are on their way, in seconds; 0 to what is near."""
         return self.latency_s if self.latency_s > _NEAR_S else 0.0
+
+    @property
+    def slow(self) -> bool:
+        """Whether its turns take long, the way there and back aside."""
+        return self.turn_s - self.travels_s >= SLOW_TURN_S
 
     def insist(self, target: Target) -> None:
         """Raise TargetError when nothing answers, Unfit when nothing that runs here can be seen to work."""

@@ -25,7 +25,7 @@ from runstone.scenario.exploration import Exploration
 from runstone.scenario.fitness import Fitness, Unfit, assess, clock_off
 from runstone.scenario.left_running import ending
 from runstone.scenario.mark import marking
-from runstone.scenario.phases import SLOW_TURN_S, Phases
+from runstone.scenario.phases import Phases
 from runstone.scenario.progress import Course, Known, Progress, Step, begun_of
 from runstone.scenario.pulse import Pulse
 from runstone.scenario.scenario import CAPACITY_LOOKS, SELF_CHECK, Drive, Scenario, Schedule
@@ -261,10 +261,10 @@ class Observer:
                 self._capacity = await self._measured(recorder, CAPACITY_LOOKS[0])
                 known = "assumed" if self._capacity is None else "measured"
             capacity = self._capacity or 1
-            self._slots.capacity = capacity
+            self._slots.capacity, self._slots.travelling = capacity, fitness.travelling
             recorder.limits = msgspec.structs.replace(recorder.limits, capacity=capacity)
             scenarios = fitting(scenarios, capacity, self._on_trace)
-            phases = self._phases(scenarios, recorder)
+            phases = self._phases(scenarios)
             begun = begun_of(phases, fitness, capacity=capacity, known=known, confirms=self._confirms)
             self._on_progress(begun)
             stopped = await self._observe_all(scenarios, recorder, pulse, begun.seconds)
@@ -302,9 +302,13 @@ class Observer:
                 return found if isinstance(found, int) else None
         return None
 
-    def _phases(self, scenarios: Iterable[Scenario], recorder: Recorder) -> Phases:
+    def _phases(self, scenarios: Iterable[Scenario]) -> Phases:
         shared = self._control is not None and self._control.shared
-        return Phases.of(scenarios, shared=shared, slow=recorder.limits.turn_s >= SLOW_TURN_S)
+        return Phases.of(scenarios, shared=shared, slow=self._slow)
+
+    @property
+    def _slow(self) -> bool:
+        return self._fitness is not None and self._fitness.slow
 
     async def _observe_all(
         self,
@@ -316,11 +320,11 @@ class Observer:
         # Those that sleep most of the time load nobody, and have slots of their own: nobody waits for them.
         times = self._fitness.times_at_once if self._fitness and self._may_rise else 1.0
         many = times * self._concurrency
-        if recorder.limits.turn_s >= SLOW_TURN_S and self._may_rise:
+        if self._slow and self._may_rise:
             # A run that waits to be looked for loads nobody; whoever drives the scenarios is loaded by each.
             many = max(many, min(0.5 * (self._capacity or 0), 2.0 * self._concurrency))
         at_once = {sleeps: asyncio.Semaphore(round(many)) for sleeps in (True, False)}
-        phases = self._phases(scenarios, recorder)
+        phases = self._phases(scenarios)
         course, began = Course(phases, expected_s, recorder.limits.turn_s), recorder.clock
 
         async def observe_one(chosen: Scenario) -> None:

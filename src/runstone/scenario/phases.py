@@ -10,7 +10,6 @@ from typing import Any, Final, Self
 from runstone.scenario.patience import QUICK_S
 from runstone.scenario.scenario import Scenario
 
-SLOW_TURN_S: Final = 0.3  # the official servers take 0.6 s and more for a turn, the reference runtime 0.03 s
 CALM_AT_ONCE: Final = 8  # they sleep most of their time
 HEAVY_AT_ONCE: Final = 4  # two cores are busy with two, and the others fill their pauses
 

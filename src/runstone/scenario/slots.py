@@ -18,7 +18,7 @@ MANY: Final = 10_000  # slots, where nobody counts them
 
 # `langgraph dev` looks for runs once a second, and then executes all that wait: with one brief run of ours
 # ahead its only worker executed two a second, with three four, and with eight more than twenty.
-_AHEAD: Final = 8
+AHEAD: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +32,12 @@ class Slots:
 
     A run that sleeps, or that is a matter of moments, is `steady`: it needs a worker at once. Those never
     hold the last slot where there is more than one, and what would queue behind them is not begun.
+    `travelling`: how many of those that hold slots are on their way to a far target or back, not at work.
     """
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
+        self.travelling = 0
         self._taken = 0
         self._steady = 0
         self._waiting: dict[bool, deque[_Waiting]] = {False: deque(), True: deque()}
@@ -95,13 +97,13 @@ class Slots:
                 waiting.granted.set_result(None)
 
     def _fits(self, count: int, steady: bool) -> bool:
+        room = self.capacity + self.travelling - self._taken - count
         if steady:
-            most = self._most(True)
-            return self._taken + count <= self.capacity and self._steady + count <= most
+            return room >= 0 and self._steady + count <= self._most(True)
         if self._waiting[True] and self._steady < self._most(True) and self.capacity > 1:
-            return self._taken + count < self.capacity  # leaves the next slot to the steady one that waits
-        ahead = _AHEAD if count == 1 and self._steady < self.capacity else 0
-        return self._taken + count <= self.capacity + ahead
+            return room > 0  # leaves the next slot to the steady one that waits
+        ahead = AHEAD if count == 1 and self._steady < self.capacity else 0
+        return room + ahead >= 0
 
 
 class LeaseEnded(Exception):  # noqa: N818 - nobody is there any more to whom it would be an error

@@ -14,7 +14,7 @@ from runstone.errors import UsageError
 from runstone.scenario.clean_up import Made
 from runstone.scenario.fitness import Fitness
 from runstone.scenario.observer import Observer
-from runstone.scenario.phases import SLOW_TURN_S, Phases
+from runstone.scenario.phases import Phases
 from runstone.scenario.progress import Begun, Faster, begun_of
 from runstone.scenario.scenario import Scenario
 from runstone.session.left_over import journal_of
@@ -145,7 +145,7 @@ def _expected(
     chosen: list[Scenario], fitness: Fitness, capacity: int | None, *, confirms: bool
 ) -> tuple[dict[int, float], dict[str, int], str]:
     """Seconds by runs at a time, what is created, and how there are more runs at a time."""
-    phases = Phases.of(chosen, shared=True, slow=fitness.turn_s >= SLOW_TURN_S)
+    phases = Phases.of(chosen, shared=True, slow=fitness.slow)
     begun = begun_of(phases, fitness, capacity=capacity or 1, known="declared", confirms=confirms)
     return _by_capacity(begun, begun.more), begun.creates, "" if begun.more is None else begun.more.how
 
