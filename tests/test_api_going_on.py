@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 import time
 from typing import Any
 
@@ -91,11 +92,29 @@ def test_a_run_that_no_header_names_is_found_by_its_thread(first: bool) -> None:
 
 
 def test_a_run_that_was_refused_is_not_looked_for() -> None:
-    def refuse(_heard: Heard) -> bytes:
-        return reply("500 Internal Server Error", "application/json", b"{}")
+    heard: list[str] = []
+    refused = threading.Event()  # the server has a loop of its own
 
-    with pytest.raises(Blocked, match=r"exchange \d POST /threads/…/runs/wait names no run"):
-        told(_under_way, refuse)
+    async def converse(reader: Reader, writer: Writer) -> None:
+        heard.append((await read_request(reader)).target.rpartition("/")[2])
+        if heard[-1] != "wait":  # the thread is read again and again until the wait was seen to be refused
+            await asyncio.to_thread(refused.wait)
+        writer.write(reply("500 Internal Server Error", "application/json", b"{}"))
+
+    async def session(url: str) -> None:
+        async with Recorder(url, {}, QUICK) as recorder:
+            api = Api(recorder, Target(name="t", url=url), Recording("talk"))
+            opened: Opened = asyncio.get_running_loop().create_future()
+            opened.add_done_callback(lambda _: refused.set())
+            sending = asyncio.create_task(api.wait(THREAD, "slow", {}, options={"opened": opened}))
+            await api.under_way(THREAD, opened, sending)
+
+    with (
+        conversing(converse) as url,
+        pytest.raises(Blocked, match=r"exchange \d POST /threads/…/runs/wait names no run"),
+    ):
+        asyncio.run(session(url))
+    assert "runs?limit=1" not in heard
 
 
 # --- parts and notes ---------------------------------------------------------------------------------------

@@ -88,6 +88,7 @@ class _Straight:
 
     def __init__(self, judging: Judging) -> None:
         self._judging = judging
+        self._reports: list[pytest.TestReport] = []
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
         gc.collect()  # after the observation, which makes garbage: 8 MB by its end
@@ -97,23 +98,29 @@ class _Straight:
         # Monitors read everything, and take longest: neither process is to wait for the other's last one.
         items = sorted(self._judging.items, key=lambda item: not item.judge.reads_all)
 
+        def judge(place: int) -> pytest.TestReport:
+            item = items[place]
+            item.ihook.pytest_runtest_protocol(item=item, nextitem=None)
+            return self._reports.pop()
+
         def tell(report: pytest.TestReport) -> None:
             session.config.hook.pytest_runtest_logreport(report=report)
 
         if pays(len(items)) and not self._judging.session.settings.one_process:
-            side_by_side(len(items), lambda place: self._report_on(items[place]), tell)
+            side_by_side(len(items), judge, tell)
         else:
-            for item in items:
-                tell(self._report_on(item))
+            for place in range(len(items)):
+                tell(judge(place))
         return True
 
-    def _report_on(self, item: JudgeItem) -> pytest.TestReport:
+    def pytest_runtest_protocol(self, item: pytest.Item) -> bool | None:
         """Call a judge, which needs no setup and no teardown: pytest's own ways to them take 0.2 s."""
-        item.observed = self._judging.observed
+        if not isinstance(item, JudgeItem):
+            return None
         leave = KeyboardInterrupt, pytest.exit.Exception
         call = pytest.CallInfo.from_call(item.runtest, when="call", reraise=leave)
-        report: pytest.TestReport = item.ihook.pytest_runtest_makereport(item=item, call=call)
-        return report
+        self._reports.append(item.ihook.pytest_runtest_makereport(item=item, call=call))
+        return True
 
 
 def judge(session: Session) -> Report:
