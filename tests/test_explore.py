@@ -25,6 +25,8 @@ from runstone.wire.exchange import Exchange
 from runstone.wire.trace import Trace
 from tests.command_line import runstone
 
+pytestmark = pytest.mark.slow
+
 PROFILE = load_profile("langgraph")
 # Of the faults of the reference runtime some that any client could stumble over; the machine gets no hint.
 FAULTS = ("wait-only-stores-the-input", "deleting-a-thread-does-nothing", "a-history-begins-with-the-oldest")
@@ -78,7 +80,6 @@ def test_a_sequence_is_evidence_that_can_be_judged_again(
     assert "1 kept" in done.stdout
 
 
-@pytest.mark.slow
 def test_the_same_seed_makes_up_the_same_sequences(unbroken: tuple[Path, Trace], tmp_path: Path) -> None:
     _, first = unbroken
     _, second = explored(tmp_path, "--budget", "4", "--seed", "3")
@@ -99,9 +100,7 @@ def _requests(sequence: Exchanges) -> list[str]:
     return asked
 
 
-@pytest.mark.parametrize(
-    "fault", [FAULTS[0], *(pytest.param(each, marks=pytest.mark.slow) for each in FAULTS[1:])]
-)
+@pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_is_found_and_told_in_few_requests(fault: str, tmp_path: Path) -> None:
     done, trace = explored(tmp_path, "--budget", "60", fault=fault)
     assert done.returncode == 1, done.stdout + done.stderr
@@ -114,7 +113,6 @@ def test_a_fault_is_found_and_told_in_few_requests(fault: str, tmp_path: Path) -
     assert len(re.findall(r"^ANSWER\d+=", told, re.MULTILINE)) <= 8
 
 
-@pytest.mark.slow
 def test_the_script_shows_the_fault_on_another_server(tmp_path: Path) -> None:
     fault = "failed-run-answers-an-empty-object"
     explored(tmp_path, "--budget", "30", fault=fault)

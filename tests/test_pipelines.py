@@ -20,6 +20,8 @@ from tests.nights import published, report, single_faults
 from tests.pipelines import Place, document, step
 from tests.test_trend import MUST
 
+pytestmark = pytest.mark.slow
+
 ACTION: Final = document("action.yml")
 WORKFLOW: Final = document(".github/workflows/conformance.yml")
 GITLAB: Final = document("ci/gitlab/runstone.yml")
@@ -243,7 +245,6 @@ def test_nights_are_observed_judged_and_remembered(
     assert {each["target"] for each in remembered(remote)} == {"mine"}
 
 
-@pytest.mark.slow
 def test_what_is_asked_for_fails(ended: dict[str, Ended], tmp_path: Path, remote: Path) -> None:
     for number, (fail_on, code) in enumerate((("verdict", 1), ("never", 0))):
         place = Place(tmp_path / str(number))
@@ -254,7 +255,6 @@ def test_what_is_asked_for_fails(ended: dict[str, Ended], tmp_path: Path, remote
     assert len(remembered(remote)) == 1  # the same report is remembered once
 
 
-@pytest.mark.slow
 def test_what_others_pushed_meanwhile_is_kept(ended: dict[str, Ended], tmp_path: Path, remote: Path) -> None:
     first, second = Place(tmp_path / "a"), Place(tmp_path / "b")
     for place, name in ((first, "passes"), (second, "fails")):

@@ -23,6 +23,8 @@ from runstone.wire.recorder import Recorder
 from runstone.wire.request import Request
 from tests.saboteur import Plan, Saboteur
 
+pytestmark = pytest.mark.slow
+
 TEXT = "äß漢字🙂 and \\u2028 plain"
 DEADLINE_S = 1.5
 LIMITS = Limits(request_s=DEADLINE_S, connect_s=1.0)
@@ -190,7 +192,6 @@ LOST = {
 }
 
 
-@pytest.mark.slow
 def test_no_judge_passes_on_what_was_lost(upstream: str, tmp_path: Path) -> None:
     plan = Plan(keep=900, end="cut")
 

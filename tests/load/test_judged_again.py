@@ -15,6 +15,8 @@ from tests.command_line import runstone
 from tests.load.made import TWICE, made
 from tests.signoff.case import rewrite
 
+pytestmark = pytest.mark.slow
+
 WAIVER = """
 waivers:
   - requirement: LOAD-102

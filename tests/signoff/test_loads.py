@@ -32,6 +32,8 @@ from tests.signoff.loads import (
     waiver,
 )
 
+pytestmark = pytest.mark.slow
+
 # --- what it says ------------------------------------------------------------------------------------------
 
 
@@ -199,7 +201,6 @@ def test_a_credential_in_a_recorded_body(tmp_path: Path) -> None:
 # --- a real one --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
 def test_a_load_of_the_embedded_runtime_is_signed_and_verified_offline(tmp_path: Path) -> None:
     folder = tmp_path / "load"
     words = ("--users", "8", "--rate", "6/s", "--for", "5s", "--out", str(folder))

@@ -28,6 +28,8 @@ from tests.signoff.loads import (
 )
 from tests.signoff.terminal import Run
 
+pytestmark = pytest.mark.slow
+
 # --- altered evidence --------------------------------------------------------------------------------------
 
 
