@@ -13,13 +13,14 @@ from typing import Any, Final, TypeVar
 _Done = TypeVar("_Done")
 
 _FEW: Final = 100  # that are done before a process is forked and has answered
-_PLACE_BYTES: Final = 2  # in the queue, a pipe, which holds 64 KiB unread
+_PLACE_BYTES: Final = 2  # of a place in the queue
+_MANY: Final = 16_000  # a pipe, which the queue is, holds 64 KiB unread
 
 
 def pays(places: int) -> bool:
     """Whether two processes are sooner done with so many. Beside threads a fork is safe on Linux alone."""
     several = sys.platform == "linux" and len(os.sched_getaffinity(0)) > 1
-    return several and _FEW < places < 1 << (8 * _PLACE_BYTES - 2)
+    return several and _FEW < places <= _MANY
 
 
 def side_by_side(places: int, do: Callable[[int], _Done], tell: Callable[[_Done], None]) -> None:
