@@ -48,6 +48,34 @@ def test_life_signs_do_not_put_off_the_deadline(name: str) -> None:
     assert not found.events
 
 
+async def _tell(writer: Writer, events: int) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n")
+    for number in range(events):
+        writer.write(b"event: values\ndata: %d\n\n" % number)
+        await writer.drain()
+        await asyncio.sleep(0.1)
+
+
+def test_a_stream_whose_events_go_on_is_not_given_up() -> None:
+    async def tell(_line: str, _body: bytes, writer: Writer) -> None:
+        await _tell(writer, 20)
+
+    with serving(tell) as url:
+        found = sent(url, deadline=1.0)
+    assert (found.complete, len(found.events)) == (True, 20)
+    assert found.finished_after > 1.5
+
+
+def test_a_stream_whose_events_never_end_is_given_up_in_time() -> None:
+    async def tell(_line: str, _body: bytes, writer: Writer) -> None:
+        await _tell(writer, 1000)
+
+    with serving(tell) as url:
+        found = sent(url, deadline=0.5)
+    assert found.failure == "not finished within 0.5 s"
+    assert 1.5 < found.finished_after < 5
+
+
 def test_a_cut_body_is_a_failure_with_what_arrived() -> None:
     with serving(LIARS["half a body"]) as url:
         found = sent(url)

@@ -44,6 +44,7 @@ class Answer:
         self.cut = False
         self.busy = False  # not finished in time, while target or machine were busy
         self.put_off_s = 0.0  # of the time since sending: no deadline counts it
+        self._told_s = 0.0  # of it, what passed from one event to the next
         self.happened_at: float | None = None  # what the client listened for until then
         self.handed_over = False  # all of the request: the target may have got it
 
@@ -72,6 +73,15 @@ class Answer:
         if self.reader is not None and self.reader.events:
             return self.reader.events[-1].at
         return self.headers_after
+
+    def goes_on(self, before_s: float, most_s: float) -> None:
+        """An event has come. What tells hangs not: no deadline counts the time since the one before, up to
+        `most_s` in all. `before_s`: when that was heard, in seconds after sending.
+        """
+        assert self.heard_after is not None  # the event
+        granted = min(self.heard_after - before_s, most_s - self._told_s)
+        self._told_s += granted
+        self.put_off_s += granted
 
     def listened_s(self, now: float) -> float:
         """How long the open answer has been listened to until what the client waited for had happened."""

@@ -32,6 +32,7 @@ from runstone.wire.sse import EventReader
 
 _KEPT_OF_A_REQUEST = 64 * 1024  # characters of its body; what a scenario sends beyond that is its own filler
 _LOOKED_THROUGH = 1024 * 1024  # bytes of it, for secrets; a copy of all of its 20 MB would stay in the memory
+_TELLING = 3.0  # times the deadline that a stream may take longer while its events go on
 _SLOW_LINE = 16 * 1024  # bytes per second, at which even a large answer is in time; life signs are far less
 
 Heard = Callable[[Identity, Exchange], None]
@@ -291,17 +292,19 @@ class Recorder:
         response: httpx.Response,
         relay: Relay | None,
     ) -> None:
-        """Read to the end, or as far as is wanted; what arrives of a large body puts off its deadline."""
+        """Read to the end, or as far as is wanted; events and parts of a large body put off its deadline."""
         if request.unread_until is not None:
             await request.unread_until.wait()
         # Not by httpx's own way, which gives the connection back to its pool at the last byte.
         assert isinstance(response.stream, httpx.AsyncByteStream)
         async for arrived in response.stream:
-            at = self.clock - answer.sent_at
+            at, before = self.clock - answer.sent_at, answer.heard_after
             chunk = arrived if relay is None else await relay.pass_on(arrived)
             answer.take(chunk, at)
             if request.close_after is None:
                 answer.put_off_s += len(chunk) / _SLOW_LINE
+                if before is not None and answer.heard_after != before:
+                    answer.goes_on(before, _TELLING * request.deadline)
             if relay is not None and relay.finished:
                 answer.closed_by_client = True
                 return
