@@ -59,19 +59,21 @@ def test_the_fastest_answer_tells_how_far_it_is(fastest_s: float, times: float) 
 
 
 @pytest.mark.parametrize(
-    "fastest_s, turn_s, travelling, slow",
+    "fastest_s, turn_s, many, one, slow",
     [
-        (0.01, 0.8, 0, True),
-        (0.3, 0.4, 24, False),
-        (0.3, 0.3, 96, False),
-        (0.3, 0.9, 4, True),
-        (0.9, 0.9, 128, False),
+        (0.01, 0.8, 0, 0, True),
+        (0.3, 0.4, 24, 3, False),
+        (0.3, 0.3, 96, 12, False),
+        (0.3, 0.9, 4, 0, True),
+        (0.9, 0.9, 128, 16, False),
     ],
 )
-def test_the_way_is_no_part_of_a_turn(fastest_s: float, turn_s: float, travelling: int, slow: bool) -> None:
+def test_the_way_is_no_part_of_a_turn(
+    fastest_s: float, turn_s: float, many: int, one: int, slow: bool
+) -> None:
     ways = {"label": "info", "content": "{}", "finished_after": fastest_s}
     found = assess(talk(ways, result("echo", ECHO, finished_after=turn_s)))
-    assert (found.travelling, found.slow) == (travelling, slow)
+    assert (found.travelling(32), found.travelling(1), found.slow) == (many, one, slow)
 
 
 def test_a_stream_and_a_state_show_a_graph_as_well() -> None:

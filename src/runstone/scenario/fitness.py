@@ -57,11 +57,11 @@ class Fitness:
         """How many times as many scenarios as usual may go on at once: what travels loads nobody."""
         return min(max(1.0, self.travels_s / _LOADED_S), _MOST_TIMES)
 
-    @property
-    def travelling(self) -> int:
-        """How many runs are on their way while those that are ahead keep the target's workers busy."""
+    def travelling(self, capacity: int) -> int:
+        """How many of the runs that hold slots are on their way, where so many are executed at a time."""
         own_s = max(self.turn_s - self.travels_s, _LOADED_S)
-        return round(min(self.travels_s / own_s, _MOST_TIMES) * AHEAD)
+        times = min(self.travels_s / own_s, _MOST_TIMES)
+        return round(times * min(capacity, AHEAD))
 
     @property
     def travels_s(self) -> float:

@@ -261,7 +261,7 @@ class Observer:
                 self._capacity = await self._measured(recorder, CAPACITY_LOOKS[0])
                 known = "assumed" if self._capacity is None else "measured"
             capacity = self._capacity or 1
-            self._slots.capacity, self._slots.travelling = capacity, fitness.travelling
+            self._slots.capacity, self._slots.travelling = capacity, fitness.travelling(capacity)
             recorder.limits = msgspec.structs.replace(recorder.limits, capacity=capacity)
             scenarios = fitting(scenarios, capacity, self._on_trace)
             phases = self._phases(scenarios)
