@@ -14,8 +14,6 @@ import pytest
 from runstone.judge.side_by_side import pays, side_by_side
 
 PLACES = 40
-
-
 Who = tuple[int, int]  # a place, and the process that did it
 
 

@@ -26,7 +26,7 @@ _NAMED: Final = 5  # of them that a message names
 _NEAR_S: Final = 0.05  # what takes longer for its fastest answer is far away, or behind a bad line
 _LOADED_S: Final = 0.025  # a near target answers in so long while as many scenarios as usual go on
 _MOST_TIMES: Final = 16.0
-SLOW_TURN_S: Final = 0.3  # the official servers take 0.6 s and more for a turn, the reference runtime 0.03 s
+_SLOW_TURN_S: Final = 0.3  # the official servers take 0.6 s and more for a turn, the reference runtime 0.03 s
 _CLOCK_OFF_S: Final = 60.0  # clocks of machines that nobody sets differ by seconds
 
 
@@ -71,7 +71,7 @@ class Fitness:
     @property
     def slow(self) -> bool:
         """Whether its turns take long, the way there and back aside."""
-        return self.turn_s - self.travels_s >= SLOW_TURN_S
+        return self.turn_s - self.travels_s >= _SLOW_TURN_S
 
     def insist(self, target: Target) -> None:
         """Raise TargetError when nothing answers, Unfit when nothing that runs here can be seen to work."""
